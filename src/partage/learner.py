@@ -1,0 +1,65 @@
+"""The `Learner` protocol, and `make`: ``learners/<name>.py`` is the learner called <name>."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from partage import Refusal
+from partage.assignment import Assignment
+from partage.env import Spec
+from partage.rollout import Policy, Rollout
+
+LEARNERS = Path(__file__).parent / "learners"
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Learns R runs side by side. A run's losses, gradients, noise and experience never meet another's."""
+
+    policy: Policy
+    copies: int  # environment copies of each run it collects with
+    segment: int | None  # transitions of each copy between two updates; None: whole episodes
+
+    def learn(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Take in what was collected and update; returns measures ``[R]`` by name."""
+        ...
+
+    def sharing(self) -> dict[str, Assignment]:
+        """Who goes through which parameter set, block by block."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs to go on as if it had never stopped."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def make(name: str, spec: Spec, settings: Mapping[str, Any], seeds: Sequence[int], device: str = "cpu") -> Learner:
+    """The learner of ``learners/<name>.py`` with its `Settings`, one run per seed.
+
+    Raises `Refusal` for a name without a file or a setting its `Settings` does not have.
+    """
+    known = sorted(path.stem for path in LEARNERS.glob("[a-z]*.py"))
+    if name not in known:
+        raise Refusal(f"Unknown learner {name!r}: expected one of {', '.join(known)} (the files of {LEARNERS}).")
+    module = importlib.import_module(f"partage.learners.{name}")
+    try:
+        resolved = module.Settings(**settings)
+    except TypeError as error:
+        raise Refusal(f"The settings of learner {name!r} do not fit: {error}.") from None
+    return module.make(spec, resolved, seeds, torch.device(device))
+
+
+def clip_gradients(module: nn.Module, limit: float) -> Tensor:
+    """Scale each run's gradient to at most this global norm; returns the norms ``[R]`` before."""
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]).square().sum(0).sqrt()
+    scale = (limit / (norm + 1e-6)).clamp(max=1.0)
+    for g in gradients:
+        g.mul_(scale.view(-1, *(1,) * (g.dim() - 1)))
+    return norm

@@ -1,0 +1,158 @@
+"""Synchronous n-step advantage actor-critic with banked networks: FPS, FPS-id and NPS are settings of one program.
+
+**Paper.** MPD §3.2: actor and critic of 4 layers of 64 units each, learning rate 3e-4, discount 0.99, entropy 0.01,
+value loss 0.5. The actor is split into a front (two layers) and a back (two layers), so that agents may share either.
+
+**Reference code.** 8 environment copies x 5 steps an update, one Adam over all networks, global gradient norm 0.5;
+losses are summed over agents and averaged over time and copies; actors start orthogonal (gain 0.5) plus Gaussian
+noise (0.2). Its critic has 3 layers, indexed like the back of the actor.
+
+**Departures.** The critic has the paper's 4 layers (`critic_layers = 3` is the code's). Returns are correct: the
+reference drops the terminal reward and bootstraps from the next episode; here `terminated` cuts and `truncated`
+bootstraps from the observation the episode ended on. Each run draws its networks from its own seed (the reference
+seeds them with a constant).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, device, nn
+
+from partage.assignment import Assignment
+from partage.bank import Rows, from_rows, orthogonal, to_rows
+from partage.env import Spec, TimeStep, stream
+from partage.learner import clip_gradients
+from partage.nets import MLP, Sharing, static
+from partage.rollout import Choice, Rollout, draw, generators
+from partage.targets import n_step_returns
+
+
+@dataclass(frozen=True)
+class Settings:
+    sharing: Sharing = "full"  # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS   (MPD §3.2)
+    copies: int = 8  # environment copies   (reference code)
+    segment: int = 5  # transitions of each copy an update   (reference code)
+    hidden: int = 64  # units a layer   (MPD §3.2)
+    critic_layers: int = 4  # MPD §3.2; the reference code has 3
+    lr: float = 3e-4  # Adam   (MPD §3.2)
+    adam_eps: float = 1e-5  # reference code
+    gamma: float = 0.99  # discount   (MPD §3.2)
+    entropy: float = 0.01  # weight of the entropy bonus   (MPD §3.2)
+    value: float = 0.5  # weight of the value loss   (MPD §3.2)
+    clip: float = 0.5  # global gradient norm of a run   (reference code)
+    init_gain: float = 0.5  # orthogonal gain of the actor's layers   (reference code)
+    init_noise: float = 0.2  # standard deviation of the noise added to them   (reference code)
+
+
+class ActorCritic(nn.Module):
+    """Actor ``back(front(o))`` and critic; the critic is shared as the actor's back is."""
+
+    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int]) -> None:
+        super().__init__()
+        share = static(settings.sharing, len(seeds), spec.n_agents)
+        self.sets, self.front_of, self.back_of = share.sets, share.assignment, share.assignment
+        g = generators([stream(seed, "networks") for seed in seeds])
+        h, actor = settings.hidden, orthogonal(settings.init_gain, settings.init_noise)
+        self.front = MLP(g, self.sets, [spec.obs_dim, h, h], actor, share.private_bias, end=True)
+        self.back = MLP(g, self.sets, [h, h, spec.n_actions], actor)
+        sizes = [spec.obs_dim, *[h] * (settings.critic_layers - 1), 1]
+        self.critic = MLP(g, self.sets, sizes, orthogonal(2**0.5), share.private_bias)
+
+    def logits(self, rows: Rows) -> Rows:
+        return self.back(self.front(rows, self.front_of), self.back_of)
+
+    def values(self, rows: Rows) -> Rows:
+        return self.critic(rows, self.back_of)
+
+
+class Actor:
+    """Samples from the policy when exploring, takes its most probable action when not."""
+
+    def __init__(self, net: ActorCritic, spec: Spec, seeds: Sequence[int], where: device) -> None:
+        self.net, self.n_agents, self.where = net, spec.n_agents, where
+        self.generators = generators([stream(seed, "actions") for seed in seeds])
+
+    def initial(self, copies: int) -> None:
+        return None
+
+    @torch.no_grad()
+    def __call__(self, step: TimeStep, memory: None, explore: bool) -> tuple[Choice, None]:
+        obs = step.obs.to(self.where)
+        logits = from_rows(self.net.logits(to_rows(obs[:, :, None], self.net.sets)), self.n_agents)[:, :, 0]
+        logits = logits.masked_fill(~step.avail_actions.to(self.where), -torch.inf)
+        if explore:  # argmax of p / Exponential(1) is a sample of p
+            logits = logits.softmax(-1) / draw(self.generators, *logits.shape[1:]).to(self.where)
+        return Choice(logits.argmax(-1).cpu()), memory
+
+
+class A2C:
+    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
+        self.settings, self.n_agents, self.where = settings, spec.n_agents, where
+        self.copies, self.segment = settings.copies, settings.segment
+        self.net = ActorCritic(spec, settings, seeds).to(where)
+        self.policy = Actor(self.net, spec, seeds, where)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), settings.lr, eps=settings.adam_eps, fused=True)
+
+    def learn(self, rollout: Rollout) -> dict[str, Tensor]:
+        s, now = self.settings, slice(0, -1)
+        x = to_rows(rollout.obs.to(self.where), self.net.sets)
+        value = self._per_agent(self.net.values(x))
+        returns = self._returns(rollout, value[:, :, 1:].detach())
+        advantage = returns - value[:, :, now]
+
+        logits = from_rows(self.net.logits(x[:, :, now]), self.n_agents)
+        avail = rollout.avail_actions[:, :, now].to(self.where)
+        log_pi = logits.masked_fill(~avail, -1e9).log_softmax(-1)
+        chosen = log_pi.gather(-1, rollout.actions.to(self.where)[..., None]).squeeze(-1)
+        alive = rollout.alive[:, :, now].to(self.where)
+
+        policy_loss = _total(-advantage.detach() * chosen, alive)
+        entropy = _total(-(log_pi.exp() * log_pi).sum(-1), alive)
+        value_loss = _total(advantage.square(), alive)
+        loss = policy_loss - s.entropy * entropy + s.value * value_loss
+        self.optimiser.zero_grad()
+        loss.sum().backward()  # runs do not meet: each gets the gradient it would get alone
+        norm = clip_gradients(self.net, s.clip)
+        self.optimiser.step()
+        measures = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "gradient_norm": norm}
+        return {name: x.detach() for name, x in measures.items()}
+
+    def _returns(self, rollout: Rollout, next_value: Tensor) -> Tensor:
+        truncated = rollout.truncated.to(self.where)
+        if rollout.final_obs is not None:
+            with torch.no_grad():
+                final = self._per_agent(self.net.values(to_rows(rollout.final_obs.to(self.where), self.net.sets)))
+            next_value = torch.where(truncated[..., None], final, next_value)
+        reward, terminated = rollout.reward.to(self.where), rollout.terminated.to(self.where)
+        return n_step_returns(reward, next_value, terminated, truncated, self.settings.gamma)
+
+    def _per_agent(self, rows: Rows) -> Float32[Tensor, "R B T N"]:
+        return from_rows(rows, self.n_agents).squeeze(-1)
+
+    def sharing(self) -> dict[str, Assignment]:
+        return {"front": self.net.front_of, "back": self.net.back_of}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generators": [g.get_state() for g in self.policy.generators],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for generator, saved in zip(self.policy.generators, state["generators"], strict=True):
+            generator.set_state(saved)
+
+
+def _total(x: Float32[Tensor, "R B T N"], alive: Tensor) -> Float32[Tensor, "R"]:
+    """Sum over living agents, mean over copies and time."""
+    return (x * alive).sum(3).mean((1, 2))
+
+
+def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> A2C:
+    return A2C(spec, settings, seeds, where)

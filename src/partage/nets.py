@@ -1,0 +1,120 @@
+"""Networks that two or more learners use, made of banks."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from partage import assignment
+from partage.assignment import Assignment
+from partage.bank import Bank, Init, Rows, from_rows, to_rows, torch_linear
+from partage.recurrence import GRU
+
+Sharing = Literal["full", "id", "none"]
+
+
+class Static(NamedTuple):
+    """A sharing that nobody moves: how many sets a bank holds, whether agents have a private bias, who uses which."""
+
+    sets: int
+    private_bias: int | None
+    assignment: Assignment
+
+
+def static(sharing: Sharing, runs: int, n_agents: int) -> Static:
+    """``full``: one set; ``id``: one set and a one-hot agent id in the input; ``none``: a set for every agent."""
+    if sharing == "none":
+        return Static(n_agents, None, assignment.none(runs, n_agents))
+    return Static(1, n_agents if sharing == "id" else None, assignment.full(runs, n_agents))
+
+
+class MLP(nn.Module):
+    """Banks with ReLU between them (and after the last where `end` is True)."""
+
+    def __init__(
+        self,
+        generators: Sequence[Generator],
+        sets: int,
+        sizes: Sequence[int],
+        init: Init = torch_linear,
+        private_bias: int | None = None,
+        end: bool = False,
+    ) -> None:
+        super().__init__()
+        self.end = end
+        self.banks = nn.ModuleList(
+            Bank(generators, sets, inputs, outputs, init, private_bias if layer == 0 else None)
+            for layer, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        )
+
+    def forward(self, rows: Rows, index: Assignment) -> Rows:
+        for layer, bank in enumerate(self.banks):
+            rows = bank(rows, index)
+            if self.end or layer < len(self.banks) - 1:
+                rows = functional.relu(rows)
+        return rows
+
+
+class RecurrentQ(nn.Module):
+    """PyMARL's agent: FC(obs, last action, id) ReLU, GRU, FC -> the value of each action."""
+
+    def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
+        super().__init__()
+        self.sets, self.hidden, self.n_actions = sharing.sets, hidden, n_actions
+        self.encoder = Bank(generators, self.sets, obs_dim + n_actions, hidden, private_bias=sharing.private_bias)
+        self.memory = GRU(generators, self.sets, hidden, hidden)
+        self.head = Bank(generators, self.sets, hidden, n_actions)
+
+    def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
+        weight = self.head.weight
+        return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
+
+    def forward(
+        self,
+        obs: Float32[Tensor, "R B T N O"],
+        last_action: Int64[Tensor, "R B T N"],  # -1: none yet
+        h: Float32[Tensor, "R B N H"],
+        index: Assignment,
+    ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
+        """Action values, and the hidden state after the last instant."""
+        r, b, t, n, o = obs.shape
+        order = (r, t, n, b) if self.sets == 1 else (r, n, t, b)  # as `to_rows` lays them out: filled in place
+        x = obs.new_zeros(*order, o + self.n_actions)
+        view = x.permute(0, 3, 1, 2, 4) if self.sets == 1 else x.permute(0, 3, 2, 1, 4)
+        view[..., :o] = obs
+        view[..., o:].scatter_(-1, last_action.clamp(min=0)[..., None], (last_action >= 0).float()[..., None])
+        rows = functional.relu(self.encoder(to_rows(view, self.sets), index))
+        states = self.memory(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], index)
+        q = from_rows(self.head(states, index), n)
+        return q, from_rows(states[:, :, -1:], n)[:, :, 0]
+
+
+class Mixer(nn.Module):
+    """QMIX's monotonic mixer: Q_tot = |W2(s)| ELU(|W1(s)| q + b1(s)) + V(s)   (PyMARL's sizes).
+
+    The four hypernetworks' first layers read the same state, so they are one bank.
+    """
+
+    def __init__(self, generators: Sequence[Generator], n_agents: int, state_dim: int, embed: int, hyper: int) -> None:
+        super().__init__()
+        self.n_agents, self.embed, self.hyper = n_agents, embed, hyper
+        self.first = Bank(generators, 1, state_dim, 2 * hyper + 2 * embed)
+        self.w1 = Bank(generators, 1, hyper, embed * n_agents)
+        self.w2 = Bank(generators, 1, hyper, embed)
+        self.v = Bank(generators, 1, embed, 1)
+
+    def forward(
+        self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]
+    ) -> Float32[Tensor, "R B T"]:
+        everyone = assignment.full(q.shape[0], self.n_agents)
+        first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
+        for_w1, for_w2, b1, for_v = first.split([self.hyper, self.hyper, self.embed, self.embed], -1)
+        w1 = self.w1(functional.relu(for_w1), everyone).abs().unflatten(-1, (self.n_agents, self.embed))
+        w2 = self.w2(functional.relu(for_w2), everyone).abs()
+        v = self.v(functional.relu(for_v), everyone).squeeze(-1)
+        hidden = torch.einsum("rgtbn,rgtbne->rgtbe", q.transpose(1, 2).unsqueeze(1), w1)
+        total = (functional.elu(hidden + b1) * w2).sum(-1) + v
+        return total.squeeze(1).transpose(1, 2)

@@ -1,0 +1,78 @@
+"""A bank of GRUs unrolled over time: `torch.nn.GRU`'s equations, with R runs and G sets side by side.
+
+The input's projection is one product over all time, each instant costs one matrix product and one fused pointwise
+step, and the gradient of every weight is again one product over all time. On the CPU the pointwise steps are compiled
+by Numba; elsewhere the same lines run as torch operations.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float32
+from torch import Generator, Tensor, nn
+
+from partage.assignment import Assignment
+from partage.bank import Bank, Rows, pick
+from partage.pointwise import gru_backward, gru_forward
+
+
+class GRU(nn.Module):
+    """``h_t = GRU(x_t, h_{t-1})`` over the time axis of rows, gates in torch's order: reset, update, new."""
+
+    def __init__(self, generators: list[Generator], sets: int, inputs: int, hidden: int) -> None:
+        super().__init__()
+
+        def init(weight: Tensor, bias: Tensor, generator: Generator) -> None:  # torch.nn.GRU's own default
+            weight.uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
+            bias.uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
+
+        self.inputs = Bank(generators, sets, inputs, 3 * hidden, init)
+        self.hidden = Bank(generators, sets, hidden, 3 * hidden, init)
+
+    def forward(
+        self, rows: Rows, h: Float32[Tensor, "R G M H"], assignment: Assignment
+    ) -> Float32[Tensor, "R G T M H"]:
+        """The hidden states after each instant; `h` is the one before the first."""
+        banks = [pick(p, assignment).flatten(0, 1) for b in (self.inputs, self.hidden) for p in (b.weight, b.bias)]
+        states = _Unrolled.apply(rows.flatten(0, 1), h.flatten(0, 1), *banks)
+        return states.unflatten(0, rows.shape[:2])  # type: ignore[union-attr]
+
+
+class _Unrolled(torch.autograd.Function):
+    """K = R * G independent GRUs. Gate buffers hold (reset, update, new) pre-activations, then what backward needs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> Tensor:
+        k, time, rows, _ = x.shape
+        hidden = h.shape[-1]
+        from_x = torch.baddbmm(bx.unsqueeze(1), x.flatten(1, 2), wx).view(k, time, rows, 3 * hidden)
+        from_h = torch.empty_like(from_x)
+        states = x.new_empty(k, time + 1, rows, hidden)
+        states[:, 0] = h
+        step = gru_forward(from_x, from_h, states)
+        for t in range(time):
+            torch.baddbmm(bh.unsqueeze(1), states[:, t], wh, out=from_h[:, t])
+            step(t)
+        ctx.save_for_backward(x, from_x, from_h, states, wx, wh)
+        return states[:, 1:]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, from_x, from_h, states, wx, wh = ctx.saved_tensors
+        k, time_1, rows, hidden = states.shape
+        # Gradients before the gates, in four columns: (new through h, reset, update, new through x),
+        # so that columns 0-2 belong to the product with h and columns 1-3 to the product with x.
+        gates = x.new_empty(k, time_1 - 1, rows, 4 * hidden)
+        dh = torch.zeros_like(states[:, 0])
+        step = gru_backward(dh, grad.contiguous(), from_x, from_h, states, gates)
+        wh_back = wh.roll(hidden, -1).transpose(1, 2).contiguous()
+        for t in reversed(range(time_1 - 1)):
+            step(t)
+            torch.baddbmm(dh, gates[:, t, :, : 3 * hidden], wh_back, out=dh)
+        gates = gates.flatten(1, 2)
+        by_h, by_x = gates[..., : 3 * hidden], gates[..., hidden:]
+        d_bias = gates.sum(1)
+        d_wh = torch.bmm(states[:, :-1].flatten(1, 2).transpose(1, 2), by_h).roll(-hidden, -1)
+        d_wx = torch.bmm(x.flatten(1, 2).transpose(1, 2), by_x)
+        dx = torch.bmm(by_x, wx.transpose(1, 2)).view(x.shape) if ctx.needs_input_grad[0] else None
+        return dx, dh, d_wx, d_bias[:, hidden:], d_wh, d_bias[:, : 3 * hidden].roll(-hidden, -1)

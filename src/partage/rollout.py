@@ -1,0 +1,160 @@
+"""Acting: the `Policy` protocol, the two ways of collecting experience with it, and the replay of whole episodes."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Generator, Tensor
+
+from partage.env import Env, Spec, TimeStep
+
+Memory = Any  # a tensor [R, B, ...], a tuple of them, or None: what a policy remembers within an episode
+
+
+class Choice(NamedTuple):
+    """What a policy decided for all agents of all copies, and notes to keep beside it (roles, groups, ...)."""
+
+    actions: Int64[Tensor, "R B N"]
+    notes: dict[str, Tensor] = {}  # noqa: RUF012 (never mutated)
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Acts for all agents. Its memory is passed in and out, so evaluating it cannot disturb training."""
+
+    def initial(self, copies: int) -> Memory: ...
+
+    def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]: ...
+
+
+class Rollout(NamedTuple):
+    """T transitions of each copy: ``obs[:, :, t]`` is what ``actions[:, :, t]`` were chosen on.
+
+    `obs`, `state`, `avail_actions` and `alive` have T + 1 instants; the last is where acting stopped.
+    Transitions that are not `filled` are padding.
+    """
+
+    obs: Float32[Tensor, "R B T1 N O"]
+    state: Float32[Tensor, "R B T1 S"]
+    avail_actions: Bool[Tensor, "R B T1 N A"]
+    alive: Bool[Tensor, "R B T1 N"]
+    actions: Int64[Tensor, "R B T N"]
+    reward: Float32[Tensor, "R B T N"]
+    terminated: Bool[Tensor, "R B T"]
+    truncated: Bool[Tensor, "R B T"]
+    filled: Bool[Tensor, "R B T"]
+    score: Float32[Tensor, "R B T"]
+    notes: dict[str, Tensor]
+    # In a segment the next episode starts within it: here the observations the old one ended on, where it was
+    # truncated (None: nowhere). In whole episodes they are in `obs` itself.
+    final_obs: Float32[Tensor, "R B T N O"] | None = None
+
+    @property
+    def steps(self) -> Int64[Tensor, "R"]:
+        """Joint environment steps of each run."""
+        return self.filled.sum((1, 2))
+
+
+def _blank(env: Env, time: int) -> Rollout:
+    r, b, (n, a, o, s, *_) = env.runs, env.copies, env.spec
+    false = torch.zeros(r, b, time, dtype=torch.bool)
+    return Rollout(
+        torch.zeros(r, b, time + 1, n, o),
+        torch.zeros(r, b, time + 1, s),
+        torch.zeros(r, b, time + 1, n, a, dtype=torch.bool),
+        torch.zeros(r, b, time + 1, n, dtype=torch.bool),
+        torch.zeros(r, b, time, n, dtype=torch.int64),
+        torch.zeros(r, b, time, n),
+        *(false.clone() for _ in range(3)),
+        torch.zeros(r, b, time),
+        {},
+    )
+
+
+def _observe(out: Rollout, t: int, step: TimeStep) -> None:
+    for field in ("obs", "state", "avail_actions", "alive"):
+        getattr(out, field)[:, :, t] = getattr(step, field)
+
+
+def _transition(out: Rollout, t: int, choice: Choice, step: TimeStep, live: Tensor) -> None:
+    out.actions[:, :, t] = choice.actions
+    for field in ("reward", "terminated", "truncated", "score"):
+        getattr(out, field)[:, :, t] = getattr(step, field)
+    out.filled[:, :, t] = live
+    for name, note in choice.notes.items():
+        if name not in out.notes:
+            out.notes[name] = note.new_zeros(*note.shape[:2], out.filled.shape[2], *note.shape[2:])
+        out.notes[name][:, :, t] = note
+
+
+def episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) -> Rollout:
+    """One whole episode in every copy of the runs marked, padded to the longest; the other runs stay idle."""
+    horizon = env.spec.horizon
+    out = _blank(env, horizon)
+    step, memory = env.reset(where[:, None].expand(env.runs, env.copies)), policy.initial(env.copies)
+    live = where[:, None].expand(env.runs, env.copies).clone()
+    for t in range(horizon):
+        _observe(out, t, step)
+        choice, memory = policy(step, memory, explore)
+        step = env.step(choice.actions)
+        _transition(out, t, choice, step, live)
+        live &= ~step.ended
+        if not live.any():
+            break
+    _observe(out, t + 1, step)
+    out.terminated.logical_and_(out.filled)  # a copy keeps its flags while it idles
+    out.truncated.logical_and_(out.filled)
+    return out._replace(
+        **{f: getattr(out, f)[:, :, : t + 2] for f in ("obs", "state", "avail_actions", "alive")},
+        **{
+            f: getattr(out, f)[:, :, : t + 1]
+            for f in ("actions", "reward", "terminated", "truncated", "filled", "score")
+        },
+        notes={name: note[:, :, : t + 1] for name, note in out.notes.items()},
+    )
+
+
+def segment(env: Env, policy: Policy, step: TimeStep, memory: Memory, time: int) -> tuple[Rollout, TimeStep, Memory]:
+    """`time` transitions of every copy from `step` on; where an episode ends, the next begins at once."""
+    out = _blank(env, time)
+    always = torch.ones(env.runs, env.copies, dtype=torch.bool)
+    for t in range(time):
+        _observe(out, t, step)
+        choice, memory = policy(step, memory, True)
+        step = env.step(choice.actions)
+        _transition(out, t, choice, step, always)
+        ended = step.ended
+        if ended.any():
+            if step.truncated.any():
+                if out.final_obs is None:
+                    out = out._replace(final_obs=torch.zeros_like(out.obs[:, :, :-1]))
+                out.final_obs[:, :, t] = step.obs * step.truncated[..., None, None]  # type: ignore[index]
+            ended = ended.clone()
+            step = env.reset(ended)
+            memory = _where(ended, policy.initial(env.copies), memory)
+    _observe(out, time, step)
+    return out, step, memory
+
+
+def _where(mask: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:
+    if old is None:
+        return None
+    if isinstance(old, tuple):
+        return tuple(_where(mask, n, o) for n, o in zip(new, old, strict=True))
+    return torch.where(mask.to(old.device).view(*mask.shape, *(1,) * (old.dim() - 2)), new, old)
+
+
+def draw(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
+    """Exponential(1) noise, each run's from its own generator: strictly positive, so it can divide and compare."""
+    return torch.stack([torch.empty(shape).exponential_(generator=g) for g in generators])
+
+
+def generators(seeds: Sequence[int]) -> list[Generator]:
+    """One CPU generator per run: the same draws whatever device trains."""
+    return [Generator().manual_seed(seed) for seed in seeds]
+
+
+def team_reward(reward: Float32[Tensor, "*X N"], spec: Spec) -> Float32[Tensor, "*X"]:
+    """The team's reward: the common one, or the sum of the agents' own."""
+    return reward[..., 0] if spec.common_reward else reward.sum(-1)

@@ -1,0 +1,48 @@
+"""Targets and losses: pure functions of tensors, each with its hand-computed test.
+
+Time limits: a transition that is `terminated` has no future; one that is `truncated` has one, and bootstraps.
+"""
+
+import torch
+from jaxtyping import Bool, Float32
+from torch import Tensor
+
+
+def n_step_returns(
+    reward: Float32[Tensor, "R B T N"],
+    next_value: Float32[Tensor, "R B T N"],
+    terminated: Bool[Tensor, "R B T"],
+    truncated: Bool[Tensor, "R B T"],
+    gamma: float,
+) -> Float32[Tensor, "R B T N"]:
+    """G_t = r_t + gamma * (0 if terminated, V(next) if truncated or last, else G_{t+1})   (A2C; MPD §3.2)."""
+    returns = torch.empty_like(reward)
+    future = next_value[:, :, -1]
+    for t in reversed(range(reward.shape[2])):
+        future = torch.where(truncated[:, :, t, None], next_value[:, :, t], future)
+        future = reward[:, :, t] + gamma * future.masked_fill(terminated[:, :, t, None], 0.0)
+        returns[:, :, t] = future
+    return returns
+
+
+def td_target(
+    reward: Float32[Tensor, "R B T"],
+    next_value: Float32[Tensor, "R B T"],
+    terminated: Bool[Tensor, "R B T"],
+    gamma: float,
+) -> Float32[Tensor, "R B T"]:
+    """y = r + gamma * V(next), without the future where the task terminated   (QMIX; BDPS eq. 9)."""
+    return reward + gamma * next_value.masked_fill(terminated, 0.0)
+
+
+def masked_mse(
+    prediction: Float32[Tensor, "R B T"], target: Float32[Tensor, "R B T"], mask: Bool[Tensor, "R B T"]
+) -> Float32[Tensor, "R"]:
+    """Mean squared error of each run over its real transitions."""
+    error = (prediction - target).masked_fill(~mask, 0.0)
+    return error.square().sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+
+
+def linear_schedule(start: float, end: float, steps: int, now: Tensor) -> Tensor:
+    """`start` at 0, `end` from `steps` on, a straight line between."""
+    return start + (end - start) * (now / steps).clamp(max=1.0)
