@@ -1,11 +1,12 @@
 """The `Learner` protocol, and `make`: ``learners/<name>.py`` is the learner called <name>."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor, nn
 
 from partage import Refusal
@@ -55,11 +56,36 @@ def make(name: str, spec: Spec, settings: Mapping[str, Any], seeds: Sequence[int
     return module.make(spec, resolved, seeds, torch.device(device))
 
 
-def clip_gradients(module: nn.Module, limit: float) -> Tensor:
-    """Scale each run's gradient to at most this global norm; returns the norms ``[R]`` before."""
-    gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]).square().sum(0).sqrt()
-    scale = (limit / (norm + 1e-6)).clamp(max=1.0)
-    for g in gradients:
-        g.mul_(scale.view(-1, *(1,) * (g.dim() - 1)))
-    return norm
+class Optimiser:
+    """A torch optimiser over all of a module's parameters, laid end to end in one tensor.
+
+    One tensor is one pass instead of one per parameter. Padded to whole vector registers, it also makes every element
+    take the same arithmetic whatever the number of runs: a run's updates do not depend on its pack, to the last bit.
+    """
+
+    def __init__(self, module: nn.Module, make: Callable[[list[Tensor]], torch.optim.Optimizer], clip: float) -> None:
+        self.parameters, self.clip = list(module.parameters()), clip
+        flat = torch.cat([p.detach().flatten() for p in self.parameters])
+        self.padding = flat.new_zeros(-len(flat) % 64)
+        self.flat = nn.Parameter(torch.cat((flat, self.padding)))
+        start = 0
+        for p in self.parameters:  # from here on they are views of it
+            p.data = self.flat.data[start : start + p.numel()].view_as(p)
+            start += p.numel()
+        self.torch = make([self.flat])
+
+    def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
+        """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`; returns the norms before.
+
+        The losses are summed, so each run gets the gradient it would get alone.
+        """
+        for p in self.parameters:
+            p.grad = None
+        loss.sum().backward()
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]).square().sum(0).sqrt()
+        scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)
+        scaled = [(g.flatten(1) * scale[:, None]).flatten() for g in gradients]
+        self.flat.grad = torch.cat((*scaled, self.padding))
+        self.torch.step()
+        return norm

@@ -17,18 +17,18 @@ Sharing = Literal["full", "id", "none"]
 
 
 class Static(NamedTuple):
-    """A sharing that nobody moves: how many sets a bank holds, whether agents have a private bias, who uses which."""
+    """A sharing that nobody moves: how many sets a bank holds, whether agents show an id, who uses which set."""
 
     sets: int
-    private_bias: int | None
+    agent_id: int  # N where the input has a one-hot agent id, else 0
     assignment: Assignment
 
 
 def static(sharing: Sharing, runs: int, n_agents: int) -> Static:
     """``full``: one set; ``id``: one set and a one-hot agent id in the input; ``none``: a set for every agent."""
     if sharing == "none":
-        return Static(n_agents, None, assignment.none(runs, n_agents))
-    return Static(1, n_agents if sharing == "id" else None, assignment.full(runs, n_agents))
+        return Static(n_agents, 0, assignment.none(runs, n_agents))
+    return Static(1, n_agents if sharing == "id" else 0, assignment.full(runs, n_agents))
 
 
 class MLP(nn.Module):
@@ -40,21 +40,19 @@ class MLP(nn.Module):
         sets: int,
         sizes: Sequence[int],
         init: Init = torch_linear,
-        private_bias: int | None = None,
+        agent_id: int = 0,
         end: bool = False,
     ) -> None:
         super().__init__()
         self.end = end
         self.banks = nn.ModuleList(
-            Bank(generators, sets, inputs, outputs, init, private_bias if layer == 0 else None)
+            Bank(generators, sets, inputs, outputs, init, agent_id=agent_id if layer == 0 else 0)
             for layer, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
         )
 
     def forward(self, rows: Rows, index: Assignment) -> Rows:
         for layer, bank in enumerate(self.banks):
-            rows = bank(rows, index)
-            if self.end or layer < len(self.banks) - 1:
-                rows = functional.relu(rows)
+            rows = bank(rows, index, relu=self.end or layer < len(self.banks) - 1)
         return rows
 
 
@@ -63,8 +61,10 @@ class RecurrentQ(nn.Module):
 
     def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
         super().__init__()
-        self.sets, self.hidden, self.n_actions = sharing.sets, hidden, n_actions
-        self.encoder = Bank(generators, self.sets, obs_dim + n_actions, hidden, private_bias=sharing.private_bias)
+        self.sets, self.hidden = sharing.sets, hidden
+        self.encoder = Bank(
+            generators, self.sets, obs_dim, hidden, one_hot=n_actions, agent_id=sharing.agent_id
+        )
         self.memory = GRU(generators, self.sets, hidden, hidden)
         self.head = Bank(generators, self.sets, hidden, n_actions)
 
@@ -80,16 +80,11 @@ class RecurrentQ(nn.Module):
         index: Assignment,
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
         """Action values, and the hidden state after the last instant."""
-        r, b, t, n, o = obs.shape
-        order = (r, t, n, b) if self.sets == 1 else (r, n, t, b)  # as `to_rows` lays them out: filled in place
-        x = obs.new_zeros(*order, o + self.n_actions)
-        view = x.permute(0, 3, 1, 2, 4) if self.sets == 1 else x.permute(0, 3, 2, 1, 4)
-        view[..., :o] = obs
-        view[..., o:].scatter_(-1, last_action.clamp(min=0)[..., None], (last_action >= 0).float()[..., None])
-        rows = functional.relu(self.encoder(to_rows(view, self.sets), index))
+        last = to_rows(last_action[..., None], self.sets).squeeze(-1)
+        rows = self.encoder(to_rows(obs, self.sets), index, last, relu=True)
         states = self.memory(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], index)
-        q = from_rows(self.head(states, index), n)
-        return q, from_rows(states[:, :, -1:], n)[:, :, 0]
+        q = from_rows(self.head(states, index), obs.shape[3])
+        return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]
 
 
 class Mixer(nn.Module):
@@ -115,6 +110,6 @@ class Mixer(nn.Module):
         w1 = self.w1(functional.relu(for_w1), everyone).abs().unflatten(-1, (self.n_agents, self.embed))
         w2 = self.w2(functional.relu(for_w2), everyone).abs()
         v = self.v(functional.relu(for_v), everyone).squeeze(-1)
-        hidden = torch.einsum("rgtbn,rgtbne->rgtbe", q.transpose(1, 2).unsqueeze(1), w1)
+        hidden = (q.transpose(1, 2)[:, None, ..., None] * w1).sum(-2)
         total = (functional.elu(hidden + b1) * w2).sum(-1) + v
         return total.squeeze(1).transpose(1, 2)

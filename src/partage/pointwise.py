@@ -1,12 +1,14 @@
-"""The pointwise steps of the GRU, fused: one pass over memory instead of a dozen.
+"""The pointwise steps of the banks and their GRU, fused: one pass over memory instead of several.
 
 `math.exp` is not vectorised by Numba, so the exponential is the textbook one: split off the power of two, a Taylor
 polynomial of degree 6 on what is left (relative error below 2e-7 in float32). Fast-math flags are limited to those
 under which every lane and every loop remainder computes the same bits.
 """
 
+import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +24,16 @@ C2, C3, C4, C5, C6 = (F(1 / math.factorial(n)) for n in range(2, 7))
 JIT = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "nnan", "ninf"}}
 
 
-@njit(inline="always", **JIT)
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """Compiled by Numba and kept on disk (unwrapped: the tests wrap functions in a type checker)."""
+    return njit(**JIT, **options)(inspect.unwrap(function))
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    return compiled(function, inline="always")
+
+
+@inlined
 def exp(x):
     x = min(max(x, -LIMIT), LIMIT)
     n = np.floor(x * LOG2_E + HALF)
@@ -31,27 +42,30 @@ def exp(x):
     return p * np.int32((int32(n) + int32(127)) << int32(23)).view(np.float32)  # 2**n, written into the exponent bits
 
 
-@njit(inline="always", **JIT)
+@inlined
 def sigmoid(x):
     return ONE / (ONE + exp(-x))
 
 
-@njit(**JIT)
-def _forward_rows(from_x, from_h, before, after):
+@compiled
+def _forward_rows(from_x, from_h, before, after, bx, bh):
     hidden = before.shape[1]
+    both = bx + bh
+    br, bz, bxn, bhn = both[:hidden], both[hidden : 2 * hidden], bx[2 * hidden :], bh[2 * hidden :]
     for m in range(before.shape[0]):
         xr, xz, xn = from_x[m, :hidden], from_x[m, hidden : 2 * hidden], from_x[m, 2 * hidden :]
         hr, hz, hn = from_h[m, :hidden], from_h[m, hidden : 2 * hidden], from_h[m, 2 * hidden :]
         h, out = before[m], after[m]
         for j in range(hidden):
-            r = sigmoid(xr[j] + hr[j])
-            z = sigmoid(xz[j] + hz[j])
-            n = TWO * sigmoid(TWO * (xn[j] + r * hn[j])) - ONE  # tanh
-            hr[j], hz[j], xn[j] = r, z, n
+            r = sigmoid(xr[j] + hr[j] + br[j])
+            z = sigmoid(xz[j] + hz[j] + bz[j])
+            new = hn[j] + bhn[j]
+            n = TWO * sigmoid(TWO * (xn[j] + bxn[j] + r * new)) - ONE  # tanh
+            hr[j], hz[j], hn[j], xn[j] = r, z, new, n
             out[j] = n + z * (h[j] - n)
 
 
-@njit(**JIT)
+@compiled
 def _backward_rows(dh, grad, from_x, from_h, before, gates):
     hidden = dh.shape[1]
     for m in range(dh.shape[0]):
@@ -69,29 +83,31 @@ def _backward_rows(dh, grad, from_x, from_h, before, gates):
             d[j] = out * z
 
 
-@njit(**JIT)
-def _forward_all(from_x, from_h, states, t):
+@compiled
+def _forward_all(from_x, from_h, states, bx, bh, t):
     for k in range(states.shape[0]):
-        _forward_rows(from_x[k, t], from_h[k, t], states[k, t], states[k, t + 1])
+        _forward_rows(from_x[k, t], from_h[k, t], states[k, t], states[k, t + 1], bx[k], bh[k])
 
 
-@njit(**JIT)
+@compiled
 def _backward_all(dh, grad, from_x, from_h, states, gates, t):
     for k in range(states.shape[0]):
         _backward_rows(dh[k], grad[k, t], from_x[k, t], from_h[k, t], states[k, t], gates[k, t])
 
 
-def gru_forward(from_x: Tensor, from_h: Tensor, states: Tensor) -> Callable[[int], None]:
-    """``step(t)``: gates from ``from_x[:, t] + from_h[:, t]``, ``states[:, t + 1]`` from ``states[:, t]``.
+def gru_forward(from_x: Tensor, from_h: Tensor, states: Tensor, bx: Tensor, bh: Tensor) -> Callable[[int], None]:
+    """``step(t)``: gates from ``from_x[:, t] + from_h[:, t]`` and biases, ``states[:, t + 1]`` from ``states[:, t]``.
 
-    Leaves r and z in `from_h` (its third part keeps W_hn h + b_hn) and n in the third part of `from_x`.
+    Leaves r, z and W_hn h + b_hn in `from_h`, and n in the third part of `from_x`.
     """
     if states.device.type == "cpu":
-        arrays = [x.numpy() for x in (from_x, from_h, states)]
+        arrays = [x.detach().numpy() for x in (from_x, from_h, states, bx, bh)]
         return lambda t: _forward_all(*arrays, t)
     hidden = states.shape[-1]
 
     def step(t: int) -> None:
+        from_h[:, t] += bh.unsqueeze(1)
+        from_x[:, t] += bx.unsqueeze(1)
         gates, hn, h = from_h[:, t, :, : 2 * hidden], from_h[:, t, :, 2 * hidden :], states[:, t]
         gates.add_(from_x[:, t, :, : 2 * hidden]).sigmoid_()
         n = from_x[:, t, :, 2 * hidden :]
@@ -119,3 +135,52 @@ def gru_backward(
         dh.copy_(out * z)
 
     return step
+
+
+@compiled
+def _offset(y, table, at, relu):
+    for k in range(y.shape[0]):
+        for m in range(y.shape[1]):
+            row, offset = y[k, m], table[k, at[k % at.shape[0], m]]
+            if relu:
+                for j in range(row.shape[0]):
+                    v = row[j] + offset[j]
+                    row[j] = v if v > F(0) else F(0)
+            else:
+                for j in range(row.shape[0]):
+                    row[j] += offset[j]
+
+
+@compiled
+def _offset_backward(grad, y, at, relu, masked, total):
+    for k in range(y.shape[0]):
+        for m in range(y.shape[1]):
+            g, out, v, row = grad[k, m], masked[k, m], y[k, m], total[k, at[k % at.shape[0], m]]
+            if relu:
+                for j in range(g.shape[0]):
+                    out[j] = g[j] if v[j] > F(0) else F(0)
+            for j in range(g.shape[0]):
+                row[j] += np.float64(out[j])
+
+
+def offset_(y: Tensor, table: Tensor, at: Tensor, relu: bool) -> None:
+    """``y[k, m] += table[k, at[k, m]]`` in place, then ReLU if asked; `at` may have one row for all k."""
+    if y.device.type == "cpu":
+        _offset(y.numpy(), table.detach().numpy(), at.numpy(), relu)
+        return
+    y += table[torch.arange(len(y), device=y.device)[:, None], at]
+    if relu:
+        y.relu_()
+
+
+def offset_backward(grad: Tensor, y: Tensor, entries: int, at: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
+    """Gradients of what `offset_` was added to, and of its table ``[K, E, O]`` (summed row by row, in float64)."""
+    total = torch.zeros(len(y), entries, y.shape[-1], dtype=torch.float64, device=y.device)
+    masked = torch.empty_like(grad) if relu else grad
+    if y.device.type == "cpu":
+        _offset_backward(grad.numpy(), y.numpy(), at.numpy(), relu, masked.numpy(), total.numpy())
+        return masked, total.float()
+    if relu:
+        torch.where(y > 0, grad, 0, out=masked)
+    index = at.expand(y.shape[:2])[..., None].expand(y.shape)
+    return masked, total.scatter_add_(1, index, masked.double()).float()

@@ -45,13 +45,13 @@ class _Unrolled(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> Tensor:
         k, time, rows, _ = x.shape
         hidden = h.shape[-1]
-        from_x = torch.baddbmm(bx.unsqueeze(1), x.flatten(1, 2), wx).view(k, time, rows, 3 * hidden)
+        from_x = torch.bmm(x.flatten(1, 2), wx).view(k, time, rows, 3 * hidden)
         from_h = torch.empty_like(from_x)
         states = x.new_empty(k, time + 1, rows, hidden)
         states[:, 0] = h
-        step = gru_forward(from_x, from_h, states)
+        step = gru_forward(from_x, from_h, states, bx, bh)
         for t in range(time):
-            torch.baddbmm(bh.unsqueeze(1), states[:, t], wh, out=from_h[:, t])
+            torch.bmm(states[:, t], wh, out=from_h[:, t])
             step(t)
         ctx.save_for_backward(x, from_x, from_h, states, wx, wh)
         return states[:, 1:]

@@ -59,15 +59,15 @@ class Replay:
 
     def _padded(self, name: str, chosen: list[list[Episode]], time: int) -> Tensor:
         first = chosen[0][0][name]
-        out = first.new_zeros(len(chosen), len(chosen[0]), time, *first.shape[1:])
+        out = first.new_zeros(len(chosen), time, len(chosen[0]), *first.shape[1:])  # in the order of a bank's rows
         for r, run in enumerate(chosen):
             for b, episode in enumerate(run):
                 x = episode[name]
-                out[r, b, : len(x)] = x
-        return self._unpack(name, out)
+                out[r, : len(x), b] = x
+        return self._unpack(name, out).transpose(1, 2)
 
     def _pack(self, name: str, x: Tensor) -> Tensor:
-        if x.dtype == torch.bool:
+        if x.dtype == torch.bool and x.dim() > 1:
             self.widths[name] = x.shape[-1]
             return torch.from_numpy(np.packbits(x.numpy(), axis=-1))
         if x.dtype == torch.int64:

@@ -145,9 +145,9 @@ def _where(mask: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:
     return torch.where(mask.to(old.device).view(*mask.shape, *(1,) * (old.dim() - 2)), new, old)
 
 
-def draw(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
-    """Exponential(1) noise, each run's from its own generator: strictly positive, so it can divide and compare."""
-    return torch.stack([torch.empty(shape).exponential_(generator=g) for g in generators])
+def uniform(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
+    """Noise in [0, 1), each run's from its own generator."""
+    return torch.stack([torch.rand(shape, generator=g) for g in generators])
 
 
 def generators(seeds: Sequence[int]) -> list[Generator]:

@@ -15,6 +15,7 @@ seeds them with a constant).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,9 +25,9 @@ from torch import Tensor, device, nn
 from partage.assignment import Assignment
 from partage.bank import Rows, from_rows, orthogonal, to_rows
 from partage.env import Spec, TimeStep, stream
-from partage.learner import clip_gradients
+from partage.learner import Optimiser
 from partage.nets import MLP, Sharing, static
-from partage.rollout import Choice, Rollout, draw, generators
+from partage.rollout import Choice, Rollout, generators, uniform
 from partage.targets import n_step_returns
 
 
@@ -56,10 +57,10 @@ class ActorCritic(nn.Module):
         self.sets, self.front_of, self.back_of = share.sets, share.assignment, share.assignment
         g = generators([stream(seed, "networks") for seed in seeds])
         h, actor = settings.hidden, orthogonal(settings.init_gain, settings.init_noise)
-        self.front = MLP(g, self.sets, [spec.obs_dim, h, h], actor, share.private_bias, end=True)
+        self.front = MLP(g, self.sets, [spec.obs_dim, h, h], actor, share.agent_id, end=True)
         self.back = MLP(g, self.sets, [h, h, spec.n_actions], actor)
         sizes = [spec.obs_dim, *[h] * (settings.critic_layers - 1), 1]
-        self.critic = MLP(g, self.sets, sizes, orthogonal(2**0.5), share.private_bias)
+        self.critic = MLP(g, self.sets, sizes, orthogonal(2**0.5), share.agent_id)
 
     def logits(self, rows: Rows) -> Rows:
         return self.back(self.front(rows, self.front_of), self.back_of)
@@ -83,9 +84,11 @@ class Actor:
         obs = step.obs.to(self.where)
         logits = from_rows(self.net.logits(to_rows(obs[:, :, None], self.net.sets)), self.n_agents)[:, :, 0]
         logits = logits.masked_fill(~step.avail_actions.to(self.where), -torch.inf)
-        if explore:  # argmax of p / Exponential(1) is a sample of p
-            logits = logits.softmax(-1) / draw(self.generators, *logits.shape[1:]).to(self.where)
-        return Choice(logits.argmax(-1).cpu()), memory
+        if not explore:
+            return Choice(logits.argmax(-1).cpu()), memory
+        mass = (logits - logits.amax(-1, keepdim=True)).exp().cumsum(-1)  # the distribution function, times mass[-1]
+        level = uniform(self.generators, *logits.shape[1:3], 1).to(self.where) * mass[..., -1:]
+        return Choice((mass <= level).sum(-1).cpu()), memory  # the first action that lifts it above the level
 
 
 class A2C:
@@ -94,7 +97,8 @@ class A2C:
         self.copies, self.segment = settings.copies, settings.segment
         self.net = ActorCritic(spec, settings, seeds).to(where)
         self.policy = Actor(self.net, spec, seeds, where)
-        self.optimiser = torch.optim.Adam(self.net.parameters(), settings.lr, eps=settings.adam_eps, fused=True)
+        adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
+        self.optimiser = Optimiser(self.net, adam, settings.clip)
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         s, now = self.settings, slice(0, -1)
@@ -113,10 +117,7 @@ class A2C:
         entropy = _total(-(log_pi.exp() * log_pi).sum(-1), alive)
         value_loss = _total(advantage.square(), alive)
         loss = policy_loss - s.entropy * entropy + s.value * value_loss
-        self.optimiser.zero_grad()
-        loss.sum().backward()  # runs do not meet: each gets the gradient it would get alone
-        norm = clip_gradients(self.net, s.clip)
-        self.optimiser.step()
+        norm = self.optimiser.step(loss)
         measures = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "gradient_norm": norm}
         return {name: x.detach() for name, x in measures.items()}
 
@@ -138,13 +139,13 @@ class A2C:
     def state_dict(self) -> dict[str, Any]:
         return {
             "net": self.net.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimiser.torch.state_dict(),
             "generators": [g.get_state() for g in self.policy.generators],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.torch.load_state_dict(state["optimiser"])
         for generator, saved in zip(self.policy.generators, state["generators"], strict=True):
             generator.set_state(saved)
 

@@ -13,6 +13,7 @@ QMIX-NS gives each agent its own network and, having no need of it, no id (EPyMA
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,10 +22,10 @@ from torch import Tensor, device, nn
 
 from partage.assignment import Assignment
 from partage.env import Spec, TimeStep, stream
-from partage.learner import clip_gradients
+from partage.learner import Optimiser
 from partage.nets import Mixer, RecurrentQ, Sharing, static
 from partage.replay import Replay
-from partage.rollout import Choice, Rollout, draw, generators, team_reward
+from partage.rollout import Choice, Rollout, generators, team_reward, uniform
 from partage.targets import linear_schedule, masked_mse, td_target
 
 
@@ -90,9 +91,9 @@ class EpsilonGreedy:
         q, h = self.nets.agent(step.obs[:, :, None].to(self.where), last_action[:, :, None], h, self.nets.assignment)
         actions = q[:, :, 0].masked_fill(~step.avail_actions.to(self.where), -torch.inf).argmax(-1).cpu()
         if explore:
-            noise = draw(self.generators, *actions.shape[1:], step.avail_actions.shape[-1] + 1)
-            anything = (step.avail_actions * noise[..., 1:]).argmax(-1)
-            wander = noise[..., 0] < -torch.log1p(-self.epsilon())[:, None, None]  # P(Exponential(1) < x) = epsilon
+            noise = uniform(self.generators, *actions.shape[1:], step.avail_actions.shape[-1] + 1)
+            anything = (step.avail_actions * (1 + noise[..., 1:])).argmax(-1)
+            wander = noise[..., 0] < self.epsilon()[:, None, None]
             actions = torch.where(wander, anything, actions)
         return Choice(actions), (h, actions.to(self.where))
 
@@ -105,9 +106,8 @@ class QMIX:
         self.nets = Networks(spec, settings, seeds).to(where)
         self.target = deepcopy(self.nets).requires_grad_(False)
         self.policy = EpsilonGreedy(self.nets, spec, settings, seeds, where)
-        self.optimiser = torch.optim.RMSprop(
-            self.nets.parameters(), settings.lr, alpha=settings.alpha, eps=settings.rms_eps, foreach=True
-        )
+        rmsprop = partial(torch.optim.RMSprop, lr=settings.lr, alpha=settings.alpha, eps=settings.rms_eps)
+        self.optimiser = Optimiser(self.nets, rmsprop, settings.clip)
         self.replay = Replay(len(seeds), settings.buffer)
         self.sampling = generators([stream(seed, "replay") for seed in seeds])
         self.episodes = 0  # collected by each run that still collects
@@ -140,10 +140,7 @@ class QMIX:
             target = td_target(batch["team_reward"], next_total, batch["terminated"], self.settings.gamma)
         total = self.nets.mixer(chosen, state[:, :, :-1])
         loss = masked_mse(total, target, mask)  # BDPS eq. 9, over real transitions
-        self.optimiser.zero_grad()
-        (loss * active.to(self.where)).sum().backward()
-        norm = clip_gradients(self.nets, self.settings.clip)
-        self.optimiser.step()
+        norm = self.optimiser.step(loss * active.to(self.where))
         return {"td_loss": loss.detach(), "gradient_norm": norm, "q_target": (target * mask).sum((1, 2)) / mask.sum((1, 2))}
 
     def sharing(self) -> dict[str, Assignment]:
@@ -153,7 +150,7 @@ class QMIX:
         return {
             "nets": self.nets.state_dict(),
             "target": self.target.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimiser.torch.state_dict(),
             "generators": [g.get_state() for g in (*self.policy.generators, *self.sampling)],
             "steps": self.policy.steps,
             "episodes": self.episodes,
@@ -163,7 +160,7 @@ class QMIX:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.nets.load_state_dict(state["nets"])
         self.target.load_state_dict(state["target"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.torch.load_state_dict(state["optimiser"])
         for generator, saved in zip((*self.policy.generators, *self.sampling), state["generators"], strict=True):
             generator.set_state(saved)
         self.policy.steps.copy_(state["steps"])

@@ -1,0 +1,44 @@
+"""Writing a file so that a reader finds the old one or the new one, never half of one (standard library only)."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from partage import Refusal
+
+Bytes = bytes | bytearray | memoryview
+
+
+def write(path: Path, *parts: Bytes) -> None:
+    """Put `parts`, one after the other and uncopied, at `path`: a temporary file beside it, fsync, rename.
+
+    Raises `Refusal` where the folder is read-only or the disk is full; what was at `path` is then still there,
+    and the temporary file is gone.
+    """
+    tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(tmp, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(tmp, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise Refusal(
+            f"Could not write {path} ({error.strerror or error}): nothing computed so far was lost; free space or make "
+            f"the folder writable (or name another with --results), then repeat the command."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # also a parent that is a file, or a disk that has just gone
+            tmp.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without this the rename itself can be lost when the machine loses power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

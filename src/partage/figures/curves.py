@@ -1,0 +1,159 @@
+"""Learning curves as small multiples: one panel per task, the mean over seeds with its interval, every seed faint.
+
+Drawing the same frame twice gives the same bytes: the generator of the bands is seeded by the curve's name, SVG ids by
+a fixed salt, and no file carries a date.
+"""
+
+import io
+import math
+import textwrap
+import zlib
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from partage import atomic, stats
+from partage.figures.frame import runs_of
+from partage.plan import Figure, Plan
+
+INK, FAINT, WARNING = "#262626", "#6b6b6b", "#B00020"
+STYLE: dict[Any, Any] = {
+    **sns.axes_style("ticks"),
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": 9.0,
+    "axes.edgecolor": "#9a9a9a",
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": "#9a9a9a",
+    "ytick.color": "#9a9a9a",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "svg.hashsalt": "partage",
+    "svg.fonttype": "path",
+}
+
+
+def generator(*names: str) -> np.random.Generator:
+    """The bootstrap's generator for one named curve: redrawing, or drawing fewer curves, changes none of the others."""
+    return np.random.default_rng(zlib.crc32("/".join(names).encode()))
+
+
+def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
+    """The whole figure."""
+    with matplotlib.rc_context(STYLE):
+        count = len(figure.tasks)
+        columns = min(3, count)
+        rows = math.ceil(count / columns)
+        wide, high = (6.4, 4.9) if count == 1 else (3.55 * columns, 2.4 * rows + 1.8)
+        canvas = Canvas(figsize=(wide, high), dpi=160)
+        panels = canvas.subplots(rows, columns, squeeze=False).flatten()
+        for axes, task in zip(panels, figure.tasks, strict=False):
+            panel(axes, plan, figure, frame, task)
+        for axes in panels[count:]:
+            axes.set_visible(False)
+        top, bottom, left = 1 - (1.18 if smoke(frame) else 0.98) / high, 1.08 / high, 0.80 / wide
+        canvas.subplots_adjust(left, bottom, 1 - 0.30 / wide, top, wspace=0.30, hspace=0.37)
+        canvas.text((left + 1 - 0.30 / wide) / 2, 0.70 / high, figure.x_label, ha="center", va="center", fontsize=9.5)
+        canvas.text(
+            0.17 / wide, (top + bottom) / 2, figure.y_label, ha="center", va="center", rotation=90, fontsize=9.5
+        )
+        heading(canvas, plan, figure, frame)
+        return canvas
+
+
+def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str) -> None:
+    """One task. Curves are drawn in the order of figures.toml, so a later one lies on top."""
+    end = 0.0
+    for name in figure.algorithms:
+        colour = plan.variants[name].colour
+        runs = runs_of(frame, name, task, figure.x)
+        grid, values = stats.align(runs)
+        end = max([end, *(x[-1] for x, _ in runs)])
+        for x, y in runs:
+            axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.32)
+        if len(runs) > 1 and len(grid):
+            low, high = stats.band(values, generator(figure.name, task, name))
+            axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
+        axes.plot(grid, values.mean(axis=0), color=colour, linewidth=1.8, solid_capstyle="round")
+    for name in figure.algorithms:
+        if (task, name) in figure.reference:
+            axes.plot(
+                [end * 1.015, end * 1.075], [figure.reference[task, name]] * 2, color=plan.variants[name].colour,
+                linewidth=2.4, linestyle=(0, (1.1, 0.5)), clip_on=False, zorder=5,
+            )  # fmt: skip
+    axes.set_title(plan.tasks[task].label, fontsize=9, loc="left", pad=5)
+    axes.set_xlim(0, end * 1.02 if end else 1)
+    axes.margins(y=0.07)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(short))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    sns.despine(ax=axes)
+
+
+def short(value: float, _: int | None = None) -> str:
+    """20000 -> 20k, 1500000 -> 1.5M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def heading(canvas: Canvas, plan: Plan, figure: Figure, frame: pd.DataFrame) -> None:
+    """Title, legend above the panels; below them what the picture is made of."""
+    wide, high = canvas.get_size_inches()
+    left, line = 0.30 / wide, 0.17  # inches from the top
+    if smoke(frame):
+        canvas.text(left, 1 - line / high, "smoke scale: not a result", color=WARNING, weight="bold", va="top")
+        line += 0.20
+    canvas.text(left, 1 - line / high, figure.title, fontsize=12.5, weight="bold", va="top")
+    dashes = (0, (1.1, 0.5))
+    variants = [plan.variants[name] for name in figure.algorithms]
+    handles = [Line2D([], [], color=v.colour, linewidth=2.4, label=v.label) for v in variants]
+    if any((task, name) in figure.reference for task in figure.tasks for name in figure.algorithms):
+        handles.append(Line2D([], [], color=FAINT, linewidth=2.4, linestyle=dashes, label="published, end of training"))
+    canvas.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(left, 1 - (line + 0.26) / high),
+        bbox_transform=canvas.transFigure, ncols=len(handles) if wide > 8 else 3, frameon=False, borderaxespad=0,
+        borderpad=0.1, handlelength=1.7, columnspacing=1.6,
+    )  # fmt: skip
+    note = textwrap.fill(provenance_line(figure, frame), int(wide * 17))
+    canvas.text(left, 0.13 / high, note, fontsize=7.5, color=FAINT, va="bottom", linespacing=1.35)
+
+
+def smoke(frame: pd.DataFrame) -> bool:
+    return frame.attrs["scale"] == "smoke"
+
+
+def provenance_line(figure: Figure, frame: pd.DataFrame) -> str:
+    """Scale, engine, seeds and what the band is: printed on every figure."""
+    counts = sorted(set(frame.groupby(["task", "algorithm"])["seed"].nunique()))
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    plural = "s" if counts[-1] > 1 else ""
+    bands = "bands: 95\u00a0% stratified bootstrap over seeds" if counts[-1] > 1 else "no band for one seed"
+    return (
+        f"{figure.paper}. Scale {frame.attrs['scale']}, engine {frame.attrs['engine']}, {seeds} seed{plural} a curve; "
+        f"line: mean, thin lines: single seeds, {bands}"
+    )
+
+
+def save(canvas: Canvas, png: Path, svg: Path) -> None:
+    """Both files, without dates or versions, so that equal pictures are equal bytes."""
+    with matplotlib.rc_context(STYLE):
+        for path, metadata in ((png, {"Software": None}), (svg, {"Date": None, "Creator": None})):
+            buffer = io.BytesIO()
+            canvas.savefig(buffer, format=path.suffix[1:], metadata=metadata, facecolor="white")
+            atomic.write(path, buffer.getbuffer())

@@ -1,0 +1,76 @@
+"""Final performance: the mean over the last 15 % of training, its interval, the published value beside it."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from partage import atomic, stats
+from partage.figures.curves import generator
+from partage.figures.frame import runs_of
+from partage.plan import Figure, Plan
+
+POOLED = "all tasks (IQM of min-max normalised returns)"
+
+
+def finals(figure: Figure, frame: pd.DataFrame) -> list[dict[str, np.ndarray]]:
+    """Per task {algorithm: final performance of each seed, [n]}."""
+    return [
+        {
+            name: np.array([stats.final(x, y) for x, y in runs_of(frame, name, task, figure.x)])
+            for name in figure.algorithms
+        }
+        for task in figure.tasks
+    ]
+
+
+def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per task and algorithm; with several tasks one more per algorithm, pooled over all of them."""
+    scores = finals(figure, frame)
+    rows = []
+    for task, by_name in zip(figure.tasks, scores, strict=True):
+        for name, values in by_name.items():
+            low, high = stats.interval([values], generator(figure.name, task, name, "final"))
+            published = figure.reference.get((task, name), math.nan)
+            rows.append((task, plan.variants[name].label, float(values.mean()), low, high, len(values), published))
+    if len(figure.tasks) > 1:
+        for name, strata in stats.pooled(scores).items():
+            low, high = stats.interval(strata, generator(figure.name, name, "pooled"), stats.iqm)
+            point = float(stats.iqm(np.concatenate(strata)))
+            rows.append((POOLED, plan.variants[name].label, point, low, high, min(map(len, strata)), math.nan))
+    table = pd.DataFrame(rows, columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds", "published"])
+    return table.assign(metric=figure.metric, scale=frame.attrs["scale"], engine=frame.attrs["engine"])
+
+
+def markdown(figure: Figure, table: pd.DataFrame) -> str:
+    """The table for a reader."""
+    scale, engine = table["scale"].iat[0], table["engine"].iat[0]
+    lines = [f"# {figure.title}", ""]
+    if scale == "smoke":
+        lines += ["**smoke scale: not a result**", ""]
+    lines += [
+        f"{figure.paper}. Final {figure.y_label}: mean over the last 15 % of training, then over seeds; "
+        f"95 % stratified bootstrap interval over seeds. Scale {scale}, engine {engine}.",
+        "",
+        "| task | algorithm | value | 95 % interval | seeds | published |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in table.to_dict("records"):
+        bare = math.isnan(row["ci95_low"])
+        band = number(math.nan) if bare else f"[{number(row['ci95_low'])}, {number(row['ci95_high'])}]"
+        cells = (row["task"], row["algorithm"], number(row["value"]), band, str(row["seeds"]), number(row["published"]))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float) -> str:
+    """Four digits that matter: -701, 0.4312; a dash for NaN."""
+    if math.isnan(value):
+        return "\u2013"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"
+
+
+def save(table: pd.DataFrame, text: str, csv: Path, md: Path) -> None:
+    atomic.write(csv, table.to_csv(index=False, lineterminator="\n").encode())
+    atomic.write(md, text.encode())

@@ -1,0 +1,159 @@
+"""What is to be run: three TOML files -> figures -> cells -> recipes (standard library only, milliseconds).
+
+A setting's value is the last one given of: the learner's default, the variant's value (algorithms.toml), the value the
+task holds equal for all algorithms (tasks.toml), the variant's value for the family or for the task.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from partage import Refusal, sheets
+from partage.recipe import ENGINES, SCALES, SCHEMA, Recipe, packs, results_root
+from partage.settings import Field, Scalar, check, read, unknown
+from partage.sheets import Figure, Task, Variant, at_scale, get, run_values
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked for: the options of the command line, the keys of Snakemake's ``--config``."""
+
+    scale: str = "smoke"
+    engine: str = ENGINES[0]
+    figures: str = "all"  # or names with commas between
+    seeds_per_run: int = 5  # seeds trained side by side in one process; 1 suits a cluster with many nodes
+    results: str = "results"
+    python: str = sys.executable  # what the workflow's jobs run `-m partage` with
+
+    @staticmethod
+    def of(config: Mapping[str, Any]) -> "Request":
+        """From names and values as given, checked."""
+        fields = {field.name: field.type for field in dataclasses.fields(Request)}
+        for name, value in config.items():
+            kind = get(fields, "config key", name, "--config")
+            if type(value) is not kind:
+                raise Refusal(f"--config {name} should be of type {kind.__name__}, but is {value!r}.")
+        request = Request(**config)
+        for what, value, known in (("scale", request.scale, SCALES), ("engine", request.engine, ENGINES)):
+            if value not in known:
+                raise unknown(what, value, known)
+        if request.seeds_per_run < 1:
+            raise Refusal(f"seeds_per_run is at least 1, but is {request.seeds_per_run}.")
+        return request
+
+    @property
+    def root(self) -> Path:
+        return results_root(Path(self.results), self.scale, self.engine)
+
+
+class Cell(NamedTuple):
+    algorithm: str
+    task: str
+    seed: int
+
+
+class Setting(NamedTuple):
+    """A resolved setting and where its value stands."""
+
+    name: str
+    value: Scalar
+    home: str
+
+
+class Plan(NamedTuple):
+    figures: dict[str, Figure]
+    tasks: dict[str, Task]
+    variants: dict[str, Variant]
+    learners: dict[str, dict[str, Field]]
+
+    def pick(self, names: str | Sequence[str] = "all") -> list[Figure]:
+        """Figures by name; "all", one name, a list, or names with commas between."""
+        listed = names.split(",") if isinstance(names, str) else list(names)
+        if listed == ["all"]:
+            return list(self.figures.values())
+        return [get(self.figures, "figure", str(name).strip(), "figures.toml") for name in listed]
+
+    def settings(self, algorithm: str, task: str, scale: str) -> list[Setting]:
+        """Every setting of a variant on a task, with its home."""
+        variant = get(self.variants, "algorithm", algorithm, "algorithms.toml")
+        known, shared = self.learners[variant.learner], get(self.tasks, "task", task, "tasks.toml")
+        family = task.partition("/")[0]
+        layers = [
+            (f"algorithms.toml [{algorithm}.settings]", variant.settings),
+            (f"tasks.toml, equal for all on {task}", {k: v for k, v in shared.settings.items() if k in known}),
+            *((f'algorithms.toml [{algorithm}.task."{key}"]', variant.task.get(key, {})) for key in (family, task)),
+        ]
+        found = {f.name: Setting(f.name, f.default, f"learners/{variant.learner}.py") for f in known.values()}
+        for home, values in layers:
+            for name, value in values.items():
+                field = get(known, f"setting of learner {variant.learner!r}", name, home)
+                found[name] = Setting(name, check(field, at_scale(value, scale, f"{home} {name}"), home), home)
+        return list(found.values())
+
+    def recipes(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
+        """The runs that the figures need, each once."""
+        pairs = dict.fromkeys((name, task) for figure in figures for task in figure.tasks for name in figure.algorithms)
+        return [recipe for pair in pairs for recipe in self.pair(*pair, request)]
+
+    def pair(self, algorithm: str, task: str, request: Request) -> list[Recipe]:
+        """The runs of one algorithm on one task: its seeds in packs."""
+        scale, engine = request.scale, request.engine
+        settings = {setting.name: setting.value for setting in self.settings(algorithm, task, scale)}
+        run, options = run_values(self.tasks[task], scale)
+        seeds, learner = run.pop("seeds"), self.variants[algorithm].learner
+        return [
+            Recipe(SCHEMA, scale, engine, algorithm, learner, settings, task, options, pack, **run)
+            for pack in packs(seeds, request.seeds_per_run)
+        ]
+
+    def look(self, figure: Figure) -> str:
+        """All that the sheets say of how a figure looks: when it changes, the figure is drawn again."""
+        variants = [(name, self.variants[name].label, self.variants[name].colour) for name in figure.algorithms]
+        return repr((figure, variants, [self.tasks[task].label for task in figure.tasks]))
+
+
+def cells(recipes: Iterable[Recipe]) -> list[Cell]:
+    return [Cell(recipe.algorithm, recipe.task, seed) for recipe in recipes for seed in recipe.seeds]
+
+
+def load(root: Path | None = None) -> Plan:
+    """The plan of a checkout (this one's when None), every entry checked at every scale, used by a figure or not."""
+    root = root or ROOT
+    config = root / "workflow" / "config"
+    learners = {path.stem: read(path) for path in sorted((root / "src/partage/learners").glob("[!_]*.py"))}
+    tasks = {task.name: task for task in sheets.tasks(sheets.toml(config / "tasks.toml"))}
+    variants = {
+        n: sheets.variant(n, sheets.as_table(e, n), learners)
+        for n, e in sheets.toml(config / "algorithms.toml").items()
+    }
+    figures = {
+        n: sheets.figure(n, sheets.as_table(e, n), root) for n, e in sheets.toml(config / "figures.toml").items()
+    }
+    plan = Plan(figures, tasks, variants, learners)
+    _check(plan)
+    return plan
+
+
+def _check(plan: Plan) -> None:
+    """Names that point at each other, and every setting's type at every scale."""
+    fields = {name for known in plan.learners.values() for name in known}
+    families = {task.partition("/")[0] for task in plan.tasks}
+    for task in plan.tasks.values():
+        for name in task.settings:
+            get(dict.fromkeys(fields), "setting (no learner has it)", name, f"tasks.toml, {task.name}")
+    for variant in plan.variants.values():
+        for key in variant.task:
+            get(plan.tasks | dict.fromkeys(families), "task", key, f"algorithms.toml [{variant.name}]")
+    for figure in plan.figures.values():
+        for kind, names, known in (("task", figure.tasks, plan.tasks), ("algorithm", figure.algorithms, plan.variants)):
+            for name in names:
+                get(known, kind, name, f"figures.toml [{figure.name}]")
+    for scale in SCALES:
+        for task in plan.tasks:
+            run_values(plan.tasks[task], scale)
+            for algorithm in plan.variants:
+                plan.settings(algorithm, task, scale)

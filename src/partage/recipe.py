@@ -1,0 +1,148 @@
+"""A recipe: one run's only input, as JSON; and where a run lies (standard library only)."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from partage import Refusal, atomic
+from partage.settings import Scalar, unknown
+
+SCHEMA = 1  # raised when a key is added, removed or changes its meaning
+SCALES = ("smoke", "lab", "paper")
+ENGINES = ("batched", "package")  # the first is the default
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """One run: R seeds of one algorithm on one task, everything resolved.
+
+    Steps are joint environment steps of one seed (all agents act in one step), summed over its copies.
+    """
+
+    schema: int
+    scale: str
+    engine: str
+    algorithm: str  # the variant's name in algorithms.toml
+    learner: str  # the file in src/partage/learners
+    settings: dict[str, Scalar]  # every field of the learner's Settings
+    task: str  # "family/name"
+    options: dict[str, Any]  # for the environment's `make`, `time_limit` included
+    seeds: list[int]  # trained side by side in one process
+    steps: int
+    log_every: int  # steps between two points of the training curves
+    test_every: int  # steps between two greedy evaluations; 0: none
+    test_episodes: int  # episodes of one evaluation
+
+    def text(self) -> str:
+        """The recipe as it is written: equal recipes are equal texts."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2, allow_nan=False) + "\n"
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    @property
+    def family(self) -> str:
+        return self.task.partition("/")[0]
+
+    @staticmethod
+    def load(path: Path) -> "Recipe":
+        """Read ``recipe.json``; a `Refusal` where it is missing, corrupt or of another schema version."""
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise Refusal(
+                f"Could not read the recipe {path} ({error.strerror}): write it with `partage plan --write`."
+            ) from error
+        except ValueError as error:
+            raise Refusal(f"{path} is not valid JSON ({error}): write it anew with `partage plan --write`.") from error
+        return parse(raw, path)
+
+
+def parse(raw: Any, where: object) -> Recipe:
+    """A recipe from decoded JSON, checked key by key."""
+    if not isinstance(raw, dict) or "schema" not in raw:
+        raise Refusal(f"{where} is not a recipe: an object with the key 'schema' is expected.")
+    if raw["schema"] != SCHEMA or isinstance(raw["schema"], bool):
+        raise Refusal(
+            f"{where} has recipe schema {raw['schema']!r}, but this version of partage reads {SCHEMA}: "
+            f"write it anew with `partage plan --write`."
+        )
+    kinds = {field.name: field.type for field in dataclasses.fields(Recipe)}
+    for key in raw:
+        if key not in kinds:
+            raise unknown("key", key, kinds, where)
+    for key, kind in kinds.items():
+        if key not in raw:
+            raise Refusal(f"{where} lacks the key {key!r}: write it anew with `partage plan --write`.")
+        if not _fits(raw[key], kind):
+            raise Refusal(f"{where}: {key!r} should be of type {getattr(kind, '__name__', kind)}, but is {raw[key]!r}.")
+    recipe = Recipe(**raw)
+    _check(recipe, where)
+    return recipe
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind in (int, str):
+        return type(value) is kind
+    if kind == list[int]:
+        return isinstance(value, list) and all(type(item) is int for item in value)
+    if kind == dict[str, Scalar]:
+        return isinstance(value, dict) and all(isinstance(item, Scalar) for item in value.values())
+    return isinstance(value, dict)
+
+
+def _check(recipe: Recipe, where: object) -> None:
+    """What a type cannot say."""
+    if recipe.scale not in SCALES:
+        raise unknown("scale", recipe.scale, SCALES, where)
+    if recipe.engine not in ENGINES:
+        raise unknown("engine", recipe.engine, ENGINES, where)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", recipe.task):
+        raise Refusal(f"{where}: a task is written family/name, but is {recipe.task!r}.")
+    if not recipe.seeds or min(recipe.seeds) < 0 or len(set(recipe.seeds)) < len(recipe.seeds):
+        raise Refusal(f"{where}: seeds are different whole numbers from 0 on, but are {recipe.seeds}.")
+    for name, least in (("steps", 1), ("log_every", 1), ("test_every", 0), ("test_episodes", 0)):
+        if getattr(recipe, name) < least:
+            raise Refusal(f"{where}: {name} is at least {least}, but is {getattr(recipe, name)}.")
+    if recipe.test_every and not recipe.test_episodes:
+        raise Refusal(f"{where}: test_every is {recipe.test_every}, so test_episodes must be at least 1, but is 0.")
+
+
+def packs(count: int, seeds_per_run: int) -> list[list[int]]:
+    """Seeds 0..count-1 in consecutive packs: ``packs(5, 2)`` is [[0, 1], [2, 3], [4]]."""
+    return [list(range(start, min(start + seeds_per_run, count))) for start in range(0, count, seeds_per_run)]
+
+
+def seeds_name(seeds: Sequence[int]) -> str:
+    """A pack's folder: ``0`` or ``0-4``."""
+    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]}"
+
+
+def results_root(results: Path, scale: str, engine: str) -> Path:
+    """Where one scale and engine lies: engines never share a folder, so their results cannot meet."""
+    return results / (scale if engine == ENGINES[0] else f"{scale}-{engine}")
+
+
+def run_dir(root: Path, recipe: Recipe) -> Path:
+    return root / "runs" / recipe.algorithm / recipe.task / seeds_name(recipe.seeds)
+
+
+def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
+    """Write each recipe that differs from what lies there; the paths written. Untouched files keep their time,
+    which is what decides a rerun."""
+    written = []
+    for recipe in recipes:
+        path, text = run_dir(root, recipe) / "recipe.json", recipe.text().encode()
+        try:
+            same = path.read_bytes() == text
+        except OSError:
+            same = False  # missing, or a parent is no folder: the write below says so
+        if not same:
+            atomic.write(path, text)
+            written.append(path)
+    return written

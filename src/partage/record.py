@@ -1,0 +1,109 @@
+"""A run's outcome, ``curve.parquet`` and ``record.json``: written whole or not at all, checked when read (no torch).
+
+Beside them in the run's folder lie its recipe, its checkpoints (`partage.checkpoint`) and its lock.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from partage import Refusal, atomic
+from partage.checkpoint import clear_checkpoints, load_checkpoint, save_checkpoint
+from partage.provenance import provenance
+
+__all__ = [
+    "COLUMNS", "SCHEMA",
+    "clear_checkpoints", "hold", "load_checkpoint", "provenance", "read", "save_checkpoint", "write",
+]  # fmt: skip
+
+SCHEMA = 1  # of record.json
+# One row is one measured number. env_steps are joint steps of that seed; a metric's name is free ("train_return", ...).
+COLUMNS = {"seed": "int64", "env_steps": "int64", "updates": "int64", "metric": "str", "value": "float64"}
+
+
+def write(run_dir: Path, curve: pd.DataFrame, record: dict[str, Any]) -> None:
+    """Write the curve, then the record that vouches for it: what `provenance` returns, and whatever else is added."""
+    if list(curve.columns) != list(COLUMNS):
+        raise ValueError(f"a curve has the columns {list(COLUMNS)}, but this one has {list(curve.columns)}")
+    buffer = io.BytesIO()
+    curve.astype(COLUMNS).to_parquet(buffer, index=False)
+    payload = buffer.getbuffer()
+    record = {"schema": SCHEMA, **record, "curve_sha256": hashlib.sha256(payload).hexdigest()}
+    atomic.write(run_dir / "curve.parquet", payload)
+    atomic.write(run_dir / "record.json", (json.dumps(record, sort_keys=True, indent=2) + "\n").encode())
+
+
+def read(run_dir: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The curve and record of a finished run; a `Refusal` where one is missing, corrupt or made by another recipe."""
+    record = _json(run_dir / "record.json", run_dir)
+    if record.get("schema") != SCHEMA:
+        raise Refusal(
+            f"{run_dir}/record.json has schema {record.get('schema')!r}, but this version of partage reads {SCHEMA}: "
+            f"{_again(run_dir)}"
+        )
+    recipe = run_dir / "recipe.json"
+    if recipe.is_file() and _json(recipe, run_dir) != record.get("recipe"):
+        raise Refusal(f"{run_dir} was made by another recipe than the one that lies there now: {_again(run_dir)}")
+    try:
+        payload = (run_dir / "curve.parquet").read_bytes()
+    except OSError as error:
+        raise Refusal(f"Could not read {run_dir}/curve.parquet ({error.strerror}): {_again(run_dir)}") from error
+    if hashlib.sha256(payload).hexdigest() != record.get("curve_sha256"):
+        raise Refusal(f"{run_dir}/curve.parquet is corrupt (it is not the one its record names): {_again(run_dir)}")
+    curve = pd.read_parquet(io.BytesIO(payload))
+    if list(curve.columns) != list(COLUMNS):
+        raise Refusal(
+            f"{run_dir}/curve.parquet has columns {list(curve.columns)}, not {list(COLUMNS)}: {_again(run_dir)}"
+        )
+    return curve, record
+
+
+def _json(path: Path, run_dir: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refusal(f"Could not read {path} ({error.strerror}): {_again(run_dir)}") from error
+    except ValueError as error:
+        raise Refusal(f"{path} is corrupt ({error}): {_again(run_dir)}") from error
+    if not isinstance(found, dict):
+        raise Refusal(f"{path} is corrupt (not an object): {_again(run_dir)}")
+    return found
+
+
+def _again(run_dir: Path) -> str:
+    return f"make the run again with `partage train {run_dir}/recipe.json`."
+
+
+@contextlib.contextmanager
+def hold(run_dir: Path) -> Iterator[None]:
+    """Keep a second process off a run. The kernel lets go when the process ends, however it ends (SIGKILL too)."""
+    path = run_dir / "lock"
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(
+            path, os.O_RDWR | os.O_CREAT, 0o644
+        )  # closed on exec: programs started by the run do not hold it
+    except OSError as error:
+        raise Refusal(f"Could not write {path} ({error.strerror}): make the folder writable, then repeat.") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+            raise Refusal(f"{run_dir} is being trained by {holder}: wait for it to end, or stop it first.") from error
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {now}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

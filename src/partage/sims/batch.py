@@ -1,0 +1,180 @@
+"""`Batched`: the `Env` around any simulator, and `Kernel`: a compiled simulator of all copies at once.
+
+The simulator holds its rules only. What every environment shares is here: the axes [R, B, ...], idle copies, the
+clock and what its end is called, saving and going on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, get_args, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64, UInt64
+from torch import Tensor
+
+from partage import Refusal
+from partage.env import Spec, TimeLimit, TimeStep, stream
+
+
+class Shown(NamedTuple):
+    """What a simulator writes and torch reads without a copy. The first axis C = R x B counts the copies.
+
+    A simulator reads `clock`, which already counts the step it is in, `live`, `key` and `counter` (see `draw`).
+    It writes the observation, state, masks, reward (of live copies), `terminated` (a real end) and `score`.
+    """
+
+    obs: Float32[np.ndarray, "C N O"]
+    state: Float32[np.ndarray, "C S"]
+    avail_actions: Bool[np.ndarray, "C N A"]
+    alive: Bool[np.ndarray, "C N"]
+    reward: Float32[np.ndarray, "C N"]
+    terminated: Bool[np.ndarray, "C"]
+    truncated: Bool[np.ndarray, "C"]
+    score: Float32[np.ndarray, "C"]
+    clock: Int64[np.ndarray, "C"]  # steps taken in this episode
+    live: Bool[np.ndarray, "C"]  # an episode is going on
+    key: UInt64[np.ndarray, "C"]
+    counter: UInt64[np.ndarray, "C"]
+
+
+@runtime_checkable
+class Sim(Protocol):
+    """The rules of all copies: `begin` starts an episode where marked, `advance` moves the live copies by a step."""
+
+    def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None: ...
+    def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None: ...
+    def save(self) -> dict[str, Any]: ...
+    def load(self, state: Mapping[str, Any]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Kernel(NamedTuple):
+    """A `Sim` of compiled functions: `rules` are the task's constants, `world` its arrays, one row per copy."""
+
+    rules: Any  # NamedTuple of numbers and arrays
+    world: Any  # NamedTuple of arrays [C, ...]
+    start: Callable[..., None]  # (rules, world, shown, where)
+    move: Callable[..., None]  # (rules, world, shown, actions)
+
+    def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+        self.start(self.rules, self.world, shown, where)
+
+    def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
+        self.move(self.rules, self.world, shown, actions)
+
+    def save(self) -> dict[str, Any]:
+        return save_arrays(self.world)
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        load_arrays(self.world, state)
+
+    def close(self) -> None:
+        pass
+
+
+def save_arrays(arrays: Any) -> dict[str, Any]:
+    """Copies of a NamedTuple's arrays, as tensors (which `torch.load` reads back in its safe mode)."""
+    return {name: torch.from_numpy(array).clone() for name, array in arrays._asdict().items()}
+
+
+def load_arrays(arrays: Any, saved: Mapping[str, Any]) -> None:
+    """Write saved copies back in place; nothing is written unless all of them fit."""
+    for name, array in arrays._asdict().items():
+        found = tuple(saved[name].shape) if name in saved else "nothing"
+        if found != array.shape:
+            raise Refusal(f"The saved simulator holds {found} for {name!r}, expected {array.shape}: save and load with "
+                          "the same task, number of runs and copies.")  # fmt: skip
+    for name, array in arrays._asdict().items():
+        array[...] = saved[name].numpy()
+
+
+def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Shown:
+    """The arrays of R x B idle copies, each with the key of its own generator."""
+    count, n, a = len(seeds) * copies, spec.n_agents, spec.n_actions
+    obs = np.zeros((count, n, spec.obs_dim), np.float32)
+    return Shown(
+        obs=obs,
+        state=obs.reshape(count, -1) if state_is_obs else np.zeros((count, spec.state_dim), np.float32),
+        avail_actions=np.ones((count, n, a), bool),
+        alive=np.ones((count, n), bool),
+        reward=np.zeros((count, n), np.float32),
+        terminated=np.zeros(count, bool),
+        truncated=np.zeros(count, bool),
+        score=np.zeros(count, np.float32),
+        clock=np.zeros(count, np.int64),
+        live=np.zeros(count, bool),
+        key=np.array([stream(seed, "copy", b) for seed in seeds for b in range(copies)], np.uint64),
+        counter=np.zeros(count, np.uint64),
+    )
+
+
+class Batched:
+    """`Env` of R x B copies of `sim`. `state_is_obs`: the state is all agents' observations, in the same memory."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        sim: Callable[[int], Sim],  # how to build the simulator for that many copies
+        seeds: Sequence[int],
+        copies: int,
+        time_limit: TimeLimit,
+        state_is_obs: bool = False,
+    ) -> None:
+        if not seeds or copies < 1:
+            raise Refusal(f"Expected at least one seed and one copy, got seeds {list(seeds)} and {copies} copies.")
+        if time_limit not in get_args(TimeLimit):
+            raise Refusal(f"Expected time_limit to be one of {get_args(TimeLimit)}, got {time_limit!r}.")
+        self.spec, self.runs, self.copies = spec, len(seeds), copies
+        self._shown = shown = blank(spec, seeds, copies, state_is_obs)
+        self._sim = sim(len(seeds) * copies)
+        self._clock_flag = shown.terminated if time_limit == "terminal" else shown.truncated
+        self._step = TimeStep(*(self._view(getattr(shown, name)) for name in TimeStep._fields))
+
+    def _view(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array.reshape(self.runs, self.copies, *array.shape[1:]))
+
+    def reset(self, where: Bool[Tensor, "R B"] | None = None) -> TimeStep:
+        shown = self._shown
+        chosen = np.ones(len(shown.live), bool) if where is None else where.bool().cpu().numpy().reshape(-1)
+        if chosen.shape != shown.live.shape:
+            raise Refusal(
+                f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got {chosen.size} entries."
+            )
+        for array in (shown.reward, shown.terminated, shown.truncated, shown.score, shown.clock):
+            array[chosen] = 0
+        shown.live[chosen] = True
+        self._sim.begin(shown, chosen)
+        return self._step
+
+    def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep:
+        shown, live = self._shown, self._shown.live
+        chosen = self._checked(actions)
+        shown.clock[live] += 1
+        shown.reward[~live] = 0
+        self._sim.advance(shown, chosen)
+        self._clock_flag |= live & ~shown.terminated & (shown.clock >= self.spec.horizon)
+        live &= ~(shown.terminated | shown.truncated)
+        return self._step
+
+    def _checked(self, actions: Int64[Tensor, "R B N"]) -> Int64[np.ndarray, "C N"]:
+        """The actions as rows, refused if a live copy's action is none of the task's."""
+        expected = (self.runs, self.copies, self.spec.n_agents)
+        if tuple(actions.shape) != expected or actions.dtype != torch.int64:
+            raise Refusal(f"Expected int64 actions of shape {expected}, got {actions.dtype} {tuple(actions.shape)}.")
+        chosen = np.ascontiguousarray(actions.detach().cpu().numpy()).reshape(-1, self.spec.n_agents)
+        if chosen.min() < 0 or chosen.max() >= self.spec.n_actions:
+            live = chosen[self._shown.live]
+            if live.size and (live.min() < 0 or live.max() >= self.spec.n_actions):
+                raise Refusal(f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}.")
+        return chosen
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"shown": save_arrays(self._shown), "sim": self._sim.save()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> TimeStep:
+        self._sim.load(state["sim"])  # first: it refuses what another engine or task has saved
+        load_arrays(self._shown, state["shown"])
+        return self._step
+
+    def close(self) -> None:
+        self._sim.close()

@@ -1,0 +1,77 @@
+"""Roll call: every agent sees the same clock, and agent n scores by naming n mod A.
+
+The keystone test of parameter sharing: agents that share a policy see the same and so do the same, hence the best
+return of a deterministic policy is known for any partition (`ceiling`).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from partage import Refusal
+from partage.sims.batch import Shown
+from partage.sims.draw import compiled, inlined
+
+
+class Rules(NamedTuple):
+    n_actions: int
+    horizon: int
+
+
+class World(NamedTuple):
+    """Nothing: the clock is all there is, and `Shown` has it."""
+
+
+def ceiling(horizon: int, n_agents: int, n_actions: int, partition: Sequence[int] | Int64[Tensor, "N"]) -> float:
+    """The best return of a deterministic policy when agent n uses the policy number ``partition[n]``.
+
+    A policy names one action a step, which is right for those of its agents whose number mod A it is: the best it
+    can do is its largest such group. With as many actions as agents that is one agent per set in use:
+
+    >>> ceiling(8, 4, 4, [0, 0, 0, 0]), ceiling(8, 4, 4, [0, 1, 0, 1]), ceiling(8, 4, 4, [3, 2, 1, 0])
+    (2.0, 4.0, 8.0)
+    >>> ceiling(8, 4, 2, [0, 0, 0, 0])
+    4.0
+    """
+    sets = [int(number) for number in partition]
+    if len(sets) != n_agents:
+        raise Refusal(f"Expected a partition of {n_agents} agents, got {len(sets)} entries.")
+    right: dict[int, int] = {}
+    for (number, _), size in Counter((number, n % n_actions) for n, number in enumerate(sets)).items():
+        right[number] = max(right.get(number, 0), size)
+    return horizon * sum(right.values()) / n_agents
+
+
+@inlined
+def show(rules: Rules, shown: Shown, copy: int) -> None:
+    """The time step, one-hot, to every agent and as the state; all zeros when the episode is over."""
+    time = shown.clock[copy]
+    shown.obs[copy] = 0
+    shown.state[copy] = 0
+    if time < rules.horizon:
+        shown.obs[copy, :, time] = 1
+        shown.state[copy, time] = 1
+
+
+@compiled
+def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+    for copy in range(len(where)):
+        if where[copy]:
+            show(rules, shown, copy)
+
+
+@compiled
+def advance(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
+    copies, n_agents = actions.shape
+    for copy in range(copies):
+        if shown.live[copy]:
+            right = 0
+            for n in range(n_agents):
+                right += actions[copy, n] == n % rules.n_actions
+            shown.reward[copy] = right / n_agents
+            shown.score[copy] += np.float32(right / n_agents)
+            show(rules, shown, copy)

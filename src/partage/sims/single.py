@@ -1,0 +1,84 @@
+"""Simulators that know one copy only, such as the public packages: what they must offer, and `Singles` of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from partage import Refusal
+from partage.sims.batch import Shown
+
+
+class Instant(NamedTuple):
+    """One instant of one copy, as its simulator tells it. The clock is not its business."""
+
+    obs: Float32[np.ndarray, "N O"]
+    state: Float32[np.ndarray, "S"]
+    reward: Sequence[float]  # one per agent, for the step that led here
+    gain: float  # what that step adds to the score
+    terminated: bool  # the task ended here
+    avail_actions: Bool[np.ndarray, "N A"] | None = None  # None: all
+    alive: Bool[np.ndarray, "N"] | None = None  # None: all
+
+
+@runtime_checkable
+class Single(Protocol):
+    """One copy of a task."""
+
+    def reset(self, seed: int | None) -> Instant:
+        """Start an episode; a seed starts the simulator's generator anew, None lets it run on."""
+        ...
+
+    def step(self, actions: Sequence[int]) -> Instant: ...
+
+    def save(self) -> bytes:
+        """All that `load` needs to go on exactly, the generator included."""
+        ...
+
+    def load(self, saved: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class Singles:
+    """A `Sim` of one simulator per copy, moved one after the other. A copy's key seeds it before its first episode."""
+
+    def __init__(self, singles: Sequence[Single]) -> None:
+        self._singles = list(singles)
+
+    def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+        for copy in np.flatnonzero(where).tolist():
+            seed = int(shown.key[copy]) if shown.counter[copy] == 0 else None
+            shown.counter[copy] += 1
+            write(shown, copy, self._singles[copy].reset(seed))
+
+    def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
+        for copy in np.flatnonzero(shown.live).tolist():
+            instant = self._singles[copy].step(actions[copy].tolist())
+            write(shown, copy, instant)
+            shown.reward[copy] = instant.reward
+            shown.score[copy] += np.float32(instant.gain)
+            shown.terminated[copy] = instant.terminated
+
+    def save(self) -> dict[str, Any]:
+        return {"singles": [single.save() for single in self._singles]}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        saved = state.get("singles", [])
+        if len(saved) != len(self._singles):
+            raise Refusal(f"The saved simulators are {len(saved)}, expected {len(self._singles)}: load with the same "
+                          "engine, number of runs and copies.")  # fmt: skip
+        for single, content in zip(self._singles, saved, strict=True):
+            single.load(content)
+
+    def close(self) -> None:
+        for single in self._singles:
+            single.close()
+
+
+def write(shown: Shown, copy: int, instant: Instant) -> None:
+    """Show what the copy's simulator told."""
+    shown.obs[copy] = instant.obs
+    shown.state[copy] = instant.state
+    shown.avail_actions[copy] = True if instant.avail_actions is None else instant.avail_actions
+    shown.alive[copy] = True if instant.alive is None else instant.alive

@@ -1,0 +1,217 @@
+"""One recipe to one record: collect, learn, measure, save. Only this module touches files, clocks and devices.
+
+The harness decides when to measure, never the learner. Each run of the pack has its own step count, is measured when
+that count passes the next mark, and stops when it reaches the budget; so a run's curve does not depend on its pack.
+"""
+
+import ctypes
+import io
+import os
+import signal
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from partage import Refusal, assignment, env, learner, record
+from partage.meter import Meter
+from partage.progress import Progress
+from partage.recipe import Recipe
+from partage.rollout import Rollout, episodes, segment
+
+CHECKPOINT_EVERY = 300.0  # seconds
+
+
+def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EVERY) -> None:
+    """Train the recipe at `path` to its end, going on from its last checkpoint if there is one.
+
+    Leaves ``curve.parquet``, ``record.json`` and ``policy.pt`` beside the recipe. Raises `Refusal` for a recipe that
+    cannot be run, a run that another process is at, a device that is not there; exits with 143 after SIGTERM, 130 after
+    Ctrl-C, having saved a checkpoint.
+    """
+    recipe, folder = Recipe.load(path), path.parent
+    prepare(device)
+    with record.hold(folder):
+        if _finished(folder):
+            print(f"partage: {folder} is trained already; delete its record.json to train it again.")
+            return
+        training = Training(recipe, device)
+        training.resume(folder)
+        with _Stop() as stop, Progress(recipe, folder) as progress:
+            saved = time.monotonic()
+            while training.active.any():
+                training.advance()
+                progress.show(training.meter)
+                if stop.code or time.monotonic() - saved >= checkpoint_every:
+                    training.save(folder)
+                    saved = time.monotonic()
+                if stop.code:
+                    print(f"partage: stopped; {folder} goes on from its checkpoint when it is run again.")
+                    raise SystemExit(stop.code)
+        training.finish(folder)
+
+
+class Training:
+    """R runs of one cell under way: everything that changes, and how it is saved."""
+
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+        self.recipe, self.device, seeds = recipe, device, recipe.seeds
+        make = {"engine": recipe.engine, **recipe.options}
+        probe = env.make(recipe.task, [0], 1, **make)
+        self.learner = learner.make(recipe.learner, probe.spec, recipe.settings, seeds, device)
+        probe.close()
+        self.env = env.make(recipe.task, [env.stream(s, "env") for s in seeds], self.learner.copies, **make)
+        self.test = None
+        if recipe.test_every:
+            self.test = env.make(recipe.task, [env.stream(s, "test") for s in seeds], recipe.test_episodes, **make)
+        self.meter = Meter(recipe, self.env.spec, self.learner.copies)
+        self.step: env.TimeStep | None = None  # where a segment stopped; whole episodes leave none
+        self.memory: Any = None
+        self.resumed, self.started = 0, datetime.now(UTC)
+        self.wall, self.cpu = -time.monotonic(), -time.process_time()
+
+    @property
+    def active(self) -> Bool[Tensor, "R"]:
+        """Runs that have steps left."""
+        return self.meter.env_steps < self.recipe.steps
+
+    def advance(self) -> None:
+        """Collect, learn, and measure the runs that passed a mark."""
+        if self.meter.updates == 0:
+            self._test(self.meter.due("test", self.recipe.test_every))
+            self.meter.sharing(self.learner.sharing())
+        rollout = self._collect()
+        measures = self.learner.learn(rollout)
+        self.meter.count(rollout)
+        self.meter.sharing(self.learner.sharing())
+        self.meter.log(self.meter.due("log", self.recipe.log_every), measures)
+        self._test(self.meter.due("test", self.recipe.test_every))
+
+    def _collect(self) -> Rollout:
+        if self.learner.segment is None:
+            return episodes(self.env, self.learner.policy, self.active, True)
+        if self.step is None:
+            self.step, self.memory = self.env.reset(), self.learner.policy.initial(self.learner.copies)
+        rollout, self.step, self.memory = segment(
+            self.env, self.learner.policy, self.step, self.memory, self.learner.segment
+        )
+        return rollout
+
+    def _test(self, due: Bool[Tensor, "R"]) -> None:
+        """Greedy episodes of the runs that are due; the copies of the others stay idle."""
+        if self.test is not None and due.any():
+            self.meter.test(due, episodes(self.test, self.learner.policy, due, False))
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint: all that is needed to go on as if nothing had happened."""
+        state = {
+            "recipe": self.recipe.hash,
+            "learner": self.learner.state_dict(),
+            "meter": self.meter.state_dict(),
+            "env": self.env.state_dict(),
+            "test": self.test.state_dict() if self.test else None,
+            "within": self.step is not None,
+            "memory": self.memory,
+            "resumed": self.resumed,
+            "started": self.started.isoformat(),
+            "wall": self.wall + time.monotonic(),
+            "cpu": self.cpu + time.process_time(),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        record.save_checkpoint(folder, buffer.getbuffer())
+
+    def resume(self, folder: Path) -> None:
+        """Go on from the last whole checkpoint of this very recipe, if there is one."""
+        payload = record.load_checkpoint(folder)
+        if payload is None:
+            return
+        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        if state["recipe"] != self.recipe.hash:
+            print(f"partage: the checkpoint in {folder} is another recipe's; starting anew.")
+            record.clear_checkpoints(folder)
+            return
+        self.learner.load_state_dict(state["learner"])
+        self.meter.load_state_dict(state["meter"])
+        step = self.env.load_state_dict(state["env"])
+        self.step, self.memory = (step if state["within"] else None), state["memory"]
+        if self.test:
+            self.test.load_state_dict(state["test"])
+        self.resumed, self.started = state["resumed"] + 1, datetime.fromisoformat(state["started"])
+        self.wall += state["wall"]
+        self.cpu += state["cpu"]
+
+    def finish(self, folder: Path) -> None:
+        """Write the record and the trained policies; the checkpoints are of no more use."""
+        buffer = io.BytesIO()
+        policy = {k: v for k, v in self.learner.state_dict().items() if k != "replay"}
+        torch.save({"recipe": self.recipe.hash, "learner": policy}, buffer)
+        record.atomic.write(folder / "policy.pt", buffer.getbuffer())
+        gpu = torch.cuda.get_device_name() if self.device.startswith("cuda") else None
+        facts = record.provenance(
+            self.recipe,
+            started=self.started,
+            wall_seconds=self.wall + time.monotonic(),
+            cpu_seconds=self.cpu + time.process_time(),
+            resumed=self.resumed,
+            threads=torch.get_num_threads(),
+            device=self.device,
+            gpu=gpu,
+        )
+        record.write(folder, pd.DataFrame(self.meter.rows, columns=list(record.COLUMNS)), facts)
+        record.clear_checkpoints(folder)
+        self.env.close()
+        if self.test:
+            self.test.close()
+
+
+def prepare(device: str) -> None:
+    """Settings of the process: one thread (the networks are small), memory kept instead of returned, no denormals."""
+    if device.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise Refusal(f"Device {device!r} was asked for, but torch {torch.__version__} finds no GPU: use --device cpu.")
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    elif device != "cpu":
+        raise Refusal(f"Unknown device {device!r}: expected cpu, cuda or cuda:<number>.")
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:  # glibc gives large blocks back at once, and the next update pays for every page again
+        libc = ctypes.CDLL(None)
+        for option, value in ((-4, 0), (-1, -1), (-2, 1 << 26)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+            libc.mallopt(option, value)
+    except (OSError, AttributeError):
+        pass  # another C library: slower, not wrong
+
+
+def _finished(folder: Path) -> bool:
+    try:
+        record.read(folder)
+    except Refusal:
+        return False
+    for name in ("curve.parquet", "record.json"):
+        os.utime(folder / name)  # newer than the recipe: nothing to do
+    return True
+
+
+class _Stop:
+    """Notes SIGTERM (a scheduler's time limit) and SIGINT (Ctrl-C), to be heeded between two updates."""
+
+    def __enter__(self) -> "_Stop":
+        self.code = 0
+        self.before: Mapping[int, Any] = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def _note(self, number: int, frame: object) -> None:
+        self.code = 128 + number
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

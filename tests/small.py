@@ -1,0 +1,147 @@
+"""A small checkout for tests: two learners, two tasks, a figure, and runs made up for them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from partage import plan, record
+from partage.recipe import Recipe, run_dir
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LEARNER = '''
+from dataclasses import dataclass
+from typing import Literal
+from partage.shapes import Shape
+@dataclass(frozen=True)
+class Settings:
+    """Its docstring."""
+    sharing: Literal["full", "id", "none"] = "full"  # who shares
+    shape: Shape = "round"
+    lr: float = 3e-4
+    hidden: int = 64
+    twice: bool = True
+    name: str = "x"
+'''
+FILES = {
+    "src/partage/shapes.py": 'from typing import Literal\nShape = Literal["round", "flat"]\n',
+    "src/partage/learners/one.py": LEARNER,
+    "src/partage/learners/two.py": LEARNER + "    anneal: int = 100\n",
+    "workflow/config/algorithms.toml": """
+[alpha]
+learner = "one"
+label = "Alpha"
+colour = "#0072B2"
+settings = { sharing = "none", lr = { smoke = 1, lab = 2e-3, paper = 1e-3 } }
+[alpha.task."toy"]
+hidden = 32
+[alpha.task."toy/a"]
+hidden = 16
+[beta]
+learner = "two"
+label = "Beta"
+colour = "#E69F00"
+settings.anneal = 7
+""",
+    "workflow/config/tasks.toml": """
+[toy]
+steps = { smoke = 100, lab = 1000, paper = 10_000 }
+seeds = { smoke = 2, lab = 3, paper = 5 }
+log_every = 10
+test_every = 0
+test_episodes = 0
+time_limit = "terminal"
+settings.anneal = { smoke = 5, lab = 50, paper = 500 }
+[toy.task.a]
+options.size = 4
+[toy.task.b]
+label = "the other"
+steps = 60
+""",
+    "workflow/config/figures.toml": """
+[first]
+paper = "Paper, Fig. 1"
+title = "A figure"
+caption = "first.rst"
+tasks = ["toy/a"]
+algorithms = ["alpha", "beta"]
+metric = "train_return"
+x = "updates"
+x_label = "updates (10 env steps each)"
+y_label = "team return (sum over agents)"
+claim = "Alpha is better."
+reference = "numbers.csv"
+""",
+    "results/reference/numbers.csv": "task,algorithm,value\ntoy/a,alpha,1.5\n",
+}
+SECOND = """
+[second]
+paper = "Paper, Fig. 2"
+title = "Another figure"
+caption = "second.rst"
+tasks = ["toy/a", "toy/b"]
+algorithms = ["alpha"]
+metric = "train_return"
+x = "env_steps"
+x_label = "environment steps"
+y_label = "team return (sum over agents)"
+claim = "None."
+"""
+
+
+def checkout(root: Path) -> Path:
+    """Write the small checkout's files below `root`."""
+    for name, text in FILES.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+    path.write_text(text.replace(old, new))
+
+
+def curve(recipe: Recipe, metric: str = "train_return") -> pd.DataFrame:
+    """A made-up curve of the recipe's seeds."""
+    parts = []
+    for seed in recipe.seeds:
+        steps = np.arange(recipe.log_every, recipe.steps + 1, recipe.log_every)
+        value = 1 - np.exp(-3 * steps / recipe.steps) + 0.1 * seed
+        parts.append(
+            pd.DataFrame({"seed": seed, "env_steps": steps, "updates": steps // 10, "metric": metric, "value": value})
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def outcome(recipe: Recipe) -> dict:
+    """The least a record holds for the drawing side."""
+    from dataclasses import asdict
+
+    return {"recipe": asdict(recipe), "code": {"files": {}}}
+
+
+def finish(recipes: list[Recipe], root: Path) -> list[Path]:
+    """Made-up finished runs of `recipes` below `root`."""
+    for recipe in recipes:
+        place = run_dir(root, recipe)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "recipe.json").write_text(recipe.text())
+        record.write(place, curve(recipe), outcome(recipe))
+    return [run_dir(root, recipe) for recipe in recipes]
+
+
+def workflow(root: Path) -> Path:
+    """The small checkout with the real Snakefile, rules, profile and package."""
+    ignore = shutil.ignore_patterns("__pycache__", "learners", "config", "sims")
+    for name in ("src/partage", "workflow"):
+        shutil.copytree(ROOT / name, root / name, ignore=ignore)
+    return checkout(root)
+
+
+def small_plan(root: Path) -> plan.Plan:
+    return plan.load(checkout(root))

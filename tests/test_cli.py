@@ -1,0 +1,187 @@
+"""The command line: a mistake is one sentence, exit code 2, no traceback."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small import ROOT, checkout, edit, finish
+
+from partage import atomic, plan, record
+from partage.__main__ import main
+from partage.plan import Request
+from partage.recipe import run_dir
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch) -> Path:
+    """Commands run in the small checkout."""
+    checkout(tmp_path)
+    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *command: str) -> str:
+    """The sentence a command refuses with."""
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("partage: ") and said.count("\n") == 1 and "Traceback" not in said, said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["show", "alpa", "toy/a"], ["algorithm 'alpa'", "did you mean 'alpha'"]),
+        (["show", "alpha", "toy/aa"], ["task 'toy/aa'", "did you mean 'toy/a'"]),
+        (["show", "alpha", "toy/a", "--scale", "papr"], ["scale 'papr'", "did you mean 'paper'"]),
+        (["plan", "--engine", "bached"], ["engine 'bached'", "batched, package"]),
+        (["plan", "--figures", "frist"], ["figure 'frist'", "did you mean 'first'"]),
+        (["plan", "--seeds-per-run", "0"], ["seeds_per_run", "at least 1"]),
+        (["draw", "third"], ["figure 'third'"]),
+        (["draw", "first"], ["partage frame first"]),
+        (["frame", "first"], ["record.json", "partage train"]),
+        (["train", "nowhere.json"], ["nowhere.json", "partage plan --write"]),
+    ],
+)
+def test_an_unknown_name_or_missing_file_is_refused(here: Path, capsys, command: list[str], words: list[str]):
+    said = refused(capsys, *command)
+    assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("hidden = 16", "hiden = 16", "did you mean 'hidden'"),
+        ("hidden = 16", 'hidden = "wide"', "takes a whole number"),
+        ('learner = "one"', 'learner = "won"', "learner 'won'"),
+    ],
+)
+def test_a_mistake_in_a_sheet_is_refused(here: Path, capsys, old: str, new: str, words: str):
+    edit(here / "workflow/config/algorithms.toml", old, new)
+    assert words in refused(capsys, "plan")
+
+
+def test_a_recipe_of_another_schema_is_refused_before_torch_is_loaded(here: Path, capsys):
+    assert main(["plan", "--write"]) == 0
+    path = next(here.glob("results/smoke/runs/alpha/**/recipe.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 9}))
+    capsys.readouterr()
+    assert "schema 9" in refused(capsys, "train", str(path))
+
+
+def everything(here: Path) -> list[Path]:
+    sheets = plan.load()
+    return finish(sheets.recipes(sheets.pick(), Request()), Request().root)
+
+
+@pytest.mark.parametrize(("name", "words"), [("curve.parquet", "corrupt"), ("record.json", "corrupt")])
+def test_a_corrupt_run_is_refused(here: Path, capsys, name: str, words: str):
+    place = everything(here)[0]
+    (place / name).write_bytes((place / name).read_bytes()[:-9])
+    said = refused(capsys, "frame", "first")
+    assert words in said and str(place) in said
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused(here: Path, capsys):
+    (here / "file").write_text("")
+    assert "Not a directory" in refused(capsys, "plan", "--write", "--results", "file/results")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_is_refused_and_nothing_is_lost(here: Path, capsys, monkeypatch, number: int):
+    everything(here)
+    assert main(["frame", "first"]) == 0 and main(["draw", "first"]) == 0
+    files = sorted(path for path in (here / "results").rglob("*") if path.is_file())
+    before = [path.read_bytes() for path in files]
+
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    for command in (["frame", "first"], ["draw", "first"], ["plan", "--write", "--scale", "lab"]):
+        said = refused(capsys, *command)
+        assert os.strerror(number) in said and "nothing computed so far was lost" in said
+    assert sorted(path for path in (here / "results").rglob("*") if path.is_file()) == files
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_plan_lists_cells_runs_steps_and_what_is_made(here: Path, capsys):
+    assert main(["plan"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["total", "4", "2", "0", "400"]
+    everything(here)
+    assert main(["plan", "--write"]) == 0
+    out = capsys.readouterr().out
+    assert "0 of 2 recipes written" in out and out.splitlines()[2].split()[:4] == ["first", "4", "2", "2"]
+
+
+def test_plan_writes_nothing_unless_asked(here: Path):
+    assert main(["plan"]) == 0
+    assert not (here / "results/smoke").exists()
+
+
+def test_show_names_each_setting_s_home(here: Path, capsys):
+    assert main(["show", "alpha", "toy/a"]) == 0
+    lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert ["hidden", "16", 'algorithms.toml [alpha.task."toy/a"]'] in lines
+    assert ["twice", "True", "learners/one.py"] in lines and ["time_limit", "terminal", "tasks.toml"] in lines
+
+
+def test_frame_and_draw_make_the_figure_and_its_table(here: Path, capsys):
+    everything(here)
+    assert main(["frame", "first"]) == 0 and main(["draw", "first"]) == 0
+    made = {path.relative_to(here / "results/smoke").as_posix() for path in (here / "results/smoke").glob("[fgt]*/*")}
+    assert made == {
+        "frames/first.parquet",
+        *(f"figures/first.{k}" for k in ("png", "svg")),
+        *(f"tables/first.{k}" for k in ("csv", "md")),
+    }
+
+
+def test_a_frame_moved_from_another_scale_is_not_drawn(here: Path, capsys):
+    everything(here)
+    assert main(["frame", "first"]) == 0
+    (here / "results/paper/frames").mkdir(parents=True)
+    (here / "results/smoke/frames/first.parquet").rename(here / "results/paper/frames/first.parquet")
+    assert "another scale or engine" in refused(capsys, "draw", "first", "--scale", "paper")
+
+
+def test_stale_lists_runs_that_other_code_made_and_how_to_redo_them(here: Path, capsys):
+    sheets = plan.load()
+    one, two = sheets.recipes(sheets.pick(), Request())
+    places = finish([one, two], Request().root)
+    frame = record.read(places[0])[0]
+    for place, recipe in zip(places, (one, two), strict=True):
+        made = record.provenance(
+            recipe,
+            started=record.datetime.now(record.UTC),
+            wall_seconds=1.0,
+            cpu_seconds=1.0,
+            resumed=0,
+            threads=1,
+            device="cpu",
+        )
+        if place == places[1]:
+            made["code"]["files"]["src/partage/gone.py"] = "0"
+        record.write(place, frame, made)
+    assert main(["stale"]) == 0
+    out = capsys.readouterr().out
+    assert f"{places[1]}: src/partage/gone.py" in out and str(places[0]) not in out
+    assert f"--config scale=smoke engine=batched --force -- {places[1]}/record.json" in out
+
+
+def test_the_module_runs_as_a_program_and_gives_the_exit_code():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "partage", "plan", "--scale", "papr"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "") and ran.stderr.count("\n") == 1 and "Traceback" not in ran.stderr
+
+
+def test_a_run_s_place_is_where_plan_writes_its_recipe(here: Path):
+    assert main(["plan", "--write", "--scale", "lab", "--engine", "package"]) == 0
+    sheets, request = plan.load(), Request(scale="lab", engine="package")
+    assert all((run_dir(request.root, r) / "recipe.json").is_file() for r in sheets.recipes(sheets.pick(), request))

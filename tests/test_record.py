@@ -1,0 +1,264 @@
+"""Records and checkpoints: whole or not at all, and told apart when they are not."""
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import curve, outcome, small_plan
+
+from partage import Refusal, atomic, record
+from partage.plan import Request
+from partage.provenance import code
+from partage.recipe import Recipe
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    return small_plan(tmp_path / "checkout").pair("alpha", "toy/a", Request())[0]
+
+
+@pytest.fixture
+def run(tmp_path: Path, recipe: Recipe) -> Path:
+    """A finished run's folder."""
+    place = tmp_path / "run"
+    place.mkdir()
+    (place / "recipe.json").write_text(recipe.text())
+    record.write(place, curve(recipe), outcome(recipe))
+    return place
+
+
+def test_what_is_written_is_what_is_read(run: Path, recipe: Recipe):
+    found, made = record.read(run)
+    pd.testing.assert_frame_equal(found, curve(recipe).astype(record.COLUMNS))
+    assert made["recipe"]["task"] == "toy/a" and made["schema"] == record.SCHEMA
+    assert sorted(path.name for path in run.iterdir()) == ["curve.parquet", "recipe.json", "record.json"]
+
+
+def test_equal_curves_are_equal_bytes(run: Path, recipe: Recipe):
+    before = (run / "curve.parquet").read_bytes()
+    record.write(run, curve(recipe), outcome(recipe))
+    assert (run / "curve.parquet").read_bytes() == before
+
+
+def test_a_curve_with_other_columns_is_a_mistake_of_the_program(run: Path, recipe: Recipe):
+    with pytest.raises(ValueError, match="columns"):
+        record.write(run, curve(recipe).drop(columns="updates"), outcome(recipe))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "words"),
+    [
+        ("curve.parquet", Path.unlink, "No such file"),
+        ("curve.parquet", truncate, "corrupt"),
+        ("curve.parquet", flip, "corrupt"),
+        ("record.json", Path.unlink, "No such file"),
+        ("record.json", truncate, "corrupt"),
+        ("record.json", lambda path: path.write_text("[]"), "corrupt"),
+        ("record.json", lambda path: path.write_text('{"schema": 7}'), "schema 7"),
+        ("recipe.json", lambda path: path.write_text(path.read_text().replace("100", "200")), "another recipe"),
+        ("recipe.json", truncate, "corrupt"),
+    ],
+)
+def test_a_harmed_run_is_refused_with_the_command_that_mends_it(run: Path, name: str, harm, words: str):
+    harm(run / name)
+    with pytest.raises(Refusal, match=words) as refusal:
+        record.read(run)
+    assert f"partage train {run}/recipe.json" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_full_or_read_only_disk_is_refused_and_loses_nothing(run: Path, recipe, monkeypatch, number, failing):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(atomic.os, failing, fail)
+    with pytest.raises(Refusal, match=os.strerror(number)) as refusal:
+        record.write(run, curve(recipe).assign(value=0.0), outcome(recipe))
+    assert "nothing computed so far was lost" in str(refusal.value)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path, recipe: Recipe):
+    (tmp_path / "file").write_text("")
+    for attempt in (
+        lambda: record.write(tmp_path / "file/run", curve(recipe), outcome(recipe)),
+        lambda: record.save_checkpoint(tmp_path / "file/run", b"x"),
+        lambda: record.hold(tmp_path / "file/run").__enter__(),
+    ):
+        with pytest.raises(Refusal, match="Not a directory"):
+            attempt()
+
+
+def test_the_newest_checkpoint_is_the_one_that_comes_back(tmp_path: Path):
+    assert record.load_checkpoint(tmp_path) is None
+    for number in range(5):
+        record.save_checkpoint(tmp_path, f"state {number}".encode() * 100)
+        assert record.load_checkpoint(tmp_path) == f"state {number}".encode() * 100
+    assert len(list((tmp_path / "checkpoint").iterdir())) == 2
+
+
+def cut_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:10])
+
+
+def test_a_payload_may_be_a_view_of_memory_and_may_be_empty(tmp_path: Path):
+    record.save_checkpoint(tmp_path, memoryview(np.arange(6, dtype=np.float32)))
+    assert record.load_checkpoint(tmp_path) == np.arange(6, dtype=np.float32).tobytes()
+    record.save_checkpoint(tmp_path, b"")
+    assert record.load_checkpoint(tmp_path) == b""
+
+
+@pytest.mark.parametrize("harm", [truncate, flip, cut_header, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("saves", [2, 3])
+def test_a_corrupt_newest_checkpoint_is_named_and_the_one_before_is_used(tmp_path: Path, capsys, harm, saves: int):
+    for number in range(saves):
+        record.save_checkpoint(tmp_path, bytes([number]) * 1000)
+    newest = tmp_path / "checkpoint" / ("b" if saves == 2 else "a")
+    harm(newest)
+    assert record.load_checkpoint(tmp_path) == bytes([saves - 2]) * 1000
+    said = capsys.readouterr().err
+    assert str(newest) in said and "corrupt" in said and said.count("\n") == 1
+    record.save_checkpoint(tmp_path, b"next")
+    assert record.load_checkpoint(tmp_path) == b"next" and not capsys.readouterr().err
+
+
+def test_with_no_whole_checkpoint_left_the_user_decides(tmp_path: Path):
+    for number in range(2):
+        record.save_checkpoint(tmp_path, bytes([number]) * 1000)
+    for path in (tmp_path / "checkpoint").iterdir():
+        truncate(path)
+    with pytest.raises(Refusal, match="No whole checkpoint") as refusal:
+        record.load_checkpoint(tmp_path)
+    assert "delete that folder" in str(refusal.value) and len(list((tmp_path / "checkpoint").iterdir())) == 2
+
+
+def test_a_failed_save_leaves_the_last_checkpoint_and_no_litter(tmp_path: Path, monkeypatch):
+    record.save_checkpoint(tmp_path, b"whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            atomic.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
+        )
+        with pytest.raises(Refusal, match="No space left"):
+            record.save_checkpoint(tmp_path, b"half")
+    assert record.load_checkpoint(tmp_path) == b"whole"
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["a"]
+
+
+def test_what_a_killed_save_left_behind_is_swept_by_the_next(tmp_path: Path):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / ".a.123.tmp").write_bytes(b"half")
+    record.save_checkpoint(tmp_path, b"x")
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["a"]
+    record.clear_checkpoints(tmp_path)
+    assert not (tmp_path / "checkpoint").exists()
+    record.clear_checkpoints(tmp_path)  # nothing to clear is no mistake
+
+
+def keep(run_dir: Path, ready) -> None:
+    with record.hold(run_dir):
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_second_process_is_refused_until_the_first_ends_even_by_sigkill(tmp_path: Path):
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    first = context.Process(target=keep, args=(tmp_path, ready))
+    first.start()
+    assert ready.wait(10)
+    with pytest.raises(Refusal, match=f"is being trained by process {first.pid} on ") as refusal, record.hold(tmp_path):
+        pass
+    assert "\n" not in str(refusal.value)
+    os.kill(first.pid, signal.SIGKILL)
+    first.join()
+    with record.hold(tmp_path):
+        pass
+    with record.hold(tmp_path):  # and again, in the same process
+        pass
+
+
+def test_provenance_says_what_made_a_run(recipe: Recipe):
+    made = record.provenance(
+        recipe,
+        started=datetime(2026, 1, 2, tzinfo=UTC),
+        wall_seconds=1.5,
+        cpu_seconds=1.25,
+        resumed=2,
+        threads=1,
+        device="cpu",
+    )
+    assert made["recipe"] == json.loads(recipe.text()) and made["recipe_hash"] == recipe.hash
+    assert made["started"] == "2026-01-02T00:00:00+00:00" and made["finished"] > made["started"]
+    assert made["machine"]["cores"] >= 1 and made["machine"]["gpu"] is None and "torch" in made["versions"]
+    assert (made["resumed"], made["threads"], made["device"]) == (2, 1, "cpu")
+    json.dumps(made)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    for name, text in {
+        "src/partage/__init__.py": "",
+        "src/partage/train.py": "from partage import learner, record\nfrom partage.nets import x\n",
+        "src/partage/learner.py": "import torch\n",
+        "src/partage/nets.py": "def f():\n    import partage.bank\n",
+        "src/partage/bank.py": "",
+        "src/partage/record.py": "",
+        "src/partage/learners/one.py": "from partage.bank import y\n",
+        "src/partage/learners/two.py": "",
+        "src/partage/figures/curves.py": "",
+        "src/partage/sims/__init__.py": "",
+        "src/partage/sims/spread.py": "",
+        "envs/mpe.py": "from partage.sims import spread\n",
+        "envs/lbf.py": "",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_a_run_s_code_is_what_its_trainer_learner_and_environment_import(sources: Path):
+    files = code("one", "mpe", sources)["files"]
+    assert {name.removeprefix("src/partage/") for name in files} == {
+        "__init__.py", "train.py", "learner.py", "nets.py", "bank.py", "learners/one.py", "sims/__init__.py",
+        "sims/spread.py", "envs/mpe.py",
+    }  # fmt: skip
+    assert files["src/partage/bank.py"] == hashlib.sha256(b"").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "moves"),
+    [
+        ("bank.py", True),
+        ("learners/one.py", True),
+        ("learners/two.py", False),
+        ("figures/curves.py", False),
+        ("record.py", False),
+    ],
+)
+def test_only_code_a_run_depends_on_makes_it_stale(sources: Path, name: str, moves: bool):
+    before = code("one", "mpe", sources)["hash"]
+    (sources / "src/partage" / name).write_text("z = 1\n")
+    assert (code("one", "mpe", sources)["hash"] != before) == moves

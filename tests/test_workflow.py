@@ -1,0 +1,216 @@
+"""The real Snakefile, run by the real Snakemake on a small checkout with a stand-in trainer."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small import ROOT, SECOND, edit, workflow
+
+STAND_IN = """#!{python}
+import os, sys
+sys.path.insert(0, {tests!r})
+if sys.argv[1:4] != ["-m", "partage", "train"]:
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+from pathlib import Path
+sys.path.insert(0, "src")
+from small import curve, outcome
+from partage import record
+from partage.recipe import Recipe
+path = Path(sys.argv[4])
+recipe = Recipe.load(path)
+with open("trained.txt", "a") as file:
+    file.write(f"{{recipe.algorithm}} {{recipe.task}}\\n")
+record.write(path.parent, curve(recipe), outcome(recipe))
+"""
+
+
+def snakemake(root: Path, *options: str, config: str = "") -> subprocess.CompletedProcess[str]:
+    python = f"python={root / 'python'}"
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--config", python, *config.split(), *options]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=environment)
+
+
+def jobs(root: Path, *options: str, config: str = "") -> dict[str, int]:
+    """What a dry run would do: {rule: how many jobs}."""
+    ran = snakemake(root, "--dry-run", *options, config=config)
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", ran.stdout + ran.stderr, re.DOTALL)
+    rows = [line.split() for line in table.group(1).splitlines()] if table else []
+    return {rule: int(count) for rule, count in rows if rule not in ("total", "all")}
+
+
+def trained(root: Path) -> list[str]:
+    return sorted((root / "trained.txt").read_text().splitlines())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A workspace in which everything has been made once."""
+    root = workflow(tmp_path_factory.mktemp("workflow"))
+    stand_in = root / "python"
+    stand_in.write_text(STAND_IN.format(python=sys.executable, tests=str(ROOT / "tests")))
+    stand_in.chmod(0o755)
+    ran = snakemake(root)
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    return root
+
+
+@pytest.fixture
+def root(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it, with all times kept. Edits made at once would carry the time of the files they follow."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy, symlinks=True)
+    time.sleep(0.01)
+    return copy
+
+
+def test_one_command_makes_runs_frames_figures_and_tables(finished: Path):
+    results = finished / "results/smoke"
+    assert trained(finished) == ["alpha toy/a", "beta toy/a"]
+    for name in (
+        "frames/first.parquet",
+        "figures/first.png",
+        "figures/first.svg",
+        "tables/first.csv",
+        "tables/first.md",
+    ):
+        assert (results / name).stat().st_size > 0
+    assert {path.name for path in (results / "runs/alpha/toy/a/0-1").iterdir()} == {
+        "curve.parquet",
+        "record.json",
+        "recipe.json",
+    }
+
+
+def test_a_second_invocation_has_nothing_to_do(root: Path):
+    ran = snakemake(root)
+    assert ran.returncode == 0 and "Nothing to be done" in ran.stdout + ran.stderr
+
+
+def test_an_edited_setting_retrains_only_its_cells_and_redraws(root: Path):
+    before = (root / "results/smoke/runs/beta/toy/a/0-1/record.json").stat().st_mtime_ns
+    edit(root / "workflow/config/algorithms.toml", "hidden = 16", "hidden = 17")
+    assert jobs(root) == {"train": 1, "frame": 1, "draw": 1}
+    assert snakemake(root).returncode == 0
+    assert trained(root) == ["alpha toy/a", "alpha toy/a", "beta toy/a"]
+    assert (root / "results/smoke/runs/beta/toy/a/0-1/record.json").stat().st_mtime_ns == before
+    assert jobs(root) == {}
+
+
+def test_a_setting_of_another_scale_changes_nothing(root: Path):
+    edit(root / "workflow/config/algorithms.toml", "paper = 1e-3", "paper = 5e-3")
+    assert jobs(root) == {}
+
+
+def test_an_edited_default_of_a_learner_retrains_the_cells_that_use_it(root: Path):
+    edit(root / "src/partage/learners/two.py", "hidden: int = 64", "hidden: int = 65")
+    assert jobs(root) == {"train": 1, "frame": 1, "draw": 1}
+
+
+def test_a_comment_in_a_learner_costs_nothing(root: Path):
+    path = root / "src/partage/learners/one.py"
+    path.write_text(path.read_text() + "# a comment\n")
+    (root / "src/partage/env.py").open("a").write("# a comment\n")
+    assert jobs(root) == {}
+
+
+def test_an_edited_drawing_file_redraws_and_never_retrains(root: Path):
+    edit(root / "src/partage/figures/curves.py", "linewidth=1.8", "linewidth=5.0")
+    assert jobs(root) == {"draw": 1}
+    before = (root / "results/smoke/figures/first.png").read_bytes()
+    assert snakemake(root).returncode == 0
+    assert (root / "results/smoke/figures/first.png").read_bytes() != before
+    assert trained(root) == ["alpha toy/a", "beta toy/a"]
+
+
+@pytest.mark.parametrize(
+    ("sheet", "old", "new"), [("figures", "A figure", "The figure"), ("algorithms", "Beta", "Better")]
+)
+def test_an_edited_title_or_label_redraws_and_never_retrains(root: Path, sheet: str, old: str, new: str):
+    edit(root / f"workflow/config/{sheet}.toml", f'"{old}"', f'"{new}"')
+    assert jobs(root) == {"draw": 1}
+
+
+def test_a_new_figure_runs_only_what_it_lacks(root: Path):
+    with (root / "workflow/config/figures.toml").open("a") as file:
+        file.write(SECOND)
+    assert jobs(root) == {"train": 1, "frame": 1, "draw": 1}
+
+
+def test_a_deleted_run_is_noticed(root: Path):
+    shutil.rmtree(root / "results/smoke/runs/beta/toy/a/0-1")
+    assert jobs(root)["train"] == 1
+
+
+def test_more_seeds_train_only_the_new_ones(root: Path):
+    edit(root / "workflow/config/tasks.toml", "smoke = 2, lab = 3", "smoke = 7, lab = 3")
+    # packs of five: 0-1 becomes 0-4, and 5-6 is new; with one seed a run only seeds 2-6 would be
+    assert jobs(root)["train"] == 4
+
+
+def test_another_engine_has_a_folder_of_its_own(root: Path):
+    assert jobs(root, config="engine=package") == {"train": 2, "frame": 1, "draw": 1}
+    assert (root / "results/smoke-package/runs/alpha/toy/a/0-1/recipe.json").is_file()
+
+
+def test_a_moved_checkout_and_another_interpreter_retrain_nothing(root: Path):
+    # the fixture has copied the checkout to another place already
+    (root / "python").rename(root / "elsewhere")
+    assert jobs(root, config=f"python={root / 'elsewhere'}") == {}
+
+
+def test_the_command_that_stale_prints_makes_a_run_again(root: Path):
+    run = "results/smoke/runs/alpha/toy/a/0-1/record.json"
+    assert jobs(root, "--force", "--", run, config="scale=smoke engine=batched") == {"train": 1}
+
+
+def test_a_failed_run_stops_no_other_and_says_why(root: Path):
+    for name in ("alpha", "beta"):
+        shutil.rmtree(root / f"results/smoke/runs/{name}/toy/a/0-1")
+    edit(
+        root / "python",
+        "recipe = Recipe.load(path)",
+        'recipe = Recipe.load(path)\nassert recipe.algorithm != "alpha", "out of luck"',
+    )
+    ran = snakemake(root)
+    assert ran.returncode != 0 and "out of luck" in ran.stdout + ran.stderr
+    assert (root / "results/smoke/runs/beta/toy/a/0-1/record.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("scale=papr", "did you mean 'paper'"),
+        ("results=python/x", "Not a directory"),
+    ],
+)
+def test_a_mistake_is_one_sentence_while_the_workflow_is_read(finished: Path, config: str, words: str):
+    ran = snakemake(finished, "--dry-run", config=config)
+    said = [line for line in (ran.stdout + ran.stderr).splitlines() if line.strip()]
+    assert (
+        ran.returncode == 2 and words in said[-1] and said[-1].startswith("partage: ") and "Traceback" not in ran.stderr
+    )
+
+
+def test_a_dry_run_of_the_whole_paper_scale_plan_takes_seconds(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-n",
+        "--cores",
+        "2",
+        "--config",
+        "scale=paper",
+        f"results={tmp_path}",
+    ]
+    began = time.perf_counter()
+    ran = subprocess.run([*command, "seeds_per_run=1"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "train      100" in ran.stdout + ran.stderr and time.perf_counter() - began < 30
