@@ -77,12 +77,23 @@ def _own(runs: int, sets: int) -> Tensor:
     return assignment.none(runs, sets)
 
 
+def product(a: Float32[Tensor, "K M I"], b: Float32[Tensor, "K I O"]) -> Float32[Tensor, "K M O"]:
+    """`torch.bmm`, except that a column gets a second, empty one.
+
+    One matrix times one column takes another route through the library than a batch of them, and rounds differently:
+    the same run would not be the same in another pack.
+    """
+    if b.shape[-1] == 1:
+        return torch.bmm(a, functional.pad(b, (0, 1)))[..., :1].contiguous()
+    return torch.bmm(a, b)
+
+
 class Affine(torch.autograd.Function):
     """``x [K, M, I] @ weight [K, I, O] + table[at]``, ReLU if asked: the bias of each row is looked up in a table."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, table: Tensor, at: Tensor, relu: bool) -> Tensor:
-        y = torch.bmm(x, weight)
+        y = product(x, weight)
         offset_(y, table, at, relu)
         ctx.save_for_backward(x, weight, at, y)
         ctx.relu, ctx.entries = relu, table.shape[1]
@@ -92,8 +103,8 @@ class Affine(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, at, y = ctx.saved_tensors
         grad, d_table = offset_backward(grad.contiguous(), y, ctx.entries, at, ctx.relu)
-        dx = torch.bmm(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
-        return dx, torch.bmm(x.transpose(1, 2), grad), d_table, None, None
+        dx = product(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        return dx, product(x.transpose(1, 2), grad), d_table, None, None
 
 
 class Bank(nn.Module):

@@ -83,7 +83,8 @@ class Optimiser:
             p.grad = None
         loss.sum().backward()
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
-        norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]).square().sum(0).sqrt()
+        norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
+        norm = torch.stack(norms, 1).square().sum(1).sqrt()
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)
         scaled = [(g.flatten(1) * scale[:, None]).flatten() for g in gradients]
         self.flat.grad = torch.cat((*scaled, self.padding))

@@ -21,9 +21,13 @@ class Choice(NamedTuple):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Acts for all agents. Its memory is passed in and out, so evaluating it cannot disturb training."""
+    """Acts for all agents. Its memory is passed in and out, so evaluating it cannot disturb training.
 
-    def initial(self, copies: int) -> Memory: ...
+    A policy of whole episodes draws an episode's noise when the episode begins: how long other runs of the pack play
+    must not move its generators.
+    """
+
+    def initial(self, copies: int, explore: bool) -> Memory: ...
 
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]: ...
 
@@ -92,7 +96,7 @@ def episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) 
     """One whole episode in every copy of the runs marked, padded to the longest; the other runs stay idle."""
     horizon = env.spec.horizon
     out = _blank(env, horizon)
-    step, memory = env.reset(where[:, None].expand(env.runs, env.copies)), policy.initial(env.copies)
+    step, memory = env.reset(where[:, None].expand(env.runs, env.copies)), policy.initial(env.copies, explore)
     live = where[:, None].expand(env.runs, env.copies).clone()
     for t in range(horizon):
         _observe(out, t, step)
@@ -132,7 +136,7 @@ def segment(env: Env, policy: Policy, step: TimeStep, memory: Memory, time: int)
                 out.final_obs[:, :, t] = step.obs * step.truncated[..., None, None]  # type: ignore[index]
             ended = ended.clone()
             step = env.reset(ended)
-            memory = _where(ended, policy.initial(env.copies), memory)
+            memory = _where(ended, policy.initial(env.copies, True), memory)
     _observe(out, time, step)
     return out, step, memory
 

@@ -97,7 +97,7 @@ class Training:
         if self.learner.segment is None:
             return episodes(self.env, self.learner.policy, self.active, True)
         if self.step is None:
-            self.step, self.memory = self.env.reset(), self.learner.policy.initial(self.learner.copies)
+            self.step, self.memory = self.env.reset(), self.learner.policy.initial(self.learner.copies, True)
         rollout, self.step, self.memory = segment(
             self.env, self.learner.policy, self.step, self.memory, self.learner.segment
         )

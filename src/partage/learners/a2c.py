@@ -76,7 +76,7 @@ class Actor:
         self.net, self.n_agents, self.where = net, spec.n_agents, where
         self.generators = generators([stream(seed, "actions") for seed in seeds])
 
-    def initial(self, copies: int) -> None:
+    def initial(self, copies: int, explore: bool) -> None:
         return None
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float32, Int64
@@ -67,35 +67,41 @@ class Networks(nn.Module):
         return self.agent(obs, last_action, self.agent.initial(*obs.shape[1:4:2]), self.assignment)[0]
 
 
+class Memory(NamedTuple):
+    h: Float32[Tensor, "R B N H"]  # hidden state of the agents' networks
+    last_action: Int64[Tensor, "R B N"]  # -1: none yet
+    noise: Float32[Tensor, "R T B N A1"] | None  # of the whole episode; None: greedy
+    t: int
+
+
 class EpsilonGreedy:
-    """Memory: the network's hidden state and the last action. Epsilon falls with each run's own steps."""
+    """Epsilon falls with each run's own environment steps."""
 
     def __init__(self, nets: Networks, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
-        self.nets, self.n_agents, self.settings, self.where = nets, spec.n_agents, settings, where
+        self.nets, self.spec, self.settings, self.where = nets, spec, settings, where
         self.generators = generators([stream(seed, "actions") for seed in seeds])
         self.steps = torch.zeros(len(seeds), dtype=torch.int64)  # environment steps seen so far, for epsilon
 
-    def initial(self, copies: int) -> tuple[Tensor, Tensor]:
-        h = self.nets.agent.initial(copies, self.n_agents)
-        return h, torch.full(h.shape[:3], -1, device=h.device)
+    def initial(self, copies: int, explore: bool) -> Memory:
+        n, actions, horizon = self.spec.n_agents, self.spec.n_actions, self.spec.horizon
+        h = self.nets.agent.initial(copies, n)
+        noise = uniform(self.generators, horizon, copies, n, actions + 1) if explore else None
+        return Memory(h, torch.full(h.shape[:3], -1, device=h.device), noise, 0)
 
     def epsilon(self) -> Float32[Tensor, "R"]:
         s = self.settings
         return linear_schedule(s.epsilon_start, s.epsilon_end, s.epsilon_anneal, self.steps)
 
     @torch.no_grad()
-    def __call__(
-        self, step: TimeStep, memory: tuple[Tensor, Tensor], explore: bool
-    ) -> tuple[Choice, tuple[Tensor, Tensor]]:
-        h, last_action = memory
+    def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:
+        h, last_action, noise, t = memory
         q, h = self.nets.agent(step.obs[:, :, None].to(self.where), last_action[:, :, None], h, self.nets.assignment)
         actions = q[:, :, 0].masked_fill(~step.avail_actions.to(self.where), -torch.inf).argmax(-1).cpu()
-        if explore:
-            noise = uniform(self.generators, *actions.shape[1:], step.avail_actions.shape[-1] + 1)
-            anything = (step.avail_actions * (1 + noise[..., 1:])).argmax(-1)
-            wander = noise[..., 0] < self.epsilon()[:, None, None]
+        if noise is not None:
+            anything = (step.avail_actions * (1 + noise[:, t, ..., 1:])).argmax(-1)
+            wander = noise[:, t, ..., 0] < self.epsilon()[:, None, None]
             actions = torch.where(wander, anything, actions)
-        return Choice(actions), (h, actions.to(self.where))
+        return Choice(actions), Memory(h, actions.to(self.where), noise, t + 1)
 
 
 class QMIX:
