@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
+from torch.nn import functional
 
 from partage import Refusal
 from partage.assignment import Assignment
@@ -66,12 +67,13 @@ class Optimiser:
     def __init__(self, module: nn.Module, make: Callable[[list[Tensor]], torch.optim.Optimizer], clip: float) -> None:
         self.parameters, self.clip = list(module.parameters()), clip
         flat = torch.cat([p.detach().flatten() for p in self.parameters])
-        self.padding = flat.new_zeros(-len(flat) % 64)
-        self.flat = nn.Parameter(torch.cat((flat, self.padding)))
-        start = 0
-        for p in self.parameters:  # from here on they are views of it
-            p.data = self.flat.data[start : start + p.numel()].view_as(p)
-            start += p.numel()
+        self.flat = nn.Parameter(functional.pad(flat, (0, -len(flat) % 64)))
+        self.flat.grad = torch.zeros_like(self.flat)
+        self.gradients, start = [], 0
+        for p in self.parameters:  # from here on views of it
+            part = slice(start, start := start + p.numel())
+            p.data = self.flat.data[part].view_as(p)
+            self.gradients.append(self.flat.grad[part].view(len(p), -1))
         self.torch = make([self.flat])
 
     def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
@@ -82,11 +84,11 @@ class Optimiser:
         for p in self.parameters:
             p.grad = None
         loss.sum().backward()
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
-        norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
+        gradients = [(p.new_zeros(()) if p.grad is None else p.grad).expand_as(p).flatten(1) for p in self.parameters]
+        norms = [torch.linalg.vector_norm(g, dim=1) for g in gradients]
         norm = torch.stack(norms, 1).square().sum(1).sqrt()
-        scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)
-        scaled = [(g.flatten(1) * scale[:, None]).flatten() for g in gradients]
-        self.flat.grad = torch.cat((*scaled, self.padding))
+        scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)[:, None]
+        for g, scaled in zip(gradients, self.gradients, strict=True):
+            torch.mul(g, scale, out=scaled)
         self.torch.step()
         return norm

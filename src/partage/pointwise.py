@@ -90,9 +90,9 @@ def _forward_all(from_x, from_h, states, bx, bh, t):
 
 
 @compiled
-def _backward_all(dh, grad, from_x, from_h, states, gates, t):
+def _backward_all(dh, grad, from_x, from_h, states, gates, t, at):
     for k in range(states.shape[0]):
-        _backward_rows(dh[k], grad[k, t], from_x[k, t], from_h[k, t], states[k, t], gates[k, t])
+        _backward_rows(dh[k], grad[k, t], from_x[k, t], from_h[k, t], states[k, t], gates[k, at])
 
 
 def gru_forward(from_x: Tensor, from_h: Tensor, states: Tensor, bx: Tensor, bh: Tensor) -> Callable[[int], None]:
@@ -119,19 +119,22 @@ def gru_forward(from_x: Tensor, from_h: Tensor, states: Tensor, bx: Tensor, bh: 
 
 def gru_backward(
     dh: Tensor, grad: Tensor, from_x: Tensor, from_h: Tensor, states: Tensor, gates: Tensor
-) -> Callable[[int], None]:
-    """``step(t)``: `dh` (gradient of the state after t, less `grad`) becomes its direct part before t; fills `gates`."""
+) -> Callable[[int, int], None]:
+    """``step(t, at)``: `dh` (gradient of the state after t, less `grad`) becomes its direct part before t.
+
+    The gradients before the gates go to ``gates[:, at]``.
+    """
     if states.device.type == "cpu":
         arrays = [x.numpy() for x in (dh, grad, from_x, from_h, states, gates)]
-        return lambda t: _backward_all(*arrays, t)
+        return lambda t, at: _backward_all(*arrays, t, at)
     hidden = states.shape[-1]
 
-    def step(t: int) -> None:
+    def step(t: int, at: int) -> None:
         r, z, hn = from_h[:, t].split(hidden, -1)
         n, h = from_x[:, t, :, 2 * hidden :], states[:, t]
         out = dh + grad[:, t]
         new = out * (1 - z) * (1 - n * n)
-        gates[:, t] = torch.cat((new * r, new * hn * r * (1 - r), out * (h - n) * z * (1 - z), new), -1)
+        gates[:, at] = torch.cat((new * r, new * hn * r * (1 - r), out * (h - n) * z * (1 - z), new), -1)
         dh.copy_(out * z)
 
     return step

@@ -39,40 +39,56 @@ class GRU(nn.Module):
 
 
 class _Unrolled(torch.autograd.Function):
-    """K = R * G independent GRUs. Gate buffers hold (reset, update, new) pre-activations, then what backward needs."""
+    """K = R * G independent GRUs. Gate buffers hold (reset, update, new) pre-activations, then what backward needs.
+
+    Time is walked in chunks whose rows fit the processor's cache. Their length depends on the rows of one instant
+    alone, so neither the pack nor the padding behind the episodes moves the sums' boundaries.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> Tensor:
         k, time, rows, _ = x.shape
         hidden = h.shape[-1]
-        from_x = torch.bmm(x.flatten(1, 2), wx).view(k, time, rows, 3 * hidden)
-        from_h = torch.empty_like(from_x)
+        from_x, from_h = (x.new_empty(k, time, rows, 3 * hidden) for _ in range(2))
         states = x.new_empty(k, time + 1, rows, hidden)
         states[:, 0] = h
         step = gru_forward(from_x, from_h, states, bx, bh)
-        for t in range(time):
-            torch.bmm(states[:, t], wh, out=from_h[:, t])
-            step(t)
+        for chunk in _chunks(time, rows):
+            torch.bmm(x[:, chunk].flatten(1, 2), wx, out=from_x[:, chunk].flatten(1, 2))
+            for t in range(chunk.start, chunk.stop):
+                torch.bmm(states[:, t], wh, out=from_h[:, t])
+                step(t)
         ctx.save_for_backward(x, from_x, from_h, states, wx, wh)
         return states[:, 1:]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, from_x, from_h, states, wx, wh = ctx.saved_tensors
-        k, time_1, rows, hidden = states.shape
+        k, time, rows, hidden = grad.shape
         # Gradients before the gates, in four columns: (new through h, reset, update, new through x),
         # so that columns 0-2 belong to the product with h and columns 1-3 to the product with x.
-        gates = x.new_empty(k, time_1 - 1, rows, 4 * hidden)
-        dh = torch.zeros_like(states[:, 0])
+        gates = x.new_empty(k, min(time, CHUNK_ROWS // rows + 1), rows, 4 * hidden)
+        dh, dx = torch.zeros_like(states[:, 0]), torch.empty_like(x)
+        d_wx, d_wh = torch.zeros_like(wx), torch.zeros_like(wh)
+        d_bias = x.new_zeros(k, 4 * hidden)
         step = gru_backward(dh, grad.contiguous(), from_x, from_h, states, gates)
-        wh_back = wh.roll(hidden, -1).transpose(1, 2).contiguous()
-        for t in reversed(range(time_1 - 1)):
-            step(t)
-            torch.baddbmm(dh, gates[:, t, :, : 3 * hidden], wh_back, out=dh)
-        gates = gates.flatten(1, 2)
-        by_h, by_x = gates[..., : 3 * hidden], gates[..., hidden:]
-        d_bias = gates.sum(1)
-        d_wh = torch.bmm(states[:, :-1].flatten(1, 2).transpose(1, 2), by_h).roll(-hidden, -1)
-        d_wx = torch.bmm(x.flatten(1, 2).transpose(1, 2), by_x)
-        dx = torch.bmm(by_x, wx.transpose(1, 2)).view(x.shape) if ctx.needs_input_grad[0] else None
-        return dx, dh, d_wx, d_bias[:, hidden:], d_wh, d_bias[:, : 3 * hidden].roll(-hidden, -1)
+        wx_back, wh_back = (w.transpose(1, 2).contiguous() for w in (wx, wh.roll(hidden, -1)))
+        for chunk in reversed(_chunks(time, rows)):
+            for t in reversed(range(chunk.start, chunk.stop)):
+                step(t, t - chunk.start)
+                torch.baddbmm(dh, gates[:, t - chunk.start, :, : 3 * hidden], wh_back, out=dh)
+            flat = gates[:, : chunk.stop - chunk.start].flatten(1, 2)
+            by_h, by_x = flat[..., : 3 * hidden], flat[..., hidden:]
+            d_bias += flat.sum(1)
+            d_wh.baddbmm_(states[:, chunk].flatten(1, 2).transpose(1, 2), by_h)
+            d_wx.baddbmm_(x[:, chunk].flatten(1, 2).transpose(1, 2), by_x)
+            torch.bmm(by_x, wx_back, out=dx[:, chunk].flatten(1, 2))
+        return dx, dh, d_wx, d_bias[:, hidden:], d_wh.roll(-hidden, -1), d_bias[:, : 3 * hidden].roll(-hidden, -1)
+
+
+CHUNK_ROWS = 1024  # rows of 64 units and their gates in half of a 2 MiB cache
+
+
+def _chunks(time: int, rows: int) -> list[slice]:
+    length = CHUNK_ROWS // rows + 1
+    return [slice(start, min(start + length, time)) for start in range(0, time, length)]
