@@ -140,6 +140,8 @@ def workflow(root: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", "learners", "config", "sims")
     for name in ("src/partage", "workflow"):
         shutil.copytree(ROOT / name, root / name, ignore=ignore)
+    shutil.copy(ROOT / "Snakefile", root)
+    (root / "profiles").symlink_to("workflow/profiles")
     return checkout(root)
 
 

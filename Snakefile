@@ -1,5 +1,5 @@
 # figures.toml -> recipes -> runs -> frames -> figures and tables. What is run is decided in partage.plan, not here.
-# (It lies here, not at the root, because Snakemake looks for profiles/default beside it.) From the root:
+# Snakemake reads profiles/default beside this file by itself (`profiles` is a link to workflow/profiles).
 #   .venv/bin/snakemake --cores 2                                   smoke scale, all figures
 #   .venv/bin/snakemake --cores 8 --config scale=paper figures=mpd-fig3
 import os
@@ -10,7 +10,7 @@ from snakemake.utils import min_version
 
 min_version("9.16")
 
-CHECKOUT = Path(os.path.relpath(Path(workflow.basedir).parent))  # relative: moving the checkout changes no input
+CHECKOUT = Path(os.path.relpath(workflow.basedir))  # relative: moving the checkout changes no input
 SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE.resolve()))
 from partage import Refusal, plan, recipe
@@ -37,8 +37,8 @@ wildcard_constraints:
     figure="|".join(FIGURES),
 
 
-include: "rules/train.smk"
-include: "rules/figures.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/figures.smk"
 
 
 # Runs are named too: a figure that is newer than a deleted run would hide its absence.

@@ -1,0 +1,35 @@
+# One command each; every target sets up .venv from the lock file by itself.
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+BIN := .venv/bin
+
+.PHONY: reproduce test check bench clean
+
+reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
+	$(BIN)/snakemake --cores $(CORES)
+	@echo; echo "figures: results/smoke/figures   tables: results/smoke/tables"
+
+test: .venv/ready  ## all tests
+	$(BIN)/python -m pytest
+
+check: .venv/ready  ## style, types, direction of imports, workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --line-length 120 --check Snakefile workflow/rules
+	$(BIN)/partage plan --scale paper
+
+bench: .venv/ready  ## speed against targets and peers; writes benchmarks/results
+	$(BIN)/python -m benchmarks
+
+clean:  ## forget the environment, not the results
+	rm -rf .venv
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "partage needs Python 3.11 to 3.13, but $(PYTHON) is $$($(PYTHON) --version): say make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
