@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks import episodes
+from benchmarks.report import number
 from benchmarks.yardstick import Plain
 from partage import learner, plan
 from partage.learners import qmix
@@ -52,7 +53,7 @@ def take_turns(subjects: Mapping[str, Callable[[], float]], repeats: int, warm_u
 
 def row(what: str, speeds: Sequence[float], unit: str, target: float | None = None, **extra: Any) -> dict[str, Any]:
     """A row of the table (see `environments.measure`); `extra` are its columns ratio and peer."""
-    note = f"median of {len(speeds)}, {min(speeds):,.4g} to {max(speeds):,.4g}"
+    note = f"median of {len(speeds)}, {number(min(speeds))} to {number(max(speeds))}"
     return {"what": what, "value": statistics.median(speeds), "unit": unit, "target": target, "note": note, **extra}
 
 

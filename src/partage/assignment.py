@@ -3,7 +3,7 @@
 Two assignments share alike when their partitions are equal: the sets' own numbers mean nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from jaxtyping import Int64
@@ -30,13 +30,13 @@ def none(runs: int, n_agents: int) -> Assignment:
     return torch.arange(n_agents).expand(runs, n_agents).contiguous()
 
 
-def by(labels: Sequence[int], runs: int = 1) -> Assignment:
+def by(labels: Sequence[Hashable], runs: int = 1) -> Assignment:
     """Agents with equal labels share; sets are numbered in order of first appearance.
 
     >>> by(["red", "blue", "red"]).tolist()
     [[0, 1, 0]]
     """
-    order: dict[object, int] = {}
+    order: dict[Hashable, int] = {}
     index = [order.setdefault(label, len(order)) for label in labels]
     return torch.tensor(index).expand(runs, len(index)).contiguous()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, Num
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -44,7 +44,7 @@ def orthogonal(gain: float, noise: float = 0.0) -> Init:
     return init
 
 
-def to_rows(x: Float32[Tensor, "R B T N F"], sets: int) -> Rows:
+def to_rows(x: Num[Tensor, "R B T N F"], sets: int) -> Num[Tensor, "R G T M F"]:
     """Lay features out for banks of this many sets."""
     if sets == 1:
         return x.transpose(1, 2).flatten(2, 3).unsqueeze(1)
@@ -100,9 +100,9 @@ class Affine(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, at, y = ctx.saved_tensors
-        grad, d_table = offset_backward(grad.contiguous(), y, ctx.entries, at, ctx.relu)
+        grad, d_table = offset_backward(grad_outputs[0].contiguous(), y, ctx.entries, at, ctx.relu)
         dx = product(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
         return dx, product(x.transpose(1, 2), grad), d_table, None, None
 
@@ -141,7 +141,7 @@ class Bank(nn.Module):
 
     def forward(
         self, rows: Rows, index: Assignment, hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False
-    ) -> Rows:
+    ) -> Float32[Tensor, "R G T M O"]:
         """`hot` is the position of the one in the one-hot inputs of each row (-1: they are all zero)."""
         weight = pick(self.weight, index)
         shared = self.bias.shape[1] == self.weight.shape[1]

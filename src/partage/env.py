@@ -5,10 +5,11 @@ A actions, then features. An `Env` holds R x B copies of one task; a run's copie
 """
 
 import hashlib
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float32, Int64
@@ -102,15 +103,8 @@ def load(family: str) -> Callable[..., Env]:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in ENVS.glob("*.py")))
         raise Refusal(f"Unknown environment family {family!r}: expected one of {known} (the files of {ENVS}).")
-    module_name = f"partage_envs.{family}"
-    if module_name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[module_name]
-            raise
-    return sys.modules[module_name].make
+    # A package of their own, so that their names can be imported: Numba's disk cache needs that of compiled rules.
+    package = sys.modules.setdefault("partage_envs", ModuleType("partage_envs"))
+    package.__path__ = [str(ENVS)]
+    importlib.invalidate_caches()
+    return importlib.import_module(f"partage_envs.{family}").make

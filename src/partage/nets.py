@@ -1,9 +1,9 @@
 """Networks that two or more learners use, made of banks."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
-import torch
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 from torch.nn import functional
@@ -47,10 +47,10 @@ class MLP(nn.Module):
         self.end = end
         self.banks = nn.ModuleList(
             Bank(generators, sets, inputs, outputs, init, agent_id=agent_id if layer == 0 else 0)
-            for layer, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            for layer, (inputs, outputs) in enumerate(pairwise(sizes))
         )
 
-    def forward(self, rows: Rows, index: Assignment) -> Rows:
+    def forward(self, rows: Rows, index: Assignment) -> Float32[Tensor, "R G T M O"]:
         for layer, bank in enumerate(self.banks):
             rows = bank(rows, index, relu=self.end or layer < len(self.banks) - 1)
         return rows
@@ -62,9 +62,7 @@ class RecurrentQ(nn.Module):
     def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
         super().__init__()
         self.sets, self.hidden = sharing.sets, hidden
-        self.encoder = Bank(
-            generators, self.sets, obs_dim, hidden, one_hot=n_actions, agent_id=sharing.agent_id
-        )
+        self.encoder = Bank(generators, self.sets, obs_dim, hidden, one_hot=n_actions, agent_id=sharing.agent_id)
         self.memory = GRU(generators, self.sets, hidden, hidden)
         self.head = Bank(generators, self.sets, hidden, n_actions)
 
@@ -101,9 +99,7 @@ class Mixer(nn.Module):
         self.w2 = Bank(generators, 1, hyper, embed)
         self.v = Bank(generators, 1, embed, 1)
 
-    def forward(
-        self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]
-    ) -> Float32[Tensor, "R B T"]:
+    def forward(self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]) -> Float32[Tensor, "R B T"]:
         everyone = assignment.full(q.shape[0], self.n_agents)
         first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
         for_w1, for_w2, b1, for_v = first.split([self.hyper, self.hyper, self.embed, self.embed], -1)

@@ -69,8 +69,18 @@ def _forward_rows(from_x, from_h, before, after, bx, bh):
 def _backward_rows(dh, grad, from_x, from_h, before, gates):
     hidden = dh.shape[1]
     for m in range(dh.shape[0]):
-        rr, zz, hn, nn = from_h[m, :hidden], from_h[m, hidden : 2 * hidden], from_h[m, 2 * hidden :], from_x[m, 2 * hidden :]
-        g0, g1, g2, g3 = gates[m, :hidden], gates[m, hidden : 2 * hidden], gates[m, 2 * hidden : 3 * hidden], gates[m, 3 * hidden :]
+        rr, zz, hn, nn = (
+            from_h[m, :hidden],
+            from_h[m, hidden : 2 * hidden],
+            from_h[m, 2 * hidden :],
+            from_x[m, 2 * hidden :],
+        )
+        g0, g1, g2, g3 = (
+            gates[m, :hidden],
+            gates[m, hidden : 2 * hidden],
+            gates[m, 2 * hidden : 3 * hidden],
+            gates[m, 3 * hidden :],
+        )
         d, g, h = dh[m], grad[m], before[m]
         for j in range(hidden):
             r, z, n = rr[j], zz[j], nn[j]
@@ -184,6 +194,6 @@ def offset_backward(grad: Tensor, y: Tensor, entries: int, at: Tensor, relu: boo
         _offset_backward(grad.numpy(), y.numpy(), at.numpy(), relu, masked.numpy(), total.numpy())
         return masked, total.float()
     if relu:
-        torch.where(y > 0, grad, 0, out=masked)
+        torch.mul(grad, y > 0, out=masked)
     index = at.expand(y.shape[:2])[..., None].expand(y.shape)
     return masked, total.scatter_add_(1, index, masked.double()).float()

@@ -62,16 +62,17 @@ class _Unrolled(torch.autograd.Function):
         return states[:, 1:]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        grad = grad_outputs[0].contiguous()
         x, from_x, from_h, states, wx, wh = ctx.saved_tensors
         k, time, rows, hidden = grad.shape
         # Gradients before the gates, in four columns: (new through h, reset, update, new through x),
         # so that columns 0-2 belong to the product with h and columns 1-3 to the product with x.
         gates = x.new_empty(k, min(time, CHUNK_ROWS // rows + 1), rows, 4 * hidden)
-        dh, dx = torch.zeros_like(states[:, 0]), torch.empty_like(x)
+        dh, dx = torch.zeros_like(states[:, 0]), x.new_empty(x.shape)  # not x's own strides: it is written in views
         d_wx, d_wh = torch.zeros_like(wx), torch.zeros_like(wh)
         d_bias = x.new_zeros(k, 4 * hidden)
-        step = gru_backward(dh, grad.contiguous(), from_x, from_h, states, gates)
+        step = gru_backward(dh, grad, from_x, from_h, states, gates)
         wx_back, wh_back = (w.transpose(1, 2).contiguous() for w in (wx, wh.roll(hidden, -1)))
         for chunk in reversed(_chunks(time, rows)):
             for t in reversed(range(chunk.start, chunk.stop)):

@@ -34,32 +34,32 @@ class Replay:
     def add(self, rollout: Rollout, extra: Mapping[str, Tensor]) -> None:
         """Store each copy's episode; `extra` holds what is trained on in place of rewards, ``[R, B, T, ...]``."""
         fields = {name: getattr(rollout, name) for name in (*LATER, "actions", "terminated")}
-        fields |= rollout.notes | extra
+        fields |= {**rollout.notes, **extra}
         for r, lengths in enumerate(rollout.filled.sum(2).tolist()):
             for b, length in enumerate(lengths):
                 if length:
                     self.queues[r].append(
-                        {
-                            name: self._pack(name, x[r, b, : length + (name in LATER)])
-                            for name, x in fields.items()
-                        }
+                        {name: self._pack(name, x[r, b, : length + (name in LATER)]) for name, x in fields.items()}
                     )
 
     def sample(self, batch: int, generators: Sequence[Generator]) -> dict[str, Tensor]:
-        """`batch` different episodes of each run, ``[R, B, T(+1), ...]``, and the mask `filled` ``[R, B, T]``."""
+        """`batch` different episodes of each run, ``[R, B, T(+1), ...]``, and the mask `filled` ``[R, B, T]``.
+
+        A run that has fewer gives empty ones besides.
+        """
         chosen = []
         for queue, generator in zip(self.queues, generators, strict=True):
             index = torch.randperm(len(queue), generator=generator)[:batch].tolist()
             chosen.append([queue[i] for i in index])
-        lengths = torch.tensor([[len(e["actions"]) for e in run] for run in chosen])
+        lengths = torch.tensor([[len(e["actions"]) for e in run] + [0] * (batch - len(run)) for run in chosen])
         time = int(lengths.max())
-        out = {name: self._padded(name, chosen, time + (name in LATER)) for name in chosen[0][0]}
+        fields = next(run[0] for run in chosen if run)
+        out = {name: self._padded(x, name, chosen, (time + (name in LATER), batch)) for name, x in fields.items()}
         out["filled"] = torch.arange(time) < lengths[..., None]
         return out
 
-    def _padded(self, name: str, chosen: list[list[Episode]], time: int) -> Tensor:
-        first = chosen[0][0][name]
-        out = first.new_zeros(len(chosen), time, len(chosen[0]), *first.shape[1:])  # in the order of a bank's rows
+    def _padded(self, like: Tensor, name: str, chosen: list[list[Episode]], shape: tuple[int, int]) -> Tensor:
+        out = like.new_zeros(len(chosen), *shape, *like.shape[1:])  # time before copies: the order of a bank's rows
         for r, run in enumerate(chosen):
             for b, episode in enumerate(run):
                 x = episode[name]
@@ -93,9 +93,7 @@ class Replay:
         self.widths = dict(state["widths"])
         for queue, fields, lengths in zip(self.queues, state["runs"], state["lengths"], strict=True):
             queue.clear()
-            parts = {
-                name: x.split([n + (name in LATER) for n in lengths]) if lengths else () for name, x in fields.items()
-            }
-            queue.extend(dict(zip(parts, (y.clone() for y in episode), strict=True)) for episode in zip(*parts.values(), strict=True))
-
-
+            sizes = {name: [n + (name in LATER) for n in lengths] for name in fields}
+            parts = [x.split(sizes[name]) for name, x in fields.items()]
+            for episode in zip(*parts, strict=True):
+                queue.append({name: x.clone() for name, x in zip(fields, episode, strict=True)})

@@ -62,17 +62,19 @@ class Rollout(NamedTuple):
 
 def _blank(env: Env, time: int) -> Rollout:
     r, b, (n, a, o, s, *_) = env.runs, env.copies, env.spec
-    false = torch.zeros(r, b, time, dtype=torch.bool)
+    mask = torch.zeros(r, b, time, dtype=torch.bool)
     return Rollout(
-        torch.zeros(r, b, time + 1, n, o),
-        torch.zeros(r, b, time + 1, s),
-        torch.zeros(r, b, time + 1, n, a, dtype=torch.bool),
-        torch.zeros(r, b, time + 1, n, dtype=torch.bool),
-        torch.zeros(r, b, time, n, dtype=torch.int64),
-        torch.zeros(r, b, time, n),
-        *(false.clone() for _ in range(3)),
-        torch.zeros(r, b, time),
-        {},
+        obs=torch.zeros(r, b, time + 1, n, o),
+        state=torch.zeros(r, b, time + 1, s),
+        avail_actions=torch.zeros(r, b, time + 1, n, a, dtype=torch.bool),
+        alive=torch.zeros(r, b, time + 1, n, dtype=torch.bool),
+        actions=torch.zeros(r, b, time, n, dtype=torch.int64),
+        reward=torch.zeros(r, b, time, n),
+        terminated=mask,
+        truncated=mask.clone(),
+        filled=mask.clone(),
+        score=torch.zeros(r, b, time),
+        notes={},
     )
 
 
@@ -97,7 +99,7 @@ def episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) 
     horizon = env.spec.horizon
     out = _blank(env, horizon)
     step, memory = env.reset(where[:, None].expand(env.runs, env.copies)), policy.initial(env.copies, explore)
-    live = where[:, None].expand(env.runs, env.copies).clone()
+    live, t = where[:, None].expand(env.runs, env.copies).clone(), 0
     for t in range(horizon):
         _observe(out, t, step)
         choice, memory = policy(step, memory, explore)

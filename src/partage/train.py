@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from partage import Refusal, assignment, env, learner, record
+from partage import Refusal, env, learner, record
 from partage.meter import Meter
 from partage.progress import Progress
 from partage.recipe import Recipe
@@ -175,10 +175,12 @@ def prepare(device: str) -> None:
     """Settings of the process: one thread (the networks are small), memory kept instead of returned, no denormals."""
     if device.startswith("cuda"):
         if not torch.cuda.is_available():
-            raise Refusal(f"Device {device!r} was asked for, but torch {torch.__version__} finds no GPU: use --device cpu.")
+            raise Refusal(
+                f"Device {device!r} was asked for, but torch {torch.__version__} finds no GPU: use --device cpu."
+            )
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     elif device != "cpu":
         raise Refusal(f"Unknown device {device!r}: expected cpu, cuda or cuda:<number>.")
     torch.set_num_threads(1)

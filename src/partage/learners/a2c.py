@@ -62,10 +62,10 @@ class ActorCritic(nn.Module):
         sizes = [spec.obs_dim, *[h] * (settings.critic_layers - 1), 1]
         self.critic = MLP(g, self.sets, sizes, orthogonal(2**0.5), share.agent_id)
 
-    def logits(self, rows: Rows) -> Rows:
+    def logits(self, rows: Rows) -> Float32[Tensor, "R G T M A"]:
         return self.back(self.front(rows, self.front_of), self.back_of)
 
-    def values(self, rows: Rows) -> Rows:
+    def values(self, rows: Rows) -> Float32[Tensor, "R G T M 1"]:
         return self.critic(rows, self.back_of)
 
 

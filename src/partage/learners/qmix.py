@@ -7,7 +7,7 @@ hypernetworks of 64, RMSprop (5e-4, 0.99, 1e-5), 32 whole episodes of the last 5
 episode once there are 32, target networks copied every 200 episodes, double Q, gradient norm 10.
 QMIX-NS gives each agent its own network and, having no need of it, no id (EPyMARL).
 
-**Departures.** A transition that is `truncated` bootstraps; which of a task's ends that is, its entry in tasks.toml says.
+**Departures.** A transition that is `truncated` bootstraps; which ends of a task are, its entry in tasks.toml says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -124,7 +124,7 @@ class QMIX:
         self.replay.add(rollout, {"team_reward": team_reward(rollout.reward, self.spec)})
         before, self.episodes = self.episodes, self.episodes + self.copies
         measures = {"epsilon": self.policy.epsilon()}
-        if len(self.replay) >= self.settings.batch:
+        if min(self.episodes, self.settings.buffer) >= self.settings.batch:  # a run that stopped early may have fewer
             batch = self.replay.sample(self.settings.batch, self.sampling)
             measures |= self.update({name: x.to(self.where) for name, x in batch.items()}, active)
         if self.episodes // self.settings.target_every > before // self.settings.target_every:
@@ -147,7 +147,11 @@ class QMIX:
         total = self.nets.mixer(chosen, state[:, :, :-1])
         loss = masked_mse(total, target, mask)  # BDPS eq. 9, over real transitions
         norm = self.optimiser.step(loss * active.to(self.where))
-        return {"td_loss": loss.detach(), "gradient_norm": norm, "q_target": (target * mask).sum((1, 2)) / mask.sum((1, 2))}
+        return {
+            "td_loss": loss.detach(),
+            "gradient_norm": norm,
+            "q_target": (target * mask).sum((1, 2)) / mask.sum((1, 2)),
+        }
 
     def sharing(self) -> dict[str, Assignment]:
         return {"agent": self.nets.assignment}

@@ -1,0 +1,146 @@
+"""The bank of GRUs is `torch.nn.GRU`, set by set; its compiled steps compute what the torch operations do."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from partage import pointwise, recurrence
+from partage.bank import from_rows, to_rows
+from partage.recurrence import GRU
+from partage.rollout import generators
+
+B, N, INPUTS, HIDDEN = 2, 3, 5, 4
+ASSIGNMENTS = {
+    "one set": (1, [[0, 0, 0], [0, 0, 0]]),
+    "a set for every agent": (3, [[0, 1, 2], [0, 1, 2]]),
+    "runs that share differently": (2, [[0, 1, 1], [1, 1, 0]]),
+    "sets that nobody uses": (5, [[4, 4, 0], [2, 0, 1]]),
+}
+
+
+def noise(seed: int, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+class ElsewhereName(str):
+    type = "elsewhere"
+
+
+class Elsewhere(Tensor):
+    """A tensor that says it is not on the CPU, so that the steps take their other path."""
+
+    device = property(lambda self: ElsewhereName("cpu"))
+
+
+def elsewhere(*tensors: Tensor) -> list[Tensor]:
+    return [x.clone().as_subclass(Elsewhere) for x in tensors]
+
+
+def by_hand(bank: GRU, x: Tensor, h: Tensor, index: Tensor) -> Tensor:
+    """``torch.nn.GRU`` for each run and agent, in a graph that reaches the bank's own parameters."""
+    runs = []
+    for r in range(len(x)):
+        agents = []
+        for n in range(N):
+            s = int(index[r, n])
+            parameters = {
+                "weight_ih_l0": bank.inputs.weight[r, s].T,
+                "bias_ih_l0": bank.inputs.bias[r, s],
+                "weight_hh_l0": bank.hidden.weight[r, s].T,
+                "bias_hh_l0": bank.hidden.bias[r, s],
+            }
+            module = torch.nn.GRU(INPUTS, HIDDEN, batch_first=True)
+            arguments = (x[r, :, :, n].contiguous(), h[r, :, n][None].contiguous())
+            agents.append(torch.func.functional_call(module, parameters, arguments)[0])
+        runs.append(torch.stack(agents, 2))
+    return torch.stack(runs)
+
+
+@pytest.mark.parametrize("case", ASSIGNMENTS.values(), ids=ASSIGNMENTS)
+@pytest.mark.parametrize(
+    ("chunk_rows", "time"),
+    [(1024, 7), (0, 3), (12, 1), (12, 2), (12, 3), (12, 4), (12, 13)],  # chunks of 3 instants (6 rows) or 7 (2 rows)
+)
+def test_a_bank_of_grus_is_torch_s_gru_for_each_set(
+    case: tuple[int, list[list[int]]], chunk_rows: int, time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurrence, "CHUNK_ROWS", chunk_rows)
+    sets, index = case[0], torch.tensor(case[1])
+    bank = GRU(generators([1, 2]), sets, INPUTS, HIDDEN)
+    x, h = noise(0, 2, B, time, N, INPUTS).requires_grad_(), noise(1, 2, B, N, HIDDEN).requires_grad_()
+    states = from_rows(bank(to_rows(x, sets), to_rows(h[:, :, None], sets)[:, :, 0], index), N)
+    expected = by_hand(bank, x, h, index)
+    torch.testing.assert_close(states, expected, rtol=1e-5, atol=2e-6)
+    weights, leaves = noise(2, *states.shape), (x, h, *bank.parameters())
+    found = torch.autograd.grad((states * weights).sum(), leaves)
+    by_torch = torch.autograd.grad((expected * weights).sum(), leaves)
+    for left, right in zip(found, by_torch, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
+
+
+def test_chunks_cover_time_once_and_do_not_depend_on_its_end() -> None:
+    for rows in (1, 100, 1024, 5000):
+        for time in (1, 10, 11, 12, 181):
+            chunks = recurrence._chunks(time, rows)
+            assert [t for chunk in chunks for t in range(chunk.start, chunk.stop)] == list(range(time))
+            longer = recurrence._chunks(time + 7, rows)
+            assert [c.start for c in chunks] == [c.start for c in longer][: len(chunks)]
+
+
+def test_a_run_of_grus_is_the_same_to_the_last_bit_in_any_pack() -> None:
+    index = torch.tensor([[0, 1, 2]])
+    alone, packed = GRU(generators([7]), 3, 64, 64), GRU(generators([3, 7, 8]), 3, 64, 64)
+    x, h = noise(0, 3, 8, 9, N, 64).requires_grad_(), torch.zeros(3, N, 8, 64)
+    many = packed(to_rows(x, 3), h, index.expand(3, -1))
+    one = alone(to_rows(x[1:2], 3), h[1:2], index)
+    assert torch.equal(many[1], one[0])
+    for left, right in zip(
+        torch.autograd.grad(many.square().sum(), (x, *packed.parameters())),
+        torch.autograd.grad(one.square().sum(), (x, *alone.parameters())),
+        strict=True,
+    ):
+        assert torch.equal(left[1], right[1] if len(right) == 3 else right[0])
+
+
+@pytest.mark.parametrize("scale", [1.0, 60.0])  # 60: the gates saturate, exp is far outside float32
+def test_the_compiled_steps_are_the_torch_operations(scale: float) -> None:
+    k, time, rows = 2, 3, 5
+    from_x, from_h = (scale * noise(seed, k, time, rows, 3 * HIDDEN) for seed in (0, 1))
+    states, bx, bh = noise(2, k, time + 1, rows, HIDDEN), noise(3, k, 3 * HIDDEN), noise(4, k, 3 * HIDDEN)
+    dh, grad = noise(5, k, rows, HIDDEN), noise(6, k, time, rows, HIDDEN)
+    results = []
+    for place in (lambda *x: [y.clone() for y in x], elsewhere):
+        fx, fh, s, d, g, gates = place(from_x, from_h, states, dh, grad, torch.zeros(k, 2, rows, 4 * HIDDEN))
+        forward = pointwise.gru_forward(fx, fh, s, *place(bx, bh))
+        backward = pointwise.gru_backward(d, g, fx, fh, s, gates)
+        for t in range(time):
+            forward(t)
+        for t in reversed(range(1, time)):
+            backward(t, t - 1)
+        results.append([x.as_subclass(Tensor) for x in (s, fh, fx[..., 2 * HIDDEN :], d, gates)])
+    for compiled, plain in zip(*results, strict=True):
+        assert compiled.isfinite().all()
+        torch.testing.assert_close(compiled, plain, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("own_rows", [False, True])
+def test_the_compiled_offsets_are_the_torch_operations(relu: bool, own_rows: bool) -> None:
+    k, rows, entries, outputs = 3, 7, 4, 5
+    y, table, grad = noise(0, k, rows, outputs), noise(1, k, entries, outputs), noise(2, k, rows, outputs)
+    at = torch.randint(entries, (k if own_rows else 1, rows), generator=torch.Generator().manual_seed(3))
+    here, (there, *rest) = y.clone(), elsewhere(y, table, grad)
+    pointwise.offset_(here, table, at, relu)
+    pointwise.offset_(there, rest[0], at, relu)
+    assert torch.equal(here, there.as_subclass(Tensor))
+    found = pointwise.offset_backward(grad, here, entries, at, relu)
+    other = pointwise.offset_backward(rest[1], there, entries, at, relu)
+    for left, right in zip(found, other, strict=True):
+        torch.testing.assert_close(left, right.as_subclass(Tensor))
+
+
+def test_the_compiled_exponential_is_accurate_over_all_of_float32() -> None:
+    x = torch.linspace(-87, 87, 20_001)
+    y = pointwise.exp
+    found = torch.tensor([float(y(v)) for v in x.numpy()])
+    torch.testing.assert_close(found, x.double().exp().float(), rtol=5e-7, atol=0)

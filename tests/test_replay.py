@@ -1,0 +1,160 @@
+"""The replay gives back exactly what was put in, and holds no more than that."""
+
+import io
+
+import pytest
+import torch
+from torch import Tensor
+
+from partage.replay import LATER, Replay
+from partage.rollout import Rollout, generators
+
+N, A, OBS, STATE = 3, 11, 4, 6  # 11 actions: a mask of two bytes
+
+
+def played(seed: int, lengths: list[list[int]], time: int | None = None) -> Rollout:
+    """Made-up episodes of these lengths ``[R][B]``, with values everywhere, behind their ends too."""
+    g, long = torch.Generator().manual_seed(seed), torch.tensor(lengths)
+    shape = (*long.shape, time or int(long.max()))
+    one = (*shape[:2], shape[2] + 1)
+    filled = torch.arange(shape[2]) < long[..., None]
+
+    def bits(*size: int) -> Tensor:
+        return torch.rand(size, generator=g) < 0.5
+
+    return Rollout(
+        obs=torch.randn(*one, N, OBS, generator=g) * 1e-3 + 1 / 3,
+        state=torch.randn(*one, STATE, generator=g),
+        avail_actions=bits(*one, N, A),
+        alive=bits(*one, N),
+        actions=torch.randint(A, (*shape, N), generator=g),
+        reward=torch.randn(*shape, N, generator=g),
+        terminated=torch.arange(shape[2]) == long[..., None] - 1,
+        truncated=torch.zeros_like(filled),
+        filled=filled,
+        score=torch.randn(*shape, generator=g),
+        notes={"role": torch.randint(256, (*shape, N), generator=g), "code": torch.randn(*shape, 2, generator=g)},
+    )
+
+
+def add(replay: Replay, rollout: Rollout) -> dict[str, Tensor]:
+    """Store it; what should come back, field by field."""
+    extra = {"team_reward": rollout.reward.sum(-1)}
+    replay.add(rollout, extra)
+    names = (*LATER, "actions", "terminated")
+    return {name: getattr(rollout, name) for name in names} | rollout.notes | extra
+
+
+LENGTHS = [[4, 1, 7], [2, 7, 3]]
+
+
+def test_what_comes_out_is_what_went_in_each_episode_once() -> None:
+    replay = Replay(2, 10)
+    put = add(replay, played(0, LENGTHS, time=9))
+    got = replay.sample(3, generators([1, 2]))
+    assert set(got) == set(put) | {"filled"}
+    for r in range(2):
+        seen = []
+        for b in range(3):
+            length = int(got["filled"][r, b].sum())
+            origin = LENGTHS[r].index(length)
+            seen.append(origin)
+            for name, x in put.items():
+                until = length + (name in LATER)
+                found, expected = got[name][r, b], x[r, origin]
+                assert found.dtype == expected.dtype, name
+                assert torch.equal(found[:until], expected[:until]), name
+                assert not found[until:].any(), name
+        assert sorted(seen) == [0, 1, 2]
+
+
+def test_a_sample_is_padded_to_its_longest_episode_and_filled_says_so() -> None:
+    replay = Replay(2, 10)
+    add(replay, played(0, LENGTHS, time=9))
+    got = replay.sample(3, generators([1, 2]))
+    assert got["filled"].shape == (2, 3, 7) and got["actions"].shape == (2, 3, 7, N)
+    assert got["obs"].shape == (2, 3, 8, N, OBS) and got["avail_actions"].shape == (2, 3, 8, N, A)
+    for run, lengths in zip(got["filled"], LENGTHS, strict=True):
+        assert sorted(run.sum(1).tolist()) == sorted(lengths)
+        assert all(torch.equal(mask, mask.sort(descending=True).values) for mask in run)  # steps first, padding after
+
+
+def test_a_run_s_sample_does_not_depend_on_its_pack() -> None:
+    alone, packed = Replay(1, 10), Replay(2, 10)
+    rollout = played(0, LENGTHS)
+    add(packed, rollout)
+    fields = {f: x[1:] for f, x in rollout._asdict().items() if isinstance(x, Tensor)}
+    add(alone, rollout._replace(**fields, notes={name: x[1:] for name, x in rollout.notes.items()}))
+    few, many = alone.sample(2, generators([5])), packed.sample(2, generators([4, 5]))
+    for name, x in few.items():
+        assert torch.equal(many[name][1, :, : x.shape[2]], x[0]), name
+        assert not many[name][1, :, x.shape[2] :].any(), name
+
+
+def test_beyond_its_capacity_the_oldest_episode_goes() -> None:
+    replay, put = Replay(1, 3), []
+    for seed in range(5):
+        assert len(replay) == min(seed, 3)
+        put.append(add(replay, played(seed, [[2]]))["team_reward"][0, 0].tolist())
+    got = replay.sample(3, generators([0]))["team_reward"][0].tolist()
+    assert sorted(got) == sorted(put[2:])
+
+
+def test_idle_copies_leave_nothing_and_the_length_is_that_of_the_run_with_fewest() -> None:
+    replay = Replay(2, 10)
+    add(replay, played(0, [[3, 0], [2, 5]]))
+    assert [len(queue) for queue in replay.queues] == [1, 2] and len(replay) == 1
+
+
+def test_memory_grows_with_what_was_seen_and_not_with_the_horizon() -> None:
+    replay = Replay(1, 1000)
+    add(replay, played(0, [[3, 5]], time=200))
+    each = 4 * (N * OBS + STATE) + N * 2 + 1  # an instant: floats; masks as bits, a row of 11 in two bytes
+    step = N + 1 + N + 4 * 2 + 4  # a transition: actions, terminated, roles, the code, the reward
+    assert replay.nbytes() == (4 + 6) * each + (3 + 5) * step
+    held = sum(x.untyped_storage().nbytes() for queue in replay.queues for e in queue for x in e.values())
+    assert held == replay.nbytes()  # no episode keeps the padded rollout alive
+    full = Replay(1, 1000)
+    add(full, played(0, [[200, 200]]))
+    assert full.nbytes() > 40 * replay.nbytes()
+
+
+def test_going_on_from_a_saved_replay_samples_and_evicts_as_if_nothing_had_happened() -> None:
+    replay, other = Replay(2, 5), Replay(2, 5)
+    add(replay, played(0, LENGTHS))
+    add(other, played(7, LENGTHS))  # replaced by what is loaded
+    file = io.BytesIO()
+    torch.save(replay.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    noise, same = generators([1, 2]), generators([1, 2])
+    for seed in range(4):
+        left, right = replay.sample(3, noise), other.sample(3, same)
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name], right[name]) for name in left)
+        for one in (replay, other):
+            add(one, played(seed + 1, [[1, 2], [6, 1]]))
+    assert replay.nbytes() == other.nbytes()
+
+
+def test_a_replay_that_is_empty_in_some_runs_can_be_saved() -> None:
+    replay, other = Replay(2, 5), Replay(2, 5)
+    add(replay, played(0, [[3], [0]]))
+    other.load_state_dict(replay.state_dict())
+    assert [len(queue) for queue in other.queues] == [1, 0]
+
+
+@pytest.mark.parametrize("value", [-1, 256])
+def test_a_number_that_does_not_fit_a_byte_is_refused(value: int) -> None:
+    rollout = played(0, [[3]])
+    rollout.notes["role"][0, 0, 1, 2] = value
+    with pytest.raises(ValueError, match=f"role is stored in a byte but holds values from .*{value}"):
+        add(Replay(1, 5), rollout)
+
+
+def test_a_run_that_has_fewer_episodes_than_asked_for_gives_empty_ones_besides() -> None:
+    replay = Replay(2, 10)
+    add(replay, played(0, [[3, 0], [2, 5]]))
+    got = replay.sample(2, generators([0, 1]))
+    assert got["filled"].sum(2).tolist()[0] == [3, 0] and sorted(got["filled"].sum(2).tolist()[1]) == [2, 5]
+    assert not any(x[0, 1].any() for x in got.values())
