@@ -64,15 +64,11 @@ def test_the_guide_adds_a_learner_an_environment_and_a_figure():
         assert any(file.startswith(place) for file in files), place
 
 
-def test_the_guide_is_short():
-    assert len(GUIDE.read_text(encoding="utf-8").split("## Design decisions")[0].splitlines()) <= 160
-
-
 def test_the_new_figure_is_trained_and_drawn(finished: Path):
     picture = (finished / "results/smoke/figures/ring.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
     made = sorted(path.name for path in (finished / "results/smoke/runs").iterdir())
-    assert made == ["fps", "nps", "pairs"]
+    assert made == ["fps", "pairs"]
     assert "A2C, in pairs" in (finished / "results/smoke/tables/ring.md").read_text(encoding="utf-8")
 
 
@@ -81,7 +77,7 @@ def test_the_new_learner_shares_in_pairs_and_learns_the_new_game(finished: Path)
     last = curve[curve["metric"].str.startswith("sharing/front/") & (curve["seed"] == 1)]
     assert last.groupby("metric")["value"].last().tolist() == [0, 0, 1, 1]
     returns = curve[curve["metric"] == "train_return"].groupby("env_steps")["value"].mean()
-    assert returns.iloc[-5:].mean() > returns.iloc[:3].mean() + 1
+    assert returns.iloc[-1] > 2 * returns.iloc[0]
 
 
 def test_the_new_environment_keeps_the_contract(finished: Path):

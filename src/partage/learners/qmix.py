@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device, nn
 
 from partage.assignment import Assignment
@@ -70,7 +70,10 @@ class Networks(nn.Module):
 class Memory(NamedTuple):
     h: Float32[Tensor, "R B N H"]  # hidden state of the agents' networks
     last_action: Int64[Tensor, "R B N"]  # -1: none yet
-    noise: Float32[Tensor, "R T B N A1"] | None  # of the whole episode; None: greedy
+    wander: (
+        Bool[Tensor, "R T B N"] | None
+    )  # where an agent will act at random, drawn for the whole episode; None: greedy
+    whim: Float32[Tensor, "R T B N A"] | None  # then it takes the available action of the largest whim
     t: int
 
 
@@ -85,8 +88,12 @@ class EpsilonGreedy:
     def initial(self, copies: int, explore: bool) -> Memory:
         n, actions, horizon = self.spec.n_agents, self.spec.n_actions, self.spec.horizon
         h = self.nets.agent.initial(copies, n)
-        noise = uniform(self.generators, horizon, copies, n, actions + 1) if explore else None
-        return Memory(h, torch.full(h.shape[:3], -1, device=h.device), noise, 0)
+        last_action = torch.full(h.shape[:3], -1, device=h.device)
+        if not explore:
+            return Memory(h, last_action, None, None, 0)
+        noise = uniform(self.generators, horizon, copies, n, actions + 1)
+        wander = noise[..., 0] < self.epsilon()[:, None, None, None]
+        return Memory(h, last_action, wander, 1 + noise[..., 1:], 0)
 
     def epsilon(self) -> Float32[Tensor, "R"]:
         s = self.settings
@@ -94,14 +101,13 @@ class EpsilonGreedy:
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:
-        h, last_action, noise, t = memory
+        h, last_action, wander, whim, t = memory
         q, h = self.nets.agent(step.obs[:, :, None].to(self.where), last_action[:, :, None], h, self.nets.assignment)
         actions = q[:, :, 0].masked_fill(~step.avail_actions.to(self.where), -torch.inf).argmax(-1).cpu()
-        if noise is not None:
-            anything = (step.avail_actions * (1 + noise[:, t, ..., 1:])).argmax(-1)
-            wander = noise[:, t, ..., 0] < self.epsilon()[:, None, None]
-            actions = torch.where(wander, anything, actions)
-        return Choice(actions), Memory(h, actions.to(self.where), noise, t + 1)
+        if wander is not None and whim is not None:
+            anything = (step.avail_actions * whim[:, t]).argmax(-1)
+            actions = torch.where(wander[:, t], anything, actions)
+        return Choice(actions), Memory(h, actions.to(self.where), wander, whim, t + 1)
 
 
 class QMIX:

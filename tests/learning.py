@@ -1,0 +1,94 @@
+"""What the tests of learners share: every variant of algorithms.toml, and playing with one."""
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from partage import env, learner, plan
+from partage.learner import Learner, Optimiser
+from partage.rollout import Rollout, episodes, segment
+from partage.sheets import at_scale
+
+VARIANTS = plan.load().variants
+# What makes a learner quick on small tasks; one that is not here runs with its own defaults.
+QUICK: dict[str, dict[str, Any]] = {
+    "a2c": {"lr": 3e-3},
+    "qmix": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
+}
+
+
+def settings(variant: str, **more: Any) -> dict[str, Any]:
+    found = VARIANTS[variant]
+    own = {name: at_scale(value, "smoke", variant) for name, value in found.settings.items()}
+    return {**own, **QUICK.get(found.learner, {}), **more}
+
+
+def make(variant: str, task: env.Env, seeds: list[int], **more: Any) -> Learner:
+    return learner.make(VARIANTS[variant].learner, task.spec, settings(variant, **more), seeds)
+
+
+def known(variant: str) -> set[str]:
+    """The settings that the variant's learner has."""
+    return set(plan.load().learners[VARIANTS[variant].learner])
+
+
+class Player:
+    """A learner at a task: collects and learns, as the trainer does."""
+
+    def __init__(self, variant: str, task: str, seeds: list[int], **more: Any) -> None:
+        probe = env.make(task, seeds, 1)
+        self.learner, self.task = make(variant, probe, seeds, **more), task
+        self.env = env.make(task, seeds, self.learner.copies)
+        self.step, self.memory = None, None
+
+    def collect(self) -> Rollout:
+        everyone = torch.ones(self.env.runs, dtype=torch.bool)
+        if self.learner.segment is None:
+            return episodes(self.env, self.learner.policy, everyone, True)
+        if self.step is None:
+            self.step, self.memory = self.env.reset(), self.learner.policy.initial(self.learner.copies, True)
+        rollout, self.step, self.memory = segment(
+            self.env, self.learner.policy, self.step, self.memory, self.learner.segment
+        )
+        return rollout
+
+    def learn(self, updates: int) -> "Player":
+        for _ in range(updates):
+            self.learner.learn(self.collect())
+        return self
+
+    def evaluate(self, seed: int = 99, copies: int = 1) -> Tensor:
+        """Mean returns of greedy episodes, run by run, on copies of its own."""
+        seeds = [seed + r for r in range(self.env.runs)]
+        rollout = episodes(
+            env.make(self.task, seeds, copies), self.learner.policy, torch.ones(len(seeds), dtype=torch.bool), False
+        )
+        return rollout.reward[..., 0].sum(2).mean(1)
+
+
+def optimisers(one: Learner) -> list[Optimiser]:
+    return [x for x in vars(one).values() if isinstance(x, Optimiser)]
+
+
+def parameters(one: Learner) -> dict[str, Tensor]:
+    """Every parameter of every network, trained or not, by name."""
+    modules = {name: x for name, x in vars(one).items() if isinstance(x, nn.Module)}
+    return {f"{name}.{key}": p for name, module in modules.items() for key, p in module.named_parameters()}
+
+
+def snapshot(one: Learner) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in parameters(one).items()}
+
+
+def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
+    assert left.keys() == right.keys() and left
+    return all(torch.equal(x, right[name]) for name, x in left.items())
+
+
+@functools.cache
+def lengthy(variant: str) -> str:
+    """A task whose episodes differ in length, or for learners of segments one whose clock cuts them."""
+    probe = env.make("roll_call/2x2-2", [0], 1)
+    return "mpe/15a_3c" if make(variant, probe, [0]).segment else "lbf/5x5-4p-1f-v3"

@@ -1,0 +1,204 @@
+"""The contract of `Learner`, over every variant of algorithms.toml: a new one joins by being listed there."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import learning
+import pytest
+import torch
+from learning import VARIANTS, Player, known, lengthy, optimisers, parameters, same, snapshot
+from torch import Tensor
+
+from partage import Refusal, env, learner
+from partage.env import TimeStep
+from partage.rollout import episodes, segment
+from partage.sims.roll_call import ceiling
+from partage.train import prepare
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+SMALL = "roll_call/3x3-5"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_in_training() -> Iterator[None]:
+    """One thread and no denormals, as the trainer runs."""
+    threads = torch.get_num_threads()
+    prepare("cpu")
+    yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+
+
+def few(variant: str) -> dict[str, Any]:
+    """Settings under which a learner of whole episodes trains after a few of them."""
+    return {k: v for k, v in {"batch": 8, "copies": 2, "target_every": 6}.items() if k in known(variant)}
+
+
+def policies(player: Player) -> list[int]:
+    """Who can act differently: agents with the same sets in every block, unless an id tells them apart."""
+    blocks = [index[0].tolist() for index in player.learner.sharing().values()]
+    if player.learner.settings.sharing == "id":
+        return list(range(player.env.spec.n_agents))
+    sets = list(zip(*blocks, strict=True))
+    return [sets.index(own) for own in sets]
+
+
+@every_variant
+def test_it_reaches_its_roll_call_ceiling_and_never_passes_it(variant: str) -> None:
+    player = Player(variant, "roll_call/4x3-6", [0, 1])  # 0, 1, 2, 0: one policy for all is right for half at best
+    best = ceiling(6, 4, 3, policies(player))
+    reached = []
+    for _ in range(30):
+        returns = player.learn(10).evaluate()
+        assert (returns <= best + 1e-5).all(), "agents that share a policy acted differently"
+        reached.append(bool((returns >= best - 1e-5).all()))
+        if reached[-2:] == [True, True]:
+            break
+    assert reached[-2:] == [True, True], f"{returns.tolist()} of {best}"
+
+
+@every_variant
+def test_runs_of_different_seeds_have_other_networks_and_other_noise(variant: str) -> None:
+    player = Player(variant, "roll_call/4x3-6", [0, 1, 0])
+    for name, p in parameters(player.learner).items():
+        assert torch.equal(p[0], p[2]), name
+        if name.endswith("weight"):
+            assert (p[0] != p[1]).all(), name
+    for p in parameters(player.learner).values():
+        p.data[1] = p.data[0]
+    actions = player.collect().actions
+    assert torch.equal(actions[0], actions[2]) and not torch.equal(actions[0], actions[1])
+
+
+@every_variant
+def test_a_run_is_the_same_alone_and_in_a_pack_of_five_to_the_last_bit(variant: str) -> None:
+    task, updates = lengthy(variant), 25
+    more = {k: v for k, v in {"batch": 32, "copies": 2, "target_every": 10}.items() if k in known(variant)}
+    alone, packed = Player(variant, task, [3], **more), Player(variant, task, [1, 2, 3, 4, 5], **more)
+    start = snapshot(packed.learner)
+    lengths = set()
+    for _ in range(updates):
+        one, all_runs = alone.collect(), packed.collect()
+        lengths.add(all_runs.actions.shape[2] - one.actions.shape[2])
+        few, many = alone.learner.learn(one), packed.learner.learn(all_runs)
+        for name, measure in few.items():
+            assert torch.equal(measure[0], many[name][2]), name
+    for name, p in parameters(packed.learner).items():
+        assert torch.equal(p[2], parameters(alone.learner)[name][0]), name
+        if p.requires_grad:
+            assert not torch.equal(p, start[name]), f"{name} was never trained"
+    assert alone.learner.segment or len(lengths) > 1, "the longest episode was never another run's"
+
+
+@every_variant
+def test_every_trained_parameter_is_in_exactly_one_optimiser_and_a_view_of_its_flat_tensor(variant: str) -> None:
+    player = Player(variant, SMALL, [0, 1], **few(variant)).learn(6)
+    player.learner.load_state_dict(player.learner.state_dict())  # loading must not cut the views
+    trained = [id(p) for p in parameters(player.learner).values() if p.requires_grad]
+    held = [id(p) for optimiser in optimisers(player.learner) for p in optimiser.parameters]
+    assert len(held) == len(set(held)) and set(held) == set(trained) and held
+    for optimiser in optimisers(player.learner):
+        assert [id(p) for group in optimiser.torch.param_groups for p in group["params"]] == [id(optimiser.flat)]
+        start = 0
+        for p in optimiser.parameters:
+            assert p.is_contiguous() and p.data_ptr() == optimiser.flat.data_ptr() + 4 * start
+            start += p.numel()
+        assert start <= optimiser.flat.numel() < start + 64
+        assert not optimiser.flat[start:].any()  # the padding never moves
+
+
+@every_variant
+def test_evaluating_does_not_disturb_training(variant: str) -> None:
+    quiet, watched = (Player(variant, lengthy(variant), [4, 5], **few(variant)) for _ in range(2))
+    quiet.learn(6)
+    watched.learn(3)
+    first, again = watched.evaluate(copies=2), watched.evaluate(copies=2)
+    assert torch.equal(first, again)
+    watched.learn(3)
+    assert same(snapshot(quiet.learner), snapshot(watched.learner))
+    assert all(torch.equal(a, b) for a, b in zip(quiet.collect()[:6], watched.collect()[:6], strict=True))
+
+
+@every_variant
+def test_going_on_from_a_saved_state_is_going_on(variant: str) -> None:
+    player = Player(variant, lengthy(variant), [4, 5], **few(variant)).learn(6)
+    other = Player(variant, lengthy(variant), [8, 9], **few(variant)).learn(1)
+    file = io.BytesIO()
+    torch.save(player.learner.state_dict(), file)
+    file.seek(0)
+    other.learner.load_state_dict(torch.load(file, weights_only=True))
+    other.step, other.memory = other.env.load_state_dict(player.env.state_dict()), player.memory
+    for one in (player, other):
+        one.learn(5)
+    assert same(snapshot(player.learner), snapshot(other.learner))
+
+
+class Restricted:
+    """An environment in which only some actions are legal, others at every step; it notes what was chosen."""
+
+    def __init__(self, inner: env.Env) -> None:
+        self.inner, self.spec, self.runs, self.copies = inner, inner.spec, inner.runs, inner.copies
+        self.generator = torch.Generator().manual_seed(0)
+        self.legal, self.only, self.seen = 0, 0, torch.zeros(inner.spec.n_actions, dtype=torch.int64)
+
+    def _show(self, step: TimeStep) -> TimeStep:
+        avail = torch.rand(step.avail_actions.shape, generator=self.generator) < 0.4
+        always = torch.randint(self.spec.n_actions, avail.shape[:-1], generator=self.generator)
+        self.avail = avail.scatter(-1, always[..., None], True)
+        return step._replace(avail_actions=self.avail)
+
+    def reset(self, where: Tensor | None = None) -> TimeStep:
+        return self._show(self.inner.reset(where))
+
+    def step(self, actions: Tensor) -> TimeStep:
+        assert self.avail.gather(-1, actions[..., None]).all(), "an illegal action was chosen"
+        self.only += int((self.avail.sum(-1) == 1).sum())
+        self.seen += actions.flatten().bincount(minlength=self.spec.n_actions)
+        return self._show(self.inner.step(actions))
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state: Any) -> TimeStep:
+        return self.inner.load_state_dict(state)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@every_variant
+@pytest.mark.parametrize("explore", [True, False])
+def test_only_legal_actions_are_chosen(variant: str, explore: bool) -> None:
+    player = Player(variant, "roll_call/3x5-12", [0, 1])
+    restricted = Restricted(env.make("roll_call/3x5-12", [0, 1], player.learner.copies))
+    if explore and player.learner.segment:
+        segment(restricted, player.learner.policy, restricted.reset(), None, 24)
+    else:
+        episodes(restricted, player.learner.policy, torch.ones(2, dtype=torch.bool), explore)
+    assert restricted.only > 20  # often there was no choice
+    assert (restricted.seen > 0).all() and int(restricted.seen.sum()) >= 2 * 3 * 12 * player.learner.copies
+
+
+@every_variant
+def test_it_learns_where_actions_are_illegal(variant: str) -> None:
+    player = Player(variant, "roll_call/3x5-12", [0, 1], **few(variant))
+    player.env = Restricted(player.env)
+    start = snapshot(player.learner)
+    now = snapshot(player.learn(6).learner)
+    assert all(x.isfinite().all() for x in now.values()) and not same(start, now)
+
+
+def test_an_unknown_learner_or_setting_is_refused() -> None:
+    spec = env.make(SMALL, [0], 1).spec
+    with pytest.raises(Refusal, match="'nothing': expected one of a2c"):
+        learner.make("nothing", spec, {}, [0])
+    for name in sorted({variant.learner for variant in VARIANTS.values()}):
+        with pytest.raises(Refusal, match="wind"):
+            learner.make(name, spec, {"wind": 3}, [0])
+
+
+def test_every_learner_has_a_variant_and_so_meets_this_contract() -> None:
+    files = {path.stem for path in learner.LEARNERS.glob("[a-z]*.py")}
+    assert files == {variant.learner for variant in VARIANTS.values()}
+    assert set(learning.QUICK) <= files
