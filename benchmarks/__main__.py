@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -12,16 +13,18 @@ import torch
 from benchmarks import environments, learners, profiles, report
 
 RESULTS = Path(__file__).parent / "results"
-EXPLAINED = """Speeds are per CPU-second of one process with one thread: other work on the machine counts less, but shared caches and
-clocks still make 15 % noise. Ratios were measured in the same run: QMIX updates (of all runs of a pack together) over
-the same arithmetic in plain PyTorch (`benchmarks/yardstick.py`, one run), or over what is named. The best peers were
-measured by us on another day on a machine of this kind, EPyMARL beside them where it was not the best."""
+EXPLAINED = """Speeds are per CPU-second of one process with one thread. Other work on the machine still slows them down
+(caches, memory); on an idle one the noise is about 15 %. Ratios were measured in the same run, in turns:
+QMIX updates (of all runs of a pack together) over the same arithmetic in plain PyTorch (`benchmarks/yardstick.py`, one
+run), or over what is named. The best peers were measured by us on another day on a machine of this kind, EPyMARL beside
+them where it was not the best."""
 
 
 def page(day: date, quick: bool) -> str:
     """All that is measured, as markdown."""
     warning = "**quick: the numbers mean nothing**\n\n" if quick else ""
-    head = f"# Speed, {day}\n\n{warning}{environments.machine()}, torch {torch.__version__}\n\n{EXPLAINED}\n"
+    where = f"{environments.machine()}, torch {torch.__version__}, load average {os.getloadavg()[0]:.1f} at the start"
+    head = f"# Speed, {day}\n\n{warning}{where}\n\n{EXPLAINED}\n"
     rows = [*environments.measure(quick), *learners.measure(quick)]
     return f"{head}\n{report.table(rows)}\n\n{profiles.section(quick)}"
 

@@ -69,7 +69,7 @@ def memory(quick: bool = False) -> list[dict[str, Any]]:
         lengths = (mean * spread).round().long()
         each = sum(replay(SIZES[name], n.view(1, 1)).nbytes() for n in lengths) / count
         what = f"replay, {name} sizes, mean length {mean}"
-        note = f"{count} synthetic episodes of {int(lengths.min())} to {int(lengths.max())} steps, mean {lengths.float().mean():.0f}"
+        note = f"{count} synthetic episodes of {int(lengths.min())} to {int(lengths.max())} steps"
         rows.append({"what": what, "value": each / 1e6, "unit": "MB / episode", "target": None, "note": note})
         if name == "27m_vs_30m":
             whole = {"what": f"{what}: 5,000 episodes", "value": 5000 * each / gib, "unit": "GiB", "most": limit}

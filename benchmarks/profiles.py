@@ -69,9 +69,11 @@ def markdown(title: str, found: list[tuple[str, float, int]]) -> list[str]:
 
 def section(quick: bool = False) -> str:
     """Both profiles as markdown."""
-    return "\n".join([
-        "## Where the time goes",
-        "",
-        *markdown("One QMIX update, LBF sizes, R=1, sharing id", qmix_update(quick)),
-        *markdown("One NPS A2C update, mpe/15a_3c, R=5, collecting included", a2c_update(quick)),
-    ])
+    return "\n".join(
+        [
+            "## Where the time goes",
+            "",
+            *markdown("One QMIX update, LBF sizes, R=1, sharing id", qmix_update(quick)),
+            *markdown("One NPS A2C update, mpe/15a_3c, R=5, collecting included", a2c_update(quick)),
+        ]
+    )

@@ -1,6 +1,7 @@
-"""What the QMIX learner is held to: the same update as plain PyTorch writes it, one run, torch's own layers and autograd.
+"""What the QMIX learner is held to: the same update as plain PyTorch writes it, for one run.
 
-`nn.GRU` over all time, one module per agent where nobody shares, targets without a graph, foreach optimiser.
+Torch's own layers and autograd; `nn.GRU` over all time, one module per agent where nobody shares, targets without a
+graph, foreach optimiser.
 """
 
 from copy import deepcopy
@@ -36,7 +37,10 @@ class Networks(nn.Module):
         inputs = spec.obs_dim + spec.n_actions + (spec.n_agents if s.sharing == "id" else 0)
         count = spec.n_agents if self.own else 1
         self.agents = nn.ModuleList(Agent(inputs, s.hidden, spec.n_actions) for _ in range(count))
-        self.w1, self.w2 = hyper(spec.state_dim, s.hyper, s.mixer * spec.n_agents), hyper(spec.state_dim, s.hyper, s.mixer)
+        self.w1, self.w2 = (
+            hyper(spec.state_dim, s.hyper, s.mixer * spec.n_agents),
+            hyper(spec.state_dim, s.hyper, s.mixer),
+        )
         self.b1, self.v = nn.Linear(spec.state_dim, s.mixer), hyper(spec.state_dim, s.mixer, 1)
 
     def q(self, x: Tensor) -> Tensor:

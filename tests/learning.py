@@ -1,8 +1,10 @@
 """What the tests of learners share: every variant of algorithms.toml, and playing with one."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from partage import env, learner, plan
 from partage.learner import Learner, Optimiser
 from partage.rollout import Rollout, episodes, segment
 from partage.sheets import at_scale
+from partage.train import prepare
 
 VARIANTS = plan.load().variants
 # What makes a learner quick on small tasks; one that is not here runs with its own defaults.
@@ -17,6 +20,16 @@ QUICK: dict[str, dict[str, Any]] = {
     "a2c": {"lr": 3e-3},
     "qmix": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
 }
+
+
+@pytest.fixture(autouse=True)
+def as_in_training() -> Iterator[None]:
+    """One thread and no denormals, as the trainer runs."""
+    threads = torch.get_num_threads()
+    prepare("cpu")
+    yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
 
 
 def settings(variant: str, **more: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from learning import same, snapshot
+from learning import as_in_training, same, snapshot  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from partage import env, learner

@@ -77,10 +77,12 @@ def test_the_new_learner_shares_in_pairs_and_learns_the_new_game(finished: Path)
     last = curve[curve["metric"].str.startswith("sharing/front/") & (curve["seed"] == 1)]
     assert last.groupby("metric")["value"].last().tolist() == [0, 0, 1, 1]
     returns = curve[curve["metric"] == "train_return"].groupby("env_steps")["value"].mean()
-    assert returns.iloc[-1] > 2 * returns.iloc[0]
+    assert returns.iloc[-1] > returns.iloc[0] + 10
 
 
 def test_the_new_environment_keeps_the_contract(finished: Path):
     edit(finished / "tests/test_env_contract.py", "CASES = [\n", 'CASES = [\n    ("ring/4x6", "batched"),\n')
-    ran = run(finished, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "ring", "tests/test_env_contract.py")
+    ran = run(
+        finished, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "ring", "tests/test_env_contract.py"
+    )
     assert re.search(r"[1-9]\d* passed", ran.stdout) and "skipped" not in ran.stdout

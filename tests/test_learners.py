@@ -1,33 +1,21 @@
 """The contract of `Learner`, over every variant of algorithms.toml: a new one joins by being listed there."""
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import learning
 import pytest
 import torch
-from learning import VARIANTS, Player, known, lengthy, optimisers, parameters, same, snapshot
+from learning import VARIANTS, Player, as_in_training, known, lengthy, optimisers, parameters, same, snapshot  # noqa: F401
 from torch import Tensor
 
 from partage import Refusal, env, learner
 from partage.env import TimeStep
 from partage.rollout import episodes, segment
 from partage.sims.roll_call import ceiling
-from partage.train import prepare
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 SMALL = "roll_call/3x3-5"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def as_in_training() -> Iterator[None]:
-    """One thread and no denormals, as the trainer runs."""
-    threads = torch.get_num_threads()
-    prepare("cpu")
-    yield
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
 
 
 def few(variant: str) -> dict[str, Any]:

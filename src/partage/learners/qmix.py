@@ -72,7 +72,7 @@ class Memory(NamedTuple):
     last_action: Int64[Tensor, "R B N"]  # -1: none yet
     wander: (
         Bool[Tensor, "R T B N"] | None
-    )  # where an agent will act at random, drawn for the whole episode; None: greedy
+    )  # where to act at random, for the whole episode; None: greedy
     whim: Float32[Tensor, "R T B N A"] | None  # then it takes the available action of the largest whim
     t: int
 

@@ -1,0 +1,98 @@
+"""The benchmarks run and name every target (speed is never asserted); their yardstick does the learner's work."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import ROOT
+from torch import Tensor, nn
+
+TARGETS = {
+    "mpe/15a_3c, batched": "500,000",
+    "lbf/15x15-4p-5f-v2, batched": "400,000",
+    "QMIX learner, LBF sizes, sharing id, R=1": "35",
+    "QMIX learner, LBF sizes, sharing none, R=1": "35",
+    "QMIX learner, LBF sizes, sharing id, R=5": "35",
+    "QMIX learner, LBF sizes, sharing none, R=5": "35",
+    "QMIX learner, 5m_vs_6m sizes, sharing id, R=1": "18",
+    "QMIX learner, 5m_vs_6m sizes, sharing none, R=5": "18",
+    "QMIX learner, 27m_vs_30m sizes, sharing id, R=1": "1.1",
+    "QMIX learner, 27m_vs_30m sizes, sharing none, R=1": "1.1",
+    "A2C training, mpe/15a_3c, fps, R=5, summed": "12,000",
+    "A2C training, mpe/15a_3c, fps-id, R=5, summed": "12,000",
+    "A2C training, mpe/15a_3c, nps, R=5, summed": "12,000",
+    "QMIX training end to end, lbf/15x15-4p-5f-v2, R=1": "1,200",
+    "QMIX training end to end, lbf/15x15-4p-5f-v2, R=5, summed": "1,200",
+    "replay, 27m_vs_30m sizes, mean length 60: 5,000 episodes": "24",
+}
+
+
+def test_a_quick_run_reports_every_named_target_and_both_profiles_and_writes_nothing():
+    before = sorted((ROOT / "benchmarks/results").glob("*"))
+    command = [sys.executable, "-m", "benchmarks", "--quick"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in ran.stdout.splitlines() if line[:1] == "|"]
+    found = {row[0]: row[3] for row in rows if len(row) == 7}
+    for what, target in TARGETS.items():
+        assert found[what].split()[1] == target, what
+    assert "quick: the numbers mean nothing" in ran.stdout and torch.__version__ in ran.stdout
+    assert ran.stdout.count("| operation | self CPU time, % | calls |") == 2
+    assert sorted((ROOT / "benchmarks/results").glob("*")) == before
+
+
+def test_a_published_page_is_named_after_the_processor_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.report import slug
+
+    assert slug("AMD EPYC(TM) 7763 64-Core @ 2.45GHz, 2 cores, Python") == "amd-epyc-7763-64-core-2.45ghz"
+    for page in Path(ROOT / "benchmarks/results").glob("*.md"):
+        assert "/work" not in page.read_text() and "/home" not in page.read_text()
+
+
+@pytest.mark.parametrize("sharing", ["id", "none"])
+def test_the_yardstick_makes_the_same_updates_as_the_learner(monkeypatch: pytest.MonkeyPatch, sharing: Any):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import episodes, yardstick
+    from partage import learner
+    from partage.learners import qmix
+
+    spec = episodes.LBF._replace(horizon=7)
+    made, plain = learner.make("qmix", spec, {"sharing": sharing}, [3]), yardstick.Plain(spec, qmix.Settings(sharing))
+    assert isinstance(made, qmix.QMIX)
+    for ours, theirs in ((made.nets, plain.nets), (made.target, plain.target)):
+        copy(ours, theirs)
+    if sharing == "id":  # ours is a private bias alone; torch's one-hot inputs have a common bias besides
+        plain.nets.agents[0].encoder.bias.requires_grad_(False)
+    batch, active = episodes.batch(spec, 1, 4), torch.ones(1, dtype=torch.bool)
+    for _ in range(3):
+        torch.testing.assert_close(plain.update(batch), made.update(batch, active)["td_loss"][0], rtol=2e-4, atol=1e-6)
+
+
+@torch.no_grad()
+def copy(ours: Any, theirs: Any) -> None:
+    """The first run's banks into torch's layers."""
+
+    def into(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+        layer.weight.copy_(weight.T)
+        layer.bias.copy_(bias)
+
+    agent, mixer = ours.agent, ours.mixer
+    for n, other in enumerate(theirs.agents):
+        weight, bias = agent.encoder.weight[0, n], agent.encoder.bias[0, n]
+        if agent.encoder.bias.shape[1] != agent.encoder.weight.shape[1]:  # the id's one-hot inputs are private biases
+            weight, bias = torch.cat((weight, agent.encoder.bias[0])), torch.zeros_like(bias)
+        into(other.encoder, weight, bias)
+        into(other.head, agent.head.weight[0, n], agent.head.bias[0, n])
+        for name, bank in (("ih", agent.memory.inputs), ("hh", agent.memory.hidden)):
+            getattr(other.gru, f"weight_{name}_l0").copy_(bank.weight[0, n].T)
+            getattr(other.gru, f"bias_{name}_l0").copy_(bank.bias[0, n])
+    sizes = [mixer.hyper, mixer.hyper, mixer.embed, mixer.embed]
+    first = zip(mixer.first.weight[0, 0].split(sizes, -1), mixer.first.bias[0, 0].split(sizes), strict=True)
+    for layer, (weight, bias) in zip((theirs.w1[0], theirs.w2[0], theirs.b1, theirs.v[0]), first, strict=True):
+        into(layer, weight, bias)
+    for layer, bank in ((theirs.w1[2], mixer.w1), (theirs.w2[2], mixer.w2), (theirs.v[2], mixer.v)):
+        into(layer, bank.weight[0, 0], bank.bias[0, 0])

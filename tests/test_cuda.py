@@ -1,0 +1,40 @@
+"""The same code on a GPU. Where there is none, these tests say so and are skipped."""
+
+import pytest
+import torch
+
+from partage import env, learner, rollout
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device on this machine")
+TASK = "roll_call/4x4-8"
+
+
+def after(device: str, name: str, sharing: str, updates: int) -> tuple[learner.Learner, dict[str, torch.Tensor]]:
+    game = env.make(TASK, seeds=[0, 1], copies=8)
+    settings = {"sharing": sharing, "copies": 8} | ({"epsilon_anneal": 3000} if name == "qmix" else {"lr": 3e-3})
+    learns = learner.make(name, game.spec, settings, [0, 1], device)
+    everyone, step = torch.ones(2, dtype=torch.bool), game.reset()
+    measures: dict[str, torch.Tensor] = {}
+    for _ in range(updates):
+        if learns.segment is None:
+            collected = rollout.episodes(game, learns.policy, everyone, True)
+        else:
+            collected, step, _ = rollout.segment(game, learns.policy, step, None, learns.segment)
+        measures = learns.learn(collected)
+    return learns, {key: value.cpu() for key, value in measures.items()}
+
+
+@pytest.mark.parametrize("sharing", ["full", "id", "none"])
+@pytest.mark.parametrize("name", ["a2c", "qmix"])
+def test_the_first_updates_on_the_gpu_are_those_on_the_cpu_to_rounding(name: str, sharing: str):
+    (_, cpu), (_, gpu) = after("cpu", name, sharing, 5), after("cuda", name, sharing, 5)
+    for key, value in cpu.items():
+        torch.testing.assert_close(gpu[key], value, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["a2c", "qmix"])
+def test_a_learner_without_sharing_reaches_its_roll_call_ceiling_on_the_gpu(name: str):
+    learns, _ = after("cuda", name, "none", 600 if name == "a2c" else 200)
+    test = env.make(TASK, seeds=[5, 6], copies=4)
+    greedy = rollout.episodes(test, learns.policy, torch.ones(2, dtype=torch.bool), False)
+    assert greedy.reward[..., 0].sum(2).min() == test.spec.horizon

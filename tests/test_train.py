@@ -1,0 +1,221 @@
+"""Training: whatever interrupts a run, it ends with the curve of one that nothing interrupted, or says why not."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from running import CASES, apart, lay, recipe, started, trained
+
+from partage import Refusal, atomic, record, train
+from partage.progress import Progress
+
+every_learner = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, Path]:
+    """Folders of finished runs that nothing interrupted."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in CASES}
+    for name, folder in folders.items():
+        trained(folder, recipe(name))
+    return folders
+
+
+def assert_same_end(folder: Path, other: Path) -> None:
+    """The same curve to the last bit, and the same trained networks."""
+    assert (folder / "curve.parquet").read_bytes() == (other / "curve.parquet").read_bytes()
+    left, right = (torch.load(f / "policy.pt", weights_only=True)["learner"] for f in (folder, other))
+    name = "net" if "net" in left else "nets"
+    assert left[name].keys() == right[name].keys()
+    assert all(torch.equal(x, right[name][key]) for key, x in left[name].items())
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, update: int, number: int) -> None:
+    """This process gets a signal right after that update."""
+
+    def show(self: Progress, meter) -> None:
+        if meter.updates == update:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Progress, "show", show)
+
+
+@every_learner
+def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(name: str, tmp_path: Path, undisturbed) -> None:
+    path, chance, kills = lay(tmp_path, recipe(name)), random.Random(name), 0
+    while not (tmp_path / "record.json").exists():
+        process = started(lambda: train.run(path, checkpoint_every=0.0))
+        while not (tmp_path / "checkpoint").exists() and process.is_alive():
+            time.sleep(0.005)
+        process.join(chance.uniform(0.05, 0.25) if kills < 5 else 60)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            kills += 1
+        else:
+            assert process.exitcode == 0
+    assert kills >= 2 and record.read(tmp_path)[1]["resumed"] >= 2
+    assert_same_end(tmp_path, undisturbed[name])
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@every_learner
+@pytest.mark.parametrize("moment", ["before the bytes are safe", "before the rename", "after the rename"])
+def test_a_run_killed_while_it_saves_ends_as_if_nothing_had_happened(
+    name: str, moment: str, tmp_path: Path, undisturbed, monkeypatch
+) -> None:
+    path, saves, kept = lay(tmp_path, recipe(name)), 0, {"fsync": os.fsync, "replace": os.replace}
+
+    def die(function: str):
+        def call(*arguments: object) -> None:
+            nonlocal saves
+            saves += function == "replace"
+            if moment == "after the rename":
+                kept[function](*arguments)
+            if saves >= 4 and (function == "fsync") == (moment == "before the bytes are safe"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if moment != "after the rename":
+                kept[function](*arguments)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for function in kept:
+            patched.setattr(atomic.os, function, die(function))
+        assert apart(lambda: train.run(path, checkpoint_every=0.0)) == -signal.SIGKILL
+    assert (tmp_path / "checkpoint").exists() and not (tmp_path / "record.json").exists()
+    train.run(path)
+    assert record.read(tmp_path)[1]["resumed"] == 1
+    assert_same_end(tmp_path, undisturbed[name])
+
+
+@every_learner
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_asked_to_stop_saves_itself_and_says_so(
+    name: str, number: int, code: int, tmp_path: Path, undisturbed, monkeypatch, capsys
+) -> None:
+    path = lay(tmp_path, recipe(name))
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7, number)
+        with pytest.raises(SystemExit) as stopped:
+            train.run(path)  # the next checkpoint would be minutes away
+    assert stopped.value.code == code and "goes on from its checkpoint" in capsys.readouterr().out
+    assert record.load_checkpoint(tmp_path) is not None
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    train.run(path)
+    assert_same_end(tmp_path, undisturbed[name])
+
+
+def checkpointed(folder: Path, name: str, monkeypatch, updates: int = 9, **more) -> Path:
+    """A run that was stopped after some updates, with two checkpoints."""
+    path = lay(folder, recipe(name, **more))
+    with monkeypatch.context() as patched:
+        stop_at(patched, updates, signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            train.run(path, checkpoint_every=0.0)
+    assert len(list((folder / "checkpoint").iterdir())) == 2
+    return path
+
+
+def newest_first(folder: Path) -> list[Path]:
+    def save(path: Path) -> int:
+        return int.from_bytes(path.read_bytes()[8:16], "little")
+
+    return sorted((folder / "checkpoint").iterdir(), key=save, reverse=True)
+
+
+@every_learner
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(
+    name: str, tmp_path: Path, undisturbed, monkeypatch, capsys
+) -> None:
+    path = checkpointed(tmp_path, name, monkeypatch)
+    newest = newest_first(tmp_path)[0]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    train.run(path)
+    assert f"{newest} is corrupt" in capsys.readouterr().err
+    assert_same_end(tmp_path, undisturbed[name])
+
+
+def test_with_no_whole_checkpoint_the_run_is_refused_and_nothing_deleted(tmp_path: Path, monkeypatch) -> None:
+    path = checkpointed(tmp_path, "a2c", monkeypatch)
+    for checkpoint in newest_first(tmp_path):
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    with pytest.raises(Refusal, match="No whole checkpoint is left") as refusal:
+        train.run(path)
+    assert "\n" not in str(refusal.value) and len(newest_first(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_full_disk_is_refused_and_the_run_goes_on_from_the_checkpoint_before(
+    function: str, tmp_path: Path, undisturbed, monkeypatch
+) -> None:
+    path, calls, kept = lay(tmp_path, recipe("qmix")), 0, getattr(os, function)
+
+    def full(*arguments: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 9:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        kept(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic.os, function, full)
+        with pytest.raises(Refusal, match="No space left on device"):
+            train.run(path, checkpoint_every=0.0)
+    assert record.load_checkpoint(tmp_path) is not None
+    train.run(path)
+    assert_same_end(tmp_path, undisturbed["qmix"])
+
+
+def test_a_checkpoint_of_another_recipe_is_set_aside(tmp_path: Path, undisturbed, monkeypatch, capsys) -> None:
+    checkpointed(tmp_path, "a2c", monkeypatch, seeds=[5, 6])
+    train.run(lay(tmp_path, recipe("a2c")))
+    assert "another recipe's; starting anew" in capsys.readouterr().out
+    assert_same_end(tmp_path, undisturbed["a2c"])
+    assert record.read(tmp_path)[1]["resumed"] == 0
+
+
+def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:
+    folder = undisturbed["a2c"]
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+    (folder / "recipe.json").touch()
+    monkeypatch.setattr(train, "Training", None)
+    train.run(folder / "recipe.json")
+    assert "trained already" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"} == before
+    written = (folder / "recipe.json").stat().st_mtime_ns
+    assert all((folder / name).stat().st_mtime_ns >= written for name in ("curve.parquet", "record.json"))
+
+
+def test_the_command_line_stops_on_sigterm_and_refuses_a_second_process(tmp_path: Path) -> None:
+    path = lay(tmp_path, recipe("a2c", steps=10_000_000, test_every=0))
+    command = [sys.executable, "-m", "partage", "train", str(path)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not listens(first.pid) and time.monotonic() < deadline and first.poll() is None:
+            time.sleep(0.05)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert second.returncode == 2
+        assert second.stderr.startswith(f"partage: {tmp_path} is being trained by process {first.pid} on ")
+        assert second.stderr.count("\n") == 1 and not second.stdout
+        first.send_signal(signal.SIGTERM)
+        said = first.communicate(timeout=60)[0]
+    finally:
+        first.kill()
+        first.wait()
+    assert first.returncode == 143 and "goes on from its checkpoint" in said
+    assert record.load_checkpoint(tmp_path) is not None
+
+
+def listens(pid: int) -> bool:
+    """Whether the process has a handler of its own for SIGTERM."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
