@@ -26,15 +26,13 @@ def noise(seed: int, *shape: int) -> Tensor:
 
 
 def by_hand(x: Tensor, weight: Tensor, bias: Tensor, index: Tensor, relu: bool) -> Tensor:
-    """``torch.nn.functional.linear`` for each run and agent; bias may be `[R, S, O]` or `[R, N, O]` with S = 1."""
-    private = bias.shape[1] != weight.shape[1]
+    """``torch.nn.functional.linear`` for each run and agent."""
     runs = []
     for r in range(len(x)):
-        agents = []
-        for n in range(x.shape[3]):
-            s = int(index[r, n])
-            agents.append(functional.linear(x[r, :, :, n], weight[r, s].T, bias[r, n if private else s]))
-        runs.append(torch.stack(agents, 2))
+        sets = index[r].tolist()
+        runs.append(
+            torch.stack([functional.linear(x[r, :, :, n], weight[r, s].T, bias[r, s]) for n, s in enumerate(sets)], 2)
+        )
     y = torch.stack(runs)
     return y.relu() if relu else y
 
@@ -88,26 +86,17 @@ def test_no_action_yet_is_the_same_as_no_one_hot_input(case: tuple[int, list[lis
 
 @pytest.mark.parametrize("one_hot", [0, A])
 def test_an_agent_id_is_a_one_hot_input_of_the_same_linear_layer(one_hot: int) -> None:
-    seeds = [1, 2]
-    bank = Bank(generators(seeds), 1, I, O, one_hot=one_hot, agent_id=N)
-    weight, bias = torch.empty(R, 1, I + one_hot + N, O), torch.empty(R, 1, O)
-    for r, generator in enumerate(generators(seeds)):
-        torch_linear(weight[r, 0], bias[r, 0], generator)
-    weight.requires_grad_(), bias.requires_grad_()
+    bank = Bank(generators([1, 2]), 1, I, O, one_hot=one_hot, agent_id=N)
     x = noise(0, R, B, T, N, I).requires_grad_()
     hot = torch.randint(-1, A, (R, B, T, N), generator=torch.Generator().manual_seed(3))
     index = torch.zeros(R, N, dtype=torch.int64)
     looked_up = to_rows(hot[..., None], 1).squeeze(-1) if one_hot else None
     y = from_rows(bank(to_rows(x, 1), index, looked_up), N)
-    parts = [x, torch.eye(N).expand(R, B, T, N, N)]
-    if one_hot:
-        parts.insert(1, functional.one_hot(hot + 1, A + 1)[..., 1:].float())
-    expected = by_hand(torch.cat(parts, -1), weight, bias, index, False)
-    assert_close([y], [expected])
-    dx, d_weight, d_bias = gradients(y, x, bank.weight, bank.bias)
-    by_x, by_weight, by_bias = gradients(expected, x, weight, bias)
-    assert_close([dx, d_weight], [by_x, by_weight[:, :, : I + one_hot]])
-    assert_close([d_bias, d_bias.sum(1, keepdim=True)], [by_weight[:, 0, I + one_hot :], by_bias])
+    actions = functional.one_hot(hot + 1, A + 1)[..., 1 : 1 + one_hot].float()
+    whole = torch.cat((x, actions, torch.eye(N).expand(R, B, T, N, N)), -1)
+    expected = by_hand(whole, bank.weight, bank.bias, index, False)
+    leaves = (x, bank.weight, bank.bias)
+    assert_close([y, *gradients(y, *leaves)], [expected, *gradients(expected, *leaves)])
 
 
 def test_an_agent_id_in_several_sets_is_a_mistake_of_the_program() -> None:

@@ -27,8 +27,7 @@ def drqn(net: RecurrentQ, r: int, n: int, obs: Tensor, last: Tensor, h: Tensor) 
     s = n if net.sets > 1 else 0
     weight, bias = net.encoder.weight[r, s], net.encoder.bias[r, s]
     parts = [obs, functional.one_hot(last + 1, A + 1)[..., 1:].float()]
-    if net.encoder.bias.shape[1] > net.sets:
-        weight, bias = torch.cat((weight, net.encoder.bias[r])), torch.zeros(H)
+    if len(weight) > OBS + A:
         parts.append(torch.eye(N)[n].expand(*obs.shape[:2], N))
     x = functional.relu(torch.cat(parts, -1) @ weight + bias)
     cell = torch.nn.GRUCell(H, H)
@@ -100,9 +99,11 @@ def test_layers_have_relu_between_them_and_at_the_end_if_asked(sharing: str, end
     for r in range(R):
         for n in range(N):
             now = x[r, :, :, n]
+            if share.agent_id:
+                now = torch.cat((now, torch.eye(N)[n].expand(B, T, N)), -1)
             for layer, bank in enumerate(net.banks):
-                s, private = (n if share.sets > 1 else 0), n if bank.bias.shape[1] > 1 else 0
-                now = now @ bank.weight[r, s] + bank.bias[r, private]
+                s = n if share.sets > 1 else 0
+                now = now @ bank.weight[r, s] + bank.bias[r, s]
                 now = now.relu() if end or layer < 2 else now
             torch.testing.assert_close(y[r, :, :, n], now)
     assert bool((y < 0).any()) != end

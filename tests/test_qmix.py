@@ -47,7 +47,9 @@ def test_whatever_lies_behind_an_episode_s_end_trains_nothing(variant: str) -> N
     for name, x in batch.items():
         where = (behind if name in LATER else padding).view(*x.shape[:2], -1, *[1] * (x.dim() - 3))
         junk = torch.randint(0, 2, x.shape, generator=g) * (9 if x.is_floating_point() else 1)
-        spoilt[name] = x if name == "filled" else torch.where(where, junk.to(x.dtype), x)
+        spoilt[name] = x.clone()  # in the memory order of a sample, on which the order of sums depends
+        if name != "filled":
+            spoilt[name][where.expand_as(x)] = junk.to(x.dtype)[where.expand_as(x)]
         assert name == "filled" or not torch.equal(spoilt[name], x), name
     start = weights(left.nets)
     measures = left.update(batch, ACTIVE), right.update(spoilt, ACTIVE)

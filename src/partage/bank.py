@@ -9,7 +9,7 @@ longest episode sits at the end of every sum over rows and cannot change it.
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float32, Int64, Num
@@ -107,11 +107,40 @@ class Affine(torch.autograd.Function):
         return dx, product(x.transpose(1, 2), grad), d_table, None, None
 
 
+def affine(x: Tensor, weight: Tensor, table: Tensor, at: Tensor, relu: bool) -> Float32[Tensor, "K M O"]:
+    """`Affine`, without its bookkeeping where no gradient is wanted."""
+    if torch.is_grad_enabled():
+        return Affine.apply(x, weight, table, at, relu)  # type: ignore[return-value]
+    y = product(x, weight)
+    offset_(y, table, at, relu)
+    return y
+
+
+class Picked(NamedTuple):
+    """A bank's parameters as the groups of one assignment go through them; they hold until the next update."""
+
+    weight: Float32[Tensor, "K I O"]  # K = R * G
+    table: Float32[Tensor, "K E O"]  # biases: of each agent of the group, each with every one-hot input added
+    agents: int  # in turn along a group's rows
+    entries: int  # of an agent in the table
+
+    def __call__(
+        self, rows: Rows, hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False
+    ) -> Float32[Tensor, "R G T M O"]:
+        """`hot` is the position of the one in the one-hot inputs of each row (-1: they are all zero)."""
+        shape = rows.shape
+        at = _places(shape[2] * shape[3], self.agents, self.entries, rows.device)
+        if hot is not None:
+            at = at + (hot.reshape(len(self.weight), -1) + 1)
+        x = rows.reshape(len(self.weight), -1, shape[-1])
+        return affine(x, self.weight, self.table, at, relu).view(*shape[:4], -1)
+
+
 class Bank(nn.Module):
     """S affine maps side by side for each of R runs: ``weight [R, S, I, O]``, ``bias [R, S, O]``.
 
-    Inputs that are one-hot are not multiplied but looked up. ``one_hot=A`` says that the last A inputs are, and
-    `forward` takes their index. ``agent_id=N`` adds a one-hot agent id, which is a private bias: ``bias [R, N, O]``.
+    The last inputs may be one-hot: they are not multiplied but looked up. ``one_hot=A`` announces A inputs whose index
+    `forward` takes; ``agent_id=N`` an id of the agent, which amounts to a private bias.
     Each run's parameters are drawn from its own generator, set after set, so they do not depend on the pack.
     """
 
@@ -128,34 +157,31 @@ class Bank(nn.Module):
         super().__init__()
         if agent_id and sets != 1:
             raise ValueError(f"an agent id goes with 1 shared set of weights, not {sets}")
-        self.dense = inputs
-        weight = torch.empty(len(generators), sets, inputs + one_hot + agent_id, outputs)
+        self.parts = [inputs, one_hot, agent_id]
+        weight = torch.empty(len(generators), sets, sum(self.parts), outputs)
         bias = torch.empty(len(generators), sets, outputs)
         for r, generator in enumerate(generators):
             for s in range(sets):
                 init(weight[r, s], bias[r, s], generator)
-        if agent_id:
-            weight, ids = weight.split([inputs + one_hot, agent_id], 2)
-            bias = bias + ids.squeeze(1)
-        self.weight, self.bias = nn.Parameter(weight.contiguous()), nn.Parameter(bias)
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def picked(self, index: Assignment) -> Picked:
+        """The sets that each agent goes through."""
+        dense, one_hot, ids = pick(self.weight, index).split(self.parts, 2)
+        table = pick(self.bias, index).unsqueeze(2)  # [R, G, 1, O]
+        if ids.shape[2]:
+            table = table + ids.transpose(1, 2)  # [R, N, 1, O]
+        if one_hot.shape[2]:
+            table = table + functional.pad(one_hot, (0, 0, 1, 0))  # [.., .., 1 + A, O]; entry 0: no one anywhere
+        agents, entries = table.shape[1] // dense.shape[1], table.shape[2]
+        dense = dense.flatten(0, 1)
+        return Picked(dense, table.reshape(len(dense), -1, table.shape[-1]), agents, entries)
 
     def forward(
         self, rows: Rows, index: Assignment, hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False
     ) -> Float32[Tensor, "R G T M O"]:
-        """`hot` is the position of the one in the one-hot inputs of each row (-1: they are all zero)."""
-        weight = pick(self.weight, index)
-        shared = self.bias.shape[1] == self.weight.shape[1]
-        table = (pick(self.bias, index) if shared else self.bias).unsqueeze(2)  # [R, P groups or agents, 1, O]
-        if hot is not None:
-            looked_up = weight[:, :, self.dense :]
-            weight = weight[:, :, : self.dense]
-            table = table + functional.pad(looked_up, (0, 0, 1, 0))  # entry 0: no one anywhere
-        groups, places, entries = rows.shape[1], *table.shape[1:3]
-        at = _places(rows.shape[2] * rows.shape[3], places // groups, entries, rows.device)
-        if hot is not None:
-            at = at + (hot.flatten(2).flatten(0, 1) + 1)
-        x, table = rows.flatten(2, 3).flatten(0, 1), table.flatten(1, 2).unflatten(1, (groups, -1)).flatten(0, 1)
-        return Affine.apply(x, weight.flatten(0, 1), table, at, relu).view(*rows.shape[:4], -1)  # type: ignore[union-attr]
+        """Each agent's rows through its set."""
+        return self.picked(index)(rows, hot, relu)
 
     @torch.no_grad()
     def copy(self, run: int, source: int, target: int) -> None:

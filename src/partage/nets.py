@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from partage import assignment
 from partage.assignment import Assignment
-from partage.bank import Bank, Init, Rows, from_rows, to_rows, torch_linear
-from partage.recurrence import GRU
+from partage.bank import Bank, Init, Picked, Rows, from_rows, to_rows, torch_linear
+from partage.recurrence import GRU, unroll
 
 Sharing = Literal["full", "id", "none"]
 
@@ -70,18 +70,34 @@ class RecurrentQ(nn.Module):
         weight = self.head.weight
         return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
 
+    def picked(self, index: Assignment) -> "PickedQ":
+        """The networks that each agent goes through; they hold until the next update."""
+        return PickedQ(self.sets, self.encoder.picked(index), self.memory.picked(index), self.head.picked(index))
+
     def forward(
+        self, obs: Tensor, last_action: Tensor, h: Tensor, index: Assignment
+    ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
+        """As `PickedQ`, with the networks of this assignment."""
+        return self.picked(index)(obs, last_action, h)
+
+
+class PickedQ(NamedTuple):
+    sets: int
+    encoder: Picked
+    memory: tuple[Tensor, ...]
+    head: Picked
+
+    def __call__(
         self,
         obs: Float32[Tensor, "R B T N O"],
         last_action: Int64[Tensor, "R B T N"],  # -1: none yet
         h: Float32[Tensor, "R B N H"],
-        index: Assignment,
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
         """Action values, and the hidden state after the last instant."""
         last = to_rows(last_action[..., None], self.sets).squeeze(-1)
-        rows = self.encoder(to_rows(obs, self.sets), index, last, relu=True)
-        states = self.memory(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], index)
-        q = from_rows(self.head(states, index), obs.shape[3])
+        rows = self.encoder(to_rows(obs, self.sets), last, relu=True)
+        states = unroll(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
+        q = from_rows(self.head(states), obs.shape[3])
         return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]
 
 

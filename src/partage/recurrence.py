@@ -29,13 +29,36 @@ class GRU(nn.Module):
         self.inputs = Bank(generators, sets, inputs, 3 * hidden, init)
         self.hidden = Bank(generators, sets, hidden, 3 * hidden, init)
 
-    def forward(
-        self, rows: Rows, h: Float32[Tensor, "R G M H"], assignment: Assignment
-    ) -> Float32[Tensor, "R G T M H"]:
+    def picked(self, index: Assignment) -> tuple[Tensor, ...]:
+        """The parameters that each agent goes through; they hold until the next update."""
+        return tuple(pick(p, index).flatten(0, 1) for b in (self.inputs, self.hidden) for p in (b.weight, b.bias))
+
+    def forward(self, rows: Rows, h: Float32[Tensor, "R G M H"], index: Assignment) -> Float32[Tensor, "R G T M H"]:
         """The hidden states after each instant; `h` is the one before the first."""
-        banks = [pick(p, assignment).flatten(0, 1) for b in (self.inputs, self.hidden) for p in (b.weight, b.bias)]
-        states = _Unrolled.apply(rows.flatten(0, 1), h.flatten(0, 1), *banks)
-        return states.unflatten(0, rows.shape[:2])  # type: ignore[union-attr]
+        return unroll(rows, h, self.picked(index))
+
+
+def unroll(rows: Rows, h: Float32[Tensor, "R G M H"], picked: tuple[Tensor, ...]) -> Float32[Tensor, "R G T M H"]:
+    """`GRU.forward` with what its `picked` returned."""
+    x, h = rows.flatten(0, 1), h.flatten(0, 1)
+    states = _Unrolled.apply(x, h, *picked) if torch.is_grad_enabled() else _forward(x, h, *picked)[-1][:, 1:]
+    return states.unflatten(0, rows.shape[:2])  # type: ignore[union-attr]
+
+
+def _forward(x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gate buffers from x and from h, and the states, the one before the first included."""
+    k, time, rows, _ = x.shape
+    hidden = h.shape[-1]
+    from_x, from_h = (x.new_empty(k, time, rows, 3 * hidden) for _ in range(2))
+    states = x.new_empty(k, time + 1, rows, hidden)
+    states[:, 0] = h
+    step = gru_forward(from_x, from_h, states, bx, bh)
+    for chunk in _chunks(time, rows):
+        torch.bmm(x[:, chunk].flatten(1, 2), wx, out=from_x[:, chunk].flatten(1, 2))
+        for t in range(chunk.start, chunk.stop):
+            torch.bmm(states[:, t], wh, out=from_h[:, t])
+            step(t)
+    return from_x, from_h, states
 
 
 class _Unrolled(torch.autograd.Function):
@@ -47,17 +70,7 @@ class _Unrolled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> Tensor:
-        k, time, rows, _ = x.shape
-        hidden = h.shape[-1]
-        from_x, from_h = (x.new_empty(k, time, rows, 3 * hidden) for _ in range(2))
-        states = x.new_empty(k, time + 1, rows, hidden)
-        states[:, 0] = h
-        step = gru_forward(from_x, from_h, states, bx, bh)
-        for chunk in _chunks(time, rows):
-            torch.bmm(x[:, chunk].flatten(1, 2), wx, out=from_x[:, chunk].flatten(1, 2))
-            for t in range(chunk.start, chunk.stop):
-                torch.bmm(states[:, t], wh, out=from_h[:, t])
-                step(t)
+        from_x, from_h, states = _forward(x, h, wx, bx, wh, bh)
         ctx.save_for_backward(x, from_x, from_h, states, wx, wh)
         return states[:, 1:]
 

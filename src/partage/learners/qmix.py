@@ -23,7 +23,7 @@ from torch import Tensor, device, nn
 from partage.assignment import Assignment
 from partage.env import Spec, TimeStep, stream
 from partage.learner import Optimiser
-from partage.nets import Mixer, RecurrentQ, Sharing, static
+from partage.nets import Mixer, PickedQ, RecurrentQ, Sharing, static
 from partage.replay import Replay
 from partage.rollout import Choice, Rollout, generators, team_reward, uniform
 from partage.targets import linear_schedule, masked_mse, td_target
@@ -68,11 +68,10 @@ class Networks(nn.Module):
 
 
 class Memory(NamedTuple):
+    agent: PickedQ  # the networks, as they are when the episode begins
     h: Float32[Tensor, "R B N H"]  # hidden state of the agents' networks
     last_action: Int64[Tensor, "R B N"]  # -1: none yet
-    wander: (
-        Bool[Tensor, "R T B N"] | None
-    )  # where to act at random, for the whole episode; None: greedy
+    wander: Bool[Tensor, "R T B N"] | None  # where to act at random, for the whole episode; None: greedy
     whim: Float32[Tensor, "R T B N A"] | None  # then it takes the available action of the largest whim
     t: int
 
@@ -85,15 +84,16 @@ class EpsilonGreedy:
         self.generators = generators([stream(seed, "actions") for seed in seeds])
         self.steps = torch.zeros(len(seeds), dtype=torch.int64)  # environment steps seen so far, for epsilon
 
+    @torch.no_grad()
     def initial(self, copies: int, explore: bool) -> Memory:
         n, actions, horizon = self.spec.n_agents, self.spec.n_actions, self.spec.horizon
-        h = self.nets.agent.initial(copies, n)
+        agent, h = self.nets.agent.picked(self.nets.assignment), self.nets.agent.initial(copies, n)
         last_action = torch.full(h.shape[:3], -1, device=h.device)
         if not explore:
-            return Memory(h, last_action, None, None, 0)
+            return Memory(agent, h, last_action, None, None, 0)
         noise = uniform(self.generators, horizon, copies, n, actions + 1)
         wander = noise[..., 0] < self.epsilon()[:, None, None, None]
-        return Memory(h, last_action, wander, 1 + noise[..., 1:], 0)
+        return Memory(agent, h, last_action, wander, 1 + noise[..., 1:], 0)
 
     def epsilon(self) -> Float32[Tensor, "R"]:
         s = self.settings
@@ -101,13 +101,13 @@ class EpsilonGreedy:
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:
-        h, last_action, wander, whim, t = memory
-        q, h = self.nets.agent(step.obs[:, :, None].to(self.where), last_action[:, :, None], h, self.nets.assignment)
+        agent, h, last_action, wander, whim, t = memory
+        q, h = agent(step.obs[:, :, None].to(self.where), last_action[:, :, None], h)
         actions = q[:, :, 0].masked_fill(~step.avail_actions.to(self.where), -torch.inf).argmax(-1).cpu()
         if wander is not None and whim is not None:
             anything = (step.avail_actions * whim[:, t]).argmax(-1)
             actions = torch.where(wander[:, t], anything, actions)
-        return Choice(actions), Memory(h, actions.to(self.where), wander, whim, t + 1)
+        return Choice(actions), Memory(agent, h, actions.to(self.where), wander, whim, t + 1)
 
 
 class QMIX:
