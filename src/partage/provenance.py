@@ -30,12 +30,16 @@ def provenance(
     threads: int,
     device: str,
     gpu: str | None = None,
+    ran: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What record.json says of a run that ends now. Seconds count all parts of a run that was `resumed` times."""
+    """What record.json says of a run that ends now. Seconds count all parts of a run that was `resumed` times.
+
+    `ran` is what `code` said when the process began: files may be edited while a run goes on.
+    """
     return {
         "recipe": dataclasses.asdict(recipe),
         "recipe_hash": recipe.hash,
-        "code": code(recipe.learner, recipe.family),
+        "code": ran or code(recipe.learner, recipe.family),
         "versions": versions(recipe.family),
         "machine": {**machine(), "gpu": gpu},
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),

@@ -19,11 +19,11 @@ import pandas as pd
 
 from partage import Refusal, atomic
 from partage.checkpoint import clear_checkpoints, load_checkpoint, save_checkpoint
-from partage.provenance import provenance
+from partage.provenance import code, provenance
 
 __all__ = [
     "COLUMNS", "SCHEMA",
-    "clear_checkpoints", "hold", "load_checkpoint", "provenance", "read", "save_checkpoint", "write",
+    "clear_checkpoints", "code", "hold", "load_checkpoint", "provenance", "read", "save_checkpoint", "write",
 ]  # fmt: skip
 
 SCHEMA = 1  # of record.json

@@ -74,6 +74,8 @@ class Training:
         self.step: env.TimeStep | None = None  # where a segment stopped; whole episodes leave none
         self.memory: Any = None
         self.resumed, self.started = 0, datetime.now(UTC)
+        self.code = record.code(recipe.learner, recipe.family)  # now: files may be edited while it runs
+        self.earlier_code: list[str] = []  # that parts before a resume ran with, where it was other code
         self.wall, self.cpu = -time.monotonic(), -time.process_time()
 
     @property
@@ -119,6 +121,7 @@ class Training:
             "within": self.step is not None,
             "memory": self.memory,
             "resumed": self.resumed,
+            "code": [*self.earlier_code, self.code["hash"]],
             "started": self.started.isoformat(),
             "wall": self.wall + time.monotonic(),
             "cpu": self.cpu + time.process_time(),
@@ -146,6 +149,9 @@ class Training:
         self.resumed, self.started = state["resumed"] + 1, datetime.fromisoformat(state["started"])
         self.wall += state["wall"]
         self.cpu += state["cpu"]
+        self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]
+        if self.earlier_code:
+            print("partage: going on from a checkpoint that other code wrote; the record says so.")
 
     def finish(self, folder: Path) -> None:
         """Write the record and the trained policies; the checkpoints are of no more use."""
@@ -163,7 +169,9 @@ class Training:
             threads=torch.get_num_threads(),
             device=self.device,
             gpu=gpu,
+            ran=self.code,
         )
+        facts["earlier_code"] = self.earlier_code
         record.write(folder, pd.DataFrame(self.meter.rows, columns=list(record.COLUMNS)), facts)
         record.clear_checkpoints(folder)
         self.env.close()
