@@ -61,7 +61,7 @@ def test_runs_of_different_seeds_have_other_networks_and_other_noise(variant: st
 
 @every_variant
 def test_a_run_is_the_same_alone_and_in_a_pack_of_five_to_the_last_bit(variant: str) -> None:
-    """Here every batch has an episode up to the horizon; `test_qmix` has what longer padding does."""
+    """Here every batch has an episode up to the horizon; `test_qmix` shows that longer padding moves nothing."""
     task = lengthy(variant)
     more = {k: v for k, v in {"batch": 32, "copies": 8, "target_every": 40}.items() if k in known(variant)}
     alone, packed = Player(variant, task, [3], **more), Player(variant, task, [1, 2, 3, 4, 5], **more)

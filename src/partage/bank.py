@@ -88,6 +88,22 @@ def product(a: Float32[Tensor, "K M I"], b: Float32[Tensor, "K I O"]) -> Float32
     return torch.bmm(a, b)
 
 
+BLOCK = 384  # rows; the library sums over as many in one sweep, and splits longer sums by their whole length
+
+
+def add_product_(total: Float32[Tensor, "K I O"], x: Float32[Tensor, "K M I"], y: Float32[Tensor, "K M O"]) -> Tensor:
+    """``total += x^T y``, the sum over rows taken block by block from the first row on.
+
+    Rows of zeros behind the last change nothing then, to the last bit: a batch may be padded to any length.
+    """
+    if y.shape[-1] == 1:
+        total += add_product_(functional.pad(torch.zeros_like(total), (0, 1)), x, functional.pad(y, (0, 1)))[..., :1]
+        return total
+    for start in range(0, x.shape[1], BLOCK):
+        total.baddbmm_(x[:, start : start + BLOCK].transpose(1, 2), y[:, start : start + BLOCK])
+    return total
+
+
 class Affine(torch.autograd.Function):
     """``x [K, M, I] @ weight [K, I, O] + table[at]``, ReLU if asked: the bias of each row is looked up in a table."""
 
@@ -104,7 +120,7 @@ class Affine(torch.autograd.Function):
         x, weight, at, y = ctx.saved_tensors
         grad, d_table = offset_backward(grad_outputs[0].contiguous(), y, ctx.entries, at, ctx.relu)
         dx = product(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
-        return dx, product(x.transpose(1, 2), grad), d_table, None, None
+        return dx, add_product_(torch.zeros_like(weight), x, grad), d_table, None, None
 
 
 def affine(x: Tensor, weight: Tensor, table: Tensor, at: Tensor, relu: bool) -> Float32[Tensor, "K M O"]:

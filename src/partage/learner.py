@@ -1,14 +1,12 @@
 """The `Learner` protocol, and `make`: ``learners/<name>.py`` is the learner called <name>."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float32
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from partage import Refusal
 from partage.assignment import Assignment
@@ -55,40 +53,3 @@ def make(name: str, spec: Spec, settings: Mapping[str, Any], seeds: Sequence[int
     except TypeError as error:
         raise Refusal(f"The settings of learner {name!r} do not fit: {error}.") from None
     return module.make(spec, resolved, seeds, torch.device(device))
-
-
-class Optimiser:
-    """A torch optimiser over all of a module's parameters, laid end to end in one tensor.
-
-    One tensor is one pass instead of one per parameter. Padded to whole vector registers, it also makes every element
-    take the same arithmetic whatever the number of runs: a run's updates do not depend on its pack, to the last bit.
-    """
-
-    def __init__(self, module: nn.Module, make: Callable[[list[Tensor]], torch.optim.Optimizer], clip: float) -> None:
-        self.parameters, self.clip = list(module.parameters()), clip
-        flat = torch.cat([p.detach().flatten() for p in self.parameters])
-        self.flat = nn.Parameter(functional.pad(flat, (0, -len(flat) % 64)))
-        self.flat.grad = torch.zeros_like(self.flat)
-        self.gradients, start = [], 0
-        for p in self.parameters:  # from here on views of it
-            part = slice(start, start := start + p.numel())
-            p.data = self.flat.data[part].view_as(p)
-            self.gradients.append(self.flat.grad[part].view(len(p), -1))
-        self.torch = make([self.flat])
-
-    def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
-        """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`; returns the norms before.
-
-        The losses are summed, so each run gets the gradient it would get alone.
-        """
-        for p in self.parameters:
-            p.grad = None
-        loss.sum().backward()
-        gradients = [(p.new_zeros(()) if p.grad is None else p.grad).expand_as(p).flatten(1) for p in self.parameters]
-        norms = [torch.linalg.vector_norm(g, dim=1) for g in gradients]
-        norm = torch.stack(norms, 1).square().sum(1).sqrt()
-        scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)[:, None]
-        for g, scaled in zip(gradients, self.gradients, strict=True):
-            torch.mul(g, scale, out=scaled)
-        self.torch.step()
-        return norm

@@ -66,7 +66,7 @@ def _forward_rows(from_x, from_h, before, after, bx, bh):
 
 
 @compiled
-def _backward_rows(dh, grad, from_x, from_h, before, gates):
+def _backward_rows(dh, grad, from_x, from_h, before, gates, total):
     hidden = dh.shape[1]
     for m in range(dh.shape[0]):
         rr, zz, hn, nn = (
@@ -91,6 +91,9 @@ def _backward_rows(dh, grad, from_x, from_h, before, gates):
             g2[j] = out * (h[j] - n) * z * (ONE - z)
             g3[j] = new
             d[j] = out * z
+        row = gates[m]
+        for j in range(4 * hidden):
+            total[j] += np.float64(row[j])
 
 
 @compiled
@@ -100,9 +103,9 @@ def _forward_all(from_x, from_h, states, bx, bh, t):
 
 
 @compiled
-def _backward_all(dh, grad, from_x, from_h, states, gates, t, at):
+def _backward_all(dh, grad, from_x, from_h, states, gates, total, t, at):
     for k in range(states.shape[0]):
-        _backward_rows(dh[k], grad[k, t], from_x[k, t], from_h[k, t], states[k, t], gates[k, at])
+        _backward_rows(dh[k], grad[k, t], from_x[k, t], from_h[k, t], states[k, t], gates[k, at], total[k])
 
 
 def gru_forward(from_x: Tensor, from_h: Tensor, states: Tensor, bx: Tensor, bh: Tensor) -> Callable[[int], None]:
@@ -128,14 +131,14 @@ def gru_forward(from_x: Tensor, from_h: Tensor, states: Tensor, bx: Tensor, bh: 
 
 
 def gru_backward(
-    dh: Tensor, grad: Tensor, from_x: Tensor, from_h: Tensor, states: Tensor, gates: Tensor
+    dh: Tensor, grad: Tensor, from_x: Tensor, from_h: Tensor, states: Tensor, gates: Tensor, total: Tensor
 ) -> Callable[[int, int], None]:
     """``step(t, at)``: `dh` (gradient of the state after t, less `grad`) becomes its direct part before t.
 
-    The gradients before the gates go to ``gates[:, at]``.
+    The gradients before the gates go to ``gates[:, at]``, and their sum over rows is added to `total` (float64).
     """
     if states.device.type == "cpu":
-        arrays = [x.numpy() for x in (dh, grad, from_x, from_h, states, gates)]
+        arrays = [x.numpy() for x in (dh, grad, from_x, from_h, states, gates, total)]
         return lambda t, at: _backward_all(*arrays, t, at)
     hidden = states.shape[-1]
 
@@ -145,6 +148,7 @@ def gru_backward(
         out = dh + grad[:, t]
         new = out * (1 - z) * (1 - n * n)
         gates[:, at] = torch.cat((new * r, new * hn * r * (1 - r), out * (h - n) * z * (1 - z), new), -1)
+        total.add_(gates[:, at].double().sum(1))
         dh.copy_(out * z)
 
     return step

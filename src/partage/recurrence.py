@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from torch import Generator, Tensor, nn
 
 from partage.assignment import Assignment
-from partage.bank import Bank, Rows, pick
+from partage.bank import Bank, Rows, add_product_, pick
 from partage.pointwise import gru_backward, gru_forward
 
 
@@ -84,8 +84,8 @@ class _Unrolled(torch.autograd.Function):
         gates = x.new_empty(k, min(time, CHUNK_ROWS // rows + 1), rows, 4 * hidden)
         dh, dx = torch.zeros_like(states[:, 0]), x.new_empty(x.shape)  # not x's own strides: it is written in views
         d_wx, d_wh = torch.zeros_like(wx), torch.zeros_like(wh)
-        d_bias = x.new_zeros(k, 4 * hidden)
-        step = gru_backward(dh, grad, from_x, from_h, states, gates)
+        d_bias = torch.zeros(k, 4 * hidden, dtype=torch.float64, device=x.device)
+        step = gru_backward(dh, grad, from_x, from_h, states, gates, d_bias)
         wx_back, wh_back = (w.transpose(1, 2).contiguous() for w in (wx, wh.roll(hidden, -1)))
         for chunk in reversed(_chunks(time, rows)):
             for t in reversed(range(chunk.start, chunk.stop)):
@@ -93,10 +93,10 @@ class _Unrolled(torch.autograd.Function):
                 torch.baddbmm(dh, gates[:, t - chunk.start, :, : 3 * hidden], wh_back, out=dh)
             flat = gates[:, : chunk.stop - chunk.start].flatten(1, 2)
             by_h, by_x = flat[..., : 3 * hidden], flat[..., hidden:]
-            d_bias += flat.sum(1)
-            d_wh.baddbmm_(states[:, chunk].flatten(1, 2).transpose(1, 2), by_h)
-            d_wx.baddbmm_(x[:, chunk].flatten(1, 2).transpose(1, 2), by_x)
+            add_product_(d_wh, states[:, chunk].flatten(1, 2), by_h)
+            add_product_(d_wx, x[:, chunk].flatten(1, 2), by_x)
             torch.bmm(by_x, wx_back, out=dx[:, chunk].flatten(1, 2))
+        d_bias = d_bias.float()
         return dx, dh, d_wx, d_bias[:, hidden:], d_wh.roll(-hidden, -1), d_bias[:, : 3 * hidden].roll(-hidden, -1)
 
 

@@ -25,8 +25,8 @@ from torch import Tensor, device, nn
 from partage.assignment import Assignment
 from partage.bank import Rows, from_rows, orthogonal, to_rows
 from partage.env import Spec, TimeStep, stream
-from partage.learner import Optimiser
 from partage.nets import MLP, Sharing, static
+from partage.optimiser import Optimiser
 from partage.rollout import Choice, Rollout, generators, uniform
 from partage.targets import n_step_returns
 

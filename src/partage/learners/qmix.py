@@ -22,11 +22,12 @@ from torch import Tensor, device, nn
 
 from partage.assignment import Assignment
 from partage.env import Spec, TimeStep, stream
-from partage.learner import Optimiser
 from partage.nets import Mixer, PickedQ, RecurrentQ, Sharing, static
+from partage.optimiser import Optimiser
 from partage.replay import Replay
 from partage.rollout import Choice, Rollout, generators, team_reward, uniform
 from partage.targets import linear_schedule, masked_mse, td_target
+from partage.targets import total as total_of
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class QMIX:
         return {
             "td_loss": loss.detach(),
             "gradient_norm": norm,
-            "q_target": (target * mask).sum((1, 2)) / mask.sum((1, 2)),
+            "q_target": total_of(target * mask) / mask.sum((1, 2)).clamp(min=1),
         }
 
     def sharing(self) -> dict[str, Assignment]:
