@@ -10,7 +10,7 @@ reproduce: .venv/ready  ## train everything at smoke scale and draw all figures:
 	@echo; echo "figures: results/smoke/figures   tables: results/smoke/tables"
 
 test: .venv/ready  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 check: .venv/ready  ## style, types, direction of imports, workflow
 	$(BIN)/ruff check .

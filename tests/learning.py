@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from partage import env, learner, plan
-from partage.learner import Learner, Optimiser
+from partage.learner import Learner
+from partage.optimiser import Optimiser
 from partage.rollout import Rollout, episodes, segment
 from partage.sheets import at_scale
 from partage.train import prepare

@@ -65,8 +65,6 @@ def test_the_yardstick_makes_the_same_updates_as_the_learner(monkeypatch: pytest
     assert isinstance(made, qmix.QMIX)
     for ours, theirs in ((made.nets, plain.nets), (made.target, plain.target)):
         copy(ours, theirs)
-    if sharing == "id":  # ours is a private bias alone; torch's one-hot inputs have a common bias besides
-        plain.nets.agents[0].encoder.bias.requires_grad_(False)
     batch, active = episodes.batch(spec, 1, 4), torch.ones(1, dtype=torch.bool)
     for _ in range(3):
         torch.testing.assert_close(plain.update(batch), made.update(batch, active)["td_loss"][0], rtol=2e-4, atol=1e-6)
@@ -82,10 +80,7 @@ def copy(ours: Any, theirs: Any) -> None:
 
     agent, mixer = ours.agent, ours.mixer
     for n, other in enumerate(theirs.agents):
-        weight, bias = agent.encoder.weight[0, n], agent.encoder.bias[0, n]
-        if agent.encoder.bias.shape[1] != agent.encoder.weight.shape[1]:  # the id's one-hot inputs are private biases
-            weight, bias = torch.cat((weight, agent.encoder.bias[0])), torch.zeros_like(bias)
-        into(other.encoder, weight, bias)
+        into(other.encoder, agent.encoder.weight[0, n], agent.encoder.bias[0, n])
         into(other.head, agent.head.weight[0, n], agent.head.bias[0, n])
         for name, bank in (("ih", agent.memory.inputs), ("hh", agent.memory.hidden)):
             getattr(other.gru, f"weight_{name}_l0").copy_(bank.weight[0, n].T)

@@ -111,13 +111,14 @@ def test_the_compiled_steps_are_the_torch_operations(scale: float) -> None:
     results = []
     for place in (lambda *x: [y.clone() for y in x], elsewhere):
         fx, fh, s, d, g, gates = place(from_x, from_h, states, dh, grad, torch.zeros(k, 2, rows, 4 * HIDDEN))
+        total = place(torch.zeros(k, 4 * HIDDEN, dtype=torch.float64))[0]
         forward = pointwise.gru_forward(fx, fh, s, *place(bx, bh))
-        backward = pointwise.gru_backward(d, g, fx, fh, s, gates)
+        backward = pointwise.gru_backward(d, g, fx, fh, s, gates, total)
         for t in range(time):
             forward(t)
         for t in reversed(range(1, time)):
             backward(t, t - 1)
-        results.append([x.as_subclass(Tensor) for x in (s, fh, fx[..., 2 * HIDDEN :], d, gates)])
+        results.append([x.as_subclass(Tensor) for x in (s, fh, fx[..., 2 * HIDDEN :], d, gates, total)])
     for compiled, plain in zip(*results, strict=True):
         assert compiled.isfinite().all()
         torch.testing.assert_close(compiled, plain, rtol=1e-5, atol=2e-6)

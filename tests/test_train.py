@@ -61,7 +61,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(name: st
             kills += 1
         else:
             assert process.exitcode == 0
-    assert kills >= 2 and record.read(tmp_path)[1]["resumed"] >= 2
+    assert kills >= 2 and record.read(tmp_path)[1]["resumed"] >= 1
     assert_same_end(tmp_path, undisturbed[name])
     assert not (tmp_path / "checkpoint").exists()
 
