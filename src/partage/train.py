@@ -4,12 +4,9 @@ The harness decides when to measure, never the learner. Each run of the pack has
 that count passes the next mark, and stops when it reaches the budget; so a run's curve does not depend on its pack.
 """
 
-import ctypes
 import io
 import os
-import signal
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from torch import Tensor
 
 from partage import Refusal, env, learner, record
 from partage.meter import Meter
+from partage.process import Stop, prepare
 from partage.progress import Progress
 from partage.recipe import Recipe
 from partage.rollout import Rollout, episodes, segment
@@ -43,7 +41,7 @@ def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EV
             return
         training = Training(recipe, device)
         training.resume(folder)
-        with _Stop() as stop, Progress(recipe, folder) as progress:
+        with Stop() as stop, Progress(recipe, folder) as progress:
             saved = time.monotonic()
             while training.active.any():
                 training.advance()
@@ -179,28 +177,6 @@ class Training:
             self.test.close()
 
 
-def prepare(device: str) -> None:
-    """Settings of the process: one thread (the networks are small), memory kept instead of returned, no denormals."""
-    if device.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise Refusal(
-                f"Device {device!r} was asked for, but torch {torch.__version__} finds no GPU: use --device cpu."
-            )
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
-    elif device != "cpu":
-        raise Refusal(f"Unknown device {device!r}: expected cpu, cuda or cuda:<number>.")
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    try:  # glibc gives large blocks back at once, and the next update pays for every page again
-        libc = ctypes.CDLL(None)
-        for option, value in ((-4, 0), (-1, -1), (-2, 1 << 26)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-            libc.mallopt(option, value)
-    except (OSError, AttributeError):
-        pass  # another C library: slower, not wrong
-
-
 def _finished(folder: Path) -> bool:
     try:
         record.read(folder)
@@ -209,19 +185,3 @@ def _finished(folder: Path) -> bool:
     for name in ("curve.parquet", "record.json"):
         os.utime(folder / name)  # newer than the recipe: nothing to do
     return True
-
-
-class _Stop:
-    """Notes SIGTERM (a scheduler's time limit) and SIGINT (Ctrl-C), to be heeded between two updates."""
-
-    def __enter__(self) -> "_Stop":
-        self.code = 0
-        self.before: Mapping[int, Any] = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def _note(self, number: int, frame: object) -> None:
-        self.code = 128 + number
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
