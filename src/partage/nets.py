@@ -11,6 +11,7 @@ from torch.nn import functional
 from partage import assignment
 from partage.assignment import Assignment
 from partage.bank import Bank, Init, Picked, Rows, from_rows, to_rows, torch_linear
+from partage.mixing import Mix
 from partage.recurrence import GRU, unroll
 
 Sharing = Literal["full", "id", "none"]
@@ -119,9 +120,9 @@ class Mixer(nn.Module):
         everyone = assignment.full(q.shape[0], self.n_agents)
         first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
         for_w1, for_w2, b1, for_v = first.split([self.hyper, self.hyper, self.embed, self.embed], -1)
-        w1 = self.w1(functional.relu(for_w1), everyone).abs().unflatten(-1, (self.n_agents, self.embed))
-        w2 = self.w2(functional.relu(for_w2), everyone).abs()
-        v = self.v(functional.relu(for_v), everyone).squeeze(-1)
-        hidden = (q.transpose(1, 2)[:, None, ..., None] * w1).sum(-2)
-        total = (functional.elu(hidden + b1) * w2).sum(-1) + v
-        return total.squeeze(1).transpose(1, 2)
+        w1 = self.w1(functional.relu(for_w1), everyone).view(-1, self.n_agents, self.embed)
+        w2 = self.w2(functional.relu(for_w2), everyone).view(-1, self.embed)
+        v = self.v(functional.relu(for_v), everyone).squeeze(1).squeeze(-1)
+        rows = q.transpose(1, 2).reshape(-1, self.n_agents)
+        mixed = Mix.apply(rows, w1, b1.reshape(-1, self.embed), w2).view(v.shape)  # type: ignore[union-attr]
+        return (mixed + v).transpose(1, 2)

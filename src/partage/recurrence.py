@@ -53,10 +53,11 @@ def _forward(x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tenso
     states = x.new_empty(k, time + 1, rows, hidden)
     states[:, 0] = h
     step = gru_forward(from_x, from_h, states, bx, bh)
+    before, products = states.unbind(1), from_h.unbind(1)
     for chunk in _chunks(time, rows):
         torch.bmm(x[:, chunk].flatten(1, 2), wx, out=from_x[:, chunk].flatten(1, 2))
         for t in range(chunk.start, chunk.stop):
-            torch.bmm(states[:, t], wh, out=from_h[:, t])
+            torch.bmm(before[t], wh, out=products[t])
             step(t)
     return from_x, from_h, states
 
@@ -87,13 +88,14 @@ class _Unrolled(torch.autograd.Function):
         d_bias = torch.zeros(k, 4 * hidden, dtype=torch.float64, device=x.device)
         step = gru_backward(dh, grad, from_x, from_h, states, gates, d_bias)
         wx_back, wh_back = (w.transpose(1, 2).contiguous() for w in (wx, wh.roll(hidden, -1)))
+        by_h = gates[..., : 3 * hidden].unbind(1)
         for chunk in reversed(_chunks(time, rows)):
             for t in reversed(range(chunk.start, chunk.stop)):
                 step(t, t - chunk.start)
-                torch.baddbmm(dh, gates[:, t - chunk.start, :, : 3 * hidden], wh_back, out=dh)
+                torch.baddbmm(dh, by_h[t - chunk.start], wh_back, out=dh)
             flat = gates[:, : chunk.stop - chunk.start].flatten(1, 2)
-            by_h, by_x = flat[..., : 3 * hidden], flat[..., hidden:]
-            add_product_(d_wh, states[:, chunk].flatten(1, 2), by_h)
+            by_x = flat[..., hidden:]
+            add_product_(d_wh, states[:, chunk].flatten(1, 2), flat[..., : 3 * hidden])
             add_product_(d_wx, x[:, chunk].flatten(1, 2), by_x)
             torch.bmm(by_x, wx_back, out=dx[:, chunk].flatten(1, 2))
         d_bias = d_bias.float()
