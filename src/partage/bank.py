@@ -91,15 +91,19 @@ def product(a: Float32[Tensor, "K M I"], b: Float32[Tensor, "K I O"]) -> Float32
 BLOCK = 384  # rows; the library sums over as many in one sweep, and splits longer sums by their whole length
 
 
-def add_product_(total: Float32[Tensor, "K I O"], x: Float32[Tensor, "K M I"], y: Float32[Tensor, "K M O"]) -> Tensor:
-    """``total += x^T y``, the sum over rows taken block by block from the first row on.
+def product_over_rows(
+    x: Float32[Tensor, "K M I"], y: Float32[Tensor, "K M O"], total: Float32[Tensor, "K I O"] | None = None
+) -> Float32[Tensor, "K I O"]:
+    """``x^T y``, added to `total` in place where there is one; the rows are summed block by block from the first.
 
     Rows of zeros behind the last change nothing then, to the last bit: a batch may be padded to any length.
     """
-    if y.shape[-1] == 1:
-        total += add_product_(functional.pad(torch.zeros_like(total), (0, 1)), x, functional.pad(y, (0, 1)))[..., :1]
-        return total
-    for start in range(0, x.shape[1], BLOCK):
+    if y.shape[-1] == 1:  # as in `product`; no total is ever a column
+        return product_over_rows(x, functional.pad(y, (0, 1)))[..., :1].contiguous()
+    first = 0
+    if total is None:
+        total, first = torch.bmm(x[:, :BLOCK].transpose(1, 2), y[:, :BLOCK]), BLOCK
+    for start in range(first, x.shape[1], BLOCK):
         total.baddbmm_(x[:, start : start + BLOCK].transpose(1, 2), y[:, start : start + BLOCK])
     return total
 
@@ -120,7 +124,7 @@ class Affine(torch.autograd.Function):
         x, weight, at, y = ctx.saved_tensors
         grad, d_table = offset_backward(grad_outputs[0].contiguous(), y, ctx.entries, at, ctx.relu)
         dx = product(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
-        return dx, add_product_(torch.zeros_like(weight), x, grad), d_table, None, None
+        return dx, product_over_rows(x, grad), d_table, None, None
 
 
 def affine(x: Tensor, weight: Tensor, table: Tensor, at: Tensor, relu: bool) -> Float32[Tensor, "K M O"]:

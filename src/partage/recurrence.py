@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from torch import Generator, Tensor, nn
 
 from partage.assignment import Assignment
-from partage.bank import Bank, Rows, add_product_, pick
+from partage.bank import Bank, Rows, pick, product_over_rows
 from partage.pointwise import gru_backward, gru_forward
 
 
@@ -95,8 +95,8 @@ class _Unrolled(torch.autograd.Function):
                 torch.baddbmm(dh, by_h[t - chunk.start], wh_back, out=dh)
             flat = gates[:, : chunk.stop - chunk.start].flatten(1, 2)
             by_x = flat[..., hidden:]
-            add_product_(d_wh, states[:, chunk].flatten(1, 2), flat[..., : 3 * hidden])
-            add_product_(d_wx, x[:, chunk].flatten(1, 2), by_x)
+            product_over_rows(states[:, chunk].flatten(1, 2), flat[..., : 3 * hidden], d_wh)
+            product_over_rows(x[:, chunk].flatten(1, 2), by_x, d_wx)
             torch.bmm(by_x, wx_back, out=dx[:, chunk].flatten(1, 2))
         d_bias = d_bias.float()
         return dx, dh, d_wx, d_bias[:, hidden:], d_wh.roll(-hidden, -1), d_bias[:, : 3 * hidden].roll(-hidden, -1)
