@@ -24,11 +24,19 @@ Rows = Float32[Tensor, "R G T M F"]
 Init = Callable[[Tensor, Tensor, Generator], None]  # fills weight [I, O] and bias [O] in place
 
 
+def within(bound: float) -> Init:
+    """Uniform between -bound and bound, weights and bias."""
+
+    def init(weight: Tensor, bias: Tensor, generator: Generator) -> None:
+        weight.uniform_(-bound, bound, generator=generator)
+        bias.uniform_(-bound, bound, generator=generator)
+
+    return init
+
+
 def torch_linear(weight: Tensor, bias: Tensor, generator: Generator) -> None:
-    """torch.nn.Linear's own default: uniform within 1 / sqrt(inputs), weights and bias."""
-    bound = 1 / math.sqrt(weight.shape[0])
-    weight.uniform_(-bound, bound, generator=generator)
-    bias.uniform_(-bound, bound, generator=generator)
+    """torch.nn.Linear's own default: uniform within 1 / sqrt(inputs)."""
+    within(1 / math.sqrt(weight.shape[0]))(weight, bias, generator)
 
 
 def orthogonal(gain: float, noise: float = 0.0) -> Init:
@@ -113,8 +121,7 @@ class Affine(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, table: Tensor, at: Tensor, relu: bool) -> Tensor:
-        y = product(x, weight)
-        offset_(y, table, at, relu)
+        y = affine(x, weight, table, at, relu)  # autograd is off in here
         ctx.save_for_backward(x, weight, at, y)
         ctx.relu, ctx.entries = relu, table.shape[1]
         return y

@@ -74,15 +74,15 @@ class Meter:
     def sharing(self, blocks: Mapping[str, Assignment]) -> None:
         """Note who shares with whom wherever the partition changed: metric ``sharing/<block>/<agent>``."""
         for block, index in blocks.items():
-            now = partition(index).tolist() if index.tolist() != self.shared.get(block) else None
-            if now is None:
+            before, now = self.shared.get(block), index.tolist()
+            if now == before:  # nearly always: no partition is worked out then
                 continue
-            before = self.shared.get(block)
-            for r, row in enumerate(now):
-                if before is None or partition(torch.tensor(before))[r].tolist() != row:
+            known = [None] * len(now) if before is None else partition(torch.tensor(before)).tolist()
+            for r, row in enumerate(partition(index).tolist()):
+                if row != known[r]:
                     for agent, group in enumerate(row):
                         self._row(r, f"sharing/{block}/{agent}", group)
-            self.shared[block] = index.tolist()
+            self.shared[block] = now
 
     def _row(self, r: int, metric: str, value: float) -> None:
         self.rows.append((self.seeds[r], int(self.env_steps[r]), self.updates, metric, value))

@@ -1,8 +1,8 @@
 """A bank of GRUs unrolled over time: `torch.nn.GRU`'s equations, with R runs and G sets side by side.
 
-The input's projection is one product over all time, each instant costs one matrix product and one fused pointwise
-step, and the gradient of every weight is again one product over all time. On the CPU the pointwise steps are compiled
-by Numba; elsewhere the same lines run as torch operations.
+Time is walked in chunks that fit the cache: the input's projection and the gradient of every weight are products over
+a whole chunk, and an instant costs one matrix product and one fused pointwise step. On the CPU the pointwise steps are
+compiled by Numba; elsewhere the same lines run as torch operations.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from torch import Generator, Tensor, nn
 
 from partage.assignment import Assignment
-from partage.bank import Bank, Rows, pick, product_over_rows
+from partage.bank import Bank, Rows, pick, product_over_rows, within
 from partage.pointwise import gru_backward, gru_forward
 
 
@@ -21,11 +21,7 @@ class GRU(nn.Module):
 
     def __init__(self, generators: list[Generator], sets: int, inputs: int, hidden: int) -> None:
         super().__init__()
-
-        def init(weight: Tensor, bias: Tensor, generator: Generator) -> None:  # torch.nn.GRU's own default
-            weight.uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
-            bias.uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
-
+        init = within(hidden**-0.5)  # torch.nn.GRU's own default
         self.inputs = Bank(generators, sets, inputs, 3 * hidden, init)
         self.hidden = Bank(generators, sets, hidden, 3 * hidden, init)
 

@@ -1,4 +1,4 @@
-"""Acting: the `Policy` protocol, the two ways of collecting experience with it, and the replay of whole episodes."""
+"""Acting: the `Policy` protocol, and the two ways of collecting experience with it."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable

@@ -26,8 +26,7 @@ from partage.nets import Mixer, PickedQ, RecurrentQ, Sharing, static
 from partage.optimiser import Optimiser
 from partage.replay import Replay
 from partage.rollout import Choice, Rollout, generators, team_reward, uniform
-from partage.targets import linear_schedule, masked_mse, td_target
-from partage.targets import total as total_of
+from partage.targets import linear_schedule, masked_mse, td_target, total
 
 
 @dataclass(frozen=True)
@@ -151,13 +150,13 @@ class QMIX:
             next_q = q_target.gather(-1, best.argmax(-1, keepdim=True)).squeeze(-1)
             next_total = self.target.mixer(next_q, state[:, :, 1:])
             target = td_target(batch["team_reward"], next_total, batch["terminated"], self.settings.gamma)
-        total = self.nets.mixer(chosen, state[:, :, :-1])
-        loss = masked_mse(total, target, mask)  # BDPS eq. 9, over real transitions
+        mixed = self.nets.mixer(chosen, state[:, :, :-1])
+        loss = masked_mse(mixed, target, mask)  # BDPS eq. 9, over real transitions
         norm = self.optimiser.step(loss * active.to(self.where))
         return {
             "td_loss": loss.detach(),
             "gradient_norm": norm,
-            "q_target": total_of(target * mask) / mask.sum((1, 2)).clamp(min=1),
+            "q_target": total(target * mask) / mask.sum((1, 2)).clamp(min=1),
         }
 
     def sharing(self) -> dict[str, Assignment]:
