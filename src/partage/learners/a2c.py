@@ -10,13 +10,13 @@ noise (0.2). Its critic has 3 layers, indexed like the back of the actor.
 **Departures.** The critic has the paper's 4 layers (`critic_layers = 3` is the code's). Returns are correct: the
 reference drops the terminal reward and bootstraps from the next episode; here `terminated` cuts and `truncated`
 bootstraps from the observation the episode ended on. Each run draws its networks from its own seed (the reference
-seeds them with a constant).
+seeds them with a constant). `returns = "legacy"` and `same_init` bring the reference's choices back.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float32
@@ -25,7 +25,7 @@ from torch import Tensor, device, nn
 from partage.assignment import Assignment
 from partage.bank import Rows, from_rows, orthogonal, to_rows
 from partage.env import Spec, TimeStep, stream
-from partage.nets import MLP, Sharing, static
+from partage.nets import MLP, Sharing, Static, static
 from partage.optimiser import Optimiser
 from partage.rollout import Choice, Rollout, generators, uniform
 from partage.targets import n_step_returns
@@ -46,14 +46,20 @@ class Settings:
     clip: float = 0.5  # global gradient norm of a run   (reference code)
     init_gain: float = 0.5  # orthogonal gain of the actor's layers   (reference code)
     init_noise: float = 0.2  # standard deviation of the noise added to them   (reference code)
+    same_init: bool = False  # all sets of a run start equal   (MPD Fig. 2; reference code: initial_as_the_same)
+    # legacy: the reference's recursion, which drops a terminal reward and runs on into the next episode
+    returns: Literal["correct", "legacy"] = "correct"
 
 
 class ActorCritic(nn.Module):
-    """Actor ``back(front(o))`` and critic; the critic is shared as the actor's back is."""
+    """Actor ``back(front(o))`` and critic; the critic is shared as the actor's back is.
 
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int]) -> None:
+    A learner that moves the sharing gives `share` its banks' size, and moves `front_of` and `back_of`.
+    """
+
+    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], share: Static | None = None) -> None:
         super().__init__()
-        share = static(settings.sharing, len(seeds), spec.n_agents)
+        share = share or static(settings.sharing, len(seeds), spec.n_agents)
         self.sets, self.front_of, self.back_of = share.sets, share.assignment, share.assignment
         g = generators([stream(seed, "networks") for seed in seeds])
         h, actor = settings.hidden, orthogonal(settings.init_gain, settings.init_noise)
@@ -61,6 +67,9 @@ class ActorCritic(nn.Module):
         self.back = MLP(g, self.sets, [h, h, spec.n_actions], actor)
         sizes = [spec.obs_dim, *[h] * (settings.critic_layers - 1), 1]
         self.critic = MLP(g, self.sets, sizes, orthogonal(2**0.5), share.agent_id)
+        if settings.same_init:
+            for parameter in self.parameters():
+                parameter.data[:] = parameter.data[:, :1].clone()
 
     def logits(self, rows: Rows) -> Float32[Tensor, "R G T M A"]:
         return self.back(self.front(rows, self.front_of), self.back_of)
@@ -92,10 +101,12 @@ class Actor:
 
 
 class A2C:
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
+    def __init__(
+        self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device, share: Static | None = None
+    ) -> None:
         self.settings, self.n_agents, self.where = settings, spec.n_agents, where
         self.copies, self.segment = settings.copies, settings.segment
-        self.net = ActorCritic(spec, settings, seeds).to(where)
+        self.net = ActorCritic(spec, settings, seeds, share).to(where)
         self.policy = Actor(self.net, spec, seeds, where)
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
         self.optimiser = Optimiser(self.net, adam, settings.clip)
@@ -122,12 +133,15 @@ class A2C:
         return {name: x.detach() for name, x in measures.items()}
 
     def _returns(self, rollout: Rollout, next_value: Tensor) -> Tensor:
-        truncated = rollout.truncated.to(self.where)
+        truncated, values_ahead = rollout.truncated.to(self.where), next_value
         if rollout.final_obs is not None:
             with torch.no_grad():
                 final = self._per_agent(self.net.values(to_rows(rollout.final_obs.to(self.where), self.net.sets)))
             next_value = torch.where(truncated[..., None], final, next_value)
         reward, terminated = rollout.reward.to(self.where), rollout.terminated.to(self.where)
+        if self.settings.returns == "legacy":
+            reward, never = reward.masked_fill(terminated[..., None], 0.0), torch.zeros_like(terminated)
+            return n_step_returns(reward, values_ahead, never, never, self.settings.gamma)
         return n_step_returns(reward, next_value, terminated, truncated, self.settings.gamma)
 
     def _per_agent(self, rows: Rows) -> Float32[Tensor, "R B T N"]:
