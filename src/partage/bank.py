@@ -209,9 +209,3 @@ class Bank(nn.Module):
     ) -> Float32[Tensor, "R G T M O"]:
         """Each agent's rows through its set."""
         return self.picked(index)(rows, hot, relu)
-
-    @torch.no_grad()
-    def copy(self, run: int, source: int, target: int) -> None:
-        """Set `target` of one run becomes what set `source` is now."""
-        self.weight[run, target] = self.weight[run, source]
-        self.bias[run, target] = self.bias[run, source]

@@ -28,6 +28,14 @@ class Learner(Protocol):
         """Take in what was collected and update; returns measures ``[R]`` by name."""
         ...
 
+    def probabilities(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """Act probabilities ``[R, B, T, N, A]`` of each agent along its column of ``obs [R, B, T, N, O]``.
+
+        ``actions [R, B, T, N]`` are what the column did: recurrent policies see the last one, and take each copy for a
+        whole episode. Availability is left aside; a learner of values gives their softmax.
+        """
+        ...
+
     def sharing(self) -> dict[str, Assignment]:
         """Who goes through which parameter set, block by block."""
         ...

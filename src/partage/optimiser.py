@@ -27,6 +27,18 @@ class Optimiser:
             self.gradients.append(self.flat.grad[part].view(len(p), -1))
         self.torch = make([self.flat])
 
+    @torch.no_grad()
+    def copy(self, module: nn.Module, run: int, source: int, target: int) -> None:
+        """Parameter set `target` of one run's banks in `module` becomes what set `source` is: values and moments."""
+        moments = [x for x in self.torch.state[self.flat].values() if x.shape == self.flat.shape]
+        wanted, start = {id(p) for p in module.parameters()}, 0
+        for p in self.parameters:
+            part = slice(start, start := start + p.numel())
+            if id(p) in wanted:
+                for flat in (self.flat.data, *moments):
+                    sets = flat[part].view_as(p)
+                    sets[run, target] = sets[run, source]
+
     def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
         """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`; returns the norms before.
 

@@ -56,15 +56,18 @@ def check(field: Field, value: Any, where: object) -> Scalar:
 
 
 def read(path: Path) -> dict[str, Field]:
-    """The fields of class `Settings` in a learner's file, in the order they are written."""
+    """The fields of class `Settings` in a learner's file, in the order they are written, those of its base first."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
         raise Refusal(f"Could not read the settings of learner {path.stem!r} from {path}: {error}.") from error
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == "Settings":
+            fields: dict[str, Field] = {}
+            for base in node.bases:  # another learner's Settings, as in `class Settings(a2c.Settings)`
+                fields |= read(path.with_name(ast.unparse(base).split(".")[0] + ".py"))
             lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
-            return {field.name: field for field in (_field(line, path, tree) for line in lines)}
+            return fields | {field.name: field for field in (_field(line, path, tree) for line in lines)}
     raise Refusal(f"{path} has no class Settings: a learner's file declares its settings in a frozen dataclass.")
 
 
@@ -87,6 +90,11 @@ def _field(line: ast.AnnAssign, path: Path, tree: ast.Module) -> Field:
     annotation = line.annotation
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         annotation = ast.parse(annotation.value, mode="eval").body
+    if isinstance(annotation, ast.Attribute):  # a2c.Sharing
+        learner = path.with_name(ast.unparse(annotation.value) + ".py")
+        if learner.is_file():
+            tree = ast.parse(learner.read_text(encoding="utf-8"))
+            annotation = _alias(annotation.attr, tree, learner) or annotation
     if isinstance(annotation, ast.Name) and annotation.id not in KINDS:
         annotation = _alias(annotation.id, tree, path) or annotation
     kind, choices = ast.unparse(annotation), ()

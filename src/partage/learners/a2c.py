@@ -22,18 +22,22 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, device, nn
 
+from partage import assignment
 from partage.assignment import Assignment
 from partage.bank import Rows, from_rows, orthogonal, to_rows
 from partage.env import Spec, TimeStep, stream
-from partage.nets import MLP, Sharing, Static, static
+from partage.nets import MLP, Static, static
 from partage.optimiser import Optimiser
 from partage.rollout import Choice, Rollout, generators, uniform
 from partage.targets import n_step_returns
 
+Sharing = Literal["full", "id", "none", "front"]
+
 
 @dataclass(frozen=True)
 class Settings:
-    sharing: Sharing = "full"  # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS   (MPD §3.2)
+    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: the actor's front only, as MDPS begins
+    sharing: Sharing = "full"  # MPD §3.2
     copies: int = 8  # environment copies   (reference code)
     segment: int = 5  # transitions of each copy an update   (reference code)
     hidden: int = 64  # units a layer   (MPD §3.2)
@@ -59,8 +63,10 @@ class ActorCritic(nn.Module):
 
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], share: Static | None = None) -> None:
         super().__init__()
-        share = share or static(settings.sharing, len(seeds), spec.n_agents)
+        share = share or static("none" if settings.sharing == "front" else settings.sharing, len(seeds), spec.n_agents)
         self.sets, self.front_of, self.back_of = share.sets, share.assignment, share.assignment
+        if settings.sharing == "front":
+            self.front_of = assignment.full(len(seeds), spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
         h, actor = settings.hidden, orthogonal(settings.init_gain, settings.init_noise)
         self.front = MLP(g, self.sets, [spec.obs_dim, h, h], actor, share.agent_id, end=True)
@@ -147,6 +153,11 @@ class A2C:
     def _per_agent(self, rows: Rows) -> Float32[Tensor, "R B T N"]:
         return from_rows(rows, self.n_agents).squeeze(-1)
 
+    @torch.no_grad()
+    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
+        """Each agent's policy on its own column of observations, availability left aside."""
+        return from_rows(self.net.logits(to_rows(obs.to(self.where), self.net.sets)), self.n_agents).softmax(-1)
+
     def sharing(self) -> dict[str, Assignment]:
         return {"front": self.net.front_of, "back": self.net.back_of}
 
@@ -154,12 +165,14 @@ class A2C:
         return {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.torch.state_dict(),
+            "sharing": self.sharing(),
             "generators": [g.get_state() for g in self.policy.generators],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.net.load_state_dict(state["net"])
         self.optimiser.torch.load_state_dict(state["optimiser"])
+        self.net.front_of, self.net.back_of = state["sharing"]["front"], state["sharing"]["back"]
         for generator, saved in zip(self.policy.generators, state["generators"], strict=True):
             generator.set_state(saved)
 

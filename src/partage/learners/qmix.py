@@ -159,6 +159,11 @@ class QMIX:
             "q_target": total(target * mask) / mask.sum((1, 2)).clamp(min=1),
         }
 
+    @torch.no_grad()
+    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
+        """The softmax of each agent's action values along whole episodes in which its column did these actions."""
+        return self.nets.q(obs.to(self.where), actions[:, :, :-1].to(self.where)).softmax(-1)
+
     def sharing(self) -> dict[str, Assignment]:
         return {"agent": self.nets.assignment}
 
@@ -181,7 +186,8 @@ class QMIX:
             generator.set_state(saved)
         self.policy.steps.copy_(state["steps"])
         self.episodes = state["episodes"]
-        self.replay.load_state_dict(state["replay"])
+        if "replay" in state:  # policies are kept without
+            self.replay.load_state_dict(state["replay"])
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> QMIX:
