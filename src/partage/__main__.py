@@ -1,4 +1,4 @@
-"""The command line: ``partage plan | show | train | frame | draw | stale``.
+"""The command line: ``partage plan | show | train | distance | frame | draw | stale``.
 
 A mistake the user can mend is one sentence on standard error and exit code 2.
 """
@@ -54,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
     trained.add_argument("recipe", type=Path)
     trained.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default %(default)s)")
     trained.set_defaults(command=train_command)
+
+    apart = commands.add_parser("distance", help="how far apart a run's policies are: matrix, heat map, dendrogram")
+    apart.add_argument("run", type=Path, help="the run's folder (finished, or with a checkpoint)")
+    apart.add_argument("--kind", default="wasserstein", help="wasserstein, bhattacharyya, hellinger, vanilla_...")
+    apart.add_argument("--episodes", type=int, default=32, help="of each seed, to measure on (default %(default)s)")
+    apart.set_defaults(command=distance_command)
 
     for name, command, text in (
         ("frame", frame_command, "collect a figure's runs into its frame"),
@@ -112,6 +118,16 @@ def train_command(arguments: argparse.Namespace) -> None:
     from partage import train
 
     train.run(arguments.recipe, arguments.device)
+
+
+def distance_command(arguments: argparse.Namespace) -> None:
+    from partage import survey
+    from partage.figures import curves, distances
+
+    found = survey.run(arguments.run, arguments.kind, arguments.episodes)
+    distances.save(found, arguments.run / "distance.csv")
+    curves.save(distances.draw(found), arguments.run / "distance.png", arguments.run / "distance.svg")
+    print(f"partage: {arguments.run}/distance.csv, .png, .svg")
 
 
 def frame_command(arguments: argparse.Namespace) -> None:

@@ -1,8 +1,8 @@
 """A conditional variational auto-encoder, small and trained often: what it is given becomes a Gaussian code.
 
-``given -> ReLU -> (mean, log variance)``, a draw z, and ``(z, seen) -> ReLU -> ReLU -> told``. MPD codes policies with it
-(the distance), SePS agents' ids. Its networks have 32 or 64 units and its batches 128 samples: a framework's overhead
-would be ten times the arithmetic, so training is one compiled function, sample by sample, and always on the CPU.
+``given -> ReLU -> (mean, log variance)``, a draw z, and ``(z, seen) -> ReLU -> ReLU -> told``. MPD codes policies with
+it (the distance), SePS agents' ids. Its networks have 32 or 64 units, its batches 128 samples: a framework's overhead
+would be a multiple of the arithmetic, so training is one compiled function, sample by sample, and always on the CPU.
 """
 
 import math

@@ -61,8 +61,8 @@ def check(experience: Experience) -> None:
         if broken.any():
             run = int(broken.any(1).nonzero()[0])
             raise Refusal(
-                f"The policy distance needs numbers, but in run {run} {int(broken[run].sum())} of the {what} are NaN or "
-                "infinite: the training has diverged; look at its gradient_norm, and lower the learning rate."
+                f"The policy distance needs numbers, but in run {run} {int(broken[run].sum())} of the {what} are NaN "
+                "or infinite: the training has diverged; look at its gradient_norm, and lower the learning rate."
             )
 
 

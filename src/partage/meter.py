@@ -1,6 +1,6 @@
 """What is measured while runs train: each run's own counts, its recent returns, and the rows of its curve."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -72,7 +72,10 @@ class Meter:
                 self._row(r, name, float(x[r].mean()))
 
     def sharing(self, blocks: Mapping[str, Assignment]) -> None:
-        """Note who shares with whom wherever the partition changed: metric ``sharing/<block>/<agent>``."""
+        """Note who shares with whom wherever the partition changed: metric ``sharing/<block>/<agent>``.
+
+        And how it came: ``fuse/<block>/<agent>`` is whose set the agent took, ``divide/<block>/<agent>`` whom it left.
+        """
         for block, index in blocks.items():
             before, now = self.shared.get(block), index.tolist()
             if now == before:  # nearly always: no partition is worked out then
@@ -82,6 +85,8 @@ class Meter:
                 if row != known[r]:
                     for agent, group in enumerate(row):
                         self._row(r, f"sharing/{block}/{agent}", group)
+                    for event, agent, partner in moves(before[r], now[r]) if before else ():
+                        self._row(r, f"{event}/{block}/{agent}", partner)
             self.shared[block] = now
 
     def _row(self, r: int, metric: str, value: float) -> None:
@@ -93,6 +98,23 @@ class Meter:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for name in _STATE:
             setattr(self, name, state[name])
+
+
+def moves(before: Sequence[int], now: Sequence[int]) -> Iterator[tuple[str, int, int]]:
+    """(fuse or divide, agent, partner) of each agent whose set changed.
+
+    It fused with the first agent whose set before was the one it has now; where nobody had that, it left the first who
+    had its old one.
+
+    >>> list(moves([0, 0, 2], [0, 1, 0]))
+    [('divide', 1, 0), ('fuse', 2, 0)]
+    """
+    for agent, (old, new) in enumerate(zip(before, now, strict=True)):
+        if new != old:
+            fused = new in before
+            partner = before.index(new if fused else old)
+            if partner != agent:  # else alone in its set, before and after
+                yield ("fuse" if fused else "divide"), agent, partner
 
 
 _STATE = ("env_steps", "updates", "rows", "running", "recent", "marks", "shared")

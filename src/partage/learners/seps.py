@@ -4,11 +4,11 @@
 act through one network while transitions are stored; a variational auto-encoder learns to predict next observation and
 reward from (code of the agent's id, observation, action); agents whose codes' means cluster share a network.
 
-**Reference code.** Sizes, Adam 3e-4, batch 128, 10 epochs, KL weight 1e-4, 10 dimensions; k-means++ with 10 starts; K given
-or of the smallest Davies-Bouldin index, at most 10 networks; A2C as in `partage.learners.a2c`.
+**Reference code.** Sizes, Adam 3e-4, batch 128, 10 epochs, KL weight 1e-4, 10 dimensions; k-means++ with 10 starts; K
+given or of the smallest Davies-Bouldin index, at most 10 networks; A2C as in `partage.learners.a2c`.
 
-**Departures.** No update is made before the clustering (as the curves of MPD Fig. 3 show: delayed training), after 2,000
-updates (MADPS). The code learns from `data` of these updates, spread evenly; the reference keeps all.
+**Departures.** No update is made before the clustering (as the curves of MPD Fig. 3 show: delayed training), after
+2,000 updates (MADPS). The code learns from `data` of these updates, spread evenly; the reference keeps all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -89,7 +89,8 @@ class SePS:
         choices = [self.settings.clusters] if self.settings.clusters else range(2, min(n - 1, self.most) + 1)
         found = []
         for means, seed in zip(codes.double().numpy(), self.seeds, strict=True):
-            labels = [KMeans(k, n_init=10, random_state=seed).fit_predict(means) for k in choices]
+            starts: Any = 10
+            labels = [KMeans(k, n_init=starts, random_state=seed).fit_predict(means) for k in choices]
             best = min(labels, key=lambda one: davies_bouldin_score(means, one)) if len(labels) > 1 else labels[0]
             found.append(by(best.tolist()))
         return torch.cat(found)

@@ -1,0 +1,79 @@
+"""How far apart the policies of one run are: play episodes with them as they are now, and measure   (MPD §1)."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from partage import Refusal, distance, env, learner, record
+from partage.distance import Experience
+from partage.learner import Learner
+from partage.process import prepare
+from partage.recipe import Recipe
+from partage.rollout import Rollout, episodes, generators
+
+
+def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFrame:
+    """Distances of every pair of agents of each seed: columns seed, i, j, distance; what they are of in ``attrs``.
+
+    Raises `Refusal` for an unknown kind, a run without policies, too few episodes, or policies that are not numbers.
+    """
+    distance.known(kind)
+    if count < 1:
+        raise Refusal(f"--episodes is at least 1, but is {count}.")
+    prepare("cpu")
+    recipe = Recipe.load(folder / "recipe.json")
+    make = {"engine": recipe.engine, **recipe.options}
+    task = env.make(recipe.task, [env.stream(seed, "distance") for seed in recipe.seeds], count, **make)
+    policies = learner.make(recipe.learner, task.spec, recipe.settings, recipe.seeds)
+    policies.load_state_dict(_state(folder, recipe))
+    played = episodes(task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), True)
+    task.close()
+    matrix = measure(policies, played, kind, recipe.seeds)
+    rows = [
+        (seed, i, j, float(matrix[r, i, j]))
+        for r, seed in enumerate(recipe.seeds)
+        for i in range(matrix.shape[1])
+        for j in range(matrix.shape[1])
+    ]
+    found = pd.DataFrame(rows, columns=["seed", "i", "j", "distance"])
+    facts = {name: getattr(recipe, name) for name in ("algorithm", "task", "scale", "engine")}
+    found.attrs = {**facts, "kind": kind, "episodes": count}
+    return found
+
+
+def measure(policies: Learner, played: Rollout, kind: str, seeds: list[int]) -> Tensor:
+    """The distance matrix ``[R, N, N]`` of policies on the episodes that they played."""
+    obs, actions, n = played.obs[:, :, :-1], played.actions, played.actions.shape[-1]
+    streams = [
+        policies.probabilities(*(x[:, :, :, m : m + 1].expand_as(x) for x in (obs, actions))).cpu() for m in range(n)
+    ]
+    everyone = torch.stack(streams, 3)  # [R, B, T, whose observations, whose policy, A]
+    own = torch.diagonal(everyone, dim1=3, dim2=4).transpose(-1, -2)
+    target = own * played.avail_actions[:, :, :-1]
+    target = target / target.sum(-1, keepdim=True).clamp(min=1e-12)
+    valid = played.alive[:, :, :-1] & played.filled[..., None]
+    pooled = Experience(*(x.flatten(1, 3) for x in (obs, own, target, valid)))
+    distance.check(pooled)
+    code = None
+    if kind in distance.CODED:
+        code = distance.learn(pooled, generators([env.stream(seed, "distance codes") for seed in seeds]))
+    query = everyone.flatten(1, 3)
+    return distance.measure([kind], code, pooled.obs, pooled.valid, lambda part: query[:, part])[kind]
+
+
+def _state(folder: Path, recipe: Recipe) -> dict:
+    """The learner's state at the run's end, or at its last checkpoint; of this very recipe."""
+    file = folder / "policy.pt"
+    payload = file.read_bytes() if file.is_file() else record.load_checkpoint(folder)
+    if payload is None:
+        raise Refusal(f"{folder} has neither policy.pt nor a checkpoint: train it with `partage train` first.")
+    try:
+        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what its unpickler raises
+        raise Refusal(f"The policies in {folder} are corrupt ({type(error).__name__}): train the run again.") from error
+    if state["recipe"] != recipe.hash:
+        raise Refusal(f"The policies in {folder} are another recipe's: train the run again.")
+    return {name: x for name, x in state["learner"].items() if name != "replay"}
