@@ -103,7 +103,10 @@ def steps(made: Training, advances: int) -> Callable[[], float]:
 
 def actor_critics(quick: bool) -> list[dict[str, Any]]:
     """A2C on 15a_3c, five seeds in one process: collecting, learning and counting."""
-    subjects = {name: steps(training(name, "mpe/15a_3c", 5), 2 if quick else 40) for name in ("fps", "fps-id", "nps")}
+    subjects = {
+        name: steps(training(name, "mpe/15a_3c", 5), 2 if quick else 40)
+        for name in ("fps", "fps-id", "nps", "seps", "mdps")
+    }
     speeds = take_turns(subjects, 1 if quick else 9)
     peer = f"1,100 to 1,500 (SePS), 460 (MADPS): A2C, one seed, on LBF, {ANOTHER_DAY}"
     unit = "env steps / CPU-s"

@@ -20,6 +20,8 @@ VARIANTS = plan.load().variants
 QUICK: dict[str, dict[str, Any]] = {
     "a2c": {"lr": 3e-3},
     "qmix": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
+    "mdps": {"lr": 3e-3, "period": 10, "data": 4},
+    "seps": {"lr": 3e-3, "clusters": 2, "pretraining": 10, "data": 5},
 }
 
 
@@ -82,13 +84,18 @@ class Player:
         return rollout.reward[..., 0].sum(2).mean(1)
 
 
+def parts(one: Learner) -> dict[str, Any]:
+    """The attributes of a learner, and of the one it contains."""
+    return vars(one) | (vars(one.base) if hasattr(one, "base") else {})  # type: ignore[attr-defined]
+
+
 def optimisers(one: Learner) -> list[Optimiser]:
-    return [x for x in vars(one).values() if isinstance(x, Optimiser)]
+    return [x for x in parts(one).values() if isinstance(x, Optimiser)]
 
 
 def parameters(one: Learner) -> dict[str, Tensor]:
     """Every parameter of every network, trained or not, by name."""
-    modules = {name: x for name, x in vars(one).items() if isinstance(x, nn.Module)}
+    modules = {name: x for name, x in parts(one).items() if isinstance(x, nn.Module)}
     return {f"{name}.{key}": p for name, module in modules.items() for key, p in module.named_parameters()}
 
 

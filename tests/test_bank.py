@@ -1,13 +1,18 @@
 """Banks: whatever the assignment, an agent's features go through its own set as through a `torch.nn.Linear`."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import as_in_training  # noqa: F401 (fixture)
 from torch import Tensor
 from torch.nn import functional
 
-from partage.bank import Bank, from_rows, orthogonal, product, to_rows, torch_linear
+from partage import assignment
+from partage.bank import Bank, from_rows, orthogonal, to_rows, torch_linear
+from partage.optimiser import Optimiser
 from partage.rollout import generators
 
 R, B, T, N, I, O, A = 2, 3, 4, 4, 5, 6, 3  # noqa: E741
@@ -114,10 +119,19 @@ def test_rows_are_features_in_another_order(r: int, b: int, t: int, n: int, f: i
     assert torch.equal(rows[:, :, 0].flatten().sort().values, x[:, :, 0].flatten())  # time stays time
 
 
-def test_copying_a_set_changes_the_target_and_nothing_else() -> None:
-    bank = Bank(generators([1, 2]), 3, I, O)
+def test_copying_a_set_changes_the_target_its_moments_and_nothing_else() -> None:
+    bank, other = Bank(generators([1, 2]), 3, I, O), Bank(generators([1, 2]), 3, I, O)
+    optimiser = Optimiser(torch.nn.ModuleList([other, bank]), partial(torch.optim.Adam, lr=0.1), 1.0)
+    optimiser.step((bank.weight * noise(0, *bank.weight.shape)).sum((1, 2, 3)) + other.weight.sum((1, 2, 3)))
     weight, bias = bank.weight.detach().clone(), bank.bias.detach().clone()
-    bank.copy(1, source=0, target=2)
+    untouched = other.weight.detach().clone()
+    moment = optimiser.torch.state[optimiser.flat]["exp_avg"]
+    part = slice(other.weight.numel() + other.bias.numel(), None)
+    moments = moment[part][: weight.numel()].view_as(weight)
+    assert not torch.equal(moments[1, 2], moments[1, 0])
+    optimiser.copy(bank, 1, source=0, target=2)
+    assert torch.equal(moments[1, 2], moments[1, 0]) and not torch.equal(moments[0, 2], moments[0, 0])
+    assert torch.equal(other.weight, untouched)
     assert torch.equal(bank.weight[1, 2], weight[1, 0]) and torch.equal(bank.bias[1, 2], bias[1, 0])
     weight[1, 2], bias[1, 2] = weight[1, 0], bias[1, 0]
     assert torch.equal(bank.weight, weight) and torch.equal(bank.bias, bias)
@@ -147,11 +161,18 @@ def test_an_orthogonal_bank_is_orthogonal_with_its_gain_and_noise() -> None:
     assert 0.18 < (noisy.weight[0, 0] - weight).std() < 0.22 and 0.1 < noisy.bias.std() < 0.3
 
 
-@pytest.mark.parametrize("shape", [(40, 64, 1), (160, 32, 1), (64, 40, 1), (7, 64, 5), (1, 64, 1)])
-def test_a_product_is_the_same_to_the_last_bit_in_any_pack(shape: tuple[int, int, int]) -> None:
-    m, i, o = shape
-    a, b = noise(0, 5, m, i), noise(1, 5, i, o)
-    packed = product(a, b)
-    torch.testing.assert_close(packed, torch.bmm(a, b), rtol=1e-4, atol=1e-5)
-    for k in range(5):
-        assert torch.equal(product(a[k : k + 1], b[k : k + 1])[0], packed[k])
+@pytest.mark.parametrize("outputs", [1, 5, 6, 7, 64])
+@pytest.mark.parametrize("rows", [1, 7, 40, 160])
+def test_outputs_and_gradients_are_the_same_to_the_last_bit_in_any_pack(rows: int, outputs: int) -> None:
+    index, x, weight = assignment.full(5, 1), noise(0, 5, 1, 1, rows, 64), noise(1, 5, 1, 1, rows, outputs)
+
+    def through(runs: slice) -> list[Tensor]:
+        bank = Bank(generators(list(range(5))[runs]), 1, 64, outputs)
+        inputs = x[runs].clone().requires_grad_()
+        out = bank(inputs, index[runs])
+        return [out, *torch.autograd.grad((out * weight[runs]).sum(), [inputs, bank.weight, bank.bias])]
+
+    packed = through(slice(0, 5))
+    for r in range(5):
+        for alone, together in zip(through(slice(r, r + 1)), packed, strict=True):
+            assert torch.equal(alone[0], together[r])

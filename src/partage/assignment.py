@@ -85,18 +85,20 @@ def fuse_divide(
     Pairs i < j in ascending order. Different fronts and closer than `fuse`: j takes i's front. One front: closer than
     `fuse_back`, j takes i's back; farther than `divide`, j takes a copy of the front into a set that nobody uses. What
     j takes is the set that i has by now, if the policy it came from is near j as well, else the one that i had before
-    (Net^N and Net^O of the text). An agent divides at most once a call, and only from whom it shared with before it,
-    so there is always a free set. Backs are never divided: agents that share both have one policy and stay together.
+    (Net^N and Net^O of the text). An agent divides at most once a call, not after a fusion, and only from whom it
+    shared with before it, so there is always a free set. Backs are never divided: agents that share both have one
+    policy and stay together.
     """
     moved, moves = [], []
     for r, (d, *before) in enumerate(zip(distance.tolist(), front.tolist(), back.tolist(), strict=True)):
-        now, came_from = [list(row) for row in before], [list(range(len(row))) for row in before]
+        now, own = [list(row) for row in before], [list(row) for row in before]  # own: where each one's policy lies
+        origin = [list(range(len(d))) for _ in before]  # whose policy each one has
         divided: set[int] = set()
 
         def take(block: int, i: int, j: int, near: float) -> None:
-            origin = came_from[block][i] if d[came_from[block][i]][j] < near else i  # noqa: B023 (called at once)
-            came_from[block][j], now[block][j] = origin, before[block][origin]  # noqa: B023
-            moves.append(Move(r, ("front", "back")[block], j, origin, now[block][j], now[block][j]))  # noqa: B023
+            whose = origin[block][i] if d[origin[block][i]][j] < near else i  # noqa: B023 (called at once)
+            origin[block][j], now[block][j] = whose, own[block][whose]  # noqa: B023
+            moves.append(Move(r, ("front", "back")[block], j, whose, now[block][j], now[block][j]))  # noqa: B023
 
         for i, j in combinations(range(len(d)), 2):
             if now[0][i] != now[0][j]:
@@ -105,10 +107,10 @@ def fuse_divide(
             elif d[i][j] < fuse_back:
                 if now[1][i] != now[1][j]:
                     take(1, i, j, fuse_back)
-            elif d[i][j] > divide and before[0][i] == before[0][j] and j not in divided:
-                free = min(set(range(len(d))) - set(before[0]) - set(now[0]))
+            elif d[i][j] > divide and before[0][i] == before[0][j] and origin[0][j] == j and j not in divided:
+                free = min(set(range(len(d))) - set(before[0]) - set(own[0]))
                 moves.append(Move(r, "front", j, i, now[0][j], free))
-                now[0][j] = free
+                now[0][j] = own[0][j] = free
                 divided.add(j)
         moved.append(now)
     result = torch.tensor(moved)

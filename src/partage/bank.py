@@ -71,7 +71,8 @@ def pick(parameter: Float32[Tensor, "R S *P"], index: Assignment) -> Float32[Ten
     runs, sets = parameter.shape[:2]
     if sets == 1 or (sets == index.shape[1] and torch.equal(index, _own(runs, sets))):
         return parameter
-    return parameter[torch.arange(runs, device=parameter.device)[:, None], index.to(parameter.device)]
+    places = (index + torch.arange(runs)[:, None] * sets).flatten().to(parameter.device)
+    return parameter.flatten(0, 1).index_select(0, places).unflatten(0, index.shape)
 
 
 @functools.cache
@@ -85,18 +86,7 @@ def _own(runs: int, sets: int) -> Tensor:
     return assignment.none(runs, sets)
 
 
-def product(a: Float32[Tensor, "K M I"], b: Float32[Tensor, "K I O"]) -> Float32[Tensor, "K M O"]:
-    """`torch.bmm`, except that a column gets a second, empty one.
-
-    One matrix times one column takes another route through the library than a batch of them, and rounds differently:
-    the same run would not be the same in another pack.
-    """
-    if b.shape[-1] == 1:
-        return torch.bmm(a, functional.pad(b, (0, 1)))[..., :1].contiguous()
-    return torch.bmm(a, b)
-
-
-BLOCK = 384  # rows; the library sums over as many in one sweep, and splits longer sums by their whole length
+BLOCK = 192  # rows; the library sums over as many in one sweep (on Intel 384), and splits longer sums by their length
 
 
 def product_over_rows(
@@ -106,8 +96,6 @@ def product_over_rows(
 
     Rows of zeros behind the last change nothing then, to the last bit: a batch may be padded to any length.
     """
-    if y.shape[-1] == 1:  # as in `product`; no total is ever a column
-        return product_over_rows(x, functional.pad(y, (0, 1)))[..., :1].contiguous()
     first = 0
     if total is None:
         total, first = torch.bmm(x[:, :BLOCK].transpose(1, 2), y[:, :BLOCK]), BLOCK
@@ -130,7 +118,7 @@ class Affine(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, at, y = ctx.saved_tensors
         grad, d_table = offset_backward(grad_outputs[0].contiguous(), y, ctx.entries, at, ctx.relu)
-        dx = product(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        dx = torch.bmm(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
         return dx, product_over_rows(x, grad), d_table, None, None
 
 
@@ -138,16 +126,22 @@ def affine(x: Tensor, weight: Tensor, table: Tensor, at: Tensor, relu: bool) -> 
     """`Affine`, without its bookkeeping where no gradient is wanted."""
     if torch.is_grad_enabled():
         return Affine.apply(x, weight, table, at, relu)  # type: ignore[return-value]
-    y = product(x, weight)
+    y = torch.bmm(x, weight)
     offset_(y, table, at, relu)
     return y
 
 
 class Picked(NamedTuple):
-    """A bank's parameters as the groups of one assignment go through them; they hold until the next update."""
+    """A bank's parameters as the groups of one assignment go through them; they hold until the next update.
 
-    weight: Float32[Tensor, "K I O"]  # K = R * G
-    table: Float32[Tensor, "K E O"]  # biases: of each agent of the group, each with every one-hot input added
+    Zeros fill inputs and outputs up to Q and P, multiples of four. The library multiplies a matrix by other steps, and
+    rounds differently, where its rows do not begin on 16 bytes: in a batch of matrices that would depend on the place,
+    and the same run would not be the same in another pack, or behind another padding.
+    """
+
+    weight: Float32[Tensor, "K Q P"]  # K = R * G
+    table: Float32[Tensor, "K E P"]  # biases: of each agent of the group, each with every one-hot input added
+    outputs: int  # O
     agents: int  # in turn along a group's rows
     entries: int  # of an agent in the table
 
@@ -160,7 +154,13 @@ class Picked(NamedTuple):
         if hot is not None:
             at = at + (hot.reshape(len(self.weight), -1) + 1)
         x = rows.reshape(len(self.weight), -1, shape[-1])
-        return affine(x, self.weight, self.table, at, relu).view(*shape[:4], -1)
+        if fill := self.weight.shape[1] - shape[-1]:
+            x = functional.pad(x, (0, fill))
+        return (
+            affine(x, self.weight, self.table, at, relu)[..., : self.outputs]
+            .unflatten(0, shape[:2])
+            .unflatten(2, shape[2:4])
+        )
 
 
 class Bank(nn.Module):
@@ -200,9 +200,13 @@ class Bank(nn.Module):
             table = table + ids.transpose(1, 2)  # [R, N, 1, O]
         if one_hot.shape[2]:
             table = table + functional.pad(one_hot, (0, 0, 1, 0))  # [.., .., 1 + A, O]; entry 0: no one anywhere
-        agents, entries = table.shape[1] // dense.shape[1], table.shape[2]
+        agents, entries, outputs = table.shape[1] // dense.shape[1], table.shape[2], table.shape[-1]
         dense = dense.flatten(0, 1)
-        return Picked(dense, table.reshape(len(dense), -1, table.shape[-1]), agents, entries)
+        table = table.reshape(len(dense), -1, outputs)
+        fill, below = -outputs % 4, -dense.shape[1] % 4
+        if fill or below:
+            dense, table = functional.pad(dense, (0, fill, 0, below)), functional.pad(table, (0, fill))
+        return Picked(dense, table, outputs, agents, entries)
 
     def forward(
         self, rows: Rows, index: Assignment, hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False

@@ -1,0 +1,128 @@
+"""MDPS and SePS: how they begin, when they move, what they refuse."""
+
+import pytest
+import torch
+from learning import Player, as_in_training, snapshot  # noqa: F401 (fixture)
+
+from partage import Refusal, env, settings
+from partage.learner import LEARNERS, make
+from partage.learners import mdps, seps
+from partage.meter import moves
+
+
+def of(player: Player, kind: type):
+    assert isinstance(player.learner, kind)
+    return player.learner
+
+
+def test_mdps_begins_with_one_front_and_backs_of_their_own_and_divides() -> None:
+    player = Player("mdps", "roll_call/4x4-3", [0, 1])
+    assert player.learner.sharing()["front"].tolist() == [[0] * 4] * 2
+    assert player.learner.sharing()["back"].tolist() == [[0, 1, 2, 3]] * 2
+    player.learn(9)
+    assert player.learner.sharing()["front"].tolist() == [[0] * 4] * 2
+    before = of(player, mdps.MDPS).base.probabilities(
+        *(torch.ones(2, 1, 1, 4, n) for n in (player.env.spec.obs_dim, 1))
+    )
+    made = player.learner.learn(player.collect())
+    assert made["distance/wasserstein"].shape == (2,) and (made["distance/wasserstein"] > 0).all()
+    assert before.shape[-1] == 4
+    player.learner.load_state_dict(player.learner.state_dict())
+
+
+def test_mdps_divides_agents_whose_policies_are_far_apart() -> None:
+    player = Player("mdps", "roll_call/4x4-3", [0], fuse=1e-3).learn(10)
+    assert len(set(player.learner.sharing()["front"][0].tolist())) > 1
+
+
+def test_a_division_changes_no_policy() -> None:
+    player = Player("mdps", "roll_call/4x4-3", [0, 1], fuse=1e-3).learn(10)
+    learner = of(player, mdps.MDPS)
+    obs = torch.randn(2, 3, 2, 4, player.env.spec.obs_dim)
+    learner.base.net.front_of = torch.zeros(2, 4, dtype=torch.int64)
+    before = learner.probabilities(obs, obs)
+    learner._move()
+    assert learner.base.net.front_of.unique().numel() > 1
+    torch.testing.assert_close(learner.probabilities(obs, obs), before, rtol=0, atol=1e-6)
+
+
+def test_without_a_rule_sharing_stays_and_all_five_distances_are_measured() -> None:
+    player = Player("nps-measured", "roll_call/4x4-3", [0]).learn(9)
+    weights = snapshot(player.learner)
+    measures = player.learner.learn(player.collect())
+    assert {name for name in measures if name.startswith("distance/")} == {
+        f"distance/{kind}"
+        for kind in ("wasserstein", "bhattacharyya", "hellinger", "vanilla_bhattacharyya", "vanilla_hellinger")
+    }
+    assert player.learner.sharing()["front"].tolist() == [[0, 1, 2, 3]] and weights
+
+
+def test_equally_initialised_networks_start_nothing_apart() -> None:
+    task = env.make("roll_call/4x4-3", [0], 1)
+    for same in (True, False):
+        learner = make("a2c", task.spec, {"sharing": "none", "same_init": same}, [0, 1])
+        probs = learner.probabilities(torch.ones(2, 1, 1, 4, task.spec.obs_dim), torch.zeros(2, 1, 1, 4))
+        assert torch.allclose(probs[:, 0, 0, :1].expand(-1, 4, -1), probs[:, 0, 0]) == same
+        assert not torch.allclose(probs[0], probs[1])  # runs differ all the same
+
+
+def test_seps_trains_nothing_before_it_clusters_and_then_does() -> None:
+    player = Player("seps", "mpe/15a_3c_shuffle", [0])
+    start = snapshot(player.learner)
+    player.learn(9)
+    assert player.learner.sharing()["front"].unique().tolist() == [0]
+    player.learn(1)
+    assert player.learner.sharing()["front"].unique().numel() == 2  # as many as `clusters`
+    assert all(torch.equal(x, start[name]) for name, x in snapshot(player.learner).items())
+    player.learn(1)
+    assert not all(torch.equal(x, start[name]) for name, x in snapshot(player.learner).items())
+
+
+def test_seps_finds_the_colours_where_agents_see_differently() -> None:
+    player = Player("seps", "mpe/15a_3c_shuffle", [0], clusters=0, pretraining=100, data=100).learn(100)
+    assert player.learner.sharing()["front"].tolist() == [[0] * 5 + [1] * 5 + [2] * 5]
+
+
+def test_seps_goes_on_from_within_its_pretraining() -> None:
+    one, other = (Player("seps", "mpe/15a_3c", [0]) for _ in range(2))
+    one.learn(7)
+    other.learn(7)
+    state = other.learner.state_dict()
+    fresh = Player("seps", "mpe/15a_3c", [0])
+    fresh.learner.load_state_dict(state)
+    of(fresh, seps.SePS).kept = state["kept"]
+    assert torch.equal(of(one, seps.SePS).kept[0][0], of(fresh, seps.SePS).kept[0][0])
+
+
+@pytest.mark.parametrize(
+    ("learner", "wrong", "words"),
+    [
+        ("mdps", {"fuse": 0.0}, "fuse > 0"),
+        ("mdps", {"fuse_back": -1.0}, "fuse_back > 0"),
+        ("mdps", {"data": 3000}, "1 <= data <= 2000, not 3000"),
+        ("mdps", {"sharing": "full"}, "front or none, not 'full'"),
+        ("seps", {"clusters": 9}, "to 4, but is 9"),
+        ("seps", {"data": 9000}, "1 to 2000, not 9000"),
+        ("seps", {"sharing": "none"}, "sharing is full"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_one_sentence(learner: str, wrong: dict, words: str) -> None:
+    with pytest.raises(Refusal, match=words):
+        make(learner, env.make("roll_call/4x4-3", [0], 1).spec, wrong, [0])
+
+
+def test_seps_wants_the_number_of_clusters_for_two_agents() -> None:
+    with pytest.raises(Refusal, match="give clusters"):
+        make("seps", env.make("roll_call/2x2-2", [0], 1).spec, {}, [0])
+
+
+def test_a_learner_s_settings_may_build_on_another_s() -> None:
+    base, own = settings.read(LEARNERS / "a2c.py"), settings.read(LEARNERS / "mdps.py")
+    assert base.keys() < own.keys()
+    assert own["sharing"].choices == base["sharing"].choices and own["sharing"].default == "front"
+
+
+def test_moves_name_who_was_joined_and_who_was_left() -> None:
+    assert list(moves([0, 0, 0], [0, 1, 1])) == [("divide", 1, 0), ("divide", 2, 0)]
+    assert list(moves([0, 1, 2], [0, 0, 2])) == [("fuse", 1, 0)]
+    assert list(moves([0, 1], [0, 1])) == []
