@@ -20,8 +20,8 @@ VARIANTS = plan.load().variants
 QUICK: dict[str, dict[str, Any]] = {
     "a2c": {"lr": 3e-3},
     "qmix": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
-    "mdps": {"lr": 3e-3, "period": 10, "data": 4},
-    "seps": {"lr": 3e-3, "clusters": 2, "pretraining": 10, "data": 5},
+    "mdps": {"lr": 3e-3, "period": 20, "data": 10, "fuse": 0.02},
+    "seps": {"lr": 3e-3, "clusters": 2, "pretraining": 4, "data": 4},
 }
 
 

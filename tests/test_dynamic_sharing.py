@@ -16,7 +16,7 @@ def of(player: Player, kind: type):
 
 
 def test_mdps_begins_with_one_front_and_backs_of_their_own_and_divides() -> None:
-    player = Player("mdps", "roll_call/4x4-3", [0, 1])
+    player = Player("mdps", "roll_call/4x4-3", [0, 1], period=10, data=4)
     assert player.learner.sharing()["front"].tolist() == [[0] * 4] * 2
     assert player.learner.sharing()["back"].tolist() == [[0, 1, 2, 3]] * 2
     player.learn(9)
@@ -31,12 +31,12 @@ def test_mdps_begins_with_one_front_and_backs_of_their_own_and_divides() -> None
 
 
 def test_mdps_divides_agents_whose_policies_are_far_apart() -> None:
-    player = Player("mdps", "roll_call/4x4-3", [0], fuse=1e-3).learn(10)
+    player = Player("mdps", "roll_call/4x4-3", [0], period=10, data=4, fuse=1e-3).learn(10)
     assert len(set(player.learner.sharing()["front"][0].tolist())) > 1
 
 
 def test_a_division_changes_no_policy() -> None:
-    player = Player("mdps", "roll_call/4x4-3", [0, 1], fuse=1e-3).learn(10)
+    player = Player("mdps", "roll_call/4x4-3", [0, 1], period=10, data=4, fuse=1e-3).learn(10)
     learner = of(player, mdps.MDPS)
     obs = torch.randn(2, 3, 2, 4, player.env.spec.obs_dim)
     learner.base.net.front_of = torch.zeros(2, 4, dtype=torch.int64)
@@ -47,7 +47,7 @@ def test_a_division_changes_no_policy() -> None:
 
 
 def test_without_a_rule_sharing_stays_and_all_five_distances_are_measured() -> None:
-    player = Player("nps-measured", "roll_call/4x4-3", [0]).learn(9)
+    player = Player("nps-measured", "roll_call/4x4-3", [0], period=10, data=4).learn(9)
     weights = snapshot(player.learner)
     measures = player.learner.learn(player.collect())
     assert {name for name in measures if name.startswith("distance/")} == {
@@ -67,7 +67,7 @@ def test_equally_initialised_networks_start_nothing_apart() -> None:
 
 
 def test_seps_trains_nothing_before_it_clusters_and_then_does() -> None:
-    player = Player("seps", "mpe/15a_3c_shuffle", [0])
+    player = Player("seps", "mpe/15a_3c_shuffle", [0], pretraining=10, data=5)
     start = snapshot(player.learner)
     player.learn(9)
     assert player.learner.sharing()["front"].unique().tolist() == [0]
@@ -84,11 +84,11 @@ def test_seps_finds_the_colours_where_agents_see_differently() -> None:
 
 
 def test_seps_goes_on_from_within_its_pretraining() -> None:
-    one, other = (Player("seps", "mpe/15a_3c", [0]) for _ in range(2))
+    one, other = (Player("seps", "mpe/15a_3c", [0], pretraining=10, data=5) for _ in range(2))
     one.learn(7)
     other.learn(7)
     state = other.learner.state_dict()
-    fresh = Player("seps", "mpe/15a_3c", [0])
+    fresh = Player("seps", "mpe/15a_3c", [0], pretraining=10, data=5)
     fresh.learner.load_state_dict(state)
     of(fresh, seps.SePS).kept = state["kept"]
     assert torch.equal(of(one, seps.SePS).kept[0][0], of(fresh, seps.SePS).kept[0][0])

@@ -23,9 +23,9 @@ def few(variant: str) -> dict[str, Any]:
     return {k: v for k, v in {"batch": 8, "copies": 4, "target_every": 8}.items() if k in known(variant)}
 
 
-def policies(player: Player) -> list[int]:
+def policies(player: Player, run: int) -> list[int]:
     """Who can act differently: agents with the same sets in every block, unless an id tells them apart."""
-    blocks = [index[0].tolist() for index in player.learner.sharing().values()]
+    blocks = [index[run].tolist() for index in player.learner.sharing().values()]
     if player.learner.settings.sharing == "id":
         return list(range(player.env.spec.n_agents))
     sets = list(zip(*blocks, strict=True))
@@ -35,15 +35,15 @@ def policies(player: Player) -> list[int]:
 @every_variant
 def test_it_reaches_its_roll_call_ceiling_and_never_passes_it(variant: str) -> None:
     player = Player(variant, "roll_call/4x3-6", [0, 1])  # 0, 1, 2, 0: one policy for all is right for half at best
-    best = ceiling(6, 4, 3, policies(player))
     reached = []
     for _ in range(30):
         returns = player.learn(10).evaluate()
+        best = torch.tensor([ceiling(6, 4, 3, policies(player, run)) for run in range(2)])  # sharing may move
         assert (returns <= best + 1e-5).all(), "agents that share a policy acted differently"
         reached.append(bool((returns >= best - 1e-5).all()))
         if reached[-2:] == [True, True]:
             break
-    assert reached[-2:] == [True, True], f"{returns.tolist()} of {best}"
+    assert reached[-2:] == [True, True], f"{returns.tolist()} of {best.tolist()}"
 
 
 @every_variant
