@@ -71,8 +71,12 @@ metric = "train_return"
 x = "updates"
 x_label = "updates (10 env steps each)"
 y_label = "team return (sum over agents)"
-claim = "Alpha is better."
 reference = "numbers.csv"
+[[first.claims]]
+says = "Beta is better."
+kind = "better"
+of = "beta"
+than = ["alpha"]
 """,
     "results/reference/numbers.csv": "task,algorithm,value\ntoy/a,alpha,1.5\n",
 }
@@ -87,7 +91,6 @@ metric = "train_return"
 x = "env_steps"
 x_label = "environment steps"
 y_label = "team return (sum over agents)"
-claim = "None."
 """
 
 

@@ -138,7 +138,7 @@ def test_frame_and_draw_make_the_figure_and_its_table(here: Path, capsys):
     assert made == {
         "frames/first.parquet",
         *(f"figures/first.{k}" for k in ("png", "svg")),
-        *(f"tables/first.{k}" for k in ("csv", "md")),
+        *(f"tables/first{k}" for k in (".csv", ".md", "-claims.csv")),
     }
 
 

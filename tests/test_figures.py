@@ -12,7 +12,7 @@ from matplotlib import colors
 from small import curve, edit, finish, outcome, small_plan
 
 from partage import Refusal, record
-from partage.figures import curves, frame, tables
+from partage.figures import claims, curves, frame, tables
 from partage.plan import Plan, Request, load
 from partage.recipe import run_dir
 
@@ -165,8 +165,9 @@ def test_several_tasks_are_pooled_by_the_interquartile_mean(sheets: Plan, tmp_pa
 
 def test_a_table_of_smoke_scale_says_so(sheets: Plan, tmp_path: Path):
     figure, rows = sheets.figures["first"], made(sheets, tmp_path)
-    text = tables.markdown(figure, tables.build(sheets, figure, rows))
+    text = tables.markdown(figure, tables.build(sheets, figure, rows), claims.build(sheets, figure, rows))
     assert "**smoke scale: not a result**" in text and "| toy/a | Alpha |" in text and "nan" not in text
+    assert "**Claim: Beta is better.** Verdict: **not a result (smoke)**" in text
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,10 @@ def test_paper_scale_is_the_papers_budgets():
 
 
 def test_planning_everything_at_paper_scale_takes_milliseconds():
-    began = time.perf_counter()
+    began = time.process_time()
     sheets = plan.load()
     sheets.recipes(sheets.pick(), Request(scale="paper", seeds_per_run=1))
-    assert time.perf_counter() - began < 0.3
+    assert time.process_time() - began < 0.3
 
 
 def loaded(imports: str, suspects: set[str]) -> set[str]:
@@ -115,7 +115,7 @@ def test_a_literal_may_have_a_name_of_its_own_in_another_module(root: Path):
         ("tasks.toml", "test_every = 0", "test_every = 10", ["test_episodes"]),
         ("tasks.toml", '"terminal"', '"terminate"', ["time_limit", "did you mean 'terminal'"]),
         ("figures.toml", '"toy/a"', '"toy/aa"', ["task", "'toy/aa'", "did you mean 'toy/a'"]),
-        ("figures.toml", '"beta"', '"betta"', ["algorithm", "'betta'", "did you mean 'beta'"]),
+        ("figures.toml", ', "beta"', ', "beta", "betta"', ["algorithm", "'betta'", "did you mean 'beta'"]),
         ("figures.toml", 'x = "updates"', 'x = "update"', ["x axis", "did you mean 'updates'"]),
         ("figures.toml", 'tasks = ["toy/a"]', 'tasks = "toy/a"', ["'tasks'", "list"]),
         ("figures.toml", "numbers.csv", "none.csv", ["none.csv"]),

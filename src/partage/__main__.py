@@ -140,7 +140,8 @@ def frame_command(arguments: argparse.Namespace) -> None:
 
 
 def draw_command(arguments: argparse.Namespace) -> None:
-    from partage.figures import curves, frame, tables
+    from partage import atomic
+    from partage.figures import claims, curves, frame, tables
 
     request, sheets = asked(arguments, arguments.figure), plan.load()
     for figure in sheets.pick(request.figures):
@@ -149,8 +150,10 @@ def draw_command(arguments: argparse.Namespace) -> None:
             raise Refusal(f"The frame of {figure.name} in {request.root} is of another scale or engine: make it anew.")
         pictures, numbers = request.root / "figures" / figure.name, request.root / "tables" / figure.name
         curves.save(curves.draw(sheets, figure, rows), pictures.with_suffix(".png"), pictures.with_suffix(".svg"))
-        table = tables.build(sheets, figure, rows)
-        tables.save(table, tables.markdown(figure, table), numbers.with_suffix(".csv"), numbers.with_suffix(".md"))
+        table, judged = tables.build(sheets, figure, rows), claims.build(sheets, figure, rows)
+        tables.save(table, numbers.with_suffix(".csv"))
+        tables.save(judged, numbers.with_name(f"{figure.name}-claims.csv"))
+        atomic.write(numbers.with_suffix(".md"), tables.markdown(figure, table, judged).encode())
 
 
 def stale_command(arguments: argparse.Namespace) -> None:

@@ -194,12 +194,14 @@ class Bank(nn.Module):
 
     def picked(self, index: Assignment) -> Picked:
         """The sets that each agent goes through."""
-        dense, one_hot, ids = pick(self.weight, index).split(self.parts, 2)
+        dense = pick(self.weight, index)
         table = pick(self.bias, index).unsqueeze(2)  # [R, G, 1, O]
-        if ids.shape[2]:
-            table = table + ids.transpose(1, 2)  # [R, N, 1, O]
-        if one_hot.shape[2]:
-            table = table + functional.pad(one_hot, (0, 0, 1, 0))  # [.., .., 1 + A, O]; entry 0: no one anywhere
+        if self.parts[1:] != [0, 0]:  # a split costs its gradient a copy of everything
+            dense, one_hot, ids = dense.split(self.parts, 2)
+            if ids.shape[2]:
+                table = table + ids.transpose(1, 2)  # [R, N, 1, O]
+            if one_hot.shape[2]:
+                table = table + functional.pad(one_hot, (0, 0, 1, 0))  # [.., .., 1 + A, O]; entry 0: no one anywhere
         agents, entries, outputs = table.shape[1] // dense.shape[1], table.shape[2], table.shape[-1]
         dense = dense.flatten(0, 1)
         table = table.reshape(len(dense), -1, outputs)

@@ -17,6 +17,17 @@ from partage.settings import unknown
 Values = Mapping[str, Any]
 RUN = ("steps", "seeds", "log_every", "test_every", "test_episodes")  # whole numbers a task gives each run
 TIME_LIMITS = ("terminal", "truncation")
+CLAIMS = ("better", "grows", "settles")  # how a claim is judged: see `partage.figures.claims`
+
+
+class Claim(NamedTuple):
+    """What a paper says of a figure, and how it is judged."""
+
+    says: str
+    kind: str  # one of CLAIMS
+    of: str  # the algorithm it is about
+    than: list[str]  # better: the algorithms it is compared with
+    metrics: list[str]  # grows, settles: the curves it is about
 
 
 class Figure(NamedTuple):
@@ -32,8 +43,10 @@ class Figure(NamedTuple):
     x: str  # "updates" or "env_steps"
     x_label: str
     y_label: str
-    claim: str  # what the paper's text says of it
+    claims: list[Claim]
     reference: dict[tuple[str, str], float]  # (task, algorithm) -> published final value
+    also: dict[str, str]  # further metrics of the first algorithm, drawn together beside each panel: metric -> label
+    strip: str  # the algorithm whose sharing is drawn below each panel ("": none)
 
 
 class Task(NamedTuple):
@@ -149,13 +162,39 @@ def variant(name: str, entry: dict[str, Any], learners: Mapping[str, Any]) -> Va
 def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
     where = f"figures.toml [{name}]"
     kinds = {key: list if key in ("tasks", "algorithms") else str for key in Figure._fields if key != "name"}
-    _strict(entry, kinds, where, [key for key in kinds if key != "reference"])
+    kinds |= {"claims": object, "also": dict}
+    _strict(entry, kinds, where, [key for key in kinds if key not in ("reference", "claims", "also", "strip")])
     if entry["x"] not in ("updates", "env_steps"):
         raise unknown("x axis", entry["x"], ("updates", "env_steps"), where)
+    if strip := entry.get("strip", ""):
+        get(dict.fromkeys(entry["algorithms"]), "algorithm", strip, f"{where} strip")
     file = entry.get("reference")
-    return Figure(
-        **(entry | {"name": name, "reference": _reference(root / "results/reference" / file) if file else {}})
-    )
+    made = {
+        "name": name,
+        "claims": list(_claims(entry, where)),
+        "reference": _reference(root / "results/reference" / file) if file else {},
+    }
+    return Figure(**({"also": {}, "strip": ""} | entry | made))
+
+
+def _claims(entry: Values, where: str) -> Iterable[Claim]:
+    kinds = {key: list if key in ("than", "metrics") else str for key in Claim._fields}
+    listed = entry.get("claims", [])
+    if not isinstance(listed, list):
+        raise Refusal(f"{where}: claims are a list of tables, but are {listed!r}.")
+    for each in listed:
+        _strict(as_table(each, f"{where} claims"), kinds, f"{where} claims", ["says", "kind", "of"])
+        if each["kind"] not in CLAIMS:
+            raise unknown("kind of claim", each["kind"], CLAIMS, where)
+        needs = "than" if each["kind"] == "better" else "metrics"
+        if not each.get(needs):
+            raise Refusal(f"{where}: a claim of kind {each['kind']!r} lacks {needs!r}.")
+        claim = Claim(**({"than": [], "metrics": []} | each))
+        for algorithm in (claim.of, *claim.than):
+            get(dict.fromkeys(entry["algorithms"]), "algorithm", algorithm, f"{where} claims")
+        for metric in claim.metrics:
+            get(dict.fromkeys([entry["metric"], *entry.get("also", {})]), "metric", metric, f"{where} claims")
+        yield claim
 
 
 def _reference(path: Path) -> dict[tuple[str, str], float]:

@@ -67,6 +67,24 @@ def interval(
     return float(low), float(high)
 
 
+def improvement(x: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> Numbers:
+    """Probability of improvement P(X > Y) + P(X = Y) / 2, mean over strata; x and y: one [..., n] per task each."""
+    wins = [np.sign(a[..., :, None] - b[..., None, :]).mean((-2, -1)) for a, b in zip(x, y, strict=True)]
+    return 0.5 + 0.5 * np.mean(wins, axis=0)
+
+
+def improvement_interval(
+    x: Sequence[np.ndarray], y: Sequence[np.ndarray], rng: np.random.Generator, level: float = 0.95, reps: int = 10_000
+) -> tuple[float, float]:
+    """Stratified bootstrap interval of `improvement`: both sides are drawn anew within each task."""
+    counts = [len(stratum) for stratum in (*x, *y)]
+    if min(counts) < 2:
+        return math.nan, math.nan
+    drawn = [[values[rng.integers(len(values), size=(reps, len(values)))] for values in side] for side in (x, y)]
+    low, high = np.quantile(improvement(*drawn), tails(counts, level))
+    return float(low), float(high)
+
+
 def band(
     values: np.ndarray, rng: np.random.Generator, level: float = 0.95, reps: int = 4_000, expand: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:

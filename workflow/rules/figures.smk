@@ -18,7 +18,7 @@ rule frame:
     log:
         f"{ROOT}/logs/frame/{{figure}}.log",
     params:
-        metric=lambda wildcards: FIGURES[wildcards.figure].metric,
+        rows=lambda wildcards: [getattr(FIGURES[wildcards.figure], key) for key in ("metric", "also", "strip")],
     shell:
         f"{PARTAGE} frame {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
 
@@ -31,6 +31,7 @@ rule draw:
         f"{ROOT}/figures/{{figure}}.png",
         f"{ROOT}/figures/{{figure}}.svg",
         f"{ROOT}/tables/{{figure}}.csv",
+        f"{ROOT}/tables/{{figure}}-claims.csv",
         f"{ROOT}/tables/{{figure}}.md",
     log:
         f"{ROOT}/logs/draw/{{figure}}.log",

@@ -21,7 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from partage import atomic, stats
-from partage.figures.frame import runs_of
+from partage.figures.frame import SEED, runs_of
+from partage.figures.strips import strips
 from partage.plan import Figure, Plan
 
 INK, FAINT, WARNING = "#262626", "#6b6b6b", "#B00020"
@@ -52,18 +53,29 @@ def generator(*names: str) -> np.random.Generator:
 def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
     """The whole figure."""
     with matplotlib.rc_context(STYLE):
-        count = len(figure.tasks)
+        parts = [(task, beside) for task in figure.tasks for beside in ([False, True] if figure.also else [False])]
+        count = len(parts)
         columns = min(3, count)
         rows = math.ceil(count / columns)
-        wide, high = (6.4, 4.9) if count == 1 else (3.55 * columns, 2.4 * rows + 1.8)
+        each = 3.4 if figure.strip else 2.4
+        wide, high = (6.4, each + 2.5) if count == 1 else (3.55 * columns, each * rows + 1.8)
         canvas = Canvas(figsize=(wide, high), dpi=160)
-        panels = canvas.subplots(rows, columns, squeeze=False).flatten()
-        for axes, task in zip(panels, figure.tasks, strict=False):
-            panel(axes, plan, figure, frame, task)
-        for axes in panels[count:]:
-            axes.set_visible(False)
         top, bottom, left = 1 - (1.18 if smoke(frame) else 0.98) / high, 1.08 / high, 0.80 / wide
-        canvas.subplots_adjust(left, bottom, 1 - 0.30 / wide, top, wspace=0.30, hspace=0.37)
+        grid = canvas.add_gridspec(
+            rows, columns, left=left, right=1 - 0.30 / wide, bottom=bottom, top=top, wspace=0.30, hspace=0.32
+        )
+        for at, (task, beside) in enumerate(parts):
+            cell = grid[at // columns, at % columns]
+            if beside:
+                also(canvas.add_subplot(cell), figure, frame, task)
+            elif figure.strip:
+                stack = cell.subgridspec(3, 1, height_ratios=[4, 1, 1], hspace=0.12)
+                axes, *below = (canvas.add_subplot(part) for part in stack)
+                strips(below, frame, figure.strip, task, figure.x, panel(axes, plan, figure, frame, task))
+                axes.tick_params(labelbottom=False)
+                below[-1].xaxis.set_major_formatter(FuncFormatter(short))
+            else:
+                panel(canvas.add_subplot(cell), plan, figure, frame, task)
         canvas.text((left + 1 - 0.30 / wide) / 2, 0.70 / high, figure.x_label, ha="center", va="center", fontsize=9.5)
         canvas.text(
             0.17 / wide, (top + bottom) / 2, figure.y_label, ha="center", va="center", rotation=90, fontsize=9.5
@@ -72,33 +84,57 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         return canvas
 
 
-def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str) -> None:
-    """One task. Curves are drawn in the order of figures.toml, so a later one lies on top."""
+def curve(axes: Axes, runs: list[tuple[np.ndarray, np.ndarray]], colour: str, rng: np.random.Generator) -> float:
+    """Mean, interval and single seeds of one curve; returns where it ends."""
+    grid, values = stats.align(runs)
+    for x, y in runs:
+        axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.32)
+    if len(runs) > 1 and len(grid):
+        low, high = stats.band(values, rng)
+        axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
+    axes.plot(grid, values.mean(axis=0), color=colour, linewidth=1.8, solid_capstyle="round")
+    return max(x[-1] for x, _ in runs)
+
+
+def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
+    """The further metrics of the first algorithm, on one logarithmic scale; infinite values are counted, not drawn."""
+    end = 0.0
+    for (metric, label), colour in zip(figure.also.items(), sns.color_palette("colorblind").as_hex(), strict=False):
+        runs = runs_of(frame, figure.algorithms[0], task, metric, figure.x)
+        endless = float(np.mean(np.concatenate([np.isinf(y) for _, y in runs])))
+        finite = [(x, np.where(np.isinf(y), np.nan, y)) for x, y in runs]
+        end = max(end, curve(axes, finite, colour, generator(figure.name, task, metric)))
+        axes.plot([], [], color=colour, linewidth=2, label=label + (f" ({endless:.0%} infinite)" if endless else ""))
+    axes.set_yscale("log")
+    axes.legend(fontsize=6.5, frameon=False, ncols=2, loc="lower right", borderpad=0.1, columnspacing=1.0)
+    dress(axes, "average policy distance", end)
+
+
+def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str) -> float:
+    """One task; returns where its x axis ends. Curves are drawn in the order of figures.toml: later ones on top."""
     end = 0.0
     for name in figure.algorithms:
-        colour = plan.variants[name].colour
-        runs = runs_of(frame, name, task, figure.x)
-        grid, values = stats.align(runs)
-        end = max([end, *(x[-1] for x, _ in runs)])
-        for x, y in runs:
-            axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.32)
-        if len(runs) > 1 and len(grid):
-            low, high = stats.band(values, generator(figure.name, task, name))
-            axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
-        axes.plot(grid, values.mean(axis=0), color=colour, linewidth=1.8, solid_capstyle="round")
+        runs = runs_of(frame, name, task, figure.metric, figure.x)
+        end = max(end, curve(axes, runs, plan.variants[name].colour, generator(figure.name, task, name)))
     for name in figure.algorithms:
         if (task, name) in figure.reference:
             axes.plot(
                 [end * 1.015, end * 1.075], [figure.reference[task, name]] * 2, color=plan.variants[name].colour,
                 linewidth=2.4, linestyle=(0, (1.1, 0.5)), clip_on=False, zorder=5,
             )  # fmt: skip
-    axes.set_title(plan.tasks[task].label, fontsize=9, loc="left", pad=5)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
+    dress(axes, plan.tasks[task].label, end)
+    return end
+
+
+def dress(axes: Axes, title: str, end: float) -> None:
+    """What all panels have in common."""
+    axes.set_title(title, fontsize=9, loc="left", pad=5)
     axes.set_xlim(0, end * 1.02 if end else 1)
     axes.margins(y=0.07)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(short))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
     axes.set_axisbelow(True)
     sns.despine(ax=axes)
@@ -147,6 +183,11 @@ def provenance_line(figure: Figure, frame: pd.DataFrame) -> str:
     return (
         f"{figure.paper}. Scale {frame.attrs['scale']}, engine {frame.attrs['engine']}, {seeds} seed{plural} a curve; "
         f"line: mean, thin lines: single seeds, {bands}"
+        + (
+            f"; strips: who shares with whom under {figure.strip}, seed {SEED}, one row an agent"
+            if figure.strip
+            else ""
+        )
     )
 
 

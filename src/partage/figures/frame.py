@@ -20,6 +20,7 @@ COLUMNS = {
     "metric": "str",
     "value": "float64",
 }
+SEED = 0  # whose sharing is drawn; seeds are counted from 0
 MEETS = ("scale", "engine")  # what all runs of one figure have in common; kept in `frame.attrs`
 
 
@@ -50,11 +51,15 @@ def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict]]) -> pd.
                 f"Figure {figure.name} cannot mix scales or engines: {first} is {tuple(common.values())}, "
                 f"but {place} is {tuple(own.values())}."
             )
-        rows = curve[curve["metric"] == figure.metric]
-        if rows.empty:
-            has = ", ".join(sorted(curve["metric"].unique())) or "none"
-            raise Refusal(f"Figure {figure.name} draws {figure.metric!r}, but {place} has only the metrics {has}.")
-        parts.append(rows.assign(algorithm=made["recipe"]["algorithm"], task=made["recipe"]["task"]))
+        algorithm, metric = made["recipe"]["algorithm"], curve["metric"]
+        for needed in (figure.metric, *(figure.also if algorithm == figure.algorithms[0] else ())):
+            if needed not in set(metric):
+                has = ", ".join(sorted({name for name in metric if name.count("/") < 2})) or "none"
+                raise Refusal(f"Figure {figure.name} draws {needed!r}, but {place} has only the metrics {has}.")
+        rows = metric.isin([figure.metric, *figure.also])
+        if algorithm == figure.strip:
+            rows |= metric.str.startswith("sharing/") & (curve["seed"] == SEED)
+        parts.append(curve[rows].assign(algorithm=algorithm, task=made["recipe"]["task"]))
     if common is None:
         raise Refusal(f"Figure {figure.name} has no runs: give it tasks and algorithms in figures.toml.")
     frame = pd.DataFrame(pd.concat(parts, ignore_index=True), columns=list(COLUMNS)).astype(COLUMNS)
@@ -81,7 +86,7 @@ def load(path: Path) -> pd.DataFrame:
     return frame
 
 
-def runs_of(frame: pd.DataFrame, algorithm: str, task: str, x: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def runs_of(frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per seed, in order: (x, value) arrays of one curve."""
-    rows = frame[(frame["algorithm"] == algorithm) & (frame["task"] == task)]
+    rows = frame[(frame["algorithm"] == algorithm) & (frame["task"] == task) & (frame["metric"] == metric)]
     return [(np.asarray(run[x], float), np.asarray(run["value"], float)) for _, run in rows.groupby("seed")]

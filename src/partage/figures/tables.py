@@ -18,7 +18,7 @@ def finals(figure: Figure, frame: pd.DataFrame) -> list[dict[str, np.ndarray]]:
     """Per task {algorithm: final performance of each seed, [n]}."""
     return [
         {
-            name: np.array([stats.final(x, y) for x, y in runs_of(frame, name, task, figure.x)])
+            name: np.array([stats.final(x, y) for x, y in runs_of(frame, name, task, figure.metric, figure.x)])
             for name in figure.algorithms
         }
         for task in figure.tasks
@@ -43,8 +43,8 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     return table.assign(metric=figure.metric, scale=frame.attrs["scale"], engine=frame.attrs["engine"])
 
 
-def markdown(figure: Figure, table: pd.DataFrame) -> str:
-    """The table for a reader."""
+def markdown(figure: Figure, table: pd.DataFrame, claims: pd.DataFrame) -> str:
+    """The table for a reader, and the verdicts below it."""
     scale, engine = table["scale"].iat[0], table["engine"].iat[0]
     lines = [f"# {figure.title}", ""]
     if scale == "smoke":
@@ -61,7 +61,21 @@ def markdown(figure: Figure, table: pd.DataFrame) -> str:
         band = number(math.nan) if bare else f"[{number(row['ci95_low'])}, {number(row['ci95_high'])}]"
         cells = (row["task"], row["algorithm"], number(row["value"]), band, str(row["seeds"]), number(row["published"]))
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    if any((task, name) in figure.reference for task in figure.tasks for name in figure.algorithms):
+        lines += ["", "Published values are read off the paper's figure: within about 2 % of its axis."]
+    return "\n".join([*lines, *verdicts(claims)]) + "\n"
+
+
+def verdicts(claims: pd.DataFrame) -> list[str]:
+    """Each claim with its verdict, and the numbers it rests on."""
+    lines = []
+    for says, rows in claims.groupby("claim", sort=False):
+        lines += ["", f"**Claim: {says}** Verdict: **{rows['claim_verdict'].iat[0]}**.", ""]
+        lines += ["| judged by | value | 95 % interval | verdict |", "|---|---:|---:|---|"]
+        for row in rows.to_dict("records"):
+            band = f"[{number(row['ci95_low'])}, {number(row['ci95_high'])}]"
+            lines.append(f"| {row['judged_by']} | {number(row['value'])} | {band} | {row['verdict']} |")
+    return lines
 
 
 def number(value: float) -> str:
@@ -71,6 +85,5 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"
 
 
-def save(table: pd.DataFrame, text: str, csv: Path, md: Path) -> None:
-    atomic.write(csv, table.to_csv(index=False, lineterminator="\n").encode())
-    atomic.write(md, text.encode())
+def save(table: pd.DataFrame, path: Path) -> None:
+    atomic.write(path, table.to_csv(index=False, lineterminator="\n").encode())

@@ -1,0 +1,81 @@
+"""Verdicts on what the papers say: holds, fails or open, each from a number with its bootstrap interval over seeds.
+
+* ``better``: the probability that a run of one algorithm ends above a run of another (mean of the last 15 %), mean over
+  tasks. It holds against a baseline when the whole interval lies above one half, and fails when it lies below.
+* ``grows`` and ``settles``: the change of a curve, from its mean in the middle of training (42.5 to 57.5 % of the x
+  axis) to its mean over the last 15 %. It grows by more than 10 %, or stays within 10 %; an infinite curve has grown.
+
+A claim holds if all its parts do and fails if one does. Fewer than three seeds decide nothing, and neither does smoke.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from partage import stats
+from partage.figures.curves import generator, smoke
+from partage.figures.frame import runs_of
+from partage.figures.tables import finals
+from partage.plan import Figure, Plan
+from partage.sheets import Claim
+
+LEAST = 3  # seeds on each side
+ROOM = 0.10  # of its value in the middle: a curve that moves less has settled
+BEYOND = 10.0  # what an infinite change counts as
+COLUMNS = ["claim", "claim_verdict", "judged_by", "value", "ci95_low", "ci95_high", "seeds", "verdict"]
+
+
+def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
+    """A row for each comparison or curve that a claim rests on."""
+    rows = []
+    for claim in figure.claims:
+        make = better if claim.kind == "better" else moving
+        parts = list(make(plan, figure, frame, claim))
+        verdicts = [
+            "not a result (smoke)" if smoke(frame) else verdict(claim.kind, low, high) if seeds >= LEAST else "open"
+            for *_, low, high, seeds in parts
+        ]
+        together = next((v for v in ("fails", "open") if v in verdicts), verdicts[0])
+        rows += [(claim.says, together, *part, each) for part, each in zip(parts, verdicts, strict=True)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def verdict(kind: str, low: float, high: float) -> str:
+    """Of one interval; NaN (no spread to see) leaves it open."""
+    inside = {"better": low > 0.5, "grows": low > ROOM, "settles": low > -ROOM and high < ROOM}
+    outside = {"better": high < 0.5, "grows": high < ROOM, "settles": low > ROOM or high < -ROOM}
+    return "holds" if inside[kind] else "fails" if outside[kind] else "open"
+
+
+def better(plan: Plan, figure: Figure, frame: pd.DataFrame, claim: Claim) -> Iterator[tuple]:
+    scores = finals(figure, frame)
+    mine = [by_name[claim.of] for by_name in scores]
+    for name in claim.than:
+        theirs = [by_name[name] for by_name in scores]
+        low, high = stats.improvement_interval(mine, theirs, generator(figure.name, claim.of, name, "improvement"))
+        what = f"P({plan.variants[claim.of].label} > {plan.variants[name].label})"
+        yield what, float(stats.improvement(mine, theirs)), low, high, min(map(len, (*mine, *theirs)))
+
+
+def moving(plan: Plan, figure: Figure, frame: pd.DataFrame, claim: Claim) -> Iterator[tuple]:
+    for metric in claim.metrics:
+        runs = [runs_of(frame, claim.of, task, metric, figure.x) for task in figure.tasks]
+        changes = [np.array([change(x, y) for x, y in of_task]) for of_task in runs]
+        low, high = stats.interval(changes, generator(figure.name, claim.of, metric, "change"))
+        what = f"change of {figure.also.get(metric, metric)}"
+        yield what, float(np.concatenate(changes).mean()), low, high, min(map(len, changes))
+
+
+def change(x: np.ndarray, y: np.ndarray) -> float:
+    """Of a run's curve from the middle of training to its end, as a share of the middle.
+
+    >>> change(np.arange(101.0), np.where(np.arange(101) < 70, 2.0, 3.0))
+    0.5
+    """
+    middle = float(np.mean(y[(x >= 0.425 * x[-1]) & (x <= 0.575 * x[-1])]))
+    end = stats.final(x, y)
+    if math.isinf(middle) or math.isinf(end):
+        return BEYOND
+    return min(end / middle - 1, BEYOND)

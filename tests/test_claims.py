@@ -1,0 +1,151 @@
+"""Verdicts, on made-up frames whose answer is known; the sharing strip and the panel of further metrics."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import FILES, checkout, small_plan
+
+from partage import Refusal, plan, stats
+from partage.figures import claims, curves, strips
+from partage.figures.frame import COLUMNS
+from partage.sheets import Claim
+
+X = np.arange(10, 101, 10)
+
+
+def frame(values: dict[tuple[str, str, int], np.ndarray], scale: str = "paper") -> pd.DataFrame:
+    """Curves by (algorithm, metric, seed) on toy/a."""
+    parts = [
+        pd.DataFrame({"seed": seed, "env_steps": X * 10, "updates": X, "metric": metric, "value": y}).assign(
+            algorithm=algorithm, task="toy/a"
+        )
+        for (algorithm, metric, seed), y in values.items()
+    ]
+    made = pd.concat(parts, ignore_index=True)[list(COLUMNS)].astype(COLUMNS)
+    made.attrs = {"figure": "first", "scale": scale, "engine": "batched"}
+    return made
+
+
+def ends(alpha: list[float], beta: list[float], scale: str = "paper") -> pd.DataFrame:
+    """Two algorithms whose seeds end at these values."""
+    both = {"alpha": alpha, "beta": beta}
+    return frame({(n, "train_return", s): np.full(10, y) for n, v in both.items() for s, y in enumerate(v)}, scale)
+
+
+def test_improvement_counts_pairs_and_halves_ties():
+    x, y = np.array([1.0, 2, 3]), np.array([2.0, 0])
+    assert stats.improvement([x], [y]) == pytest.approx((0 + 1 + 0.5 + 1 + 1 + 1) / 6)
+    assert stats.improvement([x, x], [y, x]) == pytest.approx((4.5 / 6 + 0.5) / 2)
+
+
+def test_the_interval_of_improvement_is_a_bootstrap_of_it():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(1, 1, 20), rng.normal(0, 1, 20)
+    low, high = stats.improvement_interval([x], [y], np.random.default_rng(1))
+    assert 0.5 < low < stats.improvement([x], [y]) < high < 1
+    assert all(math.isnan(side) for side in stats.improvement_interval([x[:1]], [y], rng))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta", "scale", "verdict"),
+    [
+        ([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], "paper", "holds"),
+        ([6, 7, 8, 9, 10], [1, 2, 3, 4, 5], "paper", "fails"),
+        ([1, 2, 3, 4, 5], [1.5, 2.5, 3.5, 4.5, 2], "paper", "open"),
+        ([1, 2], [6, 7], "paper", "open"),
+        ([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], "smoke", "not a result (smoke)"),
+    ],
+)
+def test_better(tmp_path: Path, alpha: list[float], beta: list[float], scale: str, verdict: str):
+    sheets = small_plan(tmp_path)
+    judged = claims.build(sheets, sheets.figures["first"], ends(alpha, beta, scale))
+    assert list(judged["verdict"]) == [verdict] == list(judged["claim_verdict"])
+    assert judged["judged_by"].iat[0] == "P(Beta > Alpha)"
+
+
+def moving(curve: np.ndarray, kind: str, tmp_path: Path) -> str:
+    sheets = small_plan(tmp_path)
+    figure = sheets.figures["first"]._replace(
+        tasks=["toy/a"], claims=[Claim("It moves.", kind, "alpha", [], ["distance/x"])], also={"distance/x": "X"}
+    )
+    rows = {("alpha", "distance/x", seed): curve * (1 + 0.01 * seed) for seed in range(5)}
+    return claims.build(sheets, figure, frame(rows))["claim_verdict"].iat[0]
+
+
+@pytest.mark.parametrize(
+    ("curve", "kind", "verdict"),
+    [
+        (np.minimum(X, 40.0), "settles", "holds"),
+        (np.minimum(X, 40.0), "grows", "fails"),
+        (X * 1.0, "grows", "holds"),
+        (X * 1.0, "settles", "fails"),
+        (np.where(X > 80, np.inf, 1.0), "grows", "holds"),
+    ],
+)
+def test_dynamics(tmp_path: Path, curve: np.ndarray, kind: str, verdict: str):
+    assert moving(curve, kind, tmp_path) == verdict
+
+
+def test_one_part_that_fails_fails_the_claim(tmp_path: Path):
+    sheets = small_plan(tmp_path)
+    claim = Claim("Both.", "grows", "alpha", [], ["distance/x", "distance/y"])
+    figure = sheets.figures["first"]._replace(claims=[claim])
+    rows = {("alpha", "distance/x", s): X * 1.0 for s in range(3)}
+    rows |= {("alpha", "distance/y", s): np.ones(10) for s in range(3)}
+    judged = claims.build(sheets, figure, frame(rows))
+    assert list(judged["verdict"]) == ["holds", "fails"] and set(judged["claim_verdict"]) == {"fails"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('kind = "better"', 'kind = "beter"', "did you mean 'better'"),
+        ('of = "beta"', 'of = "betta"', "did you mean 'beta'"),
+        ('than = ["alpha"]', "", "lacks 'than'"),
+        ('kind = "better"', 'kind = "grows"', "lacks 'metrics'"),
+    ],
+)
+def test_a_claim_that_cannot_be_judged_is_refused(tmp_path: Path, old: str, new: str, words: str):
+    checkout(tmp_path)
+    path = tmp_path / "workflow/config/figures.toml"
+    path.write_text(FILES["workflow/config/figures.toml"].replace(old, new))
+    with pytest.raises(Refusal, match=words):
+        plan.load(tmp_path)
+
+
+def test_the_strip_shows_each_group_in_the_colour_of_its_first_member(tmp_path: Path):
+    sheets = small_plan(tmp_path)
+    figure = sheets.figures["first"]._replace(strip="beta")
+    rows = ends([1, 2, 3], [2, 3, 4])
+    sharing = [
+        (0, 0, "front", [0, 0, 0]), (0, 0, "back", [0, 1, 2]),
+        (500, 50, "front", [0, 1, 1]), (500, 50, "back", [0, 1, 1]),
+    ]  # fmt: skip
+    more = [
+        ("beta", "toy/a", 0, steps, updates, f"sharing/{block}/{agent}", float(group))
+        for steps, updates, block, row in sharing
+        for agent, group in enumerate(row)
+    ]
+    both = pd.concat([rows, pd.DataFrame(more, columns=list(COLUMNS))], ignore_index=True)
+    both.attrs = rows.attrs
+    times, first = strips.groups(both, "beta", "toy/a", "back", "updates")
+    assert times.tolist() == [0, 50] and first.tolist() == [[0, 1, 2], [0, 1, 1]]
+    canvas = curves.draw(sheets, figure, both)
+    meshes = [axes.collections[0].get_array() for axes in canvas.axes[1:]]
+    assert [np.asarray(mesh).tolist() for mesh in meshes] == [[[0, 0], [0, 1], [0, 1]], [[0, 0], [1, 1], [2, 1]]]
+
+
+def test_infinite_distances_are_counted_and_the_rest_is_drawn(tmp_path: Path):
+    sheets = small_plan(tmp_path)
+    figure = sheets.figures["first"]._replace(algorithms=["alpha"], also={"distance/x": "X", "distance/y": "Y"})
+    rows = {("alpha", "train_return", s): X * 1.0 for s in range(2)}
+    rows |= {("alpha", "distance/x", s): np.where(X > 50, np.inf, 1.0 + s) for s in range(2)}
+    rows |= {("alpha", "distance/y", s): X * 1.0 for s in range(2)}
+    canvas = curves.draw(sheets, figure, frame(rows))
+    legend = canvas.axes[1].get_legend()
+    assert legend and [text.get_text() for text in legend.get_texts()] == ["X (50% infinite)", "Y"]
+    mean = next(line for line in canvas.axes[1].lines if line.get_linewidth() == 1.8)
+    assert np.asarray(mean.get_ydata()).tolist() == [1.5] * 5
