@@ -43,7 +43,7 @@ def test_it_reaches_its_roll_call_ceiling_and_never_passes_it(variant: str) -> N
         reached.append(bool((returns >= best - 1e-5).all()))
         if reached[-2:] == [True, True]:
             break
-    if settings(variant).get("returns") != "legacy":  # those drop the terminal reward: nothing to reach it by
+    if VARIANTS[variant].settings.get("returns") != "legacy":  # those drop the terminal reward: nothing to reach it by
         assert reached[-2:] == [True, True], f"{returns.tolist()} of {best.tolist()}"
 
 
