@@ -122,10 +122,10 @@ def train_command(arguments: argparse.Namespace) -> None:
 
 def distance_command(arguments: argparse.Namespace) -> None:
     from partage import survey
-    from partage.figures import curves, distances
+    from partage.figures import curves, distances, tables
 
     found = survey.run(arguments.run, arguments.kind, arguments.episodes)
-    distances.save(found, arguments.run / "distance.csv")
+    tables.save(found, arguments.run / "distance.csv")
     curves.save(distances.draw(found), arguments.run / "distance.png", arguments.run / "distance.svg")
     print(f"partage: {arguments.run}/distance.csv, .png, .svg")
 

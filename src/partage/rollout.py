@@ -161,6 +161,12 @@ def generators(seeds: Sequence[int]) -> list[Generator]:
     return [Generator().manual_seed(seed) for seed in seeds]
 
 
+def restore(generators: Sequence[Generator], states: Sequence[Tensor]) -> None:
+    """Set generators back to where ``get_state`` found them."""
+    for generator, state in zip(generators, states, strict=True):
+        generator.set_state(state)
+
+
 def team_reward(reward: Float32[Tensor, "*X N"], spec: Spec) -> Float32[Tensor, "*X"]:
     """The team's reward: the common one, or the sum of the agents' own."""
     return reward[..., 0] if spec.common_reward else reward.sum(-1)

@@ -46,6 +46,7 @@ class Figure(NamedTuple):
     claims: list[Claim]
     reference: dict[tuple[str, str], float]  # (task, algorithm) -> published final value
     also: dict[str, str]  # further metrics of the first algorithm, drawn together beside each panel: metric -> label
+    also_label: str
     strip: str  # the algorithm whose sharing is drawn below each panel ("": none)
 
 
@@ -163,7 +164,9 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
     where = f"figures.toml [{name}]"
     kinds = {key: list if key in ("tasks", "algorithms") else str for key in Figure._fields if key != "name"}
     kinds |= {"claims": object, "also": dict}
-    _strict(entry, kinds, where, [key for key in kinds if key not in ("reference", "claims", "also", "strip")])
+    _strict(
+        entry, kinds, where, [key for key in kinds if key not in ("reference", "claims", "also", "also_label", "strip")]
+    )
     if entry["x"] not in ("updates", "env_steps"):
         raise unknown("x axis", entry["x"], ("updates", "env_steps"), where)
     if strip := entry.get("strip", ""):
@@ -174,7 +177,7 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
         "claims": list(_claims(entry, where)),
         "reference": _reference(root / "results/reference" / file) if file else {},
     }
-    return Figure(**({"also": {}, "strip": ""} | entry | made))
+    return Figure(**({"also": {}, "also_label": "", "strip": ""} | entry | made))
 
 
 def _claims(entry: Values, where: str) -> Iterable[Claim]:

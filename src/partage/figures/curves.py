@@ -107,7 +107,7 @@ def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
         axes.plot([], [], color=colour, linewidth=2, label=label + (f" ({endless:.0%} infinite)" if endless else ""))
     axes.set_yscale("log")
     axes.legend(fontsize=6.5, frameon=False, ncols=2, loc="lower right", borderpad=0.1, columnspacing=1.0)
-    dress(axes, "average policy distance", end)
+    dress(axes, figure.also_label, end)
 
 
 def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str) -> float:

@@ -1,6 +1,5 @@
 """A run's policy distances: a heat map for each seed, its agents in the order of the dendrogram above it."""
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -10,7 +9,6 @@ from matplotlib.figure import Figure as Canvas
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
-from partage import atomic
 from partage.figures.curves import FAINT, INK, STYLE, WARNING
 
 
@@ -64,7 +62,3 @@ def draw(found: pd.DataFrame) -> Canvas:
         if about["scale"] == "smoke":
             title.text(0.99, 0.97, "smoke scale: not a result", color=WARNING, weight="bold", va="top", ha="right")
         return canvas
-
-
-def save(found: pd.DataFrame, path: Path) -> None:
-    atomic.write(path, found.to_csv(index=False, lineterminator="\n").encode())

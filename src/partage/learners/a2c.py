@@ -28,7 +28,7 @@ from partage.bank import Rows, from_rows, orthogonal, to_rows
 from partage.env import Spec, TimeStep, stream
 from partage.nets import MLP, Static, static
 from partage.optimiser import Optimiser
-from partage.rollout import Choice, Rollout, generators, uniform
+from partage.rollout import Choice, Rollout, generators, restore, uniform
 from partage.targets import n_step_returns
 
 Sharing = Literal["full", "id", "none", "front"]
@@ -173,8 +173,39 @@ class A2C:
         self.net.load_state_dict(state["net"])
         self.optimiser.torch.load_state_dict(state["optimiser"])
         self.net.front_of, self.net.back_of = state["sharing"]["front"], state["sharing"]["back"]
-        for generator, saved in zip(self.policy.generators, state["generators"], strict=True):
-            generator.set_state(saved)
+        restore(self.policy.generators, state["generators"])
+
+
+class Around:
+    """What learners share that are an actor-critic and something that moves its sharing."""
+
+    def __init__(
+        self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device, share: Static | None = None
+    ) -> None:
+        self.base = A2C(spec, settings, seeds, where, share)
+        self.policy, self.copies, self.segment = self.base.policy, self.base.copies, self.base.segment
+        self.generators = generators([stream(seed, "codes") for seed in seeds])
+        self.updates = 0
+        self.kept: Any = []  # experience that the next move of the sharing is decided on
+
+    def probabilities(self, obs: Tensor, actions: Tensor) -> Tensor:
+        return self.base.probabilities(obs, actions)
+
+    def sharing(self) -> dict[str, Assignment]:
+        return self.base.sharing()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "base": self.base.state_dict(),
+            "generators": [g.get_state() for g in self.generators],
+            "updates": self.updates,
+            "kept": self.kept,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.base.load_state_dict(state["base"])
+        restore(self.generators, state["generators"])
+        self.updates, self.kept = state["updates"], state["kept"]
 
 
 def _total(x: Float32[Tensor, "R B T N"], alive: Tensor) -> Float32[Tensor, "R"]:

@@ -21,11 +21,11 @@ from jaxtyping import Float32
 from torch import Tensor, device
 
 from partage import Refusal, distance
-from partage.assignment import Assignment, fuse_divide, fuse_divide_literal
+from partage.assignment import fuse_divide, fuse_divide_literal
 from partage.distance import Experience
-from partage.env import Spec, stream
+from partage.env import Spec
 from partage.learners import a2c
-from partage.rollout import Rollout, generators
+from partage.rollout import Rollout
 
 RULES = {"intended": fuse_divide, "literal": fuse_divide_literal}
 
@@ -43,13 +43,11 @@ class Settings(a2c.Settings):
     compare: bool = False  # log the average distance by all other measures too   (MPD Fig. 2)
 
 
-class MDPS:
+class MDPS(a2c.Around):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         _check(settings)
-        self.settings, self.base = settings, a2c.A2C(spec, settings, seeds, where)
-        self.policy, self.copies, self.segment = self.base.policy, self.base.copies, self.base.segment
-        self.generators = generators([stream(seed, "codes") for seed in seeds])
-        self.updates, self.kept = 0, {}
+        super().__init__(spec, settings, seeds, where)
+        self.settings, self.kept = settings, {}
         self.distances: dict[str, Float32[Tensor, "R N N"]] = {}
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
@@ -104,26 +102,12 @@ class MDPS:
             if move.source != move.target:
                 self.base.optimiser.copy(net.front, move.run, move.source, move.target)
 
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Tensor:
-        return self.base.probabilities(obs, actions)
-
-    def sharing(self) -> dict[str, Assignment]:
-        return self.base.sharing()
-
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "base": self.base.state_dict(),
-            "generators": [g.get_state() for g in self.generators],
-            "updates": self.updates,
-            "kept": self.kept,
-            "distances": self.distances,
-        }
+        return super().state_dict() | {"distances": self.distances}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.base.load_state_dict(state["base"])
-        for generator, saved in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(saved)
-        self.updates, self.kept, self.distances = state["updates"], state["kept"], state["distances"]
+        super().load_state_dict(state)
+        self.distances = state["distances"]
 
 
 def _check(s: Settings) -> None:

@@ -25,7 +25,7 @@ from partage.env import Spec, TimeStep, stream
 from partage.nets import Mixer, PickedQ, RecurrentQ, Sharing, static
 from partage.optimiser import Optimiser
 from partage.replay import Replay
-from partage.rollout import Choice, Rollout, generators, team_reward, uniform
+from partage.rollout import Choice, Rollout, generators, restore, team_reward, uniform
 from partage.targets import linear_schedule, masked_mse, td_target, total
 
 
@@ -182,8 +182,7 @@ class QMIX:
         self.nets.load_state_dict(state["nets"])
         self.target.load_state_dict(state["target"])
         self.optimiser.torch.load_state_dict(state["optimiser"])
-        for generator, saved in zip((*self.policy.generators, *self.sampling), state["generators"], strict=True):
-            generator.set_state(saved)
+        restore((*self.policy.generators, *self.sampling), state["generators"])
         self.policy.steps.copy_(state["steps"])
         self.episodes = state["episodes"]
         if "replay" in state:  # policies are kept without

@@ -11,7 +11,7 @@ given or of the smallest Davies-Bouldin index, at most 10 networks; A2C as in `p
 2,000 updates (MADPS). The code learns from `data` of these updates, spread evenly; the reference keeps all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from partage.assignment import Assignment, by
 from partage.env import Spec, stream
 from partage.learners import a2c
 from partage.nets import Static
-from partage.rollout import Rollout, generators
+from partage.rollout import Rollout
 
 HIDDEN, KL = 64, 1e-4  # reference code
 MOST = 10  # networks where K is not given   (reference code)
@@ -38,18 +38,14 @@ class Settings(a2c.Settings):
     data: int = 200  # of them, whose transitions the code learns from
 
 
-class SePS:
+class SePS(a2c.Around):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         _check(settings, spec.n_agents)
         self.spec, self.settings, runs = spec, settings, len(seeds)
         self.most = settings.clusters or min(MOST, spec.n_agents)
         share = Static(self.most, 0, assignment.full(runs, spec.n_agents))
-        self.base = a2c.A2C(spec, settings, seeds, where, share)
-        self.policy, self.copies, self.segment = self.base.policy, self.base.copies, self.base.segment
-        self.generators = generators([stream(seed, "codes") for seed in seeds])
+        super().__init__(spec, settings, seeds, where, share)
         self.seeds = [stream(seed, "clusters") % 2**32 for seed in seeds]
-        self.updates = 0
-        self.kept: list[tuple[Tensor, Tensor]] = []
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         self.updates += 1
@@ -94,26 +90,6 @@ class SePS:
             best = min(labels, key=lambda one: davies_bouldin_score(means, one)) if len(labels) > 1 else labels[0]
             found.append(by(best.tolist()))
         return torch.cat(found)
-
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Tensor:
-        return self.base.probabilities(obs, actions)
-
-    def sharing(self) -> dict[str, Assignment]:
-        return self.base.sharing()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "base": self.base.state_dict(),
-            "generators": [g.get_state() for g in self.generators],
-            "updates": self.updates,
-            "kept": self.kept,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.base.load_state_dict(state["base"])
-        for generator, saved in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(saved)
-        self.updates, self.kept = state["updates"], state["kept"]
 
 
 def _check(s: Settings, n_agents: int) -> None:
