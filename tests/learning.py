@@ -20,6 +20,7 @@ VARIANTS = plan.load().variants
 QUICK: dict[str, dict[str, Any]] = {
     "a2c": {"lr": 3e-3},
     "qmix": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
+    "bdps": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "period": 2},
     "mdps": {"lr": 3e-3, "period": 20, "data": 10, "fuse": 0.02},
     "seps": {"lr": 3e-3, "clusters": 2, "pretraining": 4, "data": 4},
 }
@@ -111,5 +112,5 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 @functools.cache
 def lengthy(variant: str) -> str:
     """A task whose episodes differ in length, or for learners of segments one whose clock cuts them."""
-    probe = env.make("roll_call/2x2-2", [0], 1)
+    probe = env.make("roll_call/2x2-5", [0], 1)
     return "mpe/15a_3c" if make(variant, probe, [0]).segment else "lbf/5x5-4p-1f-v3"

@@ -80,9 +80,9 @@ def copy(ours: Any, theirs: Any) -> None:
 
     agent, mixer = ours.agent, ours.mixer
     for n, other in enumerate(theirs.agents):
-        into(other.encoder, agent.encoder.weight[0, n], agent.encoder.bias[0, n])
+        into(other.encoder, agent.body.encoder.weight[0, n], agent.body.encoder.bias[0, n])
         into(other.head, agent.head.weight[0, n], agent.head.bias[0, n])
-        for name, bank in (("ih", agent.memory.inputs), ("hh", agent.memory.hidden)):
+        for name, bank in (("ih", agent.body.memory.inputs), ("hh", agent.body.memory.hidden)):
             getattr(other.gru, f"weight_{name}_l0").copy_(bank.weight[0, n].T)
             getattr(other.gru, f"bias_{name}_l0").copy_(bank.bias[0, n])
     sizes = [mixer.hyper, mixer.hyper, mixer.embed, mixer.embed]

@@ -24,18 +24,18 @@ def drqn(net: RecurrentQ, r: int, n: int, obs: Tensor, last: Tensor, h: Tensor) 
 
     The input is the observation, the one-hot last action and, where the network has one, the one-hot agent id.
     """
-    s = n if net.sets > 1 else 0
-    weight, bias = net.encoder.weight[r, s], net.encoder.bias[r, s]
+    s = n if net.body.sets > 1 else 0
+    weight, bias = net.body.encoder.weight[r, s], net.body.encoder.bias[r, s]
     parts = [obs, functional.one_hot(last + 1, A + 1)[..., 1:].float()]
     if len(weight) > OBS + A:
         parts.append(torch.eye(N)[n].expand(*obs.shape[:2], N))
     x = functional.relu(torch.cat(parts, -1) @ weight + bias)
     cell = torch.nn.GRUCell(H, H)
     parameters = {
-        "weight_ih": net.memory.inputs.weight[r, s].T,
-        "bias_ih": net.memory.inputs.bias[r, s],
-        "weight_hh": net.memory.hidden.weight[r, s].T,
-        "bias_hh": net.memory.hidden.bias[r, s],
+        "weight_ih": net.body.memory.inputs.weight[r, s].T,
+        "bias_ih": net.body.memory.inputs.bias[r, s],
+        "weight_hh": net.body.memory.hidden.weight[r, s].T,
+        "bias_hh": net.body.memory.hidden.bias[r, s],
     }
     values = []
     for t in range(obs.shape[1]):

@@ -127,24 +127,24 @@ def test_a_run_that_has_stopped_is_left_alone_and_holds_up_nobody() -> None:
     first = torch.tensor([True, True])
     alone = torch.tensor([False, True])
     qmix.learn(episodes(one.env, qmix.policy, first, True))
-    start, steps = weights(qmix.nets), int(qmix.policy.steps[0])
+    start, steps = weights(qmix.nets), int(qmix.exploration.steps[0])
     for _ in range(4):
         qmix.learn(episodes(one.env, qmix.policy, alone, True))
     now = weights(qmix.nets)
     assert all(torch.equal(p[0], start[name][0]) for name, p in now.items())
     assert any(not torch.equal(p[1], start[name][1]) for name, p in now.items())
-    assert [len(queue) for queue in qmix.replay.queues] == [1, 5] and int(qmix.policy.steps[0]) == steps
+    assert [len(queue) for queue in qmix.replay.queues] == [1, 5] and int(qmix.exploration.steps[0]) == steps
 
 
 def test_epsilon_falls_with_each_run_s_own_steps_and_rules_how_much_is_random() -> None:
     one, qmix = player(epsilon_anneal=100)
-    qmix.policy.steps.copy_(torch.tensor([0, 50]))
-    assert qmix.policy.epsilon().tolist() == pytest.approx([1.0, 0.525])
-    qmix.policy.steps.copy_(torch.tensor([100, 10_000]))
-    assert qmix.policy.epsilon().tolist() == pytest.approx([0.05, 0.05])
+    qmix.exploration.steps.copy_(torch.tensor([0, 50]))
+    assert qmix.exploration.epsilon().tolist() == pytest.approx([1.0, 0.525])
+    qmix.exploration.steps.copy_(torch.tensor([100, 10_000]))
+    assert qmix.exploration.epsilon().tolist() == pytest.approx([0.05, 0.05])
     step, shares = one.env.reset(), []
     for steps in (0, 100_000):
-        qmix.policy.steps.fill_(steps)
+        qmix.exploration.steps.fill_(steps)
         different = []
         for _ in range(60):
             greedy = qmix.policy(step, qmix.policy.initial(3, False), False)[0].actions

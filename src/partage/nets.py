@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+import torch
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 from torch.nn import functional
@@ -13,6 +14,7 @@ from partage.assignment import Assignment
 from partage.bank import Bank, Init, Picked, Rows, from_rows, to_rows, torch_linear
 from partage.mixing import Mix
 from partage.recurrence import GRU, unroll
+from partage.routing import Reorder, RoutedAffine, RoutedGRU, Routes, routes
 
 Sharing = Literal["full", "id", "none"]
 
@@ -57,23 +59,55 @@ class MLP(nn.Module):
         return rows
 
 
-class RecurrentQ(nn.Module):
-    """PyMARL's agent: FC(obs, last action, id) ReLU, GRU, FC -> the value of each action."""
+class Recurrent(nn.Module):
+    """The body of PyMARL's agent: FC(obs, last action, id) ReLU, GRU -> a hidden state for every instant."""
 
     def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
         super().__init__()
         self.sets, self.hidden = sharing.sets, hidden
         self.encoder = Bank(generators, self.sets, obs_dim, hidden, one_hot=n_actions, agent_id=sharing.agent_id)
         self.memory = GRU(generators, self.sets, hidden, hidden)
-        self.head = Bank(generators, self.sets, hidden, n_actions)
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
-        weight = self.head.weight
+        weight = self.encoder.weight
         return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
+
+    def picked(self, index: Assignment) -> "PickedRecurrent":
+        """The networks that each agent goes through; they hold until the next update."""
+        return PickedRecurrent(self.sets, self.encoder.picked(index), self.memory.picked(index))
+
+
+class PickedRecurrent(NamedTuple):
+    sets: int
+    encoder: Picked
+    memory: tuple[Tensor, ...]
+
+    def __call__(
+        self,
+        obs: Float32[Tensor, "R B T N O"],
+        last_action: Int64[Tensor, "R B T N"],  # -1: none yet
+        h: Float32[Tensor, "R B N H"],
+    ) -> Float32[Tensor, "R G T M H"]:
+        """The states after every instant."""
+        last = to_rows(last_action[..., None], self.sets).squeeze(-1)
+        rows = self.encoder(to_rows(obs, self.sets), last, relu=True)
+        return unroll(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
+
+
+class RecurrentQ(nn.Module):
+    """PyMARL's agent: `Recurrent`, then FC -> the value of each action."""
+
+    def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
+        super().__init__()
+        self.body = Recurrent(generators, sharing, obs_dim, n_actions, hidden)
+        self.head = Bank(generators, sharing.sets, hidden, n_actions)
+
+    def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
+        return self.body.initial(copies, n_agents)
 
     def picked(self, index: Assignment) -> "PickedQ":
         """The networks that each agent goes through; they hold until the next update."""
-        return PickedQ(self.sets, self.encoder.picked(index), self.memory.picked(index), self.head.picked(index))
+        return PickedQ(self.body.picked(index), self.head.picked(index))
 
     def forward(
         self, obs: Tensor, last_action: Tensor, h: Tensor, index: Assignment
@@ -83,23 +117,73 @@ class RecurrentQ(nn.Module):
 
 
 class PickedQ(NamedTuple):
-    sets: int
-    encoder: Picked
-    memory: tuple[Tensor, ...]
+    body: PickedRecurrent
     head: Picked
 
     def __call__(
-        self,
-        obs: Float32[Tensor, "R B T N O"],
-        last_action: Int64[Tensor, "R B T N"],  # -1: none yet
-        h: Float32[Tensor, "R B N H"],
+        self, obs: Tensor, last_action: Tensor, h: Tensor
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
-        """Action values, and the hidden state after the last instant."""
-        last = to_rows(last_action[..., None], self.sets).squeeze(-1)
-        rows = self.encoder(to_rows(obs, self.sets), last, relu=True)
-        states = unroll(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
+        """Action values, and the hidden state after the last instant; arguments as `PickedRecurrent`'s."""
+        states = self.body(obs, last_action, h)
         q = from_rows(self.head(states), obs.shape[3])
         return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]
+
+
+class RoutedQ(nn.Module):
+    """S whole agents' networks FC ReLU, GRU, FC; which one a row goes through may change from instant to instant.
+
+    A row's hidden state stays its own: the next network goes on from it.
+    """
+
+    def __init__(self, generators: list[Generator], sets: int, inputs: int, n_actions: int, hidden: int) -> None:
+        super().__init__()
+        self.sets, self.n_actions = sets, n_actions
+        self.encoder = Bank(generators, sets, inputs, hidden)
+        self.memory = GRU(generators, sets, hidden, hidden)
+        self.head = Bank(generators, sets, hidden, n_actions)
+
+    def forward(
+        self, x: Float32[Tensor, "R T M F"], h: Float32[Tensor, "R M H"], index: Int64[Tensor, "R T M"]
+    ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
+        """Action values and hidden states at every instant; no gradient goes to `h`."""
+        if x.device.type != "cpu":
+            return self.everything(x, h, index)
+        way = routes(index, self.sets)
+        rows = Reorder.apply(functional.pad(x, (0, -x.shape[-1] % 4)).flatten(0, 2), way.to, way.back)
+        states = RoutedGRU.apply(
+            self._through(self.encoder, rows, way, True), h.detach().flatten(0, 1), *self._gru(), way
+        )
+        q = self._through(self.head, states, way, False)[:, : self.n_actions]
+        back = [Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)]  # type: ignore[union-attr, arg-type]
+        return back[0], back[1]
+
+    def _through(self, bank: Bank, rows: Tensor, way: Routes, relu: bool) -> Tensor:
+        fill = (0, -bank.bias.shape[-1] % 4)
+        weight = functional.pad(bank.weight.flatten(0, 1), (*fill, 0, -bank.weight.shape[2] % 4))
+        return RoutedAffine.apply(rows, weight, functional.pad(bank.bias, fill), way, relu)  # type: ignore[return-value]
+
+    def _gru(self) -> list[Tensor]:
+        memory = self.memory
+        return [p.flatten(0, 1) for b in (memory.inputs, memory.hidden) for p in (b.weight, b.bias)]
+
+    def everything(self, x: Tensor, h: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, by computing all sets and selecting: for other devices, and to check `forward` against."""
+        wx, bx, wh, bh = (p.unflatten(0, (-1, self.sets)) for p in self._gru())
+
+        def through(rows: Tensor, weight: Tensor, bias: Tensor, own: Tensor) -> Tensor:
+            every = torch.einsum("rmi,rsio->rsmo", rows, weight) + bias[:, :, None]
+            return every.gather(1, own.expand(-1, -1, -1, every.shape[-1])).squeeze(1)
+
+        values, states, h = [], [], h.detach()
+        for t in range(x.shape[1]):
+            own = index[:, t, None, :, None]
+            fed = through(x[:, t], self.encoder.weight, self.encoder.bias, own).relu()
+            from_x, from_h = through(fed, wx, bx, own), through(h, wh, bh, own)
+            (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
+            h = torch.lerp((xn + (xr + hr).sigmoid() * hn).tanh(), h, (xz + hz).sigmoid())
+            states.append(h)
+            values.append(through(h, self.head.weight, self.head.bias, own))
+        return torch.stack(values, 1), torch.stack(states, 1)
 
 
 class Mixer(nn.Module):

@@ -48,7 +48,7 @@ def sigmoid(x):
 
 
 @compiled
-def _forward_rows(from_x, from_h, before, after, bx, bh):
+def forward_rows(from_x, from_h, before, after, bx, bh):
     hidden = before.shape[1]
     both = bx + bh
     br, bz, bxn, bhn = both[:hidden], both[hidden : 2 * hidden], bx[2 * hidden :], bh[2 * hidden :]
@@ -66,7 +66,7 @@ def _forward_rows(from_x, from_h, before, after, bx, bh):
 
 
 @compiled
-def _backward_rows(dh, grad, from_x, from_h, before, gates, total):
+def backward_rows(dh, grad, from_x, from_h, before, gates, total):
     hidden = dh.shape[1]
     for m in range(dh.shape[0]):
         rr, zz, hn, nn = (
@@ -99,13 +99,13 @@ def _backward_rows(dh, grad, from_x, from_h, before, gates, total):
 @compiled
 def _forward_all(from_x, from_h, states, bx, bh, t):
     for k in range(states.shape[0]):
-        _forward_rows(from_x[k, t], from_h[k, t], states[k, t], states[k, t + 1], bx[k], bh[k])
+        forward_rows(from_x[k, t], from_h[k, t], states[k, t], states[k, t + 1], bx[k], bh[k])
 
 
 @compiled
 def _backward_all(dh, grad, from_x, from_h, states, gates, total, t, at):
     for k in range(states.shape[0]):
-        _backward_rows(dh[k], grad[k, t], from_x[k, t], from_h[k, t], states[k, t], gates[k, at], total[k])
+        backward_rows(dh[k], grad[k, t], from_x[k, t], from_h[k, t], states[k, t], gates[k, at], total[k])
 
 
 def gru_forward(from_x: Tensor, from_h: Tensor, states: Tensor, bx: Tensor, bh: Tensor) -> Callable[[int], None]:

@@ -156,6 +156,11 @@ def uniform(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R 
     return torch.stack([torch.rand(shape, generator=g) for g in generators])
 
 
+def normal(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
+    """Gaussian noise, each run's from its own generator."""
+    return torch.stack([torch.randn(shape, generator=g) for g in generators])
+
+
 def generators(seeds: Sequence[int]) -> list[Generator]:
     """One CPU generator per run: the same draws whatever device trains."""
     return [Generator().manual_seed(seed) for seed in seeds]
