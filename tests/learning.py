@@ -21,6 +21,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "a2c": {"lr": 3e-3},
     "qmix": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
     "bdps": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "period": 2},
+    "cds": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "beta": 0.0, "chunk": 32, "chunks": 1},
+    "eoi": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "chunk": 32, "chunks": 1},
     "mdps": {"lr": 3e-3, "period": 20, "data": 10, "fuse": 0.02},
     "seps": {"lr": 3e-3, "clusters": 2, "pretraining": 4, "data": 4},
 }

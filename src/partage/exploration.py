@@ -26,9 +26,10 @@ class Exploration:
         self.start, self.end, self.anneal = start, end, anneal
         self.generators = generators([stream(seed, "actions") for seed in seeds])
         self.steps = torch.zeros(len(seeds), dtype=torch.int64)  # environment steps seen so far
+        self.since = torch.zeros_like(self.steps)  # where epsilon's schedule began
 
     def epsilon(self) -> Float32[Tensor, "R"]:
-        return linear_schedule(self.start, self.end, self.anneal, self.steps)
+        return linear_schedule(self.start, self.end, self.anneal, self.steps - self.since)
 
     def cast(self, times: int, copies: int, n_agents: int, options: int) -> Dice:
         """Dice for so many choices of every agent."""

@@ -34,14 +34,18 @@ class GRU(nn.Module):
         return unroll(rows, h, self.picked(index))
 
 
-def unroll(rows: Rows, h: Float32[Tensor, "R G M H"], picked: tuple[Tensor, ...]) -> Float32[Tensor, "R G T M H"]:
-    """`GRU.forward` with what its `picked` returned."""
+def unroll(
+    rows: Rows, h: Float32[Tensor, "R G M H"], picked: tuple[Tensor | None, ...]
+) -> Float32[Tensor, "R G T M H"]:
+    """`GRU.forward` with what its `picked` returned; without input weights the rows are the gates' own inputs."""
     x, h = rows.flatten(0, 1), h.flatten(0, 1)
     states = _Unrolled.apply(x, h, *picked) if torch.is_grad_enabled() else _forward(x, h, *picked)[-1][:, 1:]
     return states.unflatten(0, rows.shape[:2])  # type: ignore[union-attr]
 
 
-def _forward(x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(
+    x: Tensor, h: Tensor, wx: Tensor | None, bx: Tensor, wh: Tensor, bh: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Gate buffers from x and from h, and the states, the one before the first included."""
     k, time, rows, _ = x.shape
     hidden = h.shape[-1]
@@ -51,7 +55,10 @@ def _forward(x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tenso
     step = gru_forward(from_x, from_h, states, bx, bh)
     before, products = states.unbind(1), from_h.unbind(1)
     for chunk in _chunks(time, rows):
-        torch.bmm(x[:, chunk].flatten(1, 2), wx, out=from_x[:, chunk].flatten(1, 2))
+        if wx is None:
+            from_x[:, chunk] = x[:, chunk]
+        else:
+            torch.bmm(x[:, chunk].flatten(1, 2), wx, out=from_x[:, chunk].flatten(1, 2))
         for t in range(chunk.start, chunk.stop):
             torch.bmm(before[t], wh, out=products[t])
             step(t)
@@ -66,7 +73,7 @@ class _Unrolled(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, h: Tensor, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, h: Tensor, wx: Tensor | None, bx: Tensor, wh: Tensor, bh: Tensor) -> Tensor:
         from_x, from_h, states = _forward(x, h, wx, bx, wh, bh)
         ctx.save_for_backward(x, from_x, from_h, states, wx, wh)
         return states[:, 1:]
@@ -80,10 +87,11 @@ class _Unrolled(torch.autograd.Function):
         # so that columns 0-2 belong to the product with h and columns 1-3 to the product with x.
         gates = x.new_empty(k, min(time, CHUNK_ROWS // rows + 1), rows, 4 * hidden)
         dh, dx = torch.zeros_like(states[:, 0]), x.new_empty(x.shape)  # not x's own strides: it is written in views
-        d_wx, d_wh = torch.zeros_like(wx), torch.zeros_like(wh)
+        d_wx, d_wh = None if wx is None else torch.zeros_like(wx), torch.zeros_like(wh)
         d_bias = torch.zeros(k, 4 * hidden, dtype=torch.float64, device=x.device)
         step = gru_backward(dh, grad, from_x, from_h, states, gates, d_bias)
-        wx_back, wh_back = (w.transpose(1, 2).contiguous() for w in (wx, wh.roll(hidden, -1)))
+        wx_back = None if wx is None else wx.transpose(1, 2).contiguous()
+        wh_back = wh.roll(hidden, -1).transpose(1, 2).contiguous()
         by_h = gates[..., : 3 * hidden].unbind(1)
         for chunk in reversed(_chunks(time, rows)):
             for t in reversed(range(chunk.start, chunk.stop)):
@@ -92,8 +100,11 @@ class _Unrolled(torch.autograd.Function):
             flat = gates[:, : chunk.stop - chunk.start].flatten(1, 2)
             by_x = flat[..., hidden:]
             product_over_rows(states[:, chunk].flatten(1, 2), flat[..., : 3 * hidden], d_wh)
-            product_over_rows(x[:, chunk].flatten(1, 2), by_x, d_wx)
-            torch.bmm(by_x, wx_back, out=dx[:, chunk].flatten(1, 2))
+            if wx_back is None:
+                dx[:, chunk] = gates[:, : chunk.stop - chunk.start, :, hidden:]
+            else:
+                product_over_rows(x[:, chunk].flatten(1, 2), by_x, d_wx)
+                torch.bmm(by_x, wx_back, out=dx[:, chunk].flatten(1, 2))
         d_bias = d_bias.float()
         return dx, dh, d_wx, d_bias[:, hidden:], d_wh.roll(-hidden, -1), d_bias[:, : 3 * hidden].roll(-hidden, -1)
 

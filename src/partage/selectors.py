@@ -10,14 +10,14 @@ from torch.nn import functional
 from partage import assignment
 from partage.bank import Bank, torch_linear
 from partage.nets import MLP
-from partage.recurrence import GRU
+from partage.recurrence import GRU, unroll
 
 
 class RoleSelector(nn.Module):
     """U: a sequence of advantages -> GRU -> k-dimensional Gaussian; the role is the largest coordinate (BDPS §3.1.1).
 
-    The decoder unrolls a GRU from the code to the sequence, and shows it the code at every step. Rows are ``[R, M]``, M copies x
-    agents.
+    The decoder unrolls a GRU from the code to the sequence, and shows it the code at every step.
+    Rows are ``[R, M]``, M copies x agents.
     """
 
     def __init__(self, generators: list[Generator], roles: int, width: int, hidden: int) -> None:
@@ -86,8 +86,8 @@ class GroupSelector(nn.Module):
         self.memory = GRU(generators, 1, hidden, hidden)
         self.value = Bank(generators, 1, hidden, groups)
 
-    def attention(self) -> Float32[Tensor, "R EK H"]:
-        """What the GRU is fed, for every count of living players and every role."""
+    def attention(self) -> Float32[Tensor, "R EK 3H"]:
+        """What the GRU's gates are fed, for every count of living players and every role."""
         k, runs = self.roles, len(self.everyone)
         one_hot = torch.eye(k, device=self.value.weight.device).expand(runs, 1, 1, k, k)
         x = self.features(one_hot, self.everyone)
@@ -99,11 +99,12 @@ class GroupSelector(nn.Module):
         alpha = weight / weight.sum(3, keepdim=True).clamp(min=1e-12)
         mixed = sum(alpha[:, :, :, j, :, None] * wx[:, None, None, j] for j in range(k))  # [R, E, i, head, H]   (eq. 5)
         rows = functional.elu(torch.as_tensor(mixed).flatten(3)).flatten(1, 2)
-        return self.out(rows[:, None, None], self.everyone)[:, 0, 0].relu()
+        fed = self.out(rows[:, None, None], self.everyone).relu()
+        return torch.matmul(fed, self.memory.inputs.weight[:, :, None])[:, 0, 0]
 
     def states(
         self,
-        table: Float32[Tensor, "R EK H"],
+        table: Float32[Tensor, "R EK 3H"],
         roles: Int64[Tensor, "R T B N"],
         alive: Bool[Tensor, "R T B N"],
         h: Float32[Tensor, "R M H"],
@@ -114,7 +115,8 @@ class GroupSelector(nn.Module):
         entry = torch.searchsorted(self.codes.to(roles.device), code)[..., None] * self.roles + roles
         entry = entry + torch.arange(len(entry), device=roles.device)[:, None, None, None] * table.shape[1]
         rows = table.flatten(0, 1).index_select(0, entry.flatten()).unflatten(0, entry.shape).flatten(2, 3)
-        return self.memory(rows[:, None], h[:, None], self.everyone)[:, 0]
+        _, *picked = self.memory.picked(self.everyone)
+        return unroll(rows[:, None], h[:, None], (None, *picked))[:, 0]
 
     def values(self, states: Float32[Tensor, "R T M H"]) -> Float32[Tensor, "R T M G"]:
         return self.value(states[:, None], self.everyone)[:, 0]

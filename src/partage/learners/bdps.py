@@ -6,34 +6,33 @@ and a group are a network each, and an agent's values are the sum of its two (eq
 
 **Reference code.** None was published. What the paper leaves to QMIX is `partage.learners.qmix`.
 
-**Departures.** The paper leaves much open; these are our readings, settings where two can be defended. A role or group
-is a whole FC-GRU-FC; its input is QMIX's, a group's has the role's hidden state besides. The decoder of U reads the code
-at every step. Hidden states outlive a change
-of role or group. The advantage is a vector over the available actions, of the values that act. At the start a sequence
-of zeros is read. The replay keeps roles and groups, and online and target networks both go through them. U learns from
-whole periods only, V from shorter last ones too; V adds a period's rewards and discounts once (eq. 8). Roles are drawn
-(eq. 3) while exploring, and the mean's while testing. The dead keep role and group and are not attended to.
+**Departures.** The paper leaves much open; these are our readings, and settings where two can be defended. A role or
+group is a whole FC-GRU-FC; its input is QMIX's, a group's has the role's hidden state besides. Hidden states outlive a
+change of role or group. The advantage is a vector over the available actions, of the values that act; at the start a
+sequence of zeros is read. Roles are drawn (eq. 3) while exploring; a test takes the mean's. The replay keeps roles and
+groups, and online and target networks both go through them. Each update U learns from one whole period of each episode,
+drawn anew, and its decoder reads the code at every step. V learns from all periods, a last shorter one too, adds a
+period's rewards and discounts once (eq. 8). The dead keep role and group and are not attended to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device
-from torch.nn import functional
 
 from partage import Refusal
-from partage.assignment import Assignment
 from partage.env import Spec, stream
 from partage.learners import qmix
 from partage.learners._bdps import Actor, Networks, advantage
+from partage.learners._chassis import Chassis, at, before, held
 from partage.optimiser import Optimiser
-from partage.rollout import Rollout, generators, normal
+from partage.rollout import generators, normal, uniform
 from partage.selectors import RoleSelector
-from partage.targets import masked_mse, td_target, total
+from partage.targets import total
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Settings(qmix.Settings):
     selector_lr: float = 5e-4  # Adam of the role selector   [A14]
 
 
-class BDPS(qmix.Chassis):
+class BDPS(Chassis):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         _check(settings, spec)
         self.settings: Settings
@@ -64,87 +63,56 @@ class BDPS(qmix.Chassis):
         self.policy = Actor(self.nets, self.selector, self.exploration, seeds, where)
         self.noise = generators([stream(seed, "codes") for seed in seeds])
         self.generators += [*self.policy.generators, *self.noise]
-        self.shown = {"role": torch.zeros(len(seeds), spec.n_agents, dtype=torch.int64)}
-        if settings.levels == "both":
-            self.shown["group"] = self.shown["role"].clone()
-
-    def learn(self, rollout: Rollout) -> dict[str, Tensor]:
-        self.latest = rollout
-        return super().learn(rollout)
-
-    def renew(self) -> None:
-        super().renew()
-        self.shown = {name: usual(self.latest.notes[f"{name}s"], self.latest.filled) for name in self.shown}
+        nobody = torch.zeros(len(seeds), spec.n_agents, dtype=torch.int64)
+        self.blocks = {"roles": nobody, "groups": nobody} if settings.levels == "both" else {"roles": nobody}
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         s, b = self.settings, batch["obs"].shape[1]
-        x = self.nets.inputs(batch["obs"], qmix.before(batch["actions"]))
+        x = self.nets.inputs(batch["obs"], before(batch["actions"]))
         length = batch["filled"].sum(2)
-        roles = held(batch["roles"], length, s.period)
-        groups = held(batch["groups"], length, s.period * s.every)
+        roles = rows(held(batch["roles"], length, s.period))
+        groups = rows(held(batch["groups"], length, s.period * s.every))
         zero = x.new_zeros(len(x), x.shape[2], s.hidden)
-
-        def agents(rows: Tensor) -> Tensor:  # [R, T, M, ..] -> [R, B, T, N, ..]
-            return rows.unflatten(2, (b, -1)).transpose(1, 2)
 
         q_u, q_v, *_ = self.nets.values(x, zero, zero, roles, groups)
         with torch.no_grad():
             target_u, target_v, *_ = self.target.values(x, zero, zero, roles, groups)
-        loss, measures = self.td_loss(agents(q_u + q_v), agents(target_u + target_v), batch)
+        loss, measures = self.td_loss(agents(q_u + q_v, b), agents(target_u + target_v, b), batch)  # eq. 6, 9
         if s.levels == "both":
-            group_loss = self.group_loss(batch, roles, length, zero)
+            v = self.group_values(self.nets, batch, roles, zero)
+            with torch.no_grad():
+                v_target = self.group_values(self.target, batch, roles, zero)
+            mixers = self.nets.group_mixer, self.target.group_mixer
+            group_loss = self.period_loss(v, v_target, batch["groups"], mixers, s.period * s.every, batch)  # eq. 8
             loss = loss + group_loss
             measures |= {"group_loss": group_loss.detach(), "entropy_difference": entropy_difference(q_u, q_v, batch)}
         norm = self.optimiser.step(loss * active)
-        rows = (batch["avail_actions"].transpose(1, 2).flatten(2, 3), batch["actions"].transpose(1, 2).flatten(2, 3))
-        gap = advantage(s, q_u.detach()[:, :-1], q_v.detach()[:, :-1], rows[0][:, :-1], rows[1])
-        selector_loss = self.selector_loss(gap, batch)
+
+        avail, actions = rows(batch["avail_actions"]), rows(batch["actions"])
+        gap = advantage(s, q_u.detach()[:, :-1], q_v.detach()[:, :-1], avail[:, :-1], actions)
+        selector_loss = self.selector_loss(gap, batch)  # eq. 7
         self.selector_optimiser.step(selector_loss * active)
         return measures | {"gradient_norm": norm, "selector_loss": selector_loss.detach()}
 
-    def group_loss(self, batch: dict[str, Tensor], roles: Tensor, length: Tensor, zero: Tensor) -> Float32[Tensor, "R"]:
-        """The group selector's own QMIX task, a step of which is a period   (BDPS eq. 8)."""
-        s, (b, time) = self.settings, batch["filled"].shape[1:]
-        every, alive = s.period * s.every, batch["alive"].transpose(1, 2)
-        starts = torch.arange(0, time, every, device=self.where)
-
-        def values(nets: Networks) -> Float32[Tensor, "R B T1 N G"]:
-            states = nets.selector.states(nets.selector.attention(), roles.unflatten(2, (b, -1)), alive, zero)
-            return nets.selector.values(states).unflatten(2, (b, -1)).transpose(1, 2)
-
-        def at(x: Tensor, when: Tensor) -> Tensor:  # x [R, B, T, ..] at instants [R, B, P]
-            when = when.reshape(*when.shape, *[1] * (x.dim() - 3)).expand(*when.shape, *x.shape[3:])
-            return x.gather(2, when)
-
-        first = starts.expand(*length.shape, -1)
-        after = (first + every).minimum(length[..., None]).clamp(min=0)
-        whole = functional.pad(torch.stack((batch["team_reward"], batch["terminated"].float())), (0, -time % every))
-        reward, ended = whole.unflatten(-1, (-1, every)).sum(-1)
-        v = values(self.nets)
-        chosen = at(v[:, :, :-1], first).gather(-1, at(batch["groups"], first)[..., None]).squeeze(-1)
-        with torch.no_grad():
-            v_target = at(values(self.target), after)
-            best = (at(v, after) if s.double_q else v_target).argmax(-1, keepdim=True)
-            next_v = self.target.group_mixer(v_target.gather(-1, best).squeeze(-1), at(batch["state"], after))
-            target = td_target(reward, next_v, ended > 0, s.gamma)
-        mixed = self.nets.group_mixer(chosen, at(batch["state"], first))
-        return masked_mse(mixed, target, first < length[..., None])
+    def group_values(
+        self, nets: Networks, batch: dict[str, Tensor], roles: Int64[Tensor, "R T1 M"], zero: Tensor
+    ) -> Float32[Tensor, "R B T1 N G"]:
+        """What the group selector thinks of each group."""
+        copies, alive = batch["obs"].shape[1], batch["alive"].transpose(1, 2)
+        states = nets.selector.states(nets.selector.attention(), roles.unflatten(2, (copies, -1)), alive, zero)
+        return agents(nets.selector.values(states), copies)
 
     def selector_loss(self, gap: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]) -> Float32[Tensor, "R"]:
-        """The role selector's loss over whole periods of living agents   (BDPS eq. 7)."""
-        s, horizon = self.settings, self.spec.horizon
-        noise = normal(self.noise, horizon // s.period, gap.shape[2], s.roles).to(self.where)
-        present = (batch["filled"][..., None] & batch["alive"][:, :, :-1]).transpose(1, 2).flatten(2)
-        gap = functional.pad(gap, (0, 0, 0, 0, 0, max(0, s.period - gap.shape[1])))
-        present = functional.pad(present, (0, 0, 0, max(0, s.period - present.shape[1])))
-        loss, count = gap.new_zeros(len(gap)), gap.new_zeros(len(gap))
-        for p in range(gap.shape[1] // s.period):
-            part = slice(p * s.period, (p + 1) * s.period)
-            whole = present[:, part].all(1)
-            error, divergence = self.selector.losses(gap[:, part], noise[:, p])
-            loss = loss + ((error + s.kl * divergence) * whole).sum(-1)
-            count = count + whole.sum(-1)
-        return loss / count.clamp(min=1)
+        """The role selector's loss on a period of each episode, mean over who lives through it   (BDPS eq. 7)."""
+        s, (_, b, n) = self.settings, batch["alive"][:, :, 0].shape
+        noise = normal(self.noise, b * n, s.roles).to(self.where)
+        which = uniform(self.noise, b).to(self.where)
+        length = batch["filled"].sum(2)
+        first = (which * (length // s.period)).long() * s.period  # of its whole periods, one at random
+        when = (first[..., None] + torch.arange(s.period, device=self.where)).clamp(max=gap.shape[1] - 1)
+        present = rows(at(batch["alive"], when)).all(1) & (length >= s.period).repeat_interleave(n, 1)
+        error, divergence = self.selector.losses(rows(at(agents(gap, b), when)), noise)
+        return ((error + s.kl * divergence) * present).sum(-1) / present.sum(-1).clamp(min=1)
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
@@ -159,36 +127,22 @@ class BDPS(qmix.Chassis):
             memory = self.policy.hear(q_u, q_v, avail, actions[:, :, t], memory)
         return torch.stack(found, 2)
 
-    def sharing(self) -> dict[str, Assignment]:
-        """The role and group that each agent had most often when the target networks were last renewed."""
-        return self.shown
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"shown": self.shown}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.shown = state["shown"]
+def rows(x: Tensor) -> Tensor:
+    """``[R, B, T, N, ..]`` as rows of copies x agents: ``[R, T, M, ..]``."""
+    return x.transpose(1, 2).flatten(2, 3)
 
 
-def held(index: Int64[Tensor, "R B T N"], length: Int64[Tensor, "R B"], period: int) -> Int64[Tensor, "R T1 M"]:
-    """What each agent had at every instant: behind an episode's last choice it keeps what it was given there."""
-    last = (length - 1).clamp(min=0) // period
-    now = torch.arange(index.shape[2] + 1, device=index.device) // period
-    when = (now.minimum(last[..., None]) * period)[..., None].expand(-1, -1, -1, index.shape[3])
-    return index.gather(2, when).transpose(1, 2).flatten(2)
-
-
-def usual(index: Int64[Tensor, "R B T N"], filled: Bool[Tensor, "R B T"]) -> Int64[Tensor, "R N"]:
-    """What each agent had most often."""
-    return (functional.one_hot(index) * filled[..., None, None]).sum((1, 2)).argmax(-1)
+def agents(rows: Tensor, copies: int) -> Tensor:
+    """The inverse of `rows`."""
+    return rows.unflatten(2, (copies, -1)).transpose(1, 2)
 
 
 def entropy_difference(q_u: Tensor, q_v: Tensor, batch: dict[str, Tensor]) -> Float32[Tensor, "R"]:
     """Entropy of softmax Q^V less that of softmax Q^U, mean over living agents   (BDPS eq. 10, natural logarithm)."""
     log_u, log_v = q_u.detach()[:, :-1].log_softmax(-1), q_v.detach()[:, :-1].log_softmax(-1)
     difference = (log_u.exp() * log_u - log_v.exp() * log_v).sum(-1)  # [R, T, M]
-    present = (batch["filled"][..., None] & batch["alive"][:, :, :-1]).transpose(1, 2).flatten(2)
+    present = rows(batch["filled"][..., None] & batch["alive"][:, :, :-1])
     return total((difference * present).sum(-1, keepdim=True).transpose(1, 2)) / present.sum((1, 2)).clamp(min=1)
 
 

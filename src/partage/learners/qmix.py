@@ -10,12 +10,9 @@ QMIX-NS gives each agent its own network and, having no need of it, no id (EPyMA
 **Departures.** A transition that is `truncated` bootstraps; which ends of a task are, its entry in tasks.toml says.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -24,11 +21,9 @@ from torch import Tensor, device, nn
 from partage.assignment import Assignment
 from partage.env import Spec, TimeStep, stream
 from partage.exploration import Dice, Exploration, choose
+from partage.learners._chassis import Chassis, before
 from partage.nets import Mixer, PickedQ, RecurrentQ, Sharing, static
-from partage.optimiser import Optimiser
-from partage.replay import Replay
-from partage.rollout import Choice, Rollout, generators, restore, team_reward
-from partage.targets import masked_mse, td_target, total
+from partage.rollout import Choice, generators
 
 
 @dataclass(frozen=True)
@@ -52,92 +47,6 @@ class Settings:
     double_q: bool = True  # the online network chooses, the target network values   (PyMARL)
 
 
-class Chassis(ABC):
-    """What learners of a joint action value share: a replay of whole episodes, target networks, one step an episode.
-
-    A learner built on it brings its networks (with a `mixer`), the policy that acts with them, and `update`.
-    """
-
-    segment = None  # whole episodes
-
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device, nets: nn.Module) -> None:
-        self.spec, self.settings, self.where, self.copies = spec, settings, where, settings.copies
-        self.nets: Any = nets.to(where)
-        self.target: Any = deepcopy(self.nets).requires_grad_(False)
-        rmsprop = partial(torch.optim.RMSprop, lr=settings.lr, alpha=settings.alpha, eps=settings.rms_eps)
-        self.optimiser = Optimiser(self.nets, rmsprop, settings.clip)
-        s = settings
-        self.exploration = Exploration(seeds, s.epsilon_start, s.epsilon_end, s.epsilon_anneal)
-        self.replay = Replay(len(seeds), settings.buffer)
-        self.sampling = generators([stream(seed, "replay") for seed in seeds])
-        self.generators = [*self.exploration.generators, *self.sampling]
-        self.episodes = 0  # collected by each run that still collects
-
-    def learn(self, rollout: Rollout) -> dict[str, Tensor]:
-        active = rollout.filled.any(2).any(1)
-        self.exploration.steps += rollout.steps
-        self.replay.add(rollout, {"team_reward": team_reward(rollout.reward, self.spec)})
-        before, self.episodes = self.episodes, self.episodes + self.copies
-        measures = {"epsilon": self.exploration.epsilon()}
-        if min(self.episodes, self.settings.buffer) >= self.settings.batch:  # a run that stopped early may have fewer
-            batch = self.replay.sample(self.settings.batch, self.sampling)
-            measures |= self.update({name: x.to(self.where) for name, x in batch.items()}, active.to(self.where))
-        if self.episodes // self.settings.target_every > before // self.settings.target_every:
-            self.renew()
-        return measures
-
-    def renew(self) -> None:
-        """Copy the networks to the target networks."""
-        self.target.load_state_dict(self.nets.state_dict())
-
-    @abstractmethod
-    def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
-        """One gradient step of each active run on its own episodes."""
-
-    def td_loss(
-        self, q: Float32[Tensor, "R B T1 N A"], q_target: Float32[Tensor, "R B T1 N A"], batch: dict[str, Tensor]
-    ) -> tuple[Float32[Tensor, "R"], dict[str, Tensor]]:
-        """QMIX's loss (BDPS eq. 9), given the agents' values by networks and target networks; and its measures."""
-        actions, state, mask = batch["actions"], batch["state"], batch["filled"]
-        chosen = q[:, :, :-1].gather(-1, actions[..., None]).squeeze(-1)
-        with torch.no_grad():
-            later = q_target[:, :, 1:]
-            best = (q[:, :, 1:] if self.settings.double_q else later).masked_fill(
-                ~batch["avail_actions"][:, :, 1:], -torch.inf
-            )
-            next_q = later.gather(-1, best.argmax(-1, keepdim=True)).squeeze(-1)
-            next_total = self.target.mixer(next_q, state[:, :, 1:])
-            target = td_target(batch["team_reward"], next_total, batch["terminated"], self.settings.gamma)
-        loss = masked_mse(self.nets.mixer(chosen, state[:, :, :-1]), target, mask)  # over real transitions
-        return loss, {"td_loss": loss.detach(), "q_target": total(target * mask) / mask.sum((1, 2)).clamp(min=1)}
-
-    def _held(self, kind: type) -> dict[str, Any]:
-        return {name: x for name, x in vars(self).items() if isinstance(x, kind)}
-
-    def state_dict(self) -> dict[str, Any]:
-        modules = {name: module.state_dict() for name, module in self._held(nn.Module).items()}
-        optimisers = {name: one.torch.state_dict() for name, one in self._held(Optimiser).items()}
-        return {
-            **modules,
-            **optimisers,
-            "generators": [g.get_state() for g in self.generators],
-            "steps": self.exploration.steps,
-            "episodes": self.episodes,
-            "replay": self.replay.state_dict(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name, module in self._held(nn.Module).items():
-            module.load_state_dict(state[name])
-        for name, one in self._held(Optimiser).items():
-            one.torch.load_state_dict(state[name])
-        restore(self.generators, state["generators"])
-        self.exploration.steps.copy_(state["steps"])
-        self.episodes = state["episodes"]
-        if "replay" in state:  # policies are kept without
-            self.replay.load_state_dict(state["replay"])
-
-
 class Networks(nn.Module):
     """The agents' networks and the mixer: what is trained, and what a target network copies."""
 
@@ -152,11 +61,6 @@ class Networks(nn.Module):
     def q(self, obs: Tensor, actions: Int64[Tensor, "R B T N"]) -> Float32[Tensor, "R B T1 N A"]:
         """Action values at every instant of whole episodes in which these actions were taken."""
         return self.agent(obs, before(actions), self.agent.initial(*obs.shape[1:4:2]), self.assignment)[0]
-
-
-def before(actions: Int64[Tensor, "R B T N"]) -> Int64[Tensor, "R B T1 N"]:
-    """The last action at every instant (-1: none yet)."""
-    return torch.cat((torch.full_like(actions[:, :, :1], -1), actions), 2)
 
 
 class Memory(NamedTuple):
@@ -195,11 +99,7 @@ class QMIX(Chassis):
         self.policy = EpsilonGreedy(self.nets, spec, self.exploration, where)
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
-        q = self.nets.q(batch["obs"], batch["actions"])
-        with torch.no_grad():
-            q_target = self.target.q(batch["obs"], batch["actions"])
-        loss, measures = self.td_loss(q, q_target, batch)
-        return measures | {"gradient_norm": self.optimiser.step(loss * active)}
+        return update(self, batch, active)
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
@@ -208,6 +108,15 @@ class QMIX(Chassis):
 
     def sharing(self) -> dict[str, Assignment]:
         return {"agent": self.nets.assignment}
+
+
+def update(learner: Chassis, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
+    """QMIX's own step, of any learner with its networks."""
+    q = learner.nets.q(batch["obs"], batch["actions"])
+    with torch.no_grad():
+        q_target = learner.target.q(batch["obs"], batch["actions"])
+    loss, measures = learner.td_loss(q, q_target, batch)
+    return measures | {"gradient_norm": learner.optimiser.step(loss * active)}
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> QMIX:
