@@ -21,7 +21,7 @@ LATER = ("obs", "state", "avail_actions", "alive")  # kept for one instant more 
 def transitions(filled: Bool[Tensor, "R B T"], noise: Float32[Tensor, "R K"]) -> tuple[Tensor, Tensor, Tensor]:
     """K real transitions of each run, drawn with replacement by `noise` in [0, 1): indices of run, copy and time."""
     flat = filled.flatten(1)
-    real = (~flat).to(torch.uint8).argsort(1, stable=True)  # the real ones first
+    real = (~flat).to(torch.uint8).argsort(stable=True, dim=1)  # the real ones first
     place = real.gather(1, (noise * flat.sum(1, keepdim=True)).long())
     return torch.arange(len(flat), device=flat.device)[:, None], place // filled.shape[2], place % filled.shape[2]
 

@@ -86,7 +86,7 @@ class GroupSelector(nn.Module):
         self.memory = GRU(generators, 1, hidden, hidden)
         self.value = Bank(generators, 1, hidden, groups)
 
-    def attention(self) -> Float32[Tensor, "R EK 3H"]:
+    def attention(self) -> Float32[Tensor, "R EK G"]:
         """What the GRU's gates are fed, for every count of living players and every role."""
         k, runs = self.roles, len(self.everyone)
         one_hot = torch.eye(k, device=self.value.weight.device).expand(runs, 1, 1, k, k)
@@ -104,7 +104,7 @@ class GroupSelector(nn.Module):
 
     def states(
         self,
-        table: Float32[Tensor, "R EK 3H"],
+        table: Float32[Tensor, "R EK G"],
         roles: Int64[Tensor, "R T B N"],
         alive: Bool[Tensor, "R T B N"],
         h: Float32[Tensor, "R M H"],
@@ -118,5 +118,5 @@ class GroupSelector(nn.Module):
         _, *picked = self.memory.picked(self.everyone)
         return unroll(rows[:, None], h[:, None], (None, *picked))[:, 0]
 
-    def values(self, states: Float32[Tensor, "R T M H"]) -> Float32[Tensor, "R T M G"]:
+    def values(self, states: Float32[Tensor, "R T M H"]) -> Float32[Tensor, "R T M V"]:
         return self.value(states[:, None], self.everyone)[:, 0]

@@ -1,16 +1,16 @@
 """CDS on QMIX: a shared network and a head of one's own, paid for what tells agents apart.
 
-**Paper.** Li et al. 2021, "Celebrating diversity in shared multi-agent reinforcement learning": Q_i is a shared part plus
-an own one held small by an L1 penalty. An intrinsic reward is the information between an agent's identity and its
+**Paper.** Li et al. 2021, "Celebrating diversity in shared multi-agent reinforcement learning": Q_i is a shared part
+plus an own one held small by an L1 penalty. An intrinsic reward is the information between an agent's identity and its
 trajectory: how far its policy is from the mean one, and how much better its next observation is predicted knowing who
 it is.
 
-**Reference code.** Predictors of 128 and 128 units, trained by Adam 1e-3 with gradient norm 1 on minibatches of 256; their
-copies of the last renewal of the target networks give the reward. No agent id in the input.
+**Reference code.** Predictors of 128 and 128 units, trained by Adam 1e-3, gradient norm 1, on minibatches of 256; their
+copies at the last renewal of the target networks give the reward. No agent id in the input.
 
-**Departures.** The mixer is QMIX's everywhere, as BDPS compares with "improved baselines based on full parameter sharing
-QMIX" (the reference has QPLEX in SMAC), one gradient step an episode, and the replay is uniform. Each update takes
-`chunks` minibatches, drawn with replacement: packs of runs must take equally many steps.
+**Departures.** The mixer is QMIX's everywhere, as BDPS compares with "improved baseline algorithms based on full
+parameter sharing QMIX" (the reference has QPLEX in SMAC), with one gradient step an episode and a uniform replay. Each
+update takes `chunks` minibatches, drawn with replacement: packs of runs must take equally many steps.
 """
 
 from collections.abc import Sequence

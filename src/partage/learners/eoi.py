@@ -3,13 +3,13 @@
 **Paper.** Jiang & Lu 2021, "The emergence of individuality": a classifier learns to tell agents by their observations,
 and how surely it tells an agent is that agent's intrinsic reward.
 
-**Reference code.** The improved version for SMAC: QMIX unchanged, a classifier p(id | o) (64, 64) and a value network of
-the intrinsic reward on (o, id) (64, 64), Adam 1e-4. In a share of the exploring episodes one random agent takes, at some
-of the steps, the action of the largest intrinsic value. No intrinsic reward enters QMIX's target.
+**Reference code.** The improved version for SMAC: QMIX unchanged, a classifier p(id | o) of 64 and 64 units and as
+large a network for the value of the intrinsic reward on (o, id), Adam 1e-4. In a share of the exploring episodes one random
+agent takes, at some of the steps, the action of the largest such value. No intrinsic reward enters QMIX's target.
 
-**Departures.** The target of the value network moves towards it by 0.005 (the reference multiplies both terms by 0.995).
-Each update takes `chunks` minibatches of transitions, drawn with replacement, where the reference goes through all of
-the batch: packs of runs must take equally many steps.
+**Departures.** The target of the value network moves towards it by 0.005 (the reference multiplies both terms by
+0.995). Each update takes `chunks` minibatches of transitions, drawn with replacement, where the reference goes through
+the whole batch: packs of runs must take equally many steps.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Settings(qmix.Settings):
     entropy: float = 0.1  # weight of the classifier's entropy   (EOI)
     soft: float = 0.005  # how far the target moves at each step   (EOI, its error mended)
     chunk: int = 256  # transitions of a minibatch   (EOI)
-    chunks: int = 4  # minibatches an update
+    chunks: int = 2  # minibatches an update
     episode_share: float = 0.4  # of exploring episodes in which individuality is tried   (EOI: episode_ratio)
     step_share: float = 0.05  # of their steps   (EOI: explore_ratio)
 

@@ -12,7 +12,7 @@ QMIX-NS gives each agent its own network and, having no need of it, no id (EPyMA
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -22,7 +22,7 @@ from partage.assignment import Assignment
 from partage.env import Spec, TimeStep, stream
 from partage.exploration import Dice, Exploration, choose
 from partage.learners._chassis import Chassis, before
-from partage.nets import Mixer, PickedQ, RecurrentQ, Sharing, static
+from partage.nets import Mixer, RecurrentQ, Sharing, static
 from partage.rollout import Choice, generators
 
 
@@ -64,7 +64,7 @@ class Networks(nn.Module):
 
 
 class Memory(NamedTuple):
-    agent: PickedQ  # the networks, as they are when the episode begins
+    agent: Any  # the networks (`PickedQ` or alike), as they are when the episode begins
     h: Float32[Tensor, "R B N H"]  # hidden state of the agents' networks
     last_action: Int64[Tensor, "R B N"]  # -1: none yet
     dice: Dice | None  # None: greedy
@@ -72,9 +72,9 @@ class Memory(NamedTuple):
 
 
 class EpsilonGreedy:
-    """Acts by the agents' own values."""
+    """Acts by the agents' own values, those of ``nets.agent``."""
 
-    def __init__(self, nets: Networks, spec: Spec, exploration: Exploration, where: device) -> None:
+    def __init__(self, nets: Any, spec: Spec, exploration: Exploration, where: device) -> None:
         self.nets, self.spec, self.exploration, self.where = nets, spec, exploration, where
 
     @torch.no_grad()
