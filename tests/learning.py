@@ -122,5 +122,5 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 @functools.cache
 def lengthy(variant: str) -> str:
     """A task whose episodes differ in length, or for learners of segments one whose clock cuts them."""
-    probe = env.make("roll_call/2x2-5", [0], 1)
+    probe = env.make("roll_call/2x3-5", [0], 1)
     return "mpe/15a_3c" if make(variant, probe, [0]).segment else "lbf/5x5-4p-1f-v3"

@@ -25,7 +25,9 @@ def groups(frame: pd.DataFrame, algorithm: str, task: str, block: str, x: str) -
 
 def strips(panels: Sequence[Axes], frame: pd.DataFrame, algorithm: str, task: str, x: str, end: float) -> None:
     """One strip in each of `panels`. A group has the colour of its first member: it keeps it as others come and go."""
-    for axes, block in zip(panels, ("front", "back"), strict=True):
+    names = frame.loc[(frame["algorithm"] == algorithm) & (frame["task"] == task), "metric"].astype(str)
+    blocks = dict.fromkeys(name.split("/")[1] for name in names.unique() if name.startswith("sharing/"))
+    for axes, block in zip(panels, blocks, strict=True):
         times, first = groups(frame, algorithm, task, block, x)
         count = first.shape[1]
         edges = np.array([0.0, *times[1:], end])
@@ -36,5 +38,5 @@ def strips(panels: Sequence[Axes], frame: pd.DataFrame, algorithm: str, task: st
         axes.set_yticks([])
         axes.set_ylabel(block, fontsize=7, rotation=0, ha="right", va="center")
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        axes.tick_params(labelbottom=block == "back")
-        sns.despine(ax=axes, left=True, bottom=block == "front")
+        axes.tick_params(labelbottom=axes is panels[-1])
+        sns.despine(ax=axes, left=True, bottom=axes is not panels[-1])

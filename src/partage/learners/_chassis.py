@@ -1,7 +1,7 @@
 """What learners of a joint action value share: replay, target networks, QMIX's losses, and what a resumed run needs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from partage.targets import masked_mse, td_target, total
 
 if TYPE_CHECKING:
     from partage.learners.qmix import Settings
+
+Value = Callable[[Tensor], Tensor]  # [R, B, P, N, H] -> [R, B, P, N, G]
 
 
 class Chassis(ABC):
@@ -91,8 +93,8 @@ class Chassis(ABC):
 
     def period_loss(
         self,
-        v: Float32[Tensor, "R B T1 N G"],
-        v_target: Float32[Tensor, "R B T1 N G"],
+        value: tuple[Value, Value],
+        states: tuple[Float32[Tensor, "R B T1 N H"], Float32[Tensor, "R B T1 N H"]],
         chosen: Int64[Tensor, "R B T N"],
         mixers: tuple[nn.Module, nn.Module],
         every: int,
@@ -100,7 +102,8 @@ class Chassis(ABC):
     ) -> Float32[Tensor, "R"]:
         """The loss of a choice that holds for `every` steps, itself a QMIX task   (RODE; BDPS eq. 8).
 
-        A period's rewards are added up, and what follows it is discounted once. The last one may be shorter.
+        A period's rewards are added up, and what follows it is discounted once. The last one may be shorter. Pairs are
+        of the networks and the target networks; `value` makes the options' values of states.
         """
         state, length = batch["state"], batch["filled"].sum(2, keepdim=True)
         first = torch.arange(0, batch["filled"].shape[2], every, device=self.where).expand(*length.shape[:2], -1)
@@ -109,11 +112,11 @@ class Chassis(ABC):
         both = functional.pad(both * batch["filled"], (0, -both.shape[-1] % every))
         reward, ended = both.unflatten(-1, (-1, every)).sum(-1)
         with torch.no_grad():
-            later = at(v_target, after)
-            best = (at(v, after) if self.settings.double_q else later).argmax(-1, keepdim=True)
+            later = value[1](at(states[1], after))
+            best = (value[0](at(states[0], after)) if self.settings.double_q else later).argmax(-1, keepdim=True)
             next_total = mixers[1](later.gather(-1, best).squeeze(-1), at(state, after))
             target = td_target(reward, next_total, ended > 0, self.settings.gamma)
-        mine = at(v, first).gather(-1, at(chosen, first)[..., None]).squeeze(-1)
+        mine = value[0](at(states[0], first)).gather(-1, at(chosen, first)[..., None]).squeeze(-1)
         return masked_mse(mixers[0](mine, at(state, first)), target, first < length)
 
     def _held(self, kind: type) -> dict[str, Any]:

@@ -79,11 +79,7 @@ class BDPS(Chassis):
             target_u, target_v, *_ = self.target.values(x, zero, zero, roles, groups)
         loss, measures = self.td_loss(agents(q_u + q_v, b), agents(target_u + target_v, b), batch)  # eq. 6, 9
         if s.levels == "both":
-            v = self.group_values(self.nets, batch, roles, zero)
-            with torch.no_grad():
-                v_target = self.group_values(self.target, batch, roles, zero)
-            mixers = self.nets.group_mixer, self.target.group_mixer
-            group_loss = self.period_loss(v, v_target, batch["groups"], mixers, s.period * s.every, batch)  # eq. 8
+            group_loss = self.group_loss(batch, roles, zero)
             loss = loss + group_loss
             measures |= {"group_loss": group_loss.detach(), "entropy_difference": entropy_difference(q_u, q_v, batch)}
         norm = self.optimiser.step(loss * active)
@@ -94,13 +90,21 @@ class BDPS(Chassis):
         self.selector_optimiser.step(selector_loss * active)
         return measures | {"gradient_norm": norm, "selector_loss": selector_loss.detach()}
 
-    def group_values(
-        self, nets: Networks, batch: dict[str, Tensor], roles: Int64[Tensor, "R T1 M"], zero: Tensor
-    ) -> Float32[Tensor, "R B T1 N G"]:
-        """What the group selector thinks of each group."""
-        copies, alive = batch["obs"].shape[1], batch["alive"].transpose(1, 2)
-        states = nets.selector.states(nets.selector.attention(), roles.unflatten(2, (copies, -1)), alive, zero)
-        return agents(nets.selector.values(states), copies)
+    def group_loss(
+        self, batch: dict[str, Tensor], roles: Int64[Tensor, "R T1 M"], zero: Tensor
+    ) -> Float32[Tensor, "R"]:
+        """The group selector's own task, whose steps are periods   (BDPS eq. 8)."""
+        both, copies, alive = (self.nets, self.target), batch["obs"].shape[1], batch["alive"].transpose(1, 2)
+        of, every = roles.unflatten(2, (copies, -1)), self.settings.period * self.settings.every
+
+        def states(nets: Networks) -> Float32[Tensor, "R B T1 N H"]:
+            return agents(nets.selector.states(nets.selector.attention(), of, alive, zero), copies)
+
+        with torch.no_grad():
+            later = states(self.target)
+        values = [lambda x, nets=nets: agents(nets.selector.values(rows(x)), copies) for nets in both]
+        mixers = self.nets.group_mixer, self.target.group_mixer
+        return self.period_loss(tuple(values), (states(self.nets), later), batch["groups"], mixers, every, batch)
 
     def selector_loss(self, gap: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]) -> Float32[Tensor, "R"]:
         """The role selector's loss on a period of each episode, mean over who lives through it   (BDPS eq. 7)."""

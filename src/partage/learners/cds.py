@@ -50,7 +50,7 @@ class Settings(qmix.Settings):
     predictor_lr: float = 1e-3  # Adam   (CDS)
     predictor_clip: float = 1.0  # gradient norm   (CDS)
     chunk: int = 256  # transitions of a minibatch   (CDS)
-    chunks: int = 2  # minibatches an update
+    chunks: int = 1  # minibatches an update
 
 
 class PickedDiverse(NamedTuple):

@@ -4,8 +4,8 @@
 and how surely it tells an agent is that agent's intrinsic reward.
 
 **Reference code.** The improved version for SMAC: QMIX unchanged, a classifier p(id | o) of 64 and 64 units and as
-large a network for the value of the intrinsic reward on (o, id), Adam 1e-4. In a share of the exploring episodes one random
-agent takes, at some of the steps, the action of the largest such value. No intrinsic reward enters QMIX's target.
+large a network for the value of the intrinsic reward on (o, id), Adam 1e-4. In a share of the exploring episodes one
+random agent takes, at some of the steps, the action of the largest such value. QMIX's target has no intrinsic reward.
 
 **Departures.** The target of the value network moves towards it by 0.005 (the reference multiplies both terms by
 0.995). Each update takes `chunks` minibatches of transitions, drawn with replacement, where the reference goes through

@@ -10,7 +10,7 @@ and epsilon starts again. Roles learn by QMIX on sums of rewards (the future dis
 roles, and so does the maximum in the target. Action 0 belongs to every role; fewer than three roles are filled up.
 
 **Departures.** All heads exist from the start (the reference appends them after the optimiser is made). Roles come from
-the replay, where the reference selects them anew at training. `basic` is SMAC's rule for its first actions: 0 elsewhere.
+the replay, where the reference selects them anew at training. `basic` is SMAC's rule for its first actions, else 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from torch import Tensor, device, nn
 from torch.nn import functional
 
 from partage import Refusal, assignment
-from partage.bank import Bank, from_rows
+from partage.bank import Bank, from_rows, to_rows
 from partage.env import Spec, TimeStep, stream
 from partage.exploration import Dice, Exploration, choose
 from partage.learners import qmix
@@ -46,7 +46,7 @@ class Settings(qmix.Settings):
     encode_until: int = 50_000  # environment steps on which representations are learned   (RODE)
     encoder_lr: float = 5e-4  # RMSprop   (RODE)
     reward_weight: float = 10.0  # of the predicted reward's error   (RODE)
-    basic: int = 0  # SMAC: 6 first actions, which roles of three others or more have besides   (RODE)
+    basic: int = 0  # SMAC: 6 first actions, which roles of three others have besides   (RODE)
 
 
 class Networks(nn.Module):
@@ -73,8 +73,8 @@ class Networks(nn.Module):
         mine = every.gather(4, roles[..., None, None].expand(*roles.shape, 1, self.latent)).squeeze(4)
         return (mine[..., None, :] * self.z[:, None, None, None]).sum(-1)
 
-    def role_values(self, rows: Tensor, n_agents: int) -> Float32[Tensor, "R B T N K"]:
-        query = from_rows(self.role_head(rows, self.everyone), n_agents)
+    def role_values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N K"]:
+        query = from_rows(self.role_head(to_rows(states, 1), self.everyone), states.shape[3])
         values = (query[..., None, :] * self.role_z[:, None, None, None]).sum(-1)
         return values.masked_fill(~self.exists[:, None, None, None], -1e9)
 
@@ -160,7 +160,7 @@ class Actor:
         rows, role_rows = (body(obs[:, :, None], last, h) for body, h in pairs)
         roles = memory.roles
         if memory.t % self.settings.interval == 0:
-            values = self.nets.role_values(role_rows, n)[:, :, 0]
+            values = self.nets.role_values(from_rows(role_rows, n))[:, :, 0]
             exists = self.nets.exists[:, None, None].expand(values.shape)
             at = memory.t // self.settings.interval
             roles = choose(values, exists, memory.role_dice, at).to(self.where)
@@ -201,13 +201,17 @@ class RODE(Chassis):
             self._cluster(due)
         roles = held(batch["roles"], batch["filled"].sum(2), s.interval)
         rows, role_rows = self.nets.states(batch["obs"], batch["actions"])
-        q, v = self.nets.action_values(rows, roles), self.nets.role_values(role_rows, n)
+        q = self.nets.action_values(rows, roles)
         with torch.no_grad():
-            rows, role_rows = self.target.states(batch["obs"], batch["actions"])
-            q_target, v_target = self.target.action_values(rows, roles), self.target.role_values(role_rows, n)
+            rows, role_rows_target = self.target.states(batch["obs"], batch["actions"])
+            q_target = self.target.action_values(rows, roles)
         loss, found = self.td_loss(q, q_target, batch)
-        mixers = self.nets.role_mixer, self.target.role_mixer
-        role_loss = self.period_loss(v, v_target, batch["roles"], mixers, s.interval, batch)
+        states = from_rows(role_rows, n), from_rows(role_rows_target, n)
+        values, mixers = (
+            (self.nets.role_values, self.target.role_values),
+            (self.nets.role_mixer, self.target.role_mixer),
+        )
+        role_loss = self.period_loss(values, states, batch["roles"], mixers, s.interval, batch)
         norm = self.optimiser.step((loss + role_loss) * active)
         return measures | found | {"role_loss": role_loss.detach(), "gradient_norm": norm}
 
