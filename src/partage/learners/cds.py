@@ -105,6 +105,10 @@ class Networks(nn.Module):
         picked = self.agent.picked(self.assignment)
         return picked.parts(obs, before(actions), self.agent.initial(*obs.shape[1:4:2]))
 
+    def q(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T1 N A"]:
+        shared, own, _ = self.parts(obs, actions)
+        return shared + own
+
 
 class Predictor(nn.Module):
     """The next observation from (h, o, a), for one who knows the agent's id or not."""
@@ -149,11 +153,7 @@ class CDS(Chassis):
         with torch.no_grad():
             target_shared, target_own, _ = self.target.parts(batch["obs"], batch["actions"])
             intrinsic = self.intrinsic(batch, shared + own, shared, states)
-        weight = s.beta
-        if s.fade_from:
-            gone = (self.exploration.steps - s.fade_from).clamp(min=0).to(self.where)
-            weight = s.beta * linear_schedule(1.0, 0.0, s.fade_steps, gone)[:, None, None]
-        paid = batch | {"team_reward": batch["team_reward"] + weight * intrinsic}
+        paid = batch | {"team_reward": batch["team_reward"] + self.weight() * intrinsic}
         loss, measures = self.td_loss(shared + own, target_shared + target_own, paid)
         each = own[:, :, :-1].abs().mean((3, 4))
         penalty = total(each * mask) / mask.sum((1, 2)).clamp(min=1)
@@ -167,6 +167,12 @@ class CDS(Chassis):
             "own_part": penalty.detach(),
         }
         return measures | means | {"gradient_norm": norm, "prediction_loss": prediction.detach()}
+
+    def weight(self) -> Float32[Tensor, "R 1 1"]:
+        """Of the intrinsic reward, now."""
+        s = self.settings
+        gone = (self.exploration.steps - s.fade_from).clamp(min=0) * (s.fade_from > 0)
+        return s.beta * linear_schedule(1.0, 0.0, s.fade_steps, gone).to(self.where)[:, None, None]
 
     def intrinsic(
         self, batch: dict[str, Tensor], q: Tensor, shared: Tensor, states: Float32[Tensor, "R B T1 N H"]
@@ -197,8 +203,7 @@ class CDS(Chassis):
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        shared, own, _ = self.nets.parts(obs.to(self.where), actions[:, :, :-1].to(self.where))
-        return (shared + own).softmax(-1)
+        return self.nets.q(obs.to(self.where), actions[:, :, :-1].to(self.where)).softmax(-1)
 
     def sharing(self) -> dict[str, Assignment]:
         return {"agent": self.nets.assignment, "own": assignment.none(*self.nets.assignment.shape)}

@@ -46,11 +46,11 @@ class Settings(qmix.Settings):
     encode_until: int = 50_000  # environment steps on which representations are learned   (RODE)
     encoder_lr: float = 5e-4  # RMSprop   (RODE)
     reward_weight: float = 10.0  # of the predicted reward's error   (RODE)
-    basic: int = 0  # SMAC: 6 first actions, which roles of three others have besides   (RODE)
+    basic: int = 0  # SMAC: 6, the first actions, which larger roles have too   (RODE)
 
 
 class Networks(nn.Module):
-    """Bodies and heads for roles and actions; and what the clustering fixed: representations, roles, who may do what."""
+    """Bodies and heads for roles and actions; and what the clustering fixed: representations and roles."""
 
     def __init__(self, spec: Spec, s: Settings, seeds: Sequence[int]) -> None:
         super().__init__()
@@ -191,12 +191,12 @@ class RODE(Chassis):
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         s, n = self.settings, self.spec.n_agents
         due = ~self.clustered & (self.exploration.steps > s.encode_until)
-        measures = {"encoder_loss": torch.full(active.shape, torch.nan)}
+        measures = {"encoder_loss": torch.zeros(active.shape)}  # of runs that no longer learn them
         if not self.clustered.all():
             encoder_loss = self.effects.loss(batch, s.reward_weight)
             self.encoder_optimiser.step(encoder_loss * active * ~self.clustered.to(self.where))
             self._note()
-            measures["encoder_loss"] = encoder_loss.detach()
+            measures["encoder_loss"] = encoder_loss.detach() * ~self.clustered.to(self.where)
         if due.any():
             self._cluster(due)
         roles = held(batch["roles"], batch["filled"].sum(2), s.interval)
