@@ -188,7 +188,8 @@ def test_smac_s_rule_keeps_pairs_widens_triples_and_drops_what_is_less() -> None
         ("rode", {"clusters": 2, "interval": 6}, "1 <= interval < 6"),
         ("rode", {"clusters": 2, "basic": 6}, "first of 2"),
         ("rode", {"clusters": 2, "sharing": "none"}, "id or full"),
-        ("cds", {"fade_steps": 0}, "fade_steps >= 1"),
+        ("eoi", {"chunks": 0}, "from 1 on"),
+        ("cds", {"fade_steps": 0}, "from 1 on"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(name: str, more: dict[str, Any], words: str) -> None:

@@ -38,9 +38,7 @@ def scripted(one: BDPS, roles: Callable[[int], list[int]], groups: list[int], mo
     monkeypatch.setattr(one.selector, "roles", choose)
     if one.settings.levels == "both":
         values = torch.nn.functional.one_hot(torch.tensor(groups), 2).float()
-        monkeypatch.setattr(
-            one.nets.selector, "values", lambda s: values.repeat(s.shape[2] // 4, 1).expand(*s.shape[:3], 2)
-        )
+        monkeypatch.setattr(one.nets.selector, "values", lambda s: values.expand(*s.shape[:4], 2))
 
 
 # Agents see the same clock and no id, agent n is right when it names n mod 2: what differs is who goes through what.

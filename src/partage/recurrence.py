@@ -34,9 +34,7 @@ class GRU(nn.Module):
         return unroll(rows, h, self.picked(index))
 
 
-def unroll(
-    rows: Rows, h: Float32[Tensor, "R G M H"], picked: tuple[Tensor | None, ...]
-) -> Float32[Tensor, "R G T M H"]:
+def unroll(rows: Rows, h: Float32[Tensor, "R G M H"], picked: tuple[Any, ...]) -> Float32[Tensor, "R G T M H"]:
     """`GRU.forward` with what its `picked` returned; without input weights the rows are the gates' own inputs."""
     x, h = rows.flatten(0, 1), h.flatten(0, 1)
     states = _Unrolled.apply(x, h, *picked) if torch.is_grad_enabled() else _forward(x, h, *picked)[-1][:, 1:]

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from partage import assignment
-from partage.bank import Bank, torch_linear
+from partage.bank import Bank, from_rows, to_rows
 from partage.nets import MLP
 from partage.recurrence import GRU, unroll
 
@@ -82,7 +82,7 @@ class GroupSelector(nn.Module):
         self.features = MLP(generators, 1, [roles, hidden], end=True)
         self.heads = Bank(generators, 1, hidden, roles * hidden)  # W of each of k heads
         self.score = Bank(generators, 1, hidden, 2 * roles)  # a^T [W x_i || W x_j], of each head
-        self.out = MLP(generators, 1, [roles * hidden, 2 * hidden, hidden], torch_linear)
+        self.out = MLP(generators, 1, [roles * hidden, 2 * hidden, hidden])
         self.memory = GRU(generators, 1, hidden, hidden)
         self.value = Bank(generators, 1, hidden, groups)
 
@@ -118,5 +118,6 @@ class GroupSelector(nn.Module):
         _, *picked = self.memory.picked(self.everyone)
         return unroll(rows[:, None], h[:, None], (None, *picked))[:, 0]
 
-    def values(self, states: Float32[Tensor, "R T M H"]) -> Float32[Tensor, "R T M V"]:
-        return self.value(states[:, None], self.everyone)[:, 0]
+    def values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N V"]:
+        """Of each group, to agents in these states."""
+        return from_rows(self.value(to_rows(states, 1), self.everyone), states.shape[3])

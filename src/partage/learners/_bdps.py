@@ -118,7 +118,7 @@ class Actor:
             states = self.nets.selector.states(m.table, roles, alive[:, None], m.h_selector)
             m = m._replace(h_selector=states[:, 0])
             if m.t % (s.period * s.every) == 0:
-                values = self.nets.selector.values(states)[:, 0].unflatten(1, alive.shape[1:])
+                values = self.nets.selector.values(states.unflatten(2, alive.shape[1:]).transpose(1, 2))[:, :, 0]
                 chosen = choose(
                     values, torch.ones_like(values, dtype=torch.bool), m.group_dice, m.t // s.period // s.every
                 )

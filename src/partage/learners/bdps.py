@@ -94,7 +94,7 @@ class BDPS(Chassis):
         self, batch: dict[str, Tensor], roles: Int64[Tensor, "R T1 M"], zero: Tensor
     ) -> Float32[Tensor, "R"]:
         """The group selector's own task, whose steps are periods   (BDPS eq. 8)."""
-        both, copies, alive = (self.nets, self.target), batch["obs"].shape[1], batch["alive"].transpose(1, 2)
+        copies, alive = batch["obs"].shape[1], batch["alive"].transpose(1, 2)
         of, every = roles.unflatten(2, (copies, -1)), self.settings.period * self.settings.every
 
         def states(nets: Networks) -> Float32[Tensor, "R B T1 N H"]:
@@ -102,9 +102,9 @@ class BDPS(Chassis):
 
         with torch.no_grad():
             later = states(self.target)
-        values = [lambda x, nets=nets: agents(nets.selector.values(rows(x)), copies) for nets in both]
+        values = self.nets.selector.values, self.target.selector.values
         mixers = self.nets.group_mixer, self.target.group_mixer
-        return self.period_loss(tuple(values), (states(self.nets), later), batch["groups"], mixers, every, batch)
+        return self.period_loss(values, (states(self.nets), later), batch["groups"], mixers, every, batch)
 
     def selector_loss(self, gap: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]) -> Float32[Tensor, "R"]:
         """The role selector's loss on a period of each episode, mean over who lives through it   (BDPS eq. 7)."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -130,12 +130,13 @@ class Predictor(nn.Module):
 
 class CDS(Chassis):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
-        if settings.fade_steps < 1:
-            raise Refusal(f"CDS fades its intrinsic reward over fade_steps >= 1 steps, not {settings.fade_steps}.")
+        if min(settings.fade_steps, settings.chunk, settings.chunks) < 1:
+            counts = f"{settings.fade_steps}, {settings.chunk}, {settings.chunks}"
+            raise Refusal(f"CDS counts fade_steps, chunk and chunks from 1 on, but they are {counts}.")
         self.settings: Settings
         super().__init__(spec, settings, seeds, where, Networks(spec, settings, seeds))
         g = generators([stream(seed, "predictors") for seed in seeds])
-        self.predictors = nn.ModuleList(Predictor(g, spec, settings, ids) for ids in (0, spec.n_agents)).to(where)
+        self.predictors: Any = nn.ModuleList(Predictor(g, spec, settings, ids) for ids in (0, spec.n_agents)).to(where)
         self.predictors_target = deepcopy(self.predictors).requires_grad_(False)
         adam = partial(torch.optim.Adam, lr=settings.predictor_lr, fused=True)
         self.predictor_optimiser = Optimiser(self.predictors, adam, settings.predictor_clip)
@@ -158,8 +159,8 @@ class CDS(Chassis):
         each = own[:, :, :-1].abs().mean((3, 4))
         penalty = total(each * mask) / mask.sum((1, 2)).clamp(min=1)
         norm = self.optimiser.step((loss + s.own * penalty) * active)
-        drawn = uniform(self.drawing, s.chunks, s.chunk).to(self.where)
-        for chunk in drawn.unbind(1):
+        prediction = torch.zeros_like(loss)
+        for chunk in uniform(self.drawing, s.chunks, s.chunk).to(self.where).unbind(1):
             prediction = self._prediction(batch, states.detach(), transitions(mask, chunk))
             self.predictor_optimiser.step(prediction * active)
         means = {

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device, nn
 from torch.nn import functional
 
-from partage import assignment
+from partage import Refusal, assignment
 from partage.assignment import Assignment
 from partage.env import Spec, TimeStep, stream
 from partage.learners import qmix
@@ -105,6 +105,8 @@ class Actor:
 
 class EOI(Chassis):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
+        if min(settings.chunk, settings.chunks) < 1:
+            raise Refusal(f"EOI counts chunk and chunks from 1 on, but they are {settings.chunk}, {settings.chunks}.")
         self.settings: Settings
         super().__init__(spec, settings, seeds, where, qmix.Networks(spec, settings, seeds))
         self.individual = Individual(spec, settings, seeds).to(where)
@@ -118,8 +120,8 @@ class EOI(Chassis):
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         measures = qmix.update(self, batch, active)
-        drawn = uniform(self.drawing, self.settings.chunks, self.settings.chunk).to(self.where)
-        for chunk in drawn.unbind(1):
+        classifier_loss = value_loss = torch.zeros(len(active))
+        for chunk in uniform(self.drawing, self.settings.chunks, self.settings.chunk).to(self.where).unbind(1):
             classifier_loss, value_loss = self._losses(batch, transitions(batch["filled"], chunk))
             self.individual_optimiser.step((classifier_loss + value_loss) * active)
             with torch.no_grad():

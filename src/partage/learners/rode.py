@@ -52,6 +52,11 @@ class Settings(qmix.Settings):
 class Networks(nn.Module):
     """Bodies and heads for roles and actions; and what the clustering fixed: representations and roles."""
 
+    z: Float32[Tensor, "R A Z"]  # representations of the actions
+    role_z: Float32[Tensor, "R K Z"]  # their means by role
+    may: Bool[Tensor, "R K A"]  # the actions of each role
+    exists: Bool[Tensor, "R K"]
+
     def __init__(self, spec: Spec, s: Settings, seeds: Sequence[int]) -> None:
         super().__init__()
         runs, a, self.roles = len(seeds), spec.n_actions, max(s.clusters, LEAST)
