@@ -39,6 +39,9 @@ CASES = [
 ]
 
 
+LIMITS = {"bdps": 3.5, "bdps-individual": 3.5, "cds": 1.8, "eoi": 1.5, "rode": 2.5}  # most QMIX updates one may cost
+
+
 def take_turns(subjects: Mapping[str, Callable[[], float]], repeats: int, warm_up: int = 1) -> Speeds:
     """Speed of each subject in each turn; a subject does its work and returns how much that was."""
     speeds: Speeds = {name: [] for name in subjects}
@@ -81,6 +84,33 @@ def updates(case: Case, sharing: qmix.Sharing, quick: bool) -> list[dict[str, An
         ratio = statistics.median(a / b for a, b in zip(ours, plain_speeds, strict=True))
         rows.append(row(f"{what}, {name}", ours, unit, case.target, ratio=ratio, peer=case.peer))
     return [*rows, row(f"{what}, plain PyTorch", plain_speeds, unit)]
+
+
+def costs(quick: bool) -> list[dict[str, Any]]:
+    """What an update of each learner on QMIX's chassis costs, in QMIX updates, at LBF sizes."""
+    spec, size = (episodes.LBF, 32) if not quick else (episodes.LBF._replace(horizon=12), 2)
+    rows, task = [], "lbf/15x15-4p-5f-v2"
+
+    def updating(algorithm: str, runs: int) -> Callable[[], float]:
+        recipe = plan.load().pair(algorithm, task, plan.Request(scale="paper"))[0]
+        made: Any = learner.make(recipe.learner, spec, recipe.settings, list(range(runs)))
+        batch, active = episodes.batch(spec, runs, size), torch.ones(runs, dtype=torch.bool)
+        shape, generator = batch["actions"].shape, torch.Generator().manual_seed(0)
+        batch |= {name: torch.randint(2, shape, generator=generator) for name in ("roles", "groups")}
+        if recipe.learner == "rode":
+            made.clustered[:] = True  # as it is from 50,000 steps on
+        return lambda: len(made.update(batch, active)["td_loss"])
+
+    for runs in (1, 5):
+        subjects = {name: updating(name, runs) for name in ("qmix", *LIMITS)}
+        speeds = take_turns(subjects, 1 if quick else 11)
+        for name, most in LIMITS.items():
+            ratios = [a / b for a, b in zip(speeds["qmix"], speeds[name], strict=True)]
+            note = f"median of {len(ratios)}, {number(min(ratios))} to {number(max(ratios))}"
+            what = f"cost of an update, LBF sizes, {name}, R={runs}"
+            value = {"value": statistics.median(ratios), "unit": "QMIX updates", "target": None, "most": most}
+            rows.append({"what": what, **value, "note": note})
+    return rows
 
 
 def training(algorithm: str, task: str, runs: int) -> Training:
@@ -140,4 +170,4 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     """All rows; `quick` only shows that every line runs (its numbers mean nothing)."""
     prepare("cpu")
     rows = [entry for case in CASES for sharing in ("id", "none") for entry in updates(case, sharing, quick)]
-    return [*rows, *actor_critics(quick), *end_to_end(quick), *episodes.memory(quick)]
+    return [*rows, *costs(quick), *actor_critics(quick), *end_to_end(quick), *episodes.memory(quick)]
