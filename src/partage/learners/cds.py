@@ -187,10 +187,10 @@ class CDS(Chassis):
             heads = shared[:, :, now, :, None] + self.nets.agent.by_all_heads(states[:, :, now])
             mean = heads.softmax(-1).mean(4)
         divergence = (log_pi.exp() * (log_pi - mean.clamp(min=1e-12).log())).sum(-1)
-        known = torch.cat((_shifted(states), batch["obs"][:, :, now]), -1).transpose(1, 2).flatten(1, 2)
-        actions, later = (x.transpose(1, 2).flatten(1, 2) for x in (batch["actions"], batch["obs"][:, :, 1:]))
+        known = torch.cat((_shifted(states), batch["obs"][:, :, now]), -1).flatten(1, 2)
+        actions, later = batch["actions"].flatten(1, 2), batch["obs"][:, :, 1:].flatten(1, 2)
         anyone, someone = (predictor.errors(known, actions, later) for predictor in self.predictors_target)
-        told = (anyone - s.beta1 * someone).unflatten(1, (-1, q.shape[1])).transpose(1, 2)
+        told = (anyone - s.beta1 * someone).unflatten(1, batch["actions"].shape[1:3])
         return (told + s.beta2 * divergence).mean(-1)
 
     def _prediction(self, batch: dict[str, Tensor], states: Tensor, chosen: tuple[Tensor, ...]) -> Float32[Tensor, "R"]:
