@@ -6,7 +6,8 @@
 
 A name is lbforaging's without ``Foraging-``, of any size (the package itself has no more than four foods). Options:
 ``reward="team"`` gives everyone the sum of the players' rewards, ``"individual"`` its own; ``time_limit`` says what the
-50th step is called (the package calls it a termination: ``"terminal"``). The score is the share of food eaten.
+50th step is called (the package calls it a termination: ``"terminal"``); ``units="smac"`` has the scale on which SMAC
+shows and pays, where ``"package"`` has whole numbers. The score is the share of food eaten, in any units.
 """
 
 import operator
@@ -21,6 +22,7 @@ from partage import Refusal
 from partage.env import Engine, Env
 from partage.sims.batch import Batched
 from partage.sims.foraging import kernel
+from partage.sims.foraging_grid import Units
 from partage.sims.foraging_tasks import HORIZON, Task, named
 from partage.sims.options import choose, one_of, require
 from partage.sims.single import Instant, Singles
@@ -29,17 +31,25 @@ from partage.sims.single import Instant, Singles
 def make(task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any) -> Env:
     """The copies of the task; engine "package" is lbforaging 2.0.0, one simulator per copy."""
     one_of("engine of lbf", engine, ["batched", "package"])
-    chosen = choose(options, reward=("team", "individual"), time_limit=("truncation", "terminal"))
+    limits = ("truncation", "terminal")
+    chosen = choose(options, reward=("team", "individual"), time_limit=limits, units=("package", "smac"))
     found, team = named(task), chosen["reward"] == "team"
+    units = found.smac_units() if chosen["units"] == "smac" else Units()
     spec = found.spec(team)
     if engine == "package":
         require(__file__)
         if found.rows != found.cols:  # the package swaps the axes in its check of what it observes
             raise Refusal(f"lbforaging 2.0.0 plays square fields only, got lbf/{task}: use engine='batched'.")
         return Batched(
-            spec, lambda n: Singles([Package(found, team) for _ in range(n)]), seeds, copies, chosen["time_limit"]
+            spec,
+            lambda n: Singles([Package(found, team, units) for _ in range(n)]),
+            seeds,
+            copies,
+            chosen["time_limit"],
         )
-    return Batched(spec, lambda n: kernel(found, team, n), seeds, copies, chosen["time_limit"], state_is_obs=True)
+    return Batched(
+        spec, lambda n: kernel(found, team, units, n), seeds, copies, chosen["time_limit"], state_is_obs=True
+    )
 
 
 def weaker_food(env: Any, max_num_food: int, min_levels: Any, max_levels: Any) -> None:
@@ -72,8 +82,8 @@ def simulator(task: Task) -> Any:
 class Package:
     """One copy in lbforaging."""
 
-    def __init__(self, task: Task, team: bool) -> None:
-        self._team, self._env = team, simulator(task)
+    def __init__(self, task: Task, team: bool, units: Units) -> None:
+        self._team, self._units, self._env = team, units, simulator(task)
 
     def reset(self, seed: int | None) -> Instant:
         views, _ = self._env.reset(seed=seed)
@@ -84,10 +94,12 @@ class Package:
         return self._instant(views, rewards)
 
     def _instant(self, views: Sequence[Any], rewards: Sequence[float]) -> Instant:
-        obs = np.stack(views)
+        entries = np.stack(views, dtype=np.float64).reshape(len(views), -1, 3)
+        shown = entries / (self._units.length, self._units.length, self._units.level)
+        obs = np.where(entries < 0, entries, shown).reshape(len(views), -1)
         total = reduce(operator.add, rewards, 0.0)  # in the players' order; `sum` compensates from Python 3.12 on
-        shared = [total] * len(rewards) if self._team else rewards
-        return Instant(obs, obs.reshape(-1), shared, total, terminated=not self._env.field.any())
+        earned = np.array([total] * len(rewards) if self._team else rewards)
+        return Instant(obs, obs.reshape(-1), earned * self._units.reward, total, terminated=not self._env.field.any())
 
     def save(self) -> bytes:
         """All the package's own fields, its generator among them (the replaced `spawn_food` stays)."""

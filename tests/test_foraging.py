@@ -69,15 +69,32 @@ def eager(generator: torch.Generator, n_players: int) -> list[torch.Tensor]:
     return list(torch.where(loading, LOAD, moves))
 
 
+@pytest.mark.parametrize("units", ["package", "smac"])
 @pytest.mark.parametrize("reward", ["team", "individual"])
 @pytest.mark.parametrize("task", TASKS)
-def test_same_start_and_actions_give_exactly_the_packages_episodes(task: str, reward: str) -> None:
+def test_same_start_and_actions_give_exactly_the_packages_episodes(task: str, reward: str, units: str) -> None:
     generator = torch.Generator().manual_seed(0)
-    ours = make(f"lbf/{task}", [0], 1, reward=reward, time_limit="terminal")
-    theirs = make(f"lbf/{task}", [0], 1, engine="package", reward=reward, time_limit="terminal")
+    options = {"reward": reward, "time_limit": "terminal", "units": units}
+    ours, theirs = make(f"lbf/{task}", [0], 1, **options), make(f"lbf/{task}", [0], 1, engine="package", **options)
     n_players = named(task).n_players
     scores = [assert_equal_episode(ours, theirs, eager(generator, n_players)).item() for _ in range(8)]
     assert max(scores) > 0 or "coop" in task
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_smacs_units_change_the_numbers_and_nothing_else(task: str) -> None:
+    plain, scaled = (make(f"lbf/{task}", [5], 20, units=units) for units in ("package", "smac"))
+    spec, side = plain.spec, named(task).rows
+    units = torch.tensor([side, side, 2 * min(3, spec.n_agents)]).repeat(spec.obs_dim // 3)
+    generator = torch.Generator().manual_seed(5)
+    one, other = plain.reset(), scaled.reset()
+    for _ in range(50):
+        assert other.obs.abs().max() <= 1
+        assert torch.allclose(other.obs, torch.where(one.obs < 0, one.obs, one.obs / units))
+        assert torch.allclose(other.reward, 20 * one.reward) and torch.equal(other.score, one.score)
+        actions = torch.randint(6, one.reward.shape, generator=generator)
+        one, other = plain.step(actions), scaled.step(actions)
+    assert plain._sim.world.foods.sum() == scaled._sim.world.foods.sum()
 
 
 @settings(max_examples=25, deadline=None)

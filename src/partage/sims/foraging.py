@@ -6,24 +6,24 @@ of all foods of the episode, so the players' returns sum to at most 1. An episod
 50 steps.
 
 An agent observes (row, column, level) of each food in reading order, then of each player, itself first; what it does
-not see is (-1, -1, 0). With a limited sight k, coordinates count from (row - k, column - k), cut off at the grid's
-edge. Foods are kept as a list in reading order: eaten ones are taken out, those behind them close up.
+not see is (-1, -1, 0), in any units. With a limited sight k, coordinates count from (row - k, column - k), cut off at
+the grid's edge. Foods are a list in reading order: eaten ones are taken out, those behind them close up.
 """
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from partage.sims.batch import Kernel, Shown
 from partage.sims.draw import compiled, inlined
-from partage.sims.foraging_grid import Rules, World, place_foods, place_players
+from partage.sims.foraging_grid import Rules, Units, World, place_foods, place_players
 from partage.sims.foraging_tasks import Task
 
 NORTH, SOUTH, WEST, EAST, LOAD = 1, 2, 3, 4, 5
 
 
-def kernel(task: Task, team: bool, copies: int) -> Kernel:
+def kernel(task: Task, team: bool, units: Units, copies: int) -> Kernel:
     """The compiled simulator of that many copies."""
-    rules = Rules(task.rows, task.cols, task.sight, task.coop, team, task.penalty, task.version)
+    rules = Rules(task.rows, task.cols, task.sight, task.coop, team, task.penalty, task.version, units)
 
     def zeros(*shape: int) -> Int64[np.ndarray, "..."]:
         return np.zeros((copies, *shape), np.int64)
@@ -124,8 +124,15 @@ def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     for earned in world.earned[copy]:
         total += earned
     for player in range(world.row.shape[1]):
-        shown.reward[copy, player] = total if rules.team else world.earned[copy, player]
+        earned = total if rules.team else world.earned[copy, player]
+        shown.reward[copy, player] = earned * rules.units.reward
     shown.score[copy] += np.float32(total)
+
+
+@inlined
+def put(rules: Rules, entries: Float32[np.ndarray, "O"], place: int, y: int, x: int, level: int) -> None:
+    entries[place], entries[place + 1] = y / rules.units.length, x / rules.units.length
+    entries[place + 2] = level / rules.units.level
 
 
 @inlined
@@ -138,7 +145,7 @@ def observe(rules: Rules, world: World, shown: Shown, copy: int, player: int) ->
     for food in range(world.foods[copy]):
         y, x = world.food_row[copy, food], world.food_col[copy, food]
         if abs(y - row[player]) <= sight and abs(x - col[player]) <= sight:
-            entries[place], entries[place + 1], entries[place + 2] = y - top, x - left, world.food_level[copy, food]
+            put(rules, entries, place, y - top, x - left, world.food_level[copy, food])
             place += 3
     first = len(entries) - 3 * n_players
     for absent in range(place, first, 3):
@@ -148,7 +155,7 @@ def observe(rules: Rules, world: World, shown: Shown, copy: int, player: int) ->
         other = player if turn == 0 else (turn if turn > player else turn - 1)
         y, x = row[other] - top, col[other] - left
         if 0 <= y <= 2 * sight and 0 <= x <= 2 * sight:
-            entries[place], entries[place + 1], entries[place + 2] = y, x, world.level[copy, other]
+            put(rules, entries, place, y, x, world.level[copy, other])
             place += 3
     for absent in range(place, len(entries), 3):
         entries[absent], entries[absent + 1], entries[absent + 2] = -1, -1, 0

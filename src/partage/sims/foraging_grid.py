@@ -11,6 +11,14 @@ from partage.sims.draw import inlined, integer
 TRIES = 1000  # of finding a cell: for each player, and for all foods together
 
 
+class Units(NamedTuple):
+    """What an agent's numbers are counted in."""
+
+    length: int = 1  # of coordinates, in cells
+    level: int = 1
+    reward: float = 1.0  # what all food is worth
+
+
 class Rules(NamedTuple):
     """A task's constants."""
 
@@ -21,6 +29,7 @@ class Rules(NamedTuple):
     team: bool  # everyone earns the sum of all players' rewards
     penalty: float
     version: int
+    units: Units
 
 
 class World(NamedTuple):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from partage import Refusal
 from partage.env import Spec
+from partage.sims.foraging_grid import Units
 
 HORIZON = 50  # steps, in every registered task
 GRAMMAR = "[<sight>s-]<rows>x<cols>-<players>p-<foods>f[-coop][-pen]-v2|v3"
@@ -25,6 +26,10 @@ class Task(NamedTuple):
         """Six actions: none, north, south, west, east, load. State: all observations."""
         obs_dim = 3 * (self.n_foods + self.n_players)
         return Spec(self.n_players, 6, obs_dim, self.n_players * obs_dim, HORIZON, common_reward)
+
+    def smac_units(self) -> Units:
+        """Coordinates by the longer side and levels by the highest of a food: within [-1, 1]; all food is worth 20."""
+        return Units(max(self.rows, self.cols), 2 * min(3, self.n_players), 20.0)
 
 
 def named(task: str) -> Task:
