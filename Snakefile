@@ -29,12 +29,14 @@ except Refusal as refusal:
 ROOT = REQUEST.root.as_posix()
 # In no rule's params: another interpreter or a moved checkout must not retrain.
 PARTAGE = f"PYTHONPATH={SOURCE} {REQUEST.python} -m partage"
+EPISODES = [recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.within(FIGURES.values(), REQUEST)]
 RUNS = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES]
 
 
 wildcard_constraints:
     run="[^/]+/[^/]+/[^/]+/[0-9-]+",
     figure="|".join(FIGURES),
+    listing="|".join(PLAN.listings),
 
 
 include: "workflow/rules/train.smk"
@@ -48,4 +50,5 @@ rule all:
         expand("{run}/{file}", run=RUNS, file=["curve.parquet", "record.json"]),
         expand("{root}/frames/{figure}.parquet", root=ROOT, figure=FIGURES),
         expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=FIGURES, kind=["png", "svg"]),
-        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=FIGURES, kind=["csv", "md"]),
+        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.listings], kind=["csv", "md"]),
+        expand("{run}/episode.png", run=EPISODES),

@@ -53,6 +53,7 @@ log_every = 10
 test_every = 0
 test_episodes = 0
 time_limit = "terminal"
+facts.agents = 3
 settings.anneal = { smoke = 5, lab = 50, paper = 500 }
 [toy.task.a]
 options.size = 4
@@ -77,6 +78,15 @@ says = "Beta is better."
 kind = "better"
 of = "beta"
 than = ["alpha"]
+""",
+    "workflow/config/tables.toml": """
+[sizes]
+paper = "Paper, Table 1"
+title = "Sizes"
+tasks = ["toy/a", "toy/b"]
+facts = ["agents"]
+algorithm = "alpha"
+settings = ["hidden", "lr"]
 """,
     "results/reference/numbers.csv": "task,algorithm,value\ntoy/a,alpha,1.5\n",
 }

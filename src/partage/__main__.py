@@ -1,4 +1,4 @@
-"""The command line: ``partage plan | show | train | distance | frame | draw | stale``.
+"""The command line: ``partage plan | show | train | distance | episode | frame | draw | table | stale``.
 
 A mistake the user can mend is one sentence on standard error and exit code 2.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from partage import Refusal, plan
 from partage.recipe import ENGINES, SCALES, run_dir, write_recipes
+from partage.sheets import get
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +62,10 @@ def parser() -> argparse.ArgumentParser:
     apart.add_argument("--episodes", type=int, default=32, help="of each seed, to measure on (default %(default)s)")
     apart.set_defaults(command=distance_command)
 
+    within = commands.add_parser("episode", help="which roles and groups a run's agents have within one greedy episode")
+    within.add_argument("run", type=Path, help="the run's folder (finished, or with a checkpoint)")
+    within.set_defaults(command=episode_command)
+
     for name, command, text in (
         ("frame", frame_command, "collect a figure's runs into its frame"),
         ("draw", draw_command, "draw a figure and its table from its frame"),
@@ -68,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, parents=[where], help=text)
         one.add_argument("figure")
         one.set_defaults(command=command)
+
+    listed = commands.add_parser("table", parents=[where], help="write a table of what is set (tables.toml)")
+    listed.add_argument("table")
+    listed.set_defaults(command=table_command)
 
     stale = commands.add_parser("stale", help="list the runs that were made by other code than today's")
     stale.add_argument("--results", default=default.results, metavar="DIR", help="results folder (default %(default)s)")
@@ -130,6 +139,16 @@ def distance_command(arguments: argparse.Namespace) -> None:
     print(f"partage: {arguments.run}/distance.csv, .png, .svg")
 
 
+def episode_command(arguments: argparse.Namespace) -> None:
+    from partage import survey
+    from partage.figures import curves, strips, tables
+
+    found = survey.episode(arguments.run)
+    tables.save(found, arguments.run / "episode.csv")
+    curves.save(strips.episode(found), arguments.run / "episode.png", arguments.run / "episode.svg")
+    print(f"partage: {arguments.run}/episode.csv, .png, .svg")
+
+
 def frame_command(arguments: argparse.Namespace) -> None:
     from partage.figures import frame
 
@@ -154,6 +173,17 @@ def draw_command(arguments: argparse.Namespace) -> None:
         tables.save(table, numbers.with_suffix(".csv"))
         tables.save(judged, numbers.with_name(f"{figure.name}-claims.csv"))
         atomic.write(numbers.with_suffix(".md"), tables.markdown(figure, table, judged).encode())
+
+
+def table_command(arguments: argparse.Namespace) -> None:
+    from partage import atomic
+    from partage.figures import listings, tables
+
+    request, sheets = asked(arguments), plan.load()
+    listing = get(sheets.listings, "table", arguments.table, "tables.toml")
+    table, path = listings.build(sheets, listing, request.scale), request.root / "tables" / listing.name
+    tables.save(table, path.with_suffix(".csv"))
+    atomic.write(path.with_suffix(".md"), listings.markdown(sheets, listing, table, request.scale).encode())
 
 
 def stale_command(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What is to be run: three TOML files -> figures -> cells -> recipes (standard library only, milliseconds).
+"""What is to be run: the sheets -> figures -> cells -> recipes (standard library only, milliseconds).
 
 A setting's value is the last one given of: the learner's default, the variant's value (algorithms.toml), the value the
 task holds equal for all algorithms (tasks.toml), the variant's value for the family or for the task.
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from partage import Refusal, sheets
 from partage.recipe import ENGINES, SCALES, SCHEMA, Recipe, packs, results_root
 from partage.settings import Field, Scalar, check, read, unknown
-from partage.sheets import Figure, Task, Variant, at_scale, get, run_values
+from partage.sheets import Figure, Listing, Task, Variant, at_scale, get, run_values
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,6 +69,7 @@ class Plan(NamedTuple):
     tasks: dict[str, Task]
     variants: dict[str, Variant]
     learners: dict[str, dict[str, Field]]
+    listings: dict[str, Listing]
 
     def pick(self, names: str | Sequence[str] = "all") -> list[Figure]:
         """Figures by name; "all", one name, a list, or names with commas between."""
@@ -110,6 +111,19 @@ class Plan(NamedTuple):
             for pack in packs(seeds, request.seeds_per_run)
         ]
 
+    def within(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
+        """The run with the first seed of each algorithm of whose choices within an episode a strip is drawn."""
+        pairs = dict.fromkeys((figure.episode, task) for figure in figures if figure.episode for task in figure.tasks)
+        return [self.pair(*pair, request)[0] for pair in pairs]
+
+    def listed(self, name: str, scale: str) -> str:
+        """All that a table shows: when it changes, the table is written again."""
+        listing = self.listings[name]
+        facts = [self.tasks[task].facts for task in listing.tasks]
+        return repr(
+            (listing, facts, [self.settings(listing.algorithm, t, scale) for t in listing.tasks if listing.algorithm])
+        )
+
     def look(self, figure: Figure) -> str:
         """All that the sheets say of how a figure looks: when it changes, the figure is drawn again."""
         variants = [(name, self.variants[name].label, self.variants[name].colour) for name in figure.algorithms]
@@ -133,7 +147,8 @@ def load(root: Path | None = None) -> Plan:
     figures = {
         n: sheets.figure(n, sheets.as_table(e, n), root) for n, e in sheets.toml(config / "figures.toml").items()
     }
-    plan = Plan(figures, tasks, variants, learners)
+    listings = {n: sheets.listing(n, sheets.as_table(e, n)) for n, e in sheets.toml(config / "tables.toml").items()}
+    plan = Plan(figures, tasks, variants, learners, listings)
     _check(plan)
     return plan
 
@@ -152,6 +167,16 @@ def _check(plan: Plan) -> None:
         for kind, names, known in (("task", figure.tasks, plan.tasks), ("algorithm", figure.algorithms, plan.variants)):
             for name in names:
                 get(known, kind, name, f"figures.toml [{figure.name}]")
+    for listing in plan.listings.values():
+        where = f"tables.toml [{listing.name}]"
+        for task in listing.tasks:
+            known = get(plan.tasks, "task", task, where).facts
+            for fact in listing.facts:
+                get(known, f"fact of {task}", fact, where)
+        if listing.algorithm or listing.settings:
+            fields = plan.learners[get(plan.variants, "algorithm", listing.algorithm, where).learner]
+            for name in listing.settings:
+                get(fields, f"setting of {listing.algorithm!r}", name, where)
     for scale in SCALES:
         for task in plan.tasks:
             run_values(plan.tasks[task], scale)

@@ -1,4 +1,4 @@
-"""The three sheets: figures.toml, tasks.toml and algorithms.toml, read strictly (standard library only).
+"""The sheets: figures.toml, tables.toml, tasks.toml and algorithms.toml, read strictly (standard library only).
 
 Unknown keys and wrong types are refused. Any value of a task, and any setting, may be a table by scale:
 ``steps = {paper = 1_600_000, lab = 400_000, smoke = 40_000}``.
@@ -17,6 +17,7 @@ from partage.settings import unknown
 Values = Mapping[str, Any]
 RUN = ("steps", "seeds", "log_every", "test_every", "test_episodes")  # whole numbers a task gives each run
 TIME_LIMITS = ("terminal", "truncation")
+OPTIONAL = ("reference", "claims", "also", "also_label", "strip", "episode")  # keys of a figure
 CLAIMS = ("better", "grows", "settles")  # how a claim is judged: see `partage.figures.claims`
 
 
@@ -48,6 +49,19 @@ class Figure(NamedTuple):
     also: dict[str, str]  # further metrics of the first algorithm, drawn together beside each panel: metric -> label
     also_label: str
     strip: str  # the algorithm whose sharing is drawn below each panel ("": none)
+    episode: str  # the algorithm of whose choices within an episode a strip is drawn ("": none)
+
+
+class Listing(NamedTuple):
+    """One entry of tables.toml: what is set, not what came out."""
+
+    name: str
+    paper: str  # which table of which paper
+    title: str
+    tasks: list[str]
+    facts: list[str]  # columns, of what tasks.toml says of a task
+    algorithm: str  # whose settings are listed ("": none)
+    settings: list[str]  # columns
 
 
 class Task(NamedTuple):
@@ -58,6 +72,7 @@ class Task(NamedTuple):
     run: Values  # the keys of RUN and time_limit
     options: Values  # for the environment's `make`
     settings: Values  # held equal for all algorithms
+    facts: Values  # about the task, for its row in a table
 
 
 class Variant(NamedTuple):
@@ -140,14 +155,14 @@ def _strict(entry: Values, kinds: Mapping[str, type], where: str, needed: Iterab
 
 
 def tasks(raw: Values) -> Iterable[Task]:
-    kinds = dict.fromkeys((*RUN, "time_limit"), object) | {"options": dict, "settings": dict}
+    kinds = dict.fromkeys((*RUN, "time_limit"), object) | {"options": dict, "settings": dict, "facts": dict}
     for family, shared in raw.items():
         where = f"tasks.toml [{family}]"
         _strict(as_table(shared, where), kinds | {"task": dict}, where, ["task"])
         for name, own in shared["task"].items():
             _strict(as_table(own, f"{where} {name}"), kinds | {"label": str}, f"tasks.toml [{family}.task.{name}]")
             run = {key: source[key] for source in (shared, own) for key in (*RUN, "time_limit") if key in source}
-            merged = [shared.get(key, {}) | own.get(key, {}) for key in ("options", "settings")]
+            merged = [shared.get(key, {}) | own.get(key, {}) for key in ("options", "settings", "facts")]
             yield Task(f"{family}/{name}", own.get("label", name), run, *merged)
 
 
@@ -164,20 +179,26 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
     where = f"figures.toml [{name}]"
     kinds = {key: list if key in ("tasks", "algorithms") else str for key in Figure._fields if key != "name"}
     kinds |= {"claims": object, "also": dict}
-    _strict(
-        entry, kinds, where, [key for key in kinds if key not in ("reference", "claims", "also", "also_label", "strip")]
-    )
+    _strict(entry, kinds, where, [key for key in kinds if key not in OPTIONAL])
     if entry["x"] not in ("updates", "env_steps"):
         raise unknown("x axis", entry["x"], ("updates", "env_steps"), where)
-    if strip := entry.get("strip", ""):
-        get(dict.fromkeys(entry["algorithms"]), "algorithm", strip, f"{where} strip")
+    for key in ("strip", "episode"):
+        if entry.get(key):
+            get(dict.fromkeys(entry["algorithms"]), "algorithm", entry[key], f"{where} {key}")
     file = entry.get("reference")
     made = {
         "name": name,
         "claims": list(_claims(entry, where)),
         "reference": _reference(root / "results/reference" / file) if file else {},
     }
-    return Figure(**({"also": {}, "also_label": "", "strip": ""} | entry | made))
+    return Figure(**({"also": {}, "also_label": "", "strip": "", "episode": ""} | entry | made))
+
+
+def listing(name: str, entry: dict[str, Any]) -> Listing:
+    kinds = {key: list if key in ("tasks", "facts", "settings") else str for key in Listing._fields if key != "name"}
+    _strict(entry, kinds, f"tables.toml [{name}]", ["paper", "title", "tasks"])
+    optional = {"facts": [], "algorithm": "", "settings": []}
+    return Listing(name=name, **{**optional, **entry})
 
 
 def _claims(entry: Values, where: str) -> Iterable[Claim]:

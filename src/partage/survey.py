@@ -1,4 +1,4 @@
-"""How far apart the policies of one run are: play episodes with them as they are now, and measure   (MPD §1)."""
+"""What one run has learned, as it is now: how far apart its policies are (MPD §1), and who plays what role when."""
 
 import io
 from pathlib import Path
@@ -23,14 +23,7 @@ def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFram
     distance.known(kind)
     if count < 1:
         raise Refusal(f"--episodes is at least 1, but is {count}.")
-    prepare("cpu")
-    recipe = Recipe.load(folder / "recipe.json")
-    make = {"engine": recipe.engine, **recipe.options}
-    task = env.make(recipe.task, [env.stream(seed, "distance") for seed in recipe.seeds], count, **make)
-    policies = learner.make(recipe.learner, task.spec, recipe.settings, recipe.seeds)
-    policies.load_state_dict(_state(folder, recipe))
-    played = episodes(task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), True)
-    task.close()
+    recipe, policies, played = _play(folder, "distance", count, explore=True)
     matrix = measure(policies, played, kind, recipe.seeds)
     rows = [
         (seed, i, j, float(matrix[r, i, j]))
@@ -39,9 +32,47 @@ def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFram
         for j in range(matrix.shape[1])
     ]
     found = pd.DataFrame(rows, columns=["seed", "i", "j", "distance"])
-    facts = {name: getattr(recipe, name) for name in ("algorithm", "task", "scale", "engine")}
-    found.attrs = {**facts, "kind": kind, "episodes": count}
+    found.attrs = {**_facts(recipe), "kind": kind, "episodes": count}
     return found
+
+
+def episode(folder: Path) -> pd.DataFrame:
+    """The sets that agents went through in one greedy episode of the first seed: columns block, agent, step, value.
+
+    Raises `Refusal` for a run without policies, or one in which they do not change within an episode.
+    """
+    recipe, _, played = _play(folder, "episode", 1, explore=False)
+    if not played.notes:
+        raise Refusal(
+            f"In {folder} ({recipe.algorithm}) nobody's sets change within an episode: its curve says it all."
+        )
+    steps = int(played.filled[0, 0].sum())
+    rows = [
+        (block, agent, t, int(note[0, 0, t, agent]))
+        for block, note in played.notes.items()
+        for agent in range(note.shape[-1])
+        for t in range(steps)
+    ]
+    found = pd.DataFrame(rows, columns=["block", "agent", "step", "value"])
+    found.attrs = {**_facts(recipe), "seed": recipe.seeds[0]}
+    return found
+
+
+def _facts(recipe: Recipe) -> dict[str, str]:
+    return {name: getattr(recipe, name) for name in ("algorithm", "task", "scale", "engine")}
+
+
+def _play(folder: Path, what: str, count: int, explore: bool) -> tuple[Recipe, Learner, Rollout]:
+    """Whole episodes played by the policies of a run; those of one purpose start alike each time."""
+    prepare("cpu")
+    recipe = Recipe.load(folder / "recipe.json")
+    make = {"engine": recipe.engine, **recipe.options}
+    task = env.make(recipe.task, [env.stream(seed, what) for seed in recipe.seeds], count, **make)
+    policies = learner.make(recipe.learner, task.spec, recipe.settings, recipe.seeds)
+    policies.load_state_dict(_state(folder, recipe))
+    played = episodes(task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore)
+    task.close()
+    return recipe, policies, played
 
 
 def measure(policies: Learner, played: Rollout, kind: str, seeds: list[int]) -> Tensor:

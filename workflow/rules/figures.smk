@@ -39,3 +39,31 @@ rule draw:
         look=lambda wildcards: PLAN.look(FIGURES[wildcards.figure]),
     shell:
         f"{PARTAGE} draw {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
+
+
+# It plays with the run's policies, so drawing code is no input: a copied run need not have them. Else --forcerun episode.
+rule episode:
+    input:
+        f"{ROOT}/runs/{{run}}/record.json",
+    output:
+        f"{ROOT}/runs/{{run}}/episode.csv",
+        f"{ROOT}/runs/{{run}}/episode.png",
+        f"{ROOT}/runs/{{run}}/episode.svg",
+    log:
+        f"{ROOT}/logs/episode/{{run}}.log",
+    shell:
+        f"{PARTAGE} episode {ROOT}/runs/{{wildcards.run}} > {{log}} 2>&1"
+
+
+rule table:
+    input:
+        code=str(SOURCE / "partage/figures/listings.py"),
+    output:
+        f"{ROOT}/tables/{{listing}}.csv",
+        f"{ROOT}/tables/{{listing}}.md",
+    log:
+        f"{ROOT}/logs/table/{{listing}}.log",
+    params:
+        look=lambda wildcards: PLAN.listed(wildcards.listing, REQUEST.scale),
+    shell:
+        f"{PARTAGE} table {{wildcards.listing}} {OPTIONS} > {{log}} 2>&1"

@@ -9,7 +9,6 @@ import math
 import textwrap
 import zlib
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -23,26 +22,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from partage import atomic, stats
 from partage.figures.frame import SEED, runs_of
 from partage.figures.strips import strips
+from partage.figures.style import FAINT, STYLE, WARNING
 from partage.plan import Figure, Plan
-
-INK, FAINT, WARNING = "#262626", "#6b6b6b", "#B00020"
-STYLE: dict[Any, Any] = {
-    **sns.axes_style("ticks"),
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
-    "font.size": 9.0,
-    "axes.edgecolor": "#9a9a9a",
-    "axes.linewidth": 0.8,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": "#9a9a9a",
-    "ytick.color": "#9a9a9a",
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.size": 3.0,
-    "ytick.major.size": 3.0,
-    "svg.hashsalt": "partage",
-    "svg.fonttype": "path",
-}
 
 
 def generator(*names: str) -> np.random.Generator:

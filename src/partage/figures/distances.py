@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
-from partage.figures.curves import FAINT, INK, STYLE, WARNING
+from partage.figures.style import FAINT, INK, STYLE, WARNING
 
 
 def matrix(found: pd.DataFrame, seed: int) -> np.ndarray:

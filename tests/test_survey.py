@@ -1,0 +1,115 @@
+"""What `partage distance` and `partage episode` make of a run, and `partage table` of the sheets."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from running import lay, recipe, trained
+from small import ROOT
+
+from partage import env, plan, sheets
+from partage.__main__ import main
+from partage.figures import listings
+
+
+@pytest.fixture(scope="module")
+def bdps(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bdps")
+    settings = {"batch": 4, "buffer": 9, "hidden": 16, "period": 10, "epsilon_anneal": 300}
+    trained(folder, recipe("qmix", algorithm="bdps", learner="bdps", settings=settings))
+    return folder
+
+
+def test_the_strips_of_an_episode_show_choices_that_last_a_period(bdps: Path):
+    assert main(["episode", str(bdps)]) == 0
+    assert (bdps / "episode.png").stat().st_size > 5_000 and (bdps / "episode.svg").is_file()
+    found = pd.read_csv(bdps / "episode.csv")
+    assert set(found["block"]) == {"roles", "groups"} and set(found["agent"]) == {0, 1}
+    assert set(found["value"]) <= {0, 1}
+    assert sorted(found["step"].unique()) == list(range(found["step"].max() + 1))
+    periods = found.assign(period=found["step"] // 10).groupby(["block", "agent", "period"])["value"].nunique()
+    assert (periods == 1).all()
+
+
+def test_the_same_episode_is_played_again(bdps: Path):
+    before = (
+        [(bdps / f"episode.{kind}").read_bytes() for kind in ("csv", "png")]
+        if main(["episode", str(bdps)]) == 0
+        else []
+    )
+    assert main(["episode", str(bdps)]) == 0
+    assert before == [(bdps / f"episode.{kind}").read_bytes() for kind in ("csv", "png")]
+
+
+def test_distances_of_a_learner_of_values_are_measured_too(bdps: Path):
+    assert main(["distance", str(bdps), "--kind", "hellinger", "--episodes", "8"]) == 0
+    found = pd.read_csv(bdps / "distance.csv")
+    own = found[found["i"] == found["j"]]["distance"]
+    assert len(found) == 2 * 2 * 2 and (own == 0).all() and (found["distance"] >= 0).all()
+
+
+def test_a_run_that_cannot_be_shown_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["episode", str(tmp_path / "none")]) == 2
+    assert "recipe" in capsys.readouterr().err
+    lay(tmp_path / "fresh", recipe("qmix"))
+    assert main(["episode", str(tmp_path / "fresh")]) == 2
+    assert "neither policy.pt nor a checkpoint" in capsys.readouterr().err
+    trained(tmp_path / "fixed", recipe("qmix", steps=100))
+    assert main(["episode", str(tmp_path / "fixed")]) == 2
+    assert "nobody's sets change within an episode" in capsys.readouterr().err
+
+
+def test_tables_say_what_the_sheets_say_and_what_the_environments_are():
+    made = plan.load()
+    for listing in made.listings.values():
+        table = listings.build(made, listing, "paper")
+        assert list(table["task"]) == listing.tasks
+        assert list(table.columns) == ["task", *listing.facts, *listing.settings]
+    for task in made.tasks.values():
+        if task.facts:
+            spec = env.make(task.name, [0], 1).spec
+            assert (task.facts["agents"], task.facts["horizon"]) == (spec.n_agents, spec.horizon)
+
+
+def test_table_two_has_the_papers_numbers_of_roles_and_groups():
+    made = plan.load()
+    table = listings.build(made, made.listings["bdps-tab2"], "paper").set_index("task")
+    assert tuple(table.loc["lbf/15x15-4p-5f-v2", ["agents", "roles", "groups"]]) == (4, 2, 2)
+
+
+def test_table_is_written_where_figures_tables_lie(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["table", "bdps-tab2", "--results", str(tmp_path)]) == 0
+    text = (tmp_path / "smoke/tables/bdps-tab2.md").read_text()
+    assert "| lbf/15x15-4p-5f-v2 | 4 | 2 | 2 | 10 | 1 |" in text
+    assert main(["table", "bdps-tab3", "--results", str(tmp_path)]) == 2
+    assert "did you mean 'bdps-tab2'" in capsys.readouterr().err or "bdps-tab1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ('facts = ["agents"]', 'facts = ["agent"]', "did you mean 'agents'"),
+        ('"roles", "groups", "period"', '"rols", "groups", "period"', "did you mean 'roles'"),
+        ('algorithm = "bdps"', 'algorithm = "bdp"', "did you mean 'bdps'"),
+        ("lbf/8x8-2p-2f-coop-v3", "lbf/8x8-2p-2f-coop-v4", "task"),
+        ("title = ", "titel = ", "titel"),
+    ],
+)
+def test_a_mistake_in_tables_toml_is_one_sentence(tmp_path: Path, old: str, new: str, word: str):
+    from shutil import copytree
+
+    from partage import Refusal
+
+    for part in ("workflow", "src/partage/learners", "results/reference"):
+        copytree(ROOT / part, tmp_path / part)
+    file = tmp_path / "workflow/config/tables.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(Refusal, match=word):
+        plan.load(tmp_path)
+
+
+def test_listing_defaults_are_empty():
+    one = sheets.listing("t", {"paper": "p", "title": "t", "tasks": ["a/b"]})
+    assert (one.facts, one.algorithm, one.settings) == ([], "", [])
