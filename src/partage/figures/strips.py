@@ -83,6 +83,7 @@ def within(axes: Axes, rows: np.ndarray, name: str) -> None:
     colours = sns.color_palette("colorblind", max(sets, 2))
     edges = np.arange(count + 1) - 0.5
     axes.pcolormesh(np.arange(steps + 1), edges, rows, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(colours) - 0.5)
+    axes.hlines(edges[1:-1], 0, steps, color="white", linewidth=1.5)
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_yticks(range(count), [f"agent {n}" for n in range(count)], fontsize=7)
     axes.tick_params(left=False)
