@@ -97,14 +97,18 @@ class Plan(NamedTuple):
 
     def recipes(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
         """The runs that the figures need, each once."""
-        pairs = dict.fromkeys((name, task) for figure in figures for task in figure.tasks for name in figure.algorithms)
+        pairs = dict.fromkeys(
+            (name, task) for f in figures for task in f.tasks for name in f.algorithms if f.has(name, task)
+        )
         return [recipe for pair in pairs for recipe in self.pair(*pair, request)]
 
     def pair(self, algorithm: str, task: str, request: Request) -> list[Recipe]:
         """The runs of one algorithm on one task: its seeds in packs."""
         scale, engine = request.scale, request.engine
         settings = {setting.name: setting.value for setting in self.settings(algorithm, task, scale)}
-        run, options = run_values(self.tasks[task], scale)
+        of_task = self.tasks[task]
+        own = next((figure.run for figure in self.figures.values() if figure.has(algorithm, task)), {})
+        run, options = run_values(of_task._replace(run={**of_task.run, **own}), scale)
         seeds, learner = run.pop("seeds"), self.variants[algorithm].learner
         return [
             Recipe(SCHEMA, scale, engine, algorithm, learner, settings, task, options, pack, **run)
@@ -153,6 +157,12 @@ def load(root: Path | None = None) -> Plan:
     return plan
 
 
+def _shared(one: Figure, other: Figure) -> tuple[str, str] | None:
+    """A pair of algorithm and task that both figures draw."""
+    pairs = ((name, task) for name in one.algorithms for task in one.tasks if one.has(name, task))
+    return next((pair for pair in pairs if other.has(*pair)), None)
+
+
 def _check(plan: Plan) -> None:
     """Names that point at each other, and every setting's type at every scale."""
     fields = {name for known in plan.learners.values() for name in known}
@@ -167,6 +177,12 @@ def _check(plan: Plan) -> None:
         for kind, names, known in (("task", figure.tasks, plan.tasks), ("algorithm", figure.algorithms, plan.variants)):
             for name in names:
                 get(known, kind, name, f"figures.toml [{figure.name}]")
+        for other in plan.figures.values():
+            if figure.run != other.run and (shared := _shared(figure, other)):
+                raise Refusal(
+                    f"figures.toml: {figure.name} and {other.name} both draw {' on '.join(shared)}, so their keys "
+                    "`run` must be equal."
+                )
     for listing in plan.listings.values():
         where = f"tables.toml [{listing.name}]"
         for task in listing.tasks:
@@ -178,6 +194,9 @@ def _check(plan: Plan) -> None:
             for name in listing.settings:
                 get(fields, f"setting of {listing.algorithm!r}", name, where)
     for scale in SCALES:
+        for figure in plan.figures.values():
+            for task in figure.tasks if figure.run else ():
+                run_values(plan.tasks[task]._replace(run={**plan.tasks[task].run, **figure.run}), scale)
         for task in plan.tasks:
             run_values(plan.tasks[task], scale)
             for algorithm in plan.variants:
