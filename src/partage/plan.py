@@ -83,17 +83,22 @@ class Plan(NamedTuple):
         variant = get(self.variants, "algorithm", algorithm, "algorithms.toml")
         known, shared = self.learners[variant.learner], get(self.tasks, "task", task, "tasks.toml")
         family = task.partition("/")[0]
-        layers = [
+        found = {f.name: Setting(f.name, f.default, f"learners/{variant.learner}.py") for f in known.values()}
+        for home, values in (
             (f"algorithms.toml [{algorithm}.settings]", variant.settings),
             (f"tasks.toml, equal for all on {task}", {k: v for k, v in shared.settings.items() if k in known}),
             *((f'algorithms.toml [{algorithm}.task."{key}"]', variant.task.get(key, {})) for key in (family, task)),
-        ]
-        found = {f.name: Setting(f.name, f.default, f"learners/{variant.learner}.py") for f in known.values()}
-        for home, values in layers:
-            for name, value in values.items():
-                field = get(known, f"setting of learner {variant.learner!r}", name, home)
-                found[name] = Setting(name, check(field, at_scale(value, scale, f"{home} {name}"), home), home)
+        ):
+            found |= self.layer(variant.learner, values, scale, home)
         return list(found.values())
+
+    def layer(self, learner: str, values: Mapping[str, Any], scale: str, home: str) -> dict[str, Setting]:
+        """The settings that stand in one home, each checked."""
+        found = {}
+        for name, value in values.items():
+            field = get(self.learners[learner], f"setting of learner {learner!r}", name, home)
+            found[name] = Setting(name, check(field, at_scale(value, scale, f"{home} {name}"), home), home)
+        return found
 
     def recipes(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
         """The runs that the figures need, each once."""
@@ -197,7 +202,12 @@ def _check(plan: Plan) -> None:
         for figure in plan.figures.values():
             for task in figure.tasks if figure.run else ():
                 run_values(plan.tasks[task]._replace(run={**plan.tasks[task].run, **figure.run}), scale)
-        for task in plan.tasks:
-            run_values(plan.tasks[task], scale)
-            for algorithm in plan.variants:
-                plan.settings(algorithm, task, scale)
+        for task in plan.tasks.values():
+            run_values(task, scale)
+            for learner, known in plan.learners.items():
+                shared = {k: v for k, v in task.settings.items() if k in known}
+                plan.layer(learner, shared, scale, f"tasks.toml, equal for all on {task.name}")
+        for name, variant in plan.variants.items():
+            plan.layer(variant.learner, variant.settings, scale, f"algorithms.toml [{name}.settings]")
+            for key, values in variant.task.items():
+                plan.layer(variant.learner, values, scale, f'algorithms.toml [{name}.task."{key}"]')
