@@ -17,7 +17,7 @@ KINDS = (
     "hang",  # it answers no more, and does not heed SIGTERM
     "half",  # it is gone in the middle of an answer
     "status",  # it answers without saying in which state it is
-    "ended",  # it says that the game is over
+    "ended",  # it says that the game is over, and stays so
     "garbage",  # it answers with bytes that are no message
     "error",  # it says that the request was wrong
     "slow",  # it takes three seconds

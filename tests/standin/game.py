@@ -20,7 +20,8 @@ WHEN = {  # the states of the game in which it understands a request
     "ping": ("launched", "init_game", "in_game"),
     "create_game": ("launched",),
     "join_game": ("init_game",),
-    **dict.fromkeys(("game_info", "observation", "action", "step", "debug", "save_replay"), ("in_game",)),
+    **dict.fromkeys(("game_info", "action", "step", "debug"), ("in_game",)),
+    **dict.fromkeys(("observation", "save_replay"), ("in_game", "ended")),
 }
 
 
@@ -143,7 +144,7 @@ def serve(game: Game, line: Line, fault: Fault | None) -> None:
         if what == "status":
             response.ClearField("status")
         elif what == "ended":
-            response.status = sc2api_pb2.ended
+            response.status = game.status = sc2api_pb2.ended
         elif what == "error":
             response.error.append("something went wrong")
         line.send(b"\xff" * 9 if what == "garbage" else response.SerializeToString(), 0.5 if what == "half" else 1.0)

@@ -1,8 +1,13 @@
 """StarCraft II itself behind SMAC v1's contract: one game per copy, launched and led through smacv2 and pysc2.
 
 The game is Blizzard's, cannot be installed by a package, and must be the version that results are compared in. Its
-state can be neither saved nor set, and its random numbers are its own: a seed fixes the games of a run that never
-stopped, crashed or was relaunched at another moment.
+state can be neither saved nor set, and it takes a seed only when it starts: a run that stopped in the middle of an
+episode goes on with a new one, and a run cannot be repeated bit for bit.
+
+Loads no torch, and smacv2 only where a game is launched: in the worker processes of a `Pool`, one for each copy.
+Without the game this is tested through smacv2 with a stand-in that speaks the game's protocol. What only the game can
+tell: the size of the playable area (32 by 32 by the maps' headers), whether all units are there at its first
+observation, and that its map starts the next battle within two loops of the last unit's death, as `V1` supposes.
 """
 
 import hashlib
@@ -11,12 +16,11 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from partage import Refusal
-from partage.env import stream
 from partage.sims.options import pins
 from partage.sims.single import Instant
 
@@ -27,10 +31,11 @@ MAPS = "https://github.com/oxwhirl/smacv2/releases/tag/maps"
 
 
 class Care(NamedTuple):
-    """How a game is looked after."""
+    """How games are looked after."""
 
-    timeout: int = 120  # s that the game may take to start, or to answer, before it counts as hung
-    relaunch: int = 50_000  # steps after which it is launched anew: its memory grows (DI-engine does the same)
+    timeout: int = 120  # s that a game may take to start, or to answer, before it counts as hung
+    relaunch: int = 50_000  # steps after which it is launched anew, as its memory grows (DI-engine does the same)
+    stagger: float = 1.0  # s between the launches of two games: many at once may not get through (pymarl #29)
 
 
 def root() -> Path:
@@ -62,23 +67,15 @@ def require_game(name: str) -> None:
 
 def require_packages(file: str | Path) -> None:
     """Refuse to go on unless the packages pinned in the file's header are there, in just those versions."""
-    wanted = pins(file)
-    found = {name: version(name) for name in wanted}
-    wrong = [f"{name} {version}, found {found[name]}" for name, version in wanted.items() if found[name] != version]
-    if importlib.util.find_spec("smacv2") is None:
+    wrong = [f"{name} {wanted}, found {version(name)}" for name, wanted in pins(file).items() if version(name) != wanted]
+    where = rules()
+    if where is None:
         wrong.append("smacv2, found none")
-    elif hashlib.sha256(rules().read_bytes()).hexdigest() != RULES:
-        wrong.append(f"smacv2 as of its commit 577ab5a, found another in {rules()}")
+    elif hashlib.sha256(where.read_bytes()).hexdigest() != RULES:
+        wrong.append(f"smacv2 at its commit 577ab5a, found another ({where} differs)")
     if wrong:
-        raise Refusal(f"engine='package' of smac needs {'; '.join(wrong)}: run `pip install --no-deps` with every line of "
-                      f"the dependencies that stand on top of {file}.")  # fmt: skip
-
-
-def rules() -> Path:
-    """The file that holds smacv2's rules."""
-    spec = importlib.util.find_spec("smacv2")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(next(iter(spec.submodule_search_locations)), "env/starcraft2/starcraft2.py")
+        raise Refusal(f"engine='package' of smac needs {'; '.join(wrong)}: run `pip install --no-deps` with each of the "
+                      f"dependencies named on top of {file}.")  # fmt: skip
 
 
 def version(package: str) -> str:
@@ -88,38 +85,53 @@ def version(package: str) -> str:
         return "none"
 
 
-class Game:
-    """One copy in StarCraft II (a `Single`). Any exception but a `Refusal` means that the game is lost."""
+def rules() -> Path | None:
+    """The file that holds smacv2's rules, without importing it."""
+    spec = importlib.util.find_spec("smacv2")
+    folders = spec.submodule_search_locations if spec else None
+    return Path(folders[0], "env/starcraft2/starcraft2.py") if folders else None
 
-    def __init__(self, name: str, reward: str, enemies: str, care: Care) -> None:
-        self._name, self._reward, self._enemies, self._care = name, reward, enemies, care
-        self._seed, self._launches, self._env = 0, 0, None
+
+class Play(NamedTuple):
+    """What is played, and how. Called with a copy's number it makes that copy's game (which a `Pool` asks for)."""
+
+    name: str  # of the map
+    reward: Literal["smac", "smacv2"] = "smac"
+    enemies: Literal["unsorted", "sorted"] = "unsorted"
+    care: Care = Care()
+
+    def __call__(self, copy: int) -> "Game":
+        return Game(self)
+
+
+class Game:
+    """One copy in StarCraft II (a `Single`). An exception means that the game is lost, and this object with it."""
+
+    def __init__(self, play: Play) -> None:
+        self._play, self._env = play, None
 
     def reset(self, seed: int | None) -> Instant:
-        if seed is not None:
-            self._seed, self._launches = seed, 0
-        if seed is not None or self._env is None or self._env._total_steps >= self._care.relaunch:
-            self._launch()
+        """Start an episode. The seed is the game's if one has to be launched; otherwise the game's own numbers go on."""
+        if self._env is None or self._env._total_steps >= self._play.care.relaunch:
+            self._launch(seed or 0)
         obs, state = self._env.reset()
         return self._instant(obs, state, 0.0, won=False, over=False)
 
-    def _launch(self) -> None:
+    def _launch(self, seed: int) -> None:
         """A new environment, whose game starts with its first reset."""
         from absl.flags import FLAGS  # pyright: ignore[reportMissingImports]
 
         from partage.sims.smac_v1 import V1
 
         self.close()
-        FLAGS.sc2_timeout = self._care.timeout
-        self._launches += 1
-        seed = stream(self._seed, "launch", self._launches) & 0xFFFF_FFFF  # the protocol has 32 bits for it
-        self._env = V1(self._name, seed, self._reward, self._enemies)
+        FLAGS.sc2_timeout = self._play.care.timeout
+        self._env = V1(self._play.name, seed & 0xFFFF_FFFF, self._play.reward, self._play.enemies)
 
     def step(self, actions: Sequence[int]) -> Instant:
         env: Any = self._env
         for agent, action in enumerate(actions):
             if not self._avail[agent, action]:
-                raise Refusal(f"Expected an available action, but agent {agent} of smac/{self._name} chose {action}.")
+                raise Refusal(f"Expected an available action, but agent {agent} of smac/{self._play.name} chose {action}.")
         reward, over, info = env.step(actions)
         over = over and not info.get("episode_limit", False)  # the clock is not the battle's business
         return self._instant(env.get_obs(), env.get_state(), reward, info["battle_won"], over)
@@ -129,6 +141,13 @@ class Game:
         self._avail = np.array(env.get_avail_actions(), bool)
         alive = np.array([env.agents[n].health > 0 for n in range(env.n_agents)])
         return Instant(np.stack(obs), state, [reward] * env.n_agents, float(won), over, self._avail, alive)
+
+    def save(self) -> bytes:
+        """Nothing: the game cannot."""
+        return b""
+
+    def load(self, saved: bytes) -> None:
+        raise Refusal("StarCraft II cannot go on from a saved state: start a new episode.")
 
     def close(self) -> None:
         if self._env is not None:
