@@ -9,32 +9,12 @@ from typing import Any, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, UInt64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from partage import Refusal
 from partage.env import Spec, TimeLimit, TimeStep, stream
-
-
-class Shown(NamedTuple):
-    """What a simulator writes and torch reads without a copy. The first axis C = R x B counts the copies.
-
-    A simulator reads `clock`, which already counts the step it is in, `live`, `key` and `counter` (see `draw`).
-    It writes the observation, state, masks, reward (of live copies), `terminated` (a real end) and `score`.
-    """
-
-    obs: Float32[np.ndarray, "C N O"]
-    state: Float32[np.ndarray, "C S"]
-    avail_actions: Bool[np.ndarray, "C N A"]
-    alive: Bool[np.ndarray, "C N"]
-    reward: Float32[np.ndarray, "C N"]
-    terminated: Bool[np.ndarray, "C"]
-    truncated: Bool[np.ndarray, "C"]
-    score: Float32[np.ndarray, "C"]
-    clock: Int64[np.ndarray, "C"]  # steps taken in this episode
-    live: Bool[np.ndarray, "C"]  # an episode is going on
-    key: UInt64[np.ndarray, "C"]
-    counter: UInt64[np.ndarray, "C"]
+from partage.sims.shown import Shown
 
 
 @runtime_checkable
