@@ -33,7 +33,7 @@ def make(
 ) -> Env:  # fmt: skip
     one_of("engine of smac", engine, ["batched", "package"])
     limits = ("terminal", "truncation")
-    chosen = choose(options, reward=("smac", "smacv2"), enemies=("unsorted", "sorted"), time_limit=limits)
+    chosen = choose(options, reward=("v1", "v2"), enemies=("unsorted", "sorted"), time_limit=limits)
     spec = named(task).spec
     require_packages(__file__)
     require_game(task)

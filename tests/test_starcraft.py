@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from standin import install
+from standin.battle import Battle
 
 from partage import Refusal
-from partage.env import ENVS
+from partage.env import ENVS, TimeStep, make
 from partage.sims import starcraft
 from partage.sims.single import Instant
 from partage.sims.starcraft import BUILD, Care, Game, Play, require_game, require_packages
@@ -20,6 +22,9 @@ from partage.sims.starcraft import BUILD, Care, Game, Play, require_game, requir
 NEEDS = f"smacv2 is not installed: pip install --no-deps what stands on top of {ENVS / 'smac.py'}"
 with_smacv2 = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
 PATIENCE = Care(timeout=20)
+NINE = [
+    "bane_vs_bane", "MMM2", "5m_vs_6m", "3s_vs_5z", "2c_vs_64zg", "27m_vs_30m", "6h_vs_8z", "corridor", "3s5z_vs_3s6z",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -58,6 +63,53 @@ def play(game: Game, first: Instant, steps: int, seed: int = 0) -> list[Instant]
     while len(trail) <= steps and not trail[-1].terminated:
         trail.append(game.step(legal(trail[-1], dice)))
     return trail
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled() -> None:
+    """The battle, so that no game takes its time over it."""
+    Battle("5m_vs_6m", 0)
+
+
+def assert_equal(ours: TimeStep, theirs: Instant) -> None:
+    """The game tells single precision, and smacv2 counts in double."""
+    assert theirs.avail_actions is not None and theirs.alive is not None
+    assert np.array_equal(ours.avail_actions[0, 0].numpy(), theirs.avail_actions)
+    assert np.array_equal(ours.alive[0, 0].numpy(), theirs.alive)
+    np.testing.assert_allclose(ours.obs[0, 0].numpy(), theirs.obs, atol=2e-6)
+    np.testing.assert_allclose(ours.state[0, 0].numpy(), theirs.state, atol=2e-6)
+    np.testing.assert_allclose(ours.reward[0, 0].numpy(), theirs.reward, atol=2e-5)
+    assert ours.terminated.item() == theirs.terminated
+
+
+def eager(instant: Instant, dice: np.random.Generator) -> list[int]:
+    """Legal actions, mostly attacks where there are any."""
+    assert instant.avail_actions is not None
+    weights = instant.avail_actions * np.where(np.arange(instant.avail_actions.shape[1]) < 6, 1.0, 9.0)
+    return [int(dice.choice(len(row), p=row / row.sum())) for row in weights]
+
+
+@with_smacv2
+@pytest.mark.parametrize(("name", "reward"), [*((name, "v1") for name in NINE), ("6h_vs_8z", "v2")])
+def test_the_same_battle_is_the_same_through_smacv2_as_through_our_simulator(
+    name: str, reward: str, root: Path, games: Any
+) -> None:
+    ours, dice = make(f"smac/{name}", [0], 1, reward=reward), np.random.default_rng(1)
+    ours._shown.key[0] = 12345
+    theirs = games(name, reward=reward)
+    total = 0.0
+    for seed in (12345, None):  # then the map's own next battle
+        mine, instant = ours.reset(), theirs.reset(seed)
+        assert_equal(mine, instant)
+        for _ in range(min(ours.spec.horizon - 1, 90)):
+            actions = eager(instant, dice)
+            mine, instant = ours.step(torch.tensor([[actions]])), theirs.step(actions)
+            assert_equal(mine, instant)
+            total += instant.reward[0]
+            if instant.terminated:
+                assert mine.score.item() == instant.gain
+                break
+    assert total > 1  # there was a fight
 
 
 def test_a_missing_game_is_refused_with_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +170,7 @@ def test_the_pinned_packages_are_those_that_are_tested_here() -> None:
 
 
 @with_smacv2
-@pytest.mark.parametrize(("kind", "regained", "dealt"), [("smac", 7.0, 33.0), ("smacv2", 0.0, 33.0)])
+@pytest.mark.parametrize(("kind", "regained", "dealt"), [("v1", 7.0, 33.0), ("v2", 0.0, 33.0)])
 def test_what_enemies_regain_pays_by_version_1_and_not_by_smacv2(kind: str, regained: float, dealt: float) -> None:
     from partage.sims.smac_v1 import V1
 

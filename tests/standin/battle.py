@@ -1,28 +1,28 @@
-"""The units of a game: a toy battle."""
+"""The units of a game, moved by our own simulator of these battles, one game loop at a time."""
 
+from collections.abc import Set
 from typing import NamedTuple
 
 import numpy as np
 
-CUSTOM = 2001
-STOCK = {"marine": 48, "marauder": 51, "medivac": 54, "zealot": 73, "stalker": 74, "colossus": 4, "baneling": 9,
-         "zergling": 105, "hydralisk": 107}  # fmt: skip
-HEALTH = {"marine": (45, 0), "marauder": (125, 0), "medivac": (150, 0), "zealot": (100, 50), "stalker": (80, 80),
-          "colossus": (200, 150), "baneling": (30, 0), "zergling": (35, 0), "hydralisk": (80, 0)}  # fmt: skip
-ROSTER = {
-    "bane_vs_bane": ({"zergling": 20, "baneling": 4}, {"zergling": 20, "baneling": 4}),
-    "MMM2": ({"marine": 7, "marauder": 2, "medivac": 1}, {"marine": 8, "marauder": 3, "medivac": 1}),
-    "5m_vs_6m": ({"marine": 5}, {"marine": 6}),
-    "3s_vs_5z": ({"stalker": 3}, {"zealot": 5}),
-    "2c_vs_64zg": ({"colossus": 2}, {"zergling": 64}),
-    "27m_vs_30m": ({"marine": 27}, {"marine": 30}),
-    "6h_vs_8z": ({"hydralisk": 6}, {"zealot": 8}),
-    "corridor": ({"zealot": 6}, {"zergling": 24}),
-    "3s5z_vs_3s6z": ({"stalker": 3, "zealot": 5}, {"stalker": 3, "zealot": 6}),
-}
+from partage.sims import batch
+from partage.sims.skirmish import rules
+from partage.sims.skirmish.data import named
+from partage.sims.skirmish.skirmish import SETTLING, play, spawn
+from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, blank
+
+CUSTOM = 2001  # the number of the first unit type that a map brings; they go by the alphabet
+STOCK = {
+    "marine": 48, "marauder": 51, "medivac": 54, "zealot": 73, "stalker": 74, "colossus": 4, "baneling": 9,
+    "zergling": 105, "hydralisk": 107,
+}  # fmt: skip
+ORDERS = {4: STOP, 16: MOVE, 23: ATTACK, 386: HEAL}  # by the game's number of the ability
+GRAIN = 1024  # parts of a length that a point on the wire is told apart by: it has single precision
 
 
 class Unit(NamedTuple):
+    """By the names that the protocol has."""
+
     tag: int
     unit_type: int
     owner: int
@@ -30,70 +30,85 @@ class Unit(NamedTuple):
     y: float
     health: float
     health_max: float
-    shield: float = 0
-    shield_max: float = 0
-    energy: float = 0
-    weapon_cooldown: float = 0
+    shield: float
+    shield_max: float
+    energy: float
+    weapon_cooldown: float
 
 
 class Battle:
-    def __init__(self, name: str, seed: int) -> None:
-        self.roster, self.random, self.tag = ROSTER[name], np.random.default_rng(seed), 0
-        self.spawn()
+    """The battle of a map; its random draws follow from the seed. Where both sides are dead the next begins at once."""
 
-    def grids(self) -> tuple[np.ndarray, np.ndarray]:
-        pathing = np.zeros((32, 32), bool)
-        pathing[7:25, 2:30] = True
-        return pathing, np.full((32, 32), 64, np.uint8)
+    def __init__(self, name: str, seed: int) -> None:
+        found = named(name)
+        self.rules = rules.make(found)
+        self.world = blank(self.rules, 1)
+        self.shown = batch.blank(found.spec, [0], 1, state_is_obs=False)
+        self.shown.key[0] = seed
+        names, allies = rules.slots(found)[0], found.n_agents
+        custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}
+        self.types = [custom[unit] for unit in names[:allies]] + [STOCK[unit] for unit in names[allies:]]
+        self.before = 1 - len(names)  # tags start from here: no two units of a game have the same
+        self.spawn()
+        self.advance(SETTLING)
 
     def spawn(self) -> None:
-        self.alive, self.orders = {}, {}
-        for side, team in enumerate(self.roster):
-            for kind, count in team.items():
-                type_ = STOCK[kind] if side else CUSTOM + sorted(team).index(kind)
-                for _ in range(count):
-                    self.tag += 1
-                    x, y = self.random.normal((9 + 14 * side, 16), 1.5)
-                    health, shield = HEALTH[kind]
-                    self.alive[self.tag] = Unit(self.tag, type_, side + 1, x, y, health, health, shield, shield)
+        self.before += len(self.types)
+        spawn(self.rules, self.world, self.shown, 0)
+
+    def grids(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where walkers stand and how high it is, by [y, x]."""
+        return self.rules.pathing, self.rules.level.astype(np.uint8)
 
     def units(self) -> list[Unit]:
-        return list(self.alive.values())
+        """The living."""
+        world, rules = self.world, self.rules
+        return [
+            Unit(
+                self.before + slot,
+                self.types[slot],
+                1 if slot < rules.n_agents else 2,
+                world.x[0, slot],
+                world.y[0, slot],
+                world.health[0, slot],
+                rules.health_max[slot],
+                world.shield[0, slot],
+                rules.shield_max[slot],
+                world.energy[0, slot],
+                world.cooldown[0, slot],
+            )
+            for slot in np.flatnonzero(world.health[0] > 0).tolist()
+        ]
 
-    def order(self, tag, ability, target=0, point=None) -> bool:
-        if tag not in self.alive:
+    def living(self, tag: int) -> int:
+        """The slot of the living unit of that tag, or -1."""
+        slot = tag - self.before
+        return slot if 0 <= slot < len(self.types) and self.world.health[0, slot] > 0 else NOBODY
+
+    def order(self, tag: int, ability: int, target: int = -1, point: tuple[float, float] | None = None) -> bool:
+        """Give a living ally an order; whether it was one that it can obey."""
+        world, slot, aim = self.world, self.living(tag), self.living(target)
+        order = ORDERS.get(ability, NOBODY)
+        meant = {STOP: True, MOVE: point is not None, ATTACK: aim >= self.rules.n_agents, HEAL: 0 <= aim}
+        if not 0 <= slot < self.rules.n_agents or not meant.get(order, False):
             return False
-        self.orders[tag] = (ability, target, point)
+        if point is not None:
+            for goal, place, wish in zip((world.goal_x, world.goal_y), (world.x, world.y), point, strict=True):
+                goal[0, slot] = place[0, slot] + round((wish - place[0, slot]) * GRAIN) / GRAIN
+        world.order[0, slot], world.target[0, slot] = order, aim
         return True
 
-    def kill(self, tags) -> None:
-        for tag in tags:
-            self.alive.pop(tag, None)
-        if not self.alive:
+    def kill(self, tags: Set[int]) -> None:
+        for slot in map(self.living, tags):
+            if slot != NOBODY:
+                self.world.health[0, slot] = 0
+        self.renew()
+
+    def renew(self) -> None:
+        if not (self.world.health > 0).any():
             self.spawn()
 
     def advance(self, loops: int) -> None:
         for _ in range(loops):
-            for tag, unit in list(self.alive.items()):
-                if tag not in self.alive:
-                    continue
-                ability, target, point = self.orders.get(tag, (0, 0, None))
-                if unit.owner == 2:
-                    foes = [u for u in self.alive.values() if u.owner == 1]
-                    if foes:
-                        foe = min(foes, key=lambda u: (u.x - unit.x) ** 2 + (u.y - unit.y) ** 2)
-                        ability, target = 23, foe.tag
-                if ability == 23 and target in self.alive:
-                    point = (self.alive[target].x, self.alive[target].y)
-                    if np.hypot(point[0] - unit.x, point[1] - unit.y) < 5:
-                        foe = self.alive[target]
-                        hit = foe.health - self.random.uniform(0, 1)
-                        if hit <= 0:
-                            self.kill([target])
-                        else:
-                            self.alive[target] = foe._replace(health=hit)
-                        continue
-                if point:
-                    dx, dy = point[0] - unit.x, point[1] - unit.y
-                    far = max(np.hypot(dx, dy), 0.14)
-                    self.alive[tag] = unit._replace(x=unit.x + 0.14 * dx / far, y=unit.y + 0.14 * dy / far)
+            play(self.rules, self.world, self.shown, 0, 1)
+            self.renew()

@@ -3,9 +3,8 @@
 import sys
 from pathlib import Path
 
-MAPS = (
-    "bane_vs_bane", "MMM2", "5m_vs_6m", "3s_vs_5z", "2c_vs_64zg", "27m_vs_30m", "6h_vs_8z", "corridor", "3s5z_vs_3s6z",
-)  # fmt: skip
+from partage.sims.skirmish.data import maps
+
 TESTS = Path(__file__).resolve().parents[1]
 SCRIPT = f"""#!{sys.executable}
 import sys
@@ -23,6 +22,6 @@ def lay(root: Path, build: int = 75689) -> Path:
     program.chmod(0o755)
     folder = root / "Maps/SMAC_Maps"
     folder.mkdir(parents=True)
-    for name in MAPS:
+    for name in maps():
         (folder / f"{name}.SC2Map").write_text("The stand-in knows its maps by their names.")
     return root

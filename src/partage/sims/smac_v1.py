@@ -16,7 +16,7 @@ class Crashed(Exception):
 
 
 class V1(StarCraft2Env):
-    """`seed` is the game's. `reward` is "smac" (v1's: what enemies regain counts as if it was taken) or "smacv2" (it
+    """`seed` is the game's. `reward` is "v1" (what enemies regain counts as if it was taken) or "v2" (it
     does not count); `enemies` "unsorted" (numbered as the game lists them) or "sorted" (by unit type, x and y)."""
 
     def __init__(self, name: str, seed: int, reward: str, enemies: str) -> None:
@@ -65,4 +65,4 @@ class V1(StarCraft2Env):
 
     def reward_battle(self) -> float:
         taken = super().reward_battle()
-        return abs(taken) if self._reward == "smac" else max(taken, 0.0)
+        return abs(taken) if self._reward == "v1" else max(taken, 0.0)

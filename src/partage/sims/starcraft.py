@@ -96,7 +96,7 @@ class Play(NamedTuple):
     """What is played, and how. Called with a copy's number it makes that copy's game (which a `Pool` asks for)."""
 
     name: str  # of the map
-    reward: Literal["smac", "smacv2"] = "smac"
+    reward: Literal["v1", "v2"] = "v1"
     enemies: Literal["unsorted", "sorted"] = "unsorted"
     care: Care = Care()
 
