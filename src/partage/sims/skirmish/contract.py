@@ -17,11 +17,11 @@ most there is. Version 1 takes the absolute value of the losses: enemies that re
 import math
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from partage.sims.batch import Shown
 from partage.sims.draw import inlined
-from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, Rules, World
+from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, Rules, Units, World
 
 NOTHING, HALT, NORTH, SOUTH, EAST, WEST, FIRST = 0, 1, 2, 3, 4, 5, 6  # actions; FIRST is at target 0
 STEP = 2.0  # how far a step is ordered to go; half of it must be open
@@ -30,10 +30,10 @@ NONE_YET = -1  # the last action when an episode begins
 
 
 @inlined
-def may_step(rules: Rules, world: World, copy: int, agent: int, action: int) -> bool:
+def may_step(rules: Rules, units: Units, agent: int, action: int) -> bool:
     """Is the cell one unit on open? SMAC cuts coordinates to whole ones, and asks walkers' ground of all units."""
-    column = int(world.units[copy, agent].x + STEP / 2 * ((action == EAST) - (action == WEST)))
-    row = int(world.units[copy, agent].y + STEP / 2 * ((action == NORTH) - (action == SOUTH)))
+    column = int(units[agent].x + STEP / 2 * ((action == EAST) - (action == WEST)))
+    row = int(units[agent].y + STEP / 2 * ((action == NORTH) - (action == SOUTH)))
     rows, columns = rules.pathing.shape
     return 0 <= row < rows and 0 <= column < columns and rules.pathing[row, column]
 
@@ -49,49 +49,43 @@ def slot_of(rules: Rules, agent: int, target: int) -> int:
 
 
 @inlined
-def may_target(rules: Rules, world: World, copy: int, agent: int, slot: int) -> bool:
+def may_target(rules: Rules, units: Units, agent: int, slot: int) -> bool:
     """Alive and within 6, whatever the weapon's range; a medivac's patient need not be hurt."""
-    if slot == NOBODY or world.units[copy, slot].health <= 0:
+    if slot == NOBODY or units[slot].health <= 0:
         return False
-    dx, dy = (
-        world.units[copy, slot].x - world.units[copy, agent].x,
-        world.units[copy, slot].y - world.units[copy, agent].y,
-    )
+    dx, dy = units[slot].x - units[agent].x, units[slot].y - units[agent].y
     return dx * dx + dy * dy <= rules.shoot * rules.shoot
 
 
 @inlined
 def command(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: int) -> None:
     """Turn the agents' actions into orders."""
+    units = world.units[copy]
     for agent in range(rules.n_agents):
-        action = actions[copy, agent]
+        action, unit = actions[copy, agent], units[agent]
         world.last_action[copy, agent] = action
-        if world.units[copy, agent].health <= 0:
+        if unit.health <= 0:
             pass
         elif action == HALT:
-            world.units[copy, agent].order, world.units[copy, agent].target = STOP, NOBODY
-        elif NORTH <= action < FIRST and may_step(rules, world, copy, agent, action):
-            world.units[copy, agent].order, world.units[copy, agent].target = MOVE, NOBODY
-            world.units[copy, agent].goal_x = world.units[copy, agent].x + STEP * ((action == EAST) - (action == WEST))
-            world.units[copy, agent].goal_y = world.units[copy, agent].y + STEP * (
-                (action == NORTH) - (action == SOUTH)
-            )
+            unit.order, unit.target = STOP, NOBODY
+        elif NORTH <= action < FIRST and may_step(rules, units, agent, action):
+            unit.order, unit.target = MOVE, NOBODY
+            unit.goal_x = unit.x + STEP * ((action == EAST) - (action == WEST))
+            unit.goal_y = unit.y + STEP * ((action == NORTH) - (action == SOUTH))
         elif action >= FIRST:
             slot = slot_of(rules, agent, action - FIRST)
-            if may_target(rules, world, copy, agent, slot):
-                world.units[copy, agent].order = HEAL if rules.slots[agent].heals else ATTACK
-                world.units[copy, agent].target = slot
+            if may_target(rules, units, agent, slot):
+                unit.order, unit.target = HEAL if rules.slots[agent].heals else ATTACK, slot
 
 
 @inlined
-def offer(rules: Rules, world: World, shown: Shown, copy: int, agent: int) -> None:
+def offer(rules: Rules, units: Units, available: Bool[np.ndarray, "A"], agent: int) -> None:
     """Which actions a living agent has."""
-    available = shown.avail_actions[copy, agent]
     available[NOTHING], available[HALT] = False, True
     for action in range(NORTH, FIRST):
-        available[action] = may_step(rules, world, copy, agent, action)
+        available[action] = may_step(rules, units, agent, action)
     for target in range(rules.n_enemies):
-        available[FIRST + target] = may_target(rules, world, copy, agent, slot_of(rules, agent, target))
+        available[FIRST + target] = may_target(rules, units, agent, slot_of(rules, agent, target))
 
 
 @inlined
@@ -106,55 +100,53 @@ def told(rules: Rules, slot: int) -> int:
 
 
 @inlined
-def describe(rules: Rules, world: World, entries: Float32[np.ndarray, "O"], place: int, copy: int, slot: int) -> None:
+def describe(rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], place: int, slot: int) -> None:
     """Health, shield and type of a living unit, from `place` on."""
-    entries[place] = world.units[copy, slot].health / rules.slots[slot].health_max
+    entries[place] = units[slot].health / rules.slots[slot].health_max
     if shows_shield(rules, slot):
-        entries[place + 1] = world.units[copy, slot].shield / rules.slots[slot].shield_max
+        entries[place + 1] = units[slot].shield / rules.slots[slot].shield_max
     if rules.n_bits:
         entries[place + told(rules, slot) - rules.n_bits + rules.slots[slot].type_bit] = 1
 
 
 @inlined
-def look(rules: Rules, world: World, shown: Shown, copy: int, agent: int) -> None:
-    """What a living agent observes, where `shown` has zeros and its available actions: enemies first."""
-    entries, available = shown.obs[copy, agent], shown.avail_actions[copy, agent]
+def look(
+    rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], available: Bool[np.ndarray, "A"], agent: int
+) -> None:
+    """What a living agent observes, on zeros: its steps, enemies, other agents, itself."""
     for step in range(4):
         entries[step] = available[NORTH + step]
-    place, count = 4, rules.n_agents + rules.n_enemies
-    for turn in range(count):
-        slot = (rules.n_agents + turn) % count
+    place = 4
+    for turn in range(len(units)):
+        slot = rules.n_agents + turn if turn < rules.n_enemies else turn - rules.n_enemies
         if slot == agent:
             continue
-        dx, dy = (
-            world.units[copy, slot].x - world.units[copy, agent].x,
-            world.units[copy, slot].y - world.units[copy, agent].y,
-        )
+        dx, dy = units[slot].x - units[agent].x, units[slot].y - units[agent].y
         squared = dx * dx + dy * dy
-        if squared < rules.sight * rules.sight and world.units[copy, slot].health > 0:
+        if squared < rules.sight * rules.sight and units[slot].health > 0:
             entries[place] = available[FIRST + turn] if turn < rules.n_enemies else True
             entries[place + 1] = math.sqrt(squared) / rules.sight
             entries[place + 2], entries[place + 3] = dx / rules.sight, dy / rules.sight
-            describe(rules, world, entries, place + 4, copy, slot)
+            describe(rules, units, entries, place + 4, slot)
         place += 4 + told(rules, slot)
-    describe(rules, world, entries, place, copy, agent)
+    describe(rules, units, entries, place, agent)
 
 
 @inlined
-def tell(rules: Rules, world: World, shown: Shown, copy: int) -> None:
-    """The state: agents, enemies, last actions."""
-    entries, place = shown.state[copy], 0
-    entries[:] = 0
-    for slot in range(rules.n_agents + rules.n_enemies):
-        own = slot < rules.n_agents
-        if world.units[copy, slot].health > 0:
-            describe(rules, world, entries, place + 2 + own, copy, slot)  # y comes where its health is now
+def tell(rules: Rules, world: World, entries: Float32[np.ndarray, "S"], copy: int) -> None:
+    """The state, on zeros: agents, enemies, last actions."""
+    units, place = world.units[copy], 0
+    for slot in range(len(units)):
+        own, unit = slot < rules.n_agents, units[slot]
+        if unit.health > 0:
+            describe(rules, units, entries, place + 2 + own, slot)  # y comes where its health is now
             entries[place] = entries[place + 2 + own]
             if own:
-                load = world.units[copy, slot].energy if rules.slots[slot].heals else world.units[copy, slot].cooldown
-                entries[place + 1] = load / rules.slots[slot].max_cd
-            entries[place + 1 + own] = (world.units[copy, slot].x - rules.centre_x) / rules.width
-            entries[place + 2 + own] = (world.units[copy, slot].y - rules.centre_y) / rules.height
+                entries[place + 1] = (unit.energy if rules.slots[slot].heals else unit.cooldown) / rules.slots[
+                    slot
+                ].max_cd
+            entries[place + 1 + own] = (unit.x - rules.centre_x) / rules.width
+            entries[place + 2 + own] = (unit.y - rules.centre_y) / rules.height
         place += 2 + own + told(rules, slot)
     for action in world.last_action[copy]:
         if action != NONE_YET:
@@ -165,44 +157,47 @@ def tell(rules: Rules, world: World, shown: Shown, copy: int) -> None:
 @inlined
 def observe(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     """Write observations, available actions, who lives, and the state."""
-    shown.obs[copy] = 0
+    units = world.units[copy]
+    shown.obs[copy], shown.state[copy] = 0, 0
     for agent in range(rules.n_agents):
-        shown.alive[copy, agent] = world.units[copy, agent].health > 0
-        if shown.alive[copy, agent]:
-            offer(rules, world, shown, copy, agent)
-            look(rules, world, shown, copy, agent)
+        available, alive = shown.avail_actions[copy, agent], units[agent].health > 0
+        shown.alive[copy, agent] = alive
+        if alive:
+            offer(rules, units, available, agent)
+            look(rules, units, shown.obs[copy, agent], available, agent)
         else:
-            shown.avail_actions[copy, agent] = False
-            shown.avail_actions[copy, agent, NOTHING] = True
-    tell(rules, world, shown, copy)
+            available[:] = False
+            available[NOTHING] = True
+    tell(rules, world, shown.state[copy], copy)
 
 
 @inlined
-def fighters(rules: Rules, world: World, copy: int, first: int, last: int) -> int:
+def fighters(rules: Rules, units: Units, first: int, last: int) -> int:
     """How many of these slots live and are no medivac."""
     count = 0
     for slot in range(first, last):
-        count += world.units[copy, slot].health > 0 and not rules.slots[slot].heals
+        count += units[slot].health > 0 and not rules.slots[slot].heals
     return count
+
+
+@inlined
+def standing(rules: Rules, units: Units, enemy: int) -> float:
+    """An enemy's health and shield, nothing when it is dead."""
+    unit = units[rules.n_agents + enemy]
+    return unit.health + unit.shield if unit.health > 0 else 0.0
 
 
 @inlined
 def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     """Reward, end and victory. A side is beaten when it has nobody left but medivacs; if both are, nobody has won."""
-    lost = 0.0
+    units, lost = world.units[copy], 0.0
     for enemy in range(rules.n_enemies):
-        slot, before = rules.n_agents + enemy, world.before[copy, enemy]
-        now = (
-            world.units[copy, slot].health + world.units[copy, slot].shield
-            if world.units[copy, slot].health > 0
-            else 0.0
-        )
+        before, now = world.before[copy, enemy], standing(rules, units, enemy)
         lost += before - now
         if now == 0 and before > 0:
             lost += DEATH
         world.before[copy, enemy] = now
-    left = fighters(rules, world, copy, 0, rules.n_agents)
-    foes = fighters(rules, world, copy, rules.n_agents, rules.n_agents + rules.n_enemies)
+    left, foes = fighters(rules, units, 0, rules.n_agents), fighters(rules, units, rules.n_agents, len(units))
     won = left > 0 and foes == 0
     earned = (max(lost, 0.0) if rules.positive else abs(lost)) + VICTORY * won
     shown.reward[copy] = earned / (rules.max_reward / SCALE)
@@ -215,5 +210,4 @@ def remember(rules: Rules, world: World, copy: int) -> None:
     """An episode begins: from here on losses are counted."""
     world.last_action[copy] = NONE_YET
     for enemy in range(rules.n_enemies):
-        slot = rules.n_agents + enemy
-        world.before[copy, enemy] = world.units[copy, slot].health + world.units[copy, slot].shield
+        world.before[copy, enemy] = standing(rules, world.units[copy], enemy)
