@@ -156,7 +156,7 @@ def test_missing_packages_and_other_versions_are_refused_with_the_command_that_i
     rules.write_text("not the rules")
     monkeypatch.setattr(starcraft, "version", {"pysc2": "none", "protobuf": "3.20.3"}.get)
     monkeypatch.setattr(starcraft, "rules", lambda: None)
-    with pytest.raises(Refusal, match=r"pysc2 4\.0\.0, found none; protobuf 6\.33\.0, found 3\.20\.3; smacv2, found none"):
+    with pytest.raises(Refusal, match=r"pysc2 4\.0\.0, found none; protobuf 6\.33\.0, found 3\.20\.3; smacv2, f"):
         require_packages(header)
     monkeypatch.setattr(starcraft, "version", {"pysc2": "4.0.0", "protobuf": "6.33.0"}.get)
     monkeypatch.setattr(starcraft, "rules", lambda: rules)
@@ -188,7 +188,9 @@ def test_what_enemies_regain_pays_by_version_1_and_not_by_smacv2(kind: str, rega
 
 
 @with_smacv2
-def test_an_unfinished_first_episode_is_given_up_without_a_new_launch_or_a_greater_reward(root: Path, games: Any) -> None:
+def test_an_unfinished_first_episode_is_given_up_with_no_new_launch_and_no_greater_reward(
+    root: Path, games: Any
+) -> None:
     game = games()
     play(game, game.reset(1), 6)
     for _ in range(2):

@@ -54,8 +54,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def playing(root: Path) -> list[int]:
     """The games of that installation that are running."""
-    found = [process for process in psutil.process_iter(["cmdline"]) if f"{root}/" in " ".join(process.info["cmdline"] or ())]
-    return [process.pid for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    running = [process for process in psutil.process_iter(["cmdline", "status"]) if process.info["cmdline"]]
+    found = [process for process in running if f"{root}/" in " ".join(process.info["cmdline"])]
+    return [process.pid for process in found if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 def assert_nothing_left(folder: Path, patience: float = 5.0) -> None:
@@ -125,7 +126,7 @@ def test_a_game_that_starts_slowly_is_waited_for(root: Path, monkeypatch: pytest
 def test_a_game_that_never_starts_is_given_up_with_what_was_wrong(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "crash launch 0 0")
     env = make(TASK, [0], 1, engine="package")
-    with pytest.raises(Refusal, match="failed 3 times without finishing an episode; the last time: .*Failed to connect"):
+    with pytest.raises(Refusal, match=r"failed 3 times without finishing an episode; the last .*Failed to connect"):
         env.reset()
     assert launches(root) == 3
 
@@ -166,8 +167,8 @@ print("playing", flush=True)
 while True:
     step = env.reset(step.ended) if step.ended.any() else env.step(step.avail_actions.long().argmax(-1))
 """
-    command = [sys.executable, "-c", script]
-    trainer = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    places = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    trainer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ | places)
     assert trainer.stdout is not None and trainer.stdout.readline() == b"playing\n"
     assert len(playing(root)) == 2
     trainer.send_signal(number)

@@ -8,7 +8,7 @@ import numpy as np
 from partage.sims import batch
 from partage.sims.skirmish import rules
 from partage.sims.skirmish.data import named
-from partage.sims.skirmish.skirmish import SETTLING, play, spawn
+from partage.sims.skirmish.skirmish import SETTLING, begin, play
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, blank
 
 CUSTOM = 2001  # the number of the first unit type that a map brings; they go by the alphabet
@@ -17,6 +17,7 @@ STOCK = {
     "zergling": 105, "hydralisk": 107,
 }  # fmt: skip
 ORDERS = {4: STOP, 16: MOVE, 23: ATTACK, 386: HEAL}  # by the game's number of the ability
+SHOWN = ("x", "y", "health", "shield", "energy", "cooldown")  # fields of the simulator's units, in the order of `Unit`
 GRAIN = 1024  # parts of a length that a point on the wire is told apart by: it has single precision
 
 
@@ -29,11 +30,11 @@ class Unit(NamedTuple):
     x: float
     y: float
     health: float
-    health_max: float
     shield: float
-    shield_max: float
     energy: float
     weapon_cooldown: float
+    health_max: float
+    shield_max: float
 
 
 class Battle:
@@ -48,13 +49,15 @@ class Battle:
         names, allies = rules.slots(found)[0], found.n_agents
         custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}
         self.types = [custom[unit] for unit in names[:allies]] + [STOCK[unit] for unit in names[allies:]]
-        self.before = 1 - len(names)  # tags start from here: no two units of a game have the same
+        self.first = 1 - len(names)  # tag of the first unit: no two of a game have the same
         self.spawn()
-        self.advance(SETTLING)
+        self.ahead = 0
 
     def spawn(self) -> None:
-        self.before += len(self.types)
-        spawn(self.rules, self.world, self.shown, 0)
+        """The simulator begins with the loops that pass while SMAC resets; `ahead` are those still to pass."""
+        begin(self.rules, self.world, self.shown, np.ones(1, bool))
+        self.first += len(self.types)
+        self.ahead = SETTLING
 
     def grids(self) -> tuple[np.ndarray, np.ndarray]:
         """Where walkers stand and how high it is, by [y, x]."""
@@ -62,53 +65,46 @@ class Battle:
 
     def units(self) -> list[Unit]:
         """The living."""
-        world, rules = self.world, self.rules
+        rows = enumerate(zip(self.world.units[0], self.rules.slots, self.types, strict=True))
         return [
-            Unit(
-                self.before + slot,
-                self.types[slot],
-                1 if slot < rules.n_agents else 2,
-                world.x[0, slot],
-                world.y[0, slot],
-                world.health[0, slot],
-                rules.health_max[slot],
-                world.shield[0, slot],
-                rules.shield_max[slot],
-                world.energy[0, slot],
-                world.cooldown[0, slot],
-            )
-            for slot in np.flatnonzero(world.health[0] > 0).tolist()
-        ]
+            Unit(self.first + slot, kind, 1 if slot < self.rules.n_agents else 2, *row[list(SHOWN)].item(),
+                 health_max=limits["health_max"], shield_max=limits["shield_max"])
+            for slot, (row, limits, kind) in rows
+            if row["health"] > 0
+        ]  # fmt: skip
 
     def living(self, tag: int) -> int:
         """The slot of the living unit of that tag, or -1."""
-        slot = tag - self.before
-        return slot if 0 <= slot < len(self.types) and self.world.health[0, slot] > 0 else NOBODY
+        slot = tag - self.first
+        return slot if 0 <= slot < len(self.types) and self.world.units[0, slot]["health"] > 0 else NOBODY
 
-    def order(self, tag: int, ability: int, target: int = -1, point: tuple[float, float] | None = None) -> bool:
-        """Give a living ally an order; whether it was one that it can obey."""
-        world, slot, aim = self.world, self.living(tag), self.living(target)
-        order = ORDERS.get(ability, NOBODY)
-        meant = {STOP: True, MOVE: point is not None, ATTACK: aim >= self.rules.n_agents, HEAL: 0 <= aim}
-        if not 0 <= slot < self.rules.n_agents or not meant.get(order, False):
+    def order(self, tag: int, ability: int, target: int = 0, point: tuple[float, float] | None = None) -> bool:
+        """Give a living ally an order; whether it is one that it can obey."""
+        slot, aim, order = self.living(tag), self.living(target), ORDERS.get(ability)
+        meant = {STOP: True, MOVE: point is not None, ATTACK: aim >= self.rules.n_agents, HEAL: aim != NOBODY}
+        if not 0 <= slot < self.rules.n_agents or order is None or not meant[order]:
             return False
+        me = self.world.units[0, slot]
         if point is not None:
-            for goal, place, wish in zip((world.goal_x, world.goal_y), (world.x, world.y), point, strict=True):
-                goal[0, slot] = place[0, slot] + round((wish - place[0, slot]) * GRAIN) / GRAIN
-        world.order[0, slot], world.target[0, slot] = order, aim
+            for goal, place, wish in zip(("goal_x", "goal_y"), ("x", "y"), point, strict=True):
+                me[goal] = me[place] + round((wish - me[place]) * GRAIN) / GRAIN
+        me["order"], me["target"] = order, aim
         return True
 
     def kill(self, tags: Set[int]) -> None:
         for slot in map(self.living, tags):
             if slot != NOBODY:
-                self.world.health[0, slot] = 0
+                self.world.units[0, slot]["health"] = 0
         self.renew()
 
     def renew(self) -> None:
-        if not (self.world.health > 0).any():
+        if not (self.world.units["health"] > 0).any():
             self.spawn()
 
     def advance(self, loops: int) -> None:
         for _ in range(loops):
-            play(self.rules, self.world, self.shown, 0, 1)
-            self.renew()
+            if self.ahead:
+                self.ahead -= 1
+            else:
+                play(self.rules, self.world, self.shown, 0, 1)
+                self.renew()

@@ -6,7 +6,6 @@ share a loop, the playable area it names (here the whole map), and what it says 
 
 import os
 import socket
-import sys
 from pathlib import Path
 
 from s2clientprotocol import common_pb2, error_pb2, sc2api_pb2

@@ -54,18 +54,23 @@ class Kernel(NamedTuple):
 
 def save_arrays(arrays: Any) -> dict[str, Any]:
     """Copies of a NamedTuple's arrays, as tensors (which `torch.load` reads back in its safe mode)."""
-    return {name: torch.from_numpy(array).clone() for name, array in arrays._asdict().items()}
+    return {name: torch.from_numpy(flat(array)).clone() for name, array in arrays._asdict().items()}
 
 
 def load_arrays(arrays: Any, saved: Mapping[str, Any]) -> None:
     """Write saved copies back in place; nothing is written unless all of them fit."""
     for name, array in arrays._asdict().items():
-        found = tuple(saved[name].shape) if name in saved else "nothing"
-        if found != array.shape:
-            raise Refusal(f"The saved simulator holds {found} for {name!r}, expected {array.shape}: save and load with "
+        found, expected = tuple(saved[name].shape) if name in saved else "nothing", flat(array).shape
+        if found != expected:
+            raise Refusal(f"The saved simulator holds {found} for {name!r}, expected {expected}: save and load with "
                           "the same task, number of runs and copies.")  # fmt: skip
     for name, array in arrays._asdict().items():
-        array[...] = saved[name].numpy()
+        flat(array)[...] = saved[name].numpy()
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """The array itself; one of records as their bytes, which torch can hold: one more axis, in the same memory."""
+    return array.view(np.uint8).reshape(*array.shape, -1) if array.dtype.names else array
 
 
 def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Shown:

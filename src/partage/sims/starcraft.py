@@ -25,7 +25,7 @@ from partage.sims.options import pins
 from partage.sims.single import Instant
 
 VERSION, BUILD = "4.10", "Base75689"
-RULES = "b7d81ddd20d2213f5af5b00266210b46bb78b0bd6534eb6f6e2751d0600d53fa"  # sha256 of the pinned smacv2's starcraft2.py
+RULES = "b7d81ddd20d2213f5af5b00266210b46bb78b0bd6534eb6f6e2751d0600d53fa"  # sha256 of smacv2's starcraft2.py
 LICENCE = "https://github.com/Blizzard/s2client-proto#downloads"  # the licence's text, and the archive it opens
 MAPS = "https://github.com/oxwhirl/smacv2/releases/tag/maps"
 
@@ -53,11 +53,11 @@ def require_game(name: str) -> None:
     if not program.is_file():
         found = sorted(path.parent.name for path in where.glob("Versions/Base*/SC2_x64"))
         if found:
-            raise Refusal(f"{said}, which is {BUILD}, found {', '.join(found)}: results of different versions cannot be "
-                          f"compared, so unpack the Linux package {VERSION} ({LICENCE}).")  # fmt: skip
+            raise Refusal(f"{said}, which is {BUILD}, found {', '.join(found)}: results of different versions cannot "
+                          f"be compared, so unpack the Linux package {VERSION} ({LICENCE}).")  # fmt: skip
     if not program.is_file() or program.stat().st_size == 0:
-        raise Refusal(f"{said}, but what was unpacked there has no program {program}: its archive opens with the password "
-                      f"that stands below the licence, so accept it at {LICENCE} and unpack again.")  # fmt: skip
+        raise Refusal(f"{said}, but what was unpacked there has no program {program}: the archive opens with the "
+                      f"password that stands below its licence, so accept it at {LICENCE} and unpack again.")  # fmt: skip
     if not os.access(program, os.X_OK):
         raise Refusal(f"{said}, but {program} may not be executed: run `chmod +x {program}`.")
     chart = where / "Maps/SMAC_Maps" / f"{name}.SC2Map"
@@ -67,15 +67,16 @@ def require_game(name: str) -> None:
 
 def require_packages(file: str | Path) -> None:
     """Refuse to go on unless the packages pinned in the file's header are there, in just those versions."""
-    wrong = [f"{name} {wanted}, found {version(name)}" for name, wanted in pins(file).items() if version(name) != wanted]
+    found = [(name, wanted, version(name)) for name, wanted in pins(file).items()]
+    wrong = [f"{name} {wanted}, found {other}" for name, wanted, other in found if other != wanted]
     where = rules()
     if where is None:
         wrong.append("smacv2, found none")
     elif hashlib.sha256(where.read_bytes()).hexdigest() != RULES:
         wrong.append(f"smacv2 at its commit 577ab5a, found another ({where} differs)")
     if wrong:
-        raise Refusal(f"engine='package' of smac needs {'; '.join(wrong)}: run `pip install --no-deps` with each of the "
-                      f"dependencies named on top of {file}.")  # fmt: skip
+        raise Refusal(f"engine='package' of smac needs {'; '.join(wrong)}: run `pip install --no-deps` with each of "
+                      f"the dependencies that stand on top of {file}.")  # fmt: skip
 
 
 def version(package: str) -> str:
@@ -111,7 +112,7 @@ class Game:
         self._play, self._env = play, None
 
     def reset(self, seed: int | None) -> Instant:
-        """Start an episode. The seed is the game's if one has to be launched; otherwise the game's own numbers go on."""
+        """Start an episode. The seed is the game's if one is to be launched; otherwise the game's own numbers go on."""
         if self._env is None or self._env._total_steps >= self._play.care.relaunch:
             self._launch(seed or 0)
         obs, state = self._env.reset()
@@ -131,7 +132,8 @@ class Game:
         env: Any = self._env
         for agent, action in enumerate(actions):
             if not self._avail[agent, action]:
-                raise Refusal(f"Expected an available action, but agent {agent} of smac/{self._play.name} chose {action}.")
+                name = self._play.name
+                raise Refusal(f"Expected an available action, but agent {agent} of smac/{name} chose {action}.")
         reward, over, info = env.step(actions)
         over = over and not info.get("episode_limit", False)  # the clock is not the battle's business
         return self._instant(env.get_obs(), env.get_state(), reward, info["battle_won"], over)
