@@ -56,8 +56,8 @@ def require_game(name: str) -> None:
             raise Refusal(f"{said}, which is {BUILD}, found {', '.join(found)}: results of different versions cannot "
                           f"be compared, so unpack the Linux package {VERSION} ({LICENCE}).")  # fmt: skip
     if not program.is_file() or program.stat().st_size == 0:
-        raise Refusal(f"{said}, but what was unpacked there has no program {program}: the archive opens with the "
-                      f"password that stands below its licence, so accept it at {LICENCE} and unpack again.")  # fmt: skip
+        raise Refusal(f"{said}, but what was unpacked there has no program {program}: the archive opens with a "
+                      f"password that stands below its licence; accept it at {LICENCE} and unpack again.")  # fmt: skip
     if not os.access(program, os.X_OK):
         raise Refusal(f"{said}, but {program} may not be executed: run `chmod +x {program}`.")
     chart = where / "Maps/SMAC_Maps" / f"{name}.SC2Map"
