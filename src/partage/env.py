@@ -55,6 +55,11 @@ class TimeStep(NamedTuple):
     def ended(self) -> Bool[Tensor, "R B"]:
         return self.terminated | self.truncated
 
+    @property
+    def void(self) -> Bool[Tensor, "R B"]:
+        """Both flags at once: the simulator broke down, and this episode is not to be counted (see `sims.pool`)."""
+        return self.terminated & self.truncated
+
 
 @runtime_checkable
 class Env(Protocol):

@@ -41,7 +41,7 @@ class Meter:
         for t in range(reward.shape[2]):
             self.running += reward[:, :, t]
             if ended[:, :, t].any():
-                for r, b in ended[:, :, t].nonzero().tolist():
+                for r, b in (ended & rollout.filled)[:, :, t].nonzero().tolist():
                     self.recent[r] = [*self.recent[r], float(self.running[r, b])][-RECENT:]
                 self.running[ended[:, :, t]] = 0.0
 

@@ -1,6 +1,6 @@
 """Acting: the `Policy` protocol, and the two ways of collecting experience with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -80,8 +80,11 @@ def _blank(env: Env, time: int) -> Rollout:
     )
 
 
+INSTANTS = ("obs", "state", "avail_actions", "alive")  # one more of them than there are transitions
+
+
 def _observe(out: Rollout, t: int, step: TimeStep) -> None:
-    for field in ("obs", "state", "avail_actions", "alive"):
+    for field in INSTANTS:
         getattr(out, field)[:, :, t] = getattr(step, field)
 
 
@@ -97,41 +100,68 @@ def _transition(out: Rollout, t: int, choice: Choice, step: TimeStep, live: Tens
 
 
 def episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) -> Rollout:
-    """One whole episode in every copy of the runs marked, padded to the longest; the other runs stay idle."""
+    """One whole episode in every copy of the runs marked, padded to the longest; the other runs stay idle.
+
+    An episode whose simulator broke down is void: another is played in its place.
+    """
+    out = _play(env, policy, where[:, None].expand(env.runs, env.copies).clone(), explore)
+    while (void := (out.terminated & out.truncated).any(2)).any():
+        out = _replaced(out, void, _play(env, policy, void, explore))
+    return out
+
+
+def _play(env: Env, policy: Policy, live: Bool[Tensor, "R B"], explore: bool) -> Rollout:
+    """One episode in every copy marked."""
     horizon = env.spec.horizon
     out = _blank(env, horizon)
-    step, memory = env.reset(where[:, None].expand(env.runs, env.copies)), policy.initial(env.copies, explore)
-    live, t = where[:, None].expand(env.runs, env.copies).clone(), 0
+    step, memory, t = env.reset(live), policy.initial(env.copies, explore), 0
     for t in range(horizon):
         _observe(out, t, step)
         choice, memory = policy(step, memory, explore)
         step = env.step(choice.actions)
         _transition(out, t, choice, step, live)
-        live &= ~step.ended
+        live = live & ~step.ended
         if not live.any():
             break
     _observe(out, t + 1, step)
     out.terminated.logical_and_(out.filled)  # a copy keeps its flags while it idles
     out.truncated.logical_and_(out.filled)
-    return out._replace(
-        **{f: getattr(out, f)[:, :, : t + 2] for f in ("obs", "state", "avail_actions", "alive")},
-        **{
-            f: getattr(out, f)[:, :, : t + 1]
-            for f in ("actions", "reward", "terminated", "truncated", "filled", "score", "feature")
-        },
-        notes={name: note[:, :, : t + 1] for name, note in out.notes.items()},
-    )
+    return _tensors(out, lambda name, tensor: tensor[:, :, : t + 1 + (name in INSTANTS)])
+
+
+def _tensors(rollout: Rollout, change: Callable[..., Tensor], *others: Rollout) -> Rollout:
+    """The rollout with ``change(name, tensor, the others' tensor, ...)`` in place of each tensor and note."""
+    fields = rollout._asdict() | {"notes": None, "final_obs": None}
+    notes = {key: change(key, note, *(o.notes[key] for o in others)) for key, note in rollout.notes.items()}
+    made = {key: change(key, x, *(getattr(o, key) for o in others)) for key, x in fields.items() if x is not None}
+    return rollout._replace(**made, notes=notes)
+
+
+def _replaced(old: Rollout, where: Bool[Tensor, "R B"], new: Rollout) -> Rollout:
+    """`old` with the episodes of `new` in the copies marked, padded to the longer."""
+    time = max(old.filled.shape[2], new.filled.shape[2])
+
+    def pick(name: str, before: Tensor, after: Tensor) -> Tensor:
+        length = time + (name in INSTANTS)
+        one, other = (torch.cat((x, x.new_zeros(*x.shape[:2], length - x.shape[2], *x.shape[3:])), 2)
+                      for x in (after, before))  # fmt: skip
+        return torch.where(where.view(*where.shape, *(1,) * (one.dim() - 2)), one, other)
+
+    return _tensors(old, pick, new)
 
 
 def segment(env: Env, policy: Policy, step: TimeStep, memory: Memory, time: int) -> tuple[Rollout, TimeStep, Memory]:
-    """`time` transitions of every copy from `step` on; where an episode ends, the next begins at once."""
+    """`time` transitions of every copy from `step` on; where an episode ends, the next begins at once.
+
+    An episode whose simulator broke down is truncated before the transition in which it did, which is not filled.
+    """
     out = _blank(env, time)
-    always = torch.ones(env.runs, env.copies, dtype=torch.bool)
     for t in range(time):
         _observe(out, t, step)
         choice, memory = policy(step, memory, True)
         step = env.step(choice.actions)
-        _transition(out, t, choice, step, always)
+        _transition(out, t, choice, step, ~step.void)
+        out.terminated[:, :, t] &= out.filled[:, :, t]
         ended = step.ended
         if ended.any():
             if step.truncated.any():

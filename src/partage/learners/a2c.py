@@ -128,7 +128,7 @@ class A2C:
         avail = rollout.avail_actions[:, :, now].to(self.where)
         log_pi = logits.masked_fill(~avail, -1e9).log_softmax(-1)
         chosen = log_pi.gather(-1, rollout.actions.to(self.where)[..., None]).squeeze(-1)
-        alive = rollout.alive[:, :, now].to(self.where)
+        alive = (rollout.alive[:, :, now] & rollout.filled[..., None]).to(self.where)
 
         policy_loss = _total(-advantage.detach() * chosen, alive)
         entropy = _total(-(log_pi.exp() * log_pi).sum(-1), alive)

@@ -9,34 +9,12 @@ from typing import Any, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, UInt64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from partage import Refusal
 from partage.env import Spec, TimeLimit, TimeStep, stream
-
-
-class Shown(NamedTuple):
-    """What a simulator writes and torch reads without a copy. The first axis C = R x B counts the copies.
-
-    A simulator reads `clock`, which already counts the step it is in, `live`, `key` and `counter` (see `draw`).
-    It writes the observation, state, masks, reward (of live copies), `terminated` (a real end) and `score`; `feature`
-    too, where a task has one.
-    """
-
-    obs: Float32[np.ndarray, "C N O"]
-    state: Float32[np.ndarray, "C S"]
-    avail_actions: Bool[np.ndarray, "C N A"]
-    alive: Bool[np.ndarray, "C N"]
-    reward: Float32[np.ndarray, "C N"]
-    terminated: Bool[np.ndarray, "C"]
-    truncated: Bool[np.ndarray, "C"]
-    score: Float32[np.ndarray, "C"]
-    feature: Float32[np.ndarray, "C"]
-    clock: Int64[np.ndarray, "C"]  # steps taken in this episode
-    live: Bool[np.ndarray, "C"]  # an episode is going on
-    key: UInt64[np.ndarray, "C"]
-    counter: UInt64[np.ndarray, "C"]
+from partage.sims.shown import Shown
 
 
 @runtime_checkable
@@ -76,18 +54,23 @@ class Kernel(NamedTuple):
 
 def save_arrays(arrays: Any) -> dict[str, Any]:
     """Copies of a NamedTuple's arrays, as tensors (which `torch.load` reads back in its safe mode)."""
-    return {name: torch.from_numpy(array).clone() for name, array in arrays._asdict().items()}
+    return {name: torch.from_numpy(flat(array)).clone() for name, array in arrays._asdict().items()}
 
 
 def load_arrays(arrays: Any, saved: Mapping[str, Any]) -> None:
     """Write saved copies back in place; nothing is written unless all of them fit."""
     for name, array in arrays._asdict().items():
-        found = tuple(saved[name].shape) if name in saved else "nothing"
-        if found != array.shape:
-            raise Refusal(f"The saved simulator holds {found} for {name!r}, expected {array.shape}: save and load with "
+        found, expected = tuple(saved[name].shape) if name in saved else "nothing", flat(array).shape
+        if found != expected:
+            raise Refusal(f"The saved simulator holds {found} for {name!r}, expected {expected}: save and load with "
                           "the same task, number of runs and copies.")  # fmt: skip
     for name, array in arrays._asdict().items():
-        array[...] = saved[name].numpy()
+        flat(array)[...] = saved[name].numpy()
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """The array itself; one of records as their bytes, which torch can hold: one more axis, in the same memory."""
+    return array.view(np.uint8).reshape(*array.shape, -1) if array.dtype.names else array
 
 
 def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Shown:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from partage import Refusal
-from partage.sims.batch import Shown
+from partage.sims.shown import Shown
 
 
 class Instant(NamedTuple):
@@ -34,7 +34,8 @@ class Single(Protocol):
     def step(self, actions: Sequence[int]) -> Instant: ...
 
     def save(self) -> bytes:
-        """All that `load` needs to go on exactly, the generator included."""
+        """All that `load` needs to go on exactly, the generator included. (In a `Pool`, where every episode has a seed
+        of its own, a simulator that cannot gives nothing: b"".)"""
         ...
 
     def load(self, saved: bytes) -> None: ...

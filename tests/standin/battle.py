@@ -1,0 +1,110 @@
+"""The units of a game, moved by our own simulator of these battles, one game loop at a time."""
+
+from collections.abc import Set
+from typing import NamedTuple
+
+import numpy as np
+
+from partage.sims import batch
+from partage.sims.skirmish import rules
+from partage.sims.skirmish.data import named
+from partage.sims.skirmish.skirmish import SETTLING, begin, play
+from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, blank
+
+CUSTOM = 2001  # the number of the first unit type that a map brings; they go by the alphabet
+STOCK = {
+    "marine": 48, "marauder": 51, "medivac": 54, "zealot": 73, "stalker": 74, "colossus": 4, "baneling": 9,
+    "zergling": 105, "hydralisk": 107,
+}  # fmt: skip
+ORDERS = {4: STOP, 16: MOVE, 23: ATTACK, 386: HEAL}  # by the game's number of the ability
+SHOWN = ("x", "y", "health", "shield", "energy", "cooldown")  # fields of the simulator's units, in the order of `Unit`
+GRAIN = 1024  # parts of a length that a point on the wire is told apart by: it has single precision
+
+
+class Unit(NamedTuple):
+    """By the names that the protocol has."""
+
+    tag: int
+    unit_type: int
+    owner: int
+    x: float
+    y: float
+    health: float
+    shield: float
+    energy: float
+    weapon_cooldown: float
+    health_max: float
+    shield_max: float
+
+
+class Battle:
+    """The battle of a map; its random draws follow from the seed. Where both sides are dead the next begins at once."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        found = named(name)
+        self.rules = rules.make(found)
+        self.world = blank(self.rules, 1)
+        self.shown = batch.blank(found.spec, [0], 1, state_is_obs=False)
+        self.shown.key[0] = seed
+        names, allies = rules.slots(found)[0], found.n_agents
+        custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}
+        self.types = [custom[unit] for unit in names[:allies]] + [STOCK[unit] for unit in names[allies:]]
+        self.first = 1 - len(names)  # tag of the first unit: no two of a game have the same
+        self.spawn()
+        self.ahead = 0
+
+    def spawn(self) -> None:
+        """The simulator begins with the loops that pass while SMAC resets; `ahead` are those still to pass."""
+        begin(self.rules, self.world, self.shown, np.ones(1, bool))
+        self.first += len(self.types)
+        self.ahead = SETTLING
+
+    def grids(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where walkers stand and how high it is, by [y, x]."""
+        return self.rules.pathing, self.rules.level.astype(np.uint8)
+
+    def units(self) -> list[Unit]:
+        """The living."""
+        rows = enumerate(zip(self.world.units[0], self.rules.slots, self.types, strict=True))
+        return [
+            Unit(self.first + slot, kind, 1 if slot < self.rules.n_agents else 2, *row[list(SHOWN)].item(),
+                 health_max=limits["health_max"], shield_max=limits["shield_max"])
+            for slot, (row, limits, kind) in rows
+            if row["health"] > 0
+        ]  # fmt: skip
+
+    def living(self, tag: int) -> int:
+        """The slot of the living unit of that tag, or -1."""
+        slot = tag - self.first
+        return slot if 0 <= slot < len(self.types) and self.world.units[0, slot]["health"] > 0 else NOBODY
+
+    def order(self, tag: int, ability: int, target: int = 0, point: tuple[float, float] | None = None) -> bool:
+        """Give a living ally an order; whether it is one that it can obey."""
+        slot, aim, order = self.living(tag), self.living(target), ORDERS.get(ability)
+        meant = {STOP: True, MOVE: point is not None, ATTACK: aim >= self.rules.n_agents, HEAL: aim != NOBODY}
+        if not 0 <= slot < self.rules.n_agents or order is None or not meant[order]:
+            return False
+        me = self.world.units[0, slot]
+        if point is not None:
+            for goal, place, wish in zip(("goal_x", "goal_y"), ("x", "y"), point, strict=True):
+                me[goal] = me[place] + round((wish - me[place]) * GRAIN) / GRAIN
+        me["order"], me["target"] = order, aim
+        return True
+
+    def kill(self, tags: Set[int]) -> None:
+        for slot in map(self.living, tags):
+            if slot != NOBODY:
+                self.world.units[0, slot]["health"] = 0
+        self.renew()
+
+    def renew(self) -> None:
+        if not (self.world.units["health"] > 0).any():
+            self.spawn()
+
+    def advance(self, loops: int) -> None:
+        for _ in range(loops):
+            if self.ahead:
+                self.ahead -= 1
+            else:
+                play(self.rules, self.world, self.shown, 0, 1)
+                self.renew()

@@ -1,0 +1,129 @@
+"""The environments as other frameworks meet them."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from partage import Refusal
+from partage.env import make
+from partage.interfaces.pettingzoo import ParallelTask
+from partage.interfaces.smac import StarCraft2Env
+
+TASKS = ["mpe/15a_3c", "lbf/8x8-2p-2f-v3", "smac/3m"]
+every_task = pytest.mark.parametrize("task", TASKS)
+
+
+@every_task
+def test_pettingzoos_own_test_of_its_interface_passes(task: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        parallel_api_test(ParallelTask(task), num_cycles=450)
+
+
+@every_task
+def test_pettingzoos_own_test_of_seeding_passes(task: str) -> None:
+    parallel_seed_test(lambda: ParallelTask(task), num_cycles=60)
+
+
+@every_task
+def test_what_is_seen_belongs_to_the_spaces_and_is_the_envs(task: str) -> None:
+    env, ours = ParallelTask(task, seed=3), make(task, [3], 1)
+    views, _ = env.reset()
+    now = ours.reset()
+    while env.agents:
+        assert all(env.observation_space(agent).contains(view) for agent, view in views.items())
+        assert env.state_space.contains(env.state()) and np.array_equal(env.state(), now.state[0, 0])
+        assert np.array_equal(np.stack([view["observation"] for view in views.values()]), now.obs[0, 0])
+        masks = np.stack([view["action_mask"] for view in views.values()])
+        assert np.array_equal(masks, now.avail_actions[0, 0])
+        chosen = {agent: env.action_space(agent).sample(mask=views[agent]["action_mask"]) for agent in env.agents}
+        now = ours.step(torch.tensor([*chosen.values()])[None, None])
+        views, rewards, terminated, truncated, infos = env.step(chosen)
+        assert list(rewards.values()) == now.reward[0, 0].tolist()
+        assert set(terminated.values()) == {now.terminated.item()} and set(truncated.values()) == {now.truncated.item()}
+        assert {info["score"] for info in infos.values()} == {now.score.item()}
+    assert env.step({}) == ({}, {}, {}, {}, {})
+
+
+def test_an_agent_without_an_action_is_refused() -> None:
+    env = ParallelTask("lbf/8x8-2p-2f-v3")
+    env.reset()
+    with pytest.raises(Refusal, match="none came of agent_1"):
+        env.step({"agent_0": 0})
+
+
+def test_what_was_seen_does_not_change_with_the_next_step() -> None:
+    env = ParallelTask("lbf/8x8-2p-2f-v3")
+    views, _ = env.reset()
+    kept = views["agent_0"]["observation"].copy()
+    env.step({"agent_0": 1, "agent_1": 2})
+    assert np.array_equal(views["agent_0"]["observation"], kept)
+
+
+def test_a_runner_in_pymarls_way_plays_whole_battles() -> None:
+    env, rng = StarCraft2Env(map_name="3m", seed=5, difficulty="7", game_version=None), np.random.default_rng(0)
+    about = env.get_env_info()
+    assert about["agent_features"] == ["health", "energy/cooldown", "rel_x", "rel_y"]
+    for _ in range(4):
+        env.reset()
+        terminated, steps, info = False, 0, {}
+        while not terminated:
+            state, obs, available = env.get_state(), env.get_obs(), env.get_avail_actions()
+            assert state.shape == (about["state_shape"],) and np.stack(obs).shape == (3, about["obs_shape"])
+            assert np.array(available).shape == (about["n_agents"], about["n_actions"])
+            actions = torch.tensor([rng.choice(np.flatnonzero(row)) for row in available])
+            reward, terminated, info = env.step(actions)
+            steps += 1
+            assert isinstance(reward, float) and set(info) == {"battle_won", "dead_allies", "dead_enemies"}
+        assert steps <= env.episode_limit
+        assert 3 in (info["dead_allies"], info["dead_enemies"]) or steps == env.episode_limit
+        assert info["battle_won"] == (info["dead_enemies"] == 3 and info["dead_allies"] < 3)
+    stats = env.get_stats()
+    assert stats["battles_game"] == 4 and stats["win_rate"] == stats["battles_won"] / 4
+    env.close()
+
+
+def test_the_drop_in_shows_and_pays_what_the_env_does() -> None:
+    theirs, ours = StarCraft2Env(map_name="3s5z_vs_3s6z", seed=2), make("smac/3s5z_vs_3s6z", [2], 1)
+    seen, state = theirs.reset()
+    now = ours.reset()
+    rng, terminated = np.random.default_rng(1), False
+    while not terminated:
+        assert np.array_equal(np.stack(seen), now.obs[0, 0]) and np.array_equal(state, now.state[0, 0])
+        assert np.array_equal(theirs.get_avail_actions(), now.avail_actions[0, 0].int())
+        actions = [rng.choice(np.flatnonzero(row)) for row in theirs.get_avail_actions()]
+        reward, terminated, info = theirs.step(actions)
+        seen, state = theirs.get_obs(), theirs.get_state()
+        now = ours.step(torch.tensor(np.array(actions))[None, None])
+        assert (reward, terminated) == (now.reward[0, 0, 0].item(), now.ended.item())
+        assert info["battle_won"] == bool(now.score.item())
+
+
+def test_running_out_of_time_is_told_only_when_asked_for() -> None:
+    for continuing in (False, True):
+        env = StarCraft2Env("3m", seed=0, continuing_episode=continuing)
+        env.reset()
+        env._sim.world.health[:] = 1e9
+        results = [env.step([1] * 3) for _ in range(env.episode_limit)]
+        assert [terminated for _, terminated, _ in results] == [False] * 59 + [True]
+        assert results[-1][2].get("episode_limit", False) == continuing
+        assert env.get_stats()["timeouts"] == env.get_stats()["battles_draw"] == 1
+
+
+def test_the_drop_in_refuses_what_the_simulator_does_not_play() -> None:
+    with pytest.raises(Refusal, match="step_mul=8 only, but 4"):
+        StarCraft2Env("3m", step_mul=4)
+    with pytest.raises(Refusal, match="argument of StarCraft2Env 'wind'"):
+        StarCraft2Env("3m", wind=3)
+    with pytest.raises(Refusal, match="Unknown map"):
+        StarCraft2Env("4m")
+    env = StarCraft2Env("3m", seed=1)
+    env.reset()
+    with pytest.raises(Refusal, match="Agent 1 cannot do action 6: it has 1, 2, 3, 4, 5"):
+        env.step([1, 6, 1])
+    with pytest.raises(Refusal, match="no replay"):
+        env.save_replay()
+    assert env.seed() == 1 and StarCraft2Env("3m").seed() != StarCraft2Env("3m").seed()
