@@ -79,6 +79,7 @@ def assert_equal(ours: TimeStep, theirs: Instant) -> None:
     np.testing.assert_allclose(ours.obs[0, 0].numpy(), theirs.obs, atol=2e-6)
     np.testing.assert_allclose(ours.state[0, 0].numpy(), theirs.state, atol=2e-6)
     np.testing.assert_allclose(ours.reward[0, 0].numpy(), theirs.reward, atol=2e-5)
+    np.testing.assert_allclose(ours.feature[0, 0].numpy(), theirs.feature, atol=2e-5)
     assert ours.terminated.item() == theirs.terminated
 
 

@@ -116,7 +116,8 @@ class Game:
         if self._env is None or self._env._total_steps >= self._play.care.relaunch:
             self._launch(seed or 0)
         obs, state = self._env.reset()
-        return self._instant(obs, state, 0.0, won=False, over=False)
+        self._dead = 0  # enemies
+        return self._instant(obs, state, 0.0, 0.0, won=False, over=False)
 
     def _launch(self, seed: int) -> None:
         """A new environment, whose game starts with its first reset."""
@@ -136,13 +137,17 @@ class Game:
                 raise Refusal(f"Expected an available action, but agent {agent} of smac/{name} chose {action}.")
         reward, over, info = env.step(actions)
         over = over and not info.get("episode_limit", False)  # the clock is not the battle's business
-        return self._instant(env.get_obs(), env.get_state(), reward, info["battle_won"], over)
+        killed, self._dead = info["dead_enemies"] - self._dead, info["dead_enemies"]
+        for_kills = env.reward_death_value * killed / (env.max_reward / env.reward_scale_rate)
+        return self._instant(env.get_obs(), env.get_state(), reward, for_kills, info["battle_won"], over)
 
-    def _instant(self, obs: Sequence[Any], state: Any, reward: float, won: bool, over: bool) -> Instant:
+    def _instant(
+        self, obs: Sequence[Any], state: Any, reward: float, for_kills: float, won: bool, over: bool
+    ) -> Instant:
         env: Any = self._env
         self._avail = np.array(env.get_avail_actions(), bool)
         alive = np.array([env.agents[n].health > 0 for n in range(env.n_agents)])
-        return Instant(np.stack(obs), state, [reward] * env.n_agents, float(won), over, self._avail, alive)
+        return Instant(np.stack(obs), state, [reward] * env.n_agents, float(won), over, self._avail, alive, for_kills)
 
     def save(self) -> bytes:
         """Nothing: the game cannot."""
