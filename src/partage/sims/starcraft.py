@@ -108,8 +108,11 @@ class Play(NamedTuple):
 class Game:
     """One copy in StarCraft II (a `Single`). An exception means that the game is lost, and this object with it."""
 
+    _env: Any
+
     def __init__(self, play: Play) -> None:
         self._play, self._env = play, None
+        self._avail = np.zeros((0, 0), bool)
 
     def reset(self, seed: int | None) -> Instant:
         """Start an episode. The seed is the game's if one is to be launched; otherwise the game's own numbers go on."""
@@ -129,7 +132,7 @@ class Game:
         self._env = V1(self._play.name, seed & 0xFFFF_FFFF, self._play.reward, self._play.enemies)
 
     def step(self, actions: Sequence[int]) -> Instant:
-        env: Any = self._env
+        env = self._env
         for agent, action in enumerate(actions):
             if not self._avail[agent, action]:
                 name = self._play.name
@@ -139,7 +142,7 @@ class Game:
         return self._instant(env.get_obs(), env.get_state(), reward, info["battle_won"], over)
 
     def _instant(self, obs: Sequence[Any], state: Any, reward: float, won: bool, over: bool) -> Instant:
-        env: Any = self._env
+        env = self._env
         self._avail = np.array(env.get_avail_actions(), bool)
         alive = np.array([env.agents[n].health > 0 for n in range(env.n_agents)])
         return Instant(np.stack(obs), state, [reward] * env.n_agents, float(won), over, self._avail, alive)
