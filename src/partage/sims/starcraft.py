@@ -116,12 +116,13 @@ class Game:
 
     def reset(self, seed: int | None) -> Instant:
         """Start an episode. The seed is the game's if one is to be launched; otherwise the game's own numbers go on."""
-        if self._env is None or self._env._total_steps >= self._play.care.relaunch:
-            self._launch(seed or 0)
-        obs, state = self._env.reset()
+        env = self._env
+        if env is None or env._total_steps >= self._play.care.relaunch:
+            env = self._launch(seed or 0)
+        obs, state = env.reset()
         return self._instant(obs, state, 0.0, won=False, over=False)
 
-    def _launch(self, seed: int) -> None:
+    def _launch(self, seed: int) -> Any:
         """A new environment, whose game starts with its first reset."""
         from absl.flags import FLAGS  # pyright: ignore[reportMissingImports]
 
@@ -130,6 +131,7 @@ class Game:
         self.close()
         FLAGS.sc2_timeout = self._play.care.timeout
         self._env = V1(self._play.name, seed & 0xFFFF_FFFF, self._play.reward, self._play.enemies)
+        return self._env
 
     def step(self, actions: Sequence[int]) -> Instant:
         env = self._env
