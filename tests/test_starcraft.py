@@ -21,7 +21,7 @@ from partage.sims.starcraft import BUILD, Care, Game, Play, require_game, requir
 
 NEEDS = f"smacv2 is not installed: pip install --no-deps what stands on top of {ENVS / 'smac.py'}"
 with_smacv2 = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
-PATIENCE = Care(timeout=20)
+PATIENCE = Care(timeout=60)
 NINE = [
     "bane_vs_bane", "MMM2", "5m_vs_6m", "3s_vs_5z", "2c_vs_64zg", "27m_vs_30m", "6h_vs_8z", "corridor", "3s5z_vs_3s6z",
 ]  # fmt: skip
@@ -68,7 +68,7 @@ def play(game: Game, first: Instant, steps: int, seed: int = 0) -> list[Instant]
 @pytest.fixture(autouse=True, scope="session")
 def compiled() -> None:
     """The battle, so that no game takes its time over it."""
-    Battle("5m_vs_6m", 0)
+    Battle("5m_vs_6m", 0).advance(1)
 
 
 def assert_equal(ours: TimeStep, theirs: Instant) -> None:
@@ -95,7 +95,8 @@ def eager(instant: Instant, dice: np.random.Generator) -> list[int]:
 def test_the_same_battle_is_the_same_through_smacv2_as_through_our_simulator(
     name: str, reward: str, root: Path, games: Any
 ) -> None:
-    ours, dice = make(f"smac/{name}", [0], 1, reward=reward), np.random.default_rng(1)
+    ours: Any = make(f"smac/{name}", [0], 1, reward=reward)
+    dice = np.random.default_rng(1)
     ours._shown.key[0] = 12345
     theirs = games(name, reward=reward)
     total = 0.0
@@ -130,7 +131,7 @@ def test_another_version_of_the_game_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_an_archive_opened_without_accepting_the_licence_is_refused(root: Path, left: str) -> None:
     program = root / f"Versions/{BUILD}/SC2_x64"
     program.write_text("") if left == "empty file" else program.unlink()
-    with pytest.raises(Refusal, match="the password that stands below the licence, so accept it"):
+    with pytest.raises(Refusal, match="a password that stands below its licence; accept it at https"):
         require_game("5m_vs_6m")
 
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import torch
 from standin import install
+from standin.battle import Battle
 from standin.faults import VARIABLE
 
 from partage import Refusal
@@ -23,6 +24,7 @@ from partage.rollout import Choice, Rollout, episodes, segment
 NEEDS = f"smacv2 is not installed: pip install --no-deps what stands on top of {ENVS / 'smac.py'}"
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
 TASK = "smac/3s_vs_5z"
+PATIENCE = 15  # s: a game has to start within them, too
 BOTH = torch.ones(1, dtype=torch.bool)
 
 
@@ -39,6 +41,12 @@ class Legal:
         weights = step.avail_actions.float().flatten(0, 2)
         chosen = torch.multinomial(weights, 1, generator=self.dice)
         return Choice(chosen.view(step.alive.shape)), None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled() -> None:
+    """The battle, so that no game takes its time over it."""
+    Battle("3s_vs_5z", 0).advance(1)
 
 
 @pytest.fixture
@@ -107,7 +115,7 @@ def test_a_game_that_fails_is_replaced_and_its_episode_played_again(
     root: Path, what: str, where: str, when: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, f"{what} {where} {when} 1")
-    env = make(TASK, [0], 2, engine="package", timeout=3 if what == "hang" else 20)
+    env = make(TASK, [0], 2, engine="package", timeout=PATIENCE if what == "hang" else 120)
     for _ in range(2):
         assert_whole(episodes(env, Legal(), BOTH, True), env)
     assert launches(root) == 3

@@ -11,7 +11,6 @@ from pathlib import Path
 from s2clientprotocol import common_pb2, error_pb2, sc2api_pb2
 from s2clientprotocol.sc2api_pb2 import Request, Response
 
-from standin.battle import Battle
 from standin.faults import Fault, expected, suffer
 from standin.frames import Line
 
@@ -33,7 +32,7 @@ class Game:
         self.map, self.seed = "", 0
 
     def answer(self, request: Request) -> Response:
-        name = request.WhichOneof("request")
+        name = request.WhichOneof("request") or "nothing"
         response = Response(id=request.id)
         if sc2api_pb2.Status.Name(self.status) not in WHEN.get(name, ()):
             response.error.append(f"{name} is not understood while {sc2api_pb2.Status.Name(self.status)}")
@@ -62,6 +61,8 @@ class Game:
         if not request.options.raw or request.race == common_pb2.NoRace:
             answer.error = sc2api_pb2.ResponseJoinGame.MissingOptions
             return
+        from standin.battle import Battle  # only here, as it takes seconds to load
+
         self.battle = Battle(self.map, self.seed)
         self.status = sc2api_pb2.in_game
         answer.player_id = 1
@@ -133,7 +134,7 @@ def serve(game: Game, line: Line, fault: Fault | None) -> None:
     asked: dict[str, int] = {}
     while message := line.receive():
         request = Request.FromString(message)
-        name = request.WhichOneof("request")
+        name = request.WhichOneof("request") or "nothing"
         if name == "quit":
             return
         asked[name] = asked.get(name, 0) + 1

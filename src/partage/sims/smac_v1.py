@@ -24,6 +24,8 @@ class V1(StarCraft2Env):
         signed: dict[str, Any] = {"reward_only_positive": False, "reward_negative_scale": 0.0}
         super().__init__(map_name=name, seed=seed, game_version="4.10", continuing_episode=True, **signed)
         self._reward, self._enemies = reward, enemies
+        self._controller: Any
+        self.obs_enemies: Any
 
     def reset(self, episode_config: Any = None) -> Any:
         shown = super().reset(episode_config or {})

@@ -108,18 +108,22 @@ class Play(NamedTuple):
 class Game:
     """One copy in StarCraft II (a `Single`). An exception means that the game is lost, and this object with it."""
 
+    _env: Any
+
     def __init__(self, play: Play) -> None:
         self._play, self._env = play, None
+        self._avail = np.zeros((0, 0), bool)
 
     def reset(self, seed: int | None) -> Instant:
         """Start an episode. The seed is the game's if one is to be launched; otherwise the game's own numbers go on."""
-        if self._env is None or self._env._total_steps >= self._play.care.relaunch:
-            self._launch(seed or 0)
-        obs, state = self._env.reset()
+        env = self._env
+        if env is None or env._total_steps >= self._play.care.relaunch:
+            env = self._launch(seed or 0)
+        obs, state = env.reset()
         self._dead = 0  # enemies
         return self._instant(obs, state, 0.0, 0.0, won=False, over=False)
 
-    def _launch(self, seed: int) -> None:
+    def _launch(self, seed: int) -> Any:
         """A new environment, whose game starts with its first reset."""
         from absl.flags import FLAGS  # pyright: ignore[reportMissingImports]
 
@@ -128,9 +132,10 @@ class Game:
         self.close()
         FLAGS.sc2_timeout = self._play.care.timeout
         self._env = V1(self._play.name, seed & 0xFFFF_FFFF, self._play.reward, self._play.enemies)
+        return self._env
 
     def step(self, actions: Sequence[int]) -> Instant:
-        env: Any = self._env
+        env = self._env
         for agent, action in enumerate(actions):
             if not self._avail[agent, action]:
                 name = self._play.name
@@ -144,7 +149,7 @@ class Game:
     def _instant(
         self, obs: Sequence[Any], state: Any, reward: float, for_kills: float, won: bool, over: bool
     ) -> Instant:
-        env: Any = self._env
+        env = self._env
         self._avail = np.array(env.get_avail_actions(), bool)
         alive = np.array([env.agents[n].health > 0 for n in range(env.n_agents)])
         return Instant(np.stack(obs), state, [reward] * env.n_agents, float(won), over, self._avail, alive, for_kills)
