@@ -40,13 +40,17 @@ def pins(file: str | Path) -> dict[str, str]:
     return dict(pin.split("==") for pin in wanted if "==" in pin)
 
 
-def require(file: str | Path) -> None:
-    """Refuse to go on unless the packages pinned in the file's header are installed in just those versions."""
+def require(file: str | Path, remedy: str = "", why: Mapping[str, str] | None = None) -> None:
+    """Refuse to go on unless the packages pinned in the file's header are installed in just those versions.
+
+    `remedy` is the command that installs them (by default pip's), `why` what another version of a package breaks.
+    """
     for package, version in pins(file).items():
         try:
             found = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found = "none"
         if found != version:
-            remedy = f"pip install {package}=={version}"
-            raise Refusal(f"engine='package' needs {package} {version}, found {found}: run `{remedy}`.")
+            reason = f" ({why[package]})" if why and package in why else ""
+            command = remedy or f"pip install {package}=={version}"
+            raise Refusal(f"engine='package' needs {package} {version}, found {found}{reason}: run `{command}`.")
