@@ -82,7 +82,7 @@ class Plan(NamedTuple):
         return [get(self.figures, "figure", str(name).strip(), "figures.toml") for name in listed]
 
     def ready(self, names: str = "all") -> tuple[list[str], str]:
-        """Figures and scenes that can be made here; and a line on what "all" leaves out, which is refused if asked for."""
+        """Figures and scenes that can be made here; and a line on what "all" leaves out. Asked for, that is refused."""
         known = self.figures | self.scenes
         listed = list(known) if names == "all" else [name.strip() for name in names.split(",")]
         lacking: dict[tuple[str, str], list[str]] = {}

@@ -97,7 +97,7 @@ def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
 
 
 def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str, metric: str) -> float:
-    """One metric of a task; returns where its x axis ends. Curves come in the order of figures.toml: later ones on top."""
+    """One metric of a task; returns where its x axis ends. Curves in the order of figures.toml: later ones on top."""
     end = 0.0
     for name in figure.algorithms:
         runs, names = runs_of(frame, name, task, metric, figure.x), () if metric == figure.metric else (metric,)

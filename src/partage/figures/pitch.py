@@ -1,4 +1,4 @@
-"""A scene of football, drawn from places alone: each agent's view cone, who sees whom, and the course of the episode."""
+"""A scene of football, drawn from places alone: each agent's view cone, who sees whom, the course of the episode."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,30 +19,29 @@ from partage.sims.view_cone import ANGLE, REACH
 
 GRASS, LINE, THEM = "#e9f1e4", "#b9c9ae", "#3d3d3d"
 DEEP, GOAL = 0.42, 0.044  # half the field's width and the goal's
-RUN, DODGES, TOUCHES = 5, (4, 6), (11, 12, 13)  # actions: right; to its sides; pass, shot, sprint
+PLAY = (4, 5, 5, 5, 6, 13, 11, 12, 12)  # actions: right and to its sides, sprint, pass, shot
 
 
-def play(scene: Scene) -> list[View]:
-    """The instants of an episode in which all run at the goal, dodge, pass and shoot, drawn from the scene's seed."""
+def play(scene: Scene) -> tuple[list[View], str]:
+    """An episode in which all run at the goal, dodge, pass and shoot, drawn from the scene's seed; and how it ends."""
     name = scene.task.partition("/")[2]
     n, rng = len(TASKS[name].left), np.random.default_rng(scene.seed)
-    game, views, actions = Football(name, Options()), [], [RUN] * n
+    game, views = Football(name, Options()), []
     game.reset(scene.seed)
     for t in range(HORIZON):
-        views.append(game.view)
+        views.append(game.view)  # not the last: after a goal the package shows the next kick-off
         if t % 3 == 0:
-            actions = rng.choice(
-                [DODGES[0], RUN, RUN, RUN, DODGES[1], TOUCHES[2], TOUCHES[0], TOUCHES[1], TOUCHES[1]], n
-            )
-        if game.step(actions.tolist()).terminated:
+            actions = rng.choice(PLAY, n)
+        last = game.step(actions.tolist())
+        if last.terminated:
             break
     game.close()
-    return [*views, game.view]
+    return views, "goal" if last.gain else "no goal"
 
 
 def draw(scene: Scene) -> Canvas:
     """The whole picture."""
-    views = play(scene)
+    views, end = play(scene)
     if scene.step >= len(views):
         raise Refusal(
             f"scenes.toml [{scene.name}]: the episode has steps 0 to {len(views) - 1}, but step is {scene.step}."
@@ -53,7 +52,7 @@ def draw(scene: Scene) -> Canvas:
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(9.4, 5.6), dpi=160)
         canvas.text(0.025, 0.975, scene.title, fontsize=12.5, weight="bold", va="top")
-        note = f"{scene.paper}. {scene.task}, seed {scene.seed}, step {scene.step} of {len(views) - 1}; players act at random"
+        note = f"{scene.paper}. {scene.task}, seed {scene.seed}, step {scene.step}; agents (circles) act at random"
         canvas.text(0.025, 0.925, note, fontsize=7.5, color=FAINT, va="top")
         field = canvas.add_axes((0.02, 0.36, 0.70, 0.53))
         cones(field, shown, colours)
@@ -64,7 +63,7 @@ def draw(scene: Scene) -> Canvas:
         for k, step in enumerate(at):
             small = canvas.add_axes((0.02 + k * wide, 0.03, wide - 0.012, 0.235))
             moment(small, views[: step + 1], colours)
-            small.set_title(f"step {step}", fontsize=8, loc="left", pad=3)
+            small.set_title(f"step {step}" + (f": {end}" if step == at[-1] else ""), fontsize=8, loc="left", pad=3)
         canvas.text(0.025, 0.325, "The course of the episode (the attacked half)", fontsize=9, va="bottom")
         return canvas
 
@@ -94,7 +93,7 @@ def cones(axes: Axes, view: View, colours: Sequence) -> None:
             (x, y), REACH, *edges, facecolor=to_rgba(colour, 0.10), edgecolor=to_rgba(colour, 0.7), linewidth=0.9
         )
         axes.add_patch(cone)
-        cone.set_clip_path(Rectangle((-1.06, -DEEP - 0.03), 2.12, 2 * DEEP + 0.06, transform=axes.transData))
+        cone.set_clip_path(Rectangle((-1, -DEEP), 2, 2 * DEEP, transform=axes.transData))
         step = 0.10 * facing / (np.hypot(*facing) or 1.0)
         axes.annotate(
             "", (x + step[0], y + step[1]), (x, y), arrowprops={"arrowstyle": "-|>", "color": colour}, zorder=3
@@ -124,7 +123,7 @@ def players(axes: Axes, view: View, colours: Sequence, size: float) -> None:
 
 def moment(axes: Axes, views: Sequence[View], colours: Sequence) -> None:
     """The attacked half at the last of the views, and the ball's way there."""
-    ground(axes, 0.35)
+    ground(axes, 0.0)
     way = np.array([view.ball[:2] for view in views])
     axes.plot(way[:, 0], way[:, 1], color=INK, linewidth=0.8, linestyle=":", zorder=3)
     players(axes, views[-1], colours, 30)
