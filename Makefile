@@ -3,11 +3,14 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
-.PHONY: reproduce test check bench clean
+.PHONY: reproduce football test check bench clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(BIN)/snakemake --cores $(CORES)
 	@echo; echo "figures: results/smoke/figures   tables: results/smoke/tables"
+
+football: .venv/ready  ## Google Research Football's engine: built once, minutes, then installed from build/wheels
+	containers/install_football.sh $(BIN)/python
 
 test: .venv/ready  ## all tests
 	$(BIN)/python -m pytest --numprocesses auto

@@ -19,12 +19,16 @@ from partage import Refusal, plan, recipe
 try:
     REQUEST = plan.Request.of(config)
     PLAN = plan.load(CHECKOUT)
-    FIGURES = {figure.name: figure for figure in PLAN.pick(REQUEST.figures)}
+    READY, LEFT_OUT = PLAN.ready(REQUEST.figures)
+    FIGURES = {name: PLAN.figures[name] for name in READY if name in PLAN.figures}
+    SCENES = {name: PLAN.scenes[name] for name in READY if name in PLAN.scenes}
     RECIPES = PLAN.recipes(FIGURES.values(), REQUEST)
     recipe.write_recipes(REQUEST.root, RECIPES)
 except Refusal as refusal:
     print(f"partage: {refusal}", file=sys.stderr)
     sys.exit(2)
+if LEFT_OUT:
+    print(f"partage: left out: {LEFT_OUT}", file=sys.stderr)
 
 ROOT = REQUEST.root.as_posix()
 # In no rule's params: another interpreter or a moved checkout must not retrain.
@@ -36,6 +40,7 @@ RUNS = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES]
 wildcard_constraints:
     run="[^/]+/[^/]+/[^/]+/[0-9-]+",
     figure="|".join(FIGURES),
+    scene="|".join(SCENES),
     listing="|".join(PLAN.listings),
 
 
@@ -49,6 +54,6 @@ rule all:
     input:
         expand("{run}/{file}", run=RUNS, file=["curve.parquet", "record.json"]),
         expand("{root}/frames/{figure}.parquet", root=ROOT, figure=FIGURES),
-        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=FIGURES, kind=["png", "svg"]),
+        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *SCENES], kind=["png", "svg"]),
         expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.listings], kind=["csv", "md"]),
         expand("{run}/episode.png", run=EPISODES),

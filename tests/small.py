@@ -88,6 +88,7 @@ facts = ["agents"]
 algorithm = "alpha"
 settings = ["hidden", "lr"]
 """,
+    "workflow/config/scenes.toml": "",
     "results/reference/numbers.csv": "task,algorithm,value\ntoy/a,alpha,1.5\n",
 }
 SECOND = """

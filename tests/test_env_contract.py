@@ -2,6 +2,7 @@
 
 import copy
 import importlib.metadata
+import importlib.util
 import io
 import itertools
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from partage import Refusal
 from partage.env import ENVS, Env, TimeStep, load, make
 from partage.sims.options import pins, require
 
+FOOTBALL = pytest.mark.skipif(
+    importlib.util.find_spec("gfootball") is None, reason="gfootball is not installed: `make football` adds it"
+)
 CASES = [
     ("roll_call/4x3-6", "batched"),
     ("mpe/15a_3c", "batched"),
@@ -26,6 +30,7 @@ CASES = [
     ("mpe/simple_spread_v3", "package"),
     ("lbf/6x6-3p-2f-v3", "package"),
     ("lbf/2s-5x5-3p-2f-v2", "package"),
+    pytest.param("grf/academy_pass_and_shoot_with_keeper", "package", marks=FOOTBALL),
 ]
 every_env = pytest.mark.parametrize(("task", "engine"), CASES)
 
@@ -129,10 +134,11 @@ def test_there_is_always_a_legal_action(task: str, engine: str) -> None:
 def test_runs_of_different_seeds_differ_and_those_of_one_seed_do_not(task: str, engine: str) -> None:
     if task.startswith("roll_call"):
         pytest.skip("nothing is random in roll call")
-    trail = play(make(task, [7, 8, 7], 2, engine=engine), 3)
+    kick_off = 30 if task.startswith("grf") else 0  # every game of football begins alike
+    trail = play(make(task, [7, 8, 7], 2, engine=engine), kick_off + 3)
     assert all(torch.equal(step.obs[0], step.obs[2]) for step in trail)
-    assert not torch.equal(trail[0].obs[0], trail[0].obs[1])
-    assert not torch.equal(trail[0].obs[0, 0], trail[0].obs[0, 1])  # nor are a run's copies the same
+    assert not torch.equal(trail[kick_off].obs[0], trail[kick_off].obs[1])
+    assert not torch.equal(trail[kick_off].obs[0, 0], trail[kick_off].obs[0, 1])  # nor are a run's copies the same
 
 
 @every_env
@@ -192,6 +198,8 @@ def test_a_common_reward_is_the_same_for_all_agents(task: str, engine: str) -> N
 
 @every_env
 def test_the_score_adds_up_the_rewards(task: str, engine: str) -> None:
+    if task.startswith("grf"):
+        pytest.skip("football pays more than the goals that are its score: tests/test_football.py")
     env = make(task, [0], 2, engine=engine)
     total, step = 0.0, env.reset()
     for chosen in itertools.islice(actions(env), env.spec.horizon):
@@ -203,6 +211,8 @@ def test_the_score_adds_up_the_rewards(task: str, engine: str) -> None:
 @every_env
 @pytest.mark.parametrize("time_limit", ["terminal", "truncation"])
 def test_an_episode_ends_at_the_horizon_and_the_option_names_that_end(task: str, engine: str, time_limit: str) -> None:
+    if task.startswith("grf"):
+        pytest.skip("who stands still loses the ball: tests/test_football.py")
     env = make(task, [0], 2, engine=engine, time_limit=time_limit)
     env.reset()
     still = torch.zeros(1, 2, env.spec.n_agents, dtype=torch.int64)

@@ -41,7 +41,9 @@ def test_paper_scale_is_the_papers_budgets():
     assert recipes["qmix", "lbf/15x15-4p-5f-v2"].settings["epsilon_anneal"] == 200_000
     assert recipes["qmix", "lbf/15x15-4p-5f-v2"].options["time_limit"] == "terminal"
     assert recipes["fps", "mpe/15a_3c"].options["time_limit"] == "truncation"
-    assert all(recipe.seeds == [0, 1, 2, 3, 4] for recipe in recipes.values())
+    assert recipes["qmix", "grf/academy_3_vs_1_with_keeper"].steps == 10_000_000
+    assert recipes["qmix", "grf/academy_pass_and_shoot_with_keeper"].steps == 8_000_000
+    assert all(recipe.seeds == list(range(3 if recipe.family == "grf" else 5)) for recipe in recipes.values())
 
 
 def loaded(imports: str, suspects: set[str]) -> set[str]:

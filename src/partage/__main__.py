@@ -1,4 +1,4 @@
-"""The command line: ``partage plan | show | train | distance | episode | frame | draw | table | stale``.
+"""The command line: ``partage plan | show | train | distance | episode | frame | draw | table | scene | stale``.
 
 A mistake the user can mend is one sentence on standard error and exit code 2.
 """
@@ -78,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
     listed.add_argument("table")
     listed.set_defaults(command=table_command)
 
+    staged = commands.add_parser("scene", parents=[where], help="draw a game itself: who sees whom (scenes.toml)")
+    staged.add_argument("scene")
+    staged.set_defaults(command=scene_command)
+
     stale = commands.add_parser("stale", help="list the runs that were made by other code than today's")
     stale.add_argument("--results", default=default.results, metavar="DIR", help="results folder (default %(default)s)")
     stale.set_defaults(command=stale_command)
@@ -92,7 +96,8 @@ def asked(arguments: argparse.Namespace, figures: str = "all") -> plan.Request:
 def plan_command(arguments: argparse.Namespace) -> None:
     """Figures, then totals; runs that two figures share are counted once in the totals."""
     request, sheets = asked(arguments, arguments.figures), plan.load()
-    figures = sheets.pick(request.figures)
+    ready, left_out = sheets.ready(request.figures)
+    figures = [sheets.figures[name] for name in ready if name in sheets.figures]
     everything = sheets.recipes(figures, request)
     rows = [(figure.name, sheets.recipes([figure], request)) for figure in figures] + [("total", everything)]
     print(f"scale {request.scale}, engine {request.engine}, in {request.root}")
@@ -101,6 +106,8 @@ def plan_command(arguments: argparse.Namespace) -> None:
         steps = sum(recipe.steps * len(recipe.seeds) for recipe in recipes)
         made = sum((run_dir(request.root, recipe) / "record.json").is_file() for recipe in recipes)
         print(f"{name:16}{len(plan.cells(recipes)):7}{len(recipes):7}{made:7}{steps:18,}")
+    if left_out:
+        print(f"partage: left out: {left_out}", file=sys.stderr)
     if arguments.write:
         written = write_recipes(request.root, everything)
         print(f"{len(written)} of {len(everything)} recipes written, the others had not changed")
@@ -165,7 +172,8 @@ def draw_command(arguments: argparse.Namespace) -> None:
     request, sheets = asked(arguments, arguments.figure), plan.load()
     for figure in sheets.pick(request.figures):
         rows = frame.load(request.root / "frames" / f"{figure.name}.parquet")
-        if (rows.attrs["scale"], rows.attrs["engine"]) != (request.scale, request.engine):
+        engine = sheets.engine(figure.tasks[0], request)
+        if (rows.attrs["scale"], rows.attrs["engine"]) != (request.scale, engine):
             raise Refusal(f"The frame of {figure.name} in {request.root} is of another scale or engine: make it anew.")
         pictures, numbers = request.root / "figures" / figure.name, request.root / "tables" / figure.name
         curves.save(curves.draw(sheets, figure, rows), pictures.with_suffix(".png"), pictures.with_suffix(".svg"))
@@ -184,6 +192,16 @@ def table_command(arguments: argparse.Namespace) -> None:
     table, path = listings.build(sheets, listing, request.scale), request.root / "tables" / listing.name
     tables.save(table, path.with_suffix(".csv"))
     atomic.write(path.with_suffix(".md"), listings.markdown(sheets, listing, table, request.scale).encode())
+
+
+def scene_command(arguments: argparse.Namespace) -> None:
+    from partage.figures import curves, pitch
+
+    request, sheets = asked(arguments), plan.load()
+    scene = get(sheets.scenes, "scene", arguments.scene, "scenes.toml")
+    sheets.ready(scene.name)
+    picture = request.root / "figures" / scene.name
+    curves.save(pitch.draw(scene), picture.with_suffix(".png"), picture.with_suffix(".svg"))
 
 
 def stale_command(arguments: argparse.Namespace) -> None:

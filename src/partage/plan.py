@@ -5,13 +5,15 @@ task holds equal for all algorithms (tasks.toml), the variant's value for the fa
 """
 
 import dataclasses
+import importlib.metadata
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from partage import Refusal, sheets
+from partage import Refusal, scenes, sheets
 from partage.recipe import ENGINES, SCALES, SCHEMA, Recipe, packs, results_root
+from partage.scenes import Scene
 from partage.settings import Field, Scalar, check, read, unknown
 from partage.sheets import Figure, Listing, Task, Variant, at_scale, get, run_values
 
@@ -70,6 +72,7 @@ class Plan(NamedTuple):
     variants: dict[str, Variant]
     learners: dict[str, dict[str, Field]]
     listings: dict[str, Listing]
+    scenes: dict[str, Scene]
 
     def pick(self, names: str | Sequence[str] = "all") -> list[Figure]:
         """Figures by name; "all", one name, a list, or names with commas between."""
@@ -77,6 +80,33 @@ class Plan(NamedTuple):
         if listed == ["all"]:
             return list(self.figures.values())
         return [get(self.figures, "figure", str(name).strip(), "figures.toml") for name in listed]
+
+    def ready(self, names: str = "all") -> tuple[list[str], str]:
+        """Figures and scenes that can be made here; and a line on what "all" leaves out. Asked for, that is refused."""
+        known = self.figures | self.scenes
+        listed = list(known) if names == "all" else [name.strip() for name in names.split(",")]
+        lacking: dict[tuple[str, str], list[str]] = {}
+        for name in listed:
+            shown = get(known, "figure", name, "figures.toml or scenes.toml")
+            for need in self._lacks([shown.task] if isinstance(shown, Scene) else shown.tasks):
+                lacking.setdefault(need, []).append(name)
+        line = " ".join(f"{', '.join(of)}: {package} is not installed; run `{command}` to add what needs it."
+                        for (package, command), of in lacking.items())  # fmt: skip
+        if line and names != "all":
+            raise Refusal(line)
+        return [name for name in listed if not any(name in of for of in lacking.values())], line
+
+    def _lacks(self, tasks: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """What the tasks need that is not installed, and the command that installs it."""
+        for package, command in dict(need for task in tasks for need in self.tasks[task].needs.items()).items():
+            try:
+                importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                yield package, command
+
+    def engine(self, task: str, request: Request) -> str:
+        """What a task is played with: what was asked for, unless it has one engine only."""
+        return self.tasks[task].engine or request.engine
 
     def settings(self, algorithm: str, task: str, scale: str) -> list[Setting]:
         """Every setting of a variant on a task, with its home."""
@@ -109,7 +139,7 @@ class Plan(NamedTuple):
 
     def pair(self, algorithm: str, task: str, request: Request) -> list[Recipe]:
         """The runs of one algorithm on one task: its seeds in packs."""
-        scale, engine = request.scale, request.engine
+        scale, engine = request.scale, self.engine(task, request)
         settings = {setting.name: setting.value for setting in self.settings(algorithm, task, scale)}
         of_task = self.tasks[task]
         own = next((figure.run for figure in self.figures.values() if figure.has(algorithm, task)), {})
@@ -157,7 +187,7 @@ def load(root: Path | None = None) -> Plan:
         n: sheets.figure(n, sheets.as_table(e, n), root) for n, e in sheets.toml(config / "figures.toml").items()
     }
     listings = {n: sheets.listing(n, sheets.as_table(e, n)) for n, e in sheets.toml(config / "tables.toml").items()}
-    plan = Plan(figures, tasks, variants, learners, listings)
+    plan = Plan(figures, tasks, variants, learners, listings, scenes.read(config / "scenes.toml"))
     _check(plan)
     return plan
 
@@ -188,6 +218,8 @@ def _check(plan: Plan) -> None:
                     f"figures.toml: {figure.name} and {other.name} both draw {' on '.join(shared)}, so their keys "
                     "`run` must be equal."
                 )
+    for scene in plan.scenes.values():
+        get(plan.tasks, "task", scene.task, f"scenes.toml [{scene.name}]")
     for listing in plan.listings.values():
         where = f"tables.toml [{listing.name}]"
         for task in listing.tasks:

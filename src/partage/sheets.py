@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage import Refusal
-from partage.recipe import SCALES
+from partage.recipe import ENGINES, SCALES
 from partage.settings import unknown
 
 Values = Mapping[str, Any]
 RUN = ("steps", "seeds", "log_every", "test_every", "test_episodes")  # whole numbers a task gives each run
 TIME_LIMITS = ("terminal", "truncation")
-OPTIONAL = ("reference", "claims", "also", "also_label", "strip", "episode", "line", "only", "run")  # keys of a figure
+OPTIONAL = ("reference", "claims", "beside", "also", "also_label", "strip", "episode", "line", "only", "run")
 CLAIMS = ("better", "grows", "settles", "negative")  # how a claim is judged: see `partage.figures.claims`
 LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
 
@@ -29,7 +29,7 @@ class Claim(NamedTuple):
     kind: str  # one of CLAIMS
     of: str  # the algorithm it is about
     than: list[str]  # better: the algorithms it is compared with
-    metrics: list[str]  # all other kinds: the curves it is about
+    metrics: list[str]  # the curves it is about; better: the figure's own if none is named
 
 
 class Figure(NamedTuple):
@@ -47,6 +47,7 @@ class Figure(NamedTuple):
     y_label: str
     claims: list[Claim]
     reference: dict[tuple[str, str], float]  # (task, algorithm) -> published final value
+    beside: dict[str, str]  # further metrics, each in panels of its own beside the first's: metric -> y label
     also: dict[str, str]  # further metrics of the first algorithm, drawn together beside each panel: metric -> label
     also_label: str
     strip: str  # the algorithm whose sharing is drawn below each panel ("": none)
@@ -81,6 +82,8 @@ class Task(NamedTuple):
     options: Values  # for the environment's `make`
     settings: Values  # held equal for all algorithms
     facts: Values  # about the task, for its row in a table
+    engine: str  # the only one there is ("": the one asked for)
+    needs: Mapping[str, str]  # what has to be installed besides, and the command that does it
 
 
 class Variant(NamedTuple):
@@ -149,7 +152,7 @@ def as_table(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _strict(entry: Values, kinds: Mapping[str, type], where: str, needed: Iterable[str] = ()) -> None:
+def strict(entry: Values, kinds: Mapping[str, type], where: str, needed: Iterable[str] = ()) -> None:
     """Only known keys, each of its type; all of `needed`."""
     for key, value in entry.items():
         kind = get(kinds, "key", key, where)
@@ -164,20 +167,24 @@ def _strict(entry: Values, kinds: Mapping[str, type], where: str, needed: Iterab
 
 def tasks(raw: Values) -> Iterable[Task]:
     kinds = dict.fromkeys((*RUN, "time_limit"), object) | {"options": dict, "settings": dict, "facts": dict}
+    only = {"engine": str, "needs": dict}  # of a whole family
     for family, shared in raw.items():
         where = f"tasks.toml [{family}]"
-        _strict(as_table(shared, where), kinds | {"task": dict}, where, ["task"])
+        strict(as_table(shared, where), kinds | only | {"task": dict}, where, ["task"])
+        if shared.get("engine", ENGINES[0]) not in ENGINES:
+            raise unknown("engine", shared["engine"], ENGINES, where)
         for name, own in shared["task"].items():
-            _strict(as_table(own, f"{where} {name}"), kinds | {"label": str}, f"tasks.toml [{family}.task.{name}]")
+            strict(as_table(own, f"{where} {name}"), kinds | {"label": str}, f"tasks.toml [{family}.task.{name}]")
             run = {key: source[key] for source in (shared, own) for key in (*RUN, "time_limit") if key in source}
             merged = [shared.get(key, {}) | own.get(key, {}) for key in ("options", "settings", "facts")]
-            yield Task(f"{family}/{name}", own.get("label", name), run, *merged)
+            alone = shared.get("engine", ""), shared.get("needs", {})
+            yield Task(f"{family}/{name}", own.get("label", name), run, *merged, *alone)
 
 
 def variant(name: str, entry: dict[str, Any], learners: Mapping[str, Any]) -> Variant:
     where = f"algorithms.toml [{name}]"
     kinds = {"learner": str, "label": str, "colour": str, "settings": dict, "task": dict}
-    _strict(entry, kinds, where, ["learner", "label", "colour"])
+    strict(entry, kinds, where, ["learner", "label", "colour"])
     get(learners, "learner", entry["learner"], where)
     by_task = {key: as_table(value, f"{where} {key}") for key, value in entry.get("task", {}).items()}
     return Variant(name, entry["learner"], entry["label"], entry["colour"], entry.get("settings", {}), by_task)
@@ -186,8 +193,8 @@ def variant(name: str, entry: dict[str, Any], learners: Mapping[str, Any]) -> Va
 def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
     where = f"figures.toml [{name}]"
     kinds = {key: list if key in ("tasks", "algorithms") else str for key in Figure._fields if key != "name"}
-    kinds |= {"claims": object, "also": dict, "only": dict, "run": dict}
-    _strict(entry, kinds, where, [key for key in kinds if key not in OPTIONAL])
+    kinds |= {"claims": object, "beside": dict, "also": dict, "only": dict, "run": dict}
+    strict(entry, kinds, where, [key for key in kinds if key not in OPTIONAL])
     if entry["x"] not in ("updates", "env_steps"):
         raise unknown("x axis", entry["x"], ("updates", "env_steps"), where)
     for key in ("strip", "episode"):
@@ -207,13 +214,14 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
         "claims": list(_claims(entry, where)),
         "reference": _reference(root / "results/reference" / file) if file else {},
     }
-    optional = {"also": {}, "also_label": "", "strip": "", "episode": "", "line": LINES[0], "only": {}, "run": {}}
+    optional = {"also_label": "", "strip": "", "episode": "", "line": LINES[0]}
+    optional |= {key: {} for key in ("beside", "also", "only", "run")}
     return Figure(**(optional | entry | made))
 
 
 def listing(name: str, entry: dict[str, Any]) -> Listing:
     kinds = {key: list if key in ("tasks", "facts", "settings") else str for key in Listing._fields if key != "name"}
-    _strict(entry, kinds, f"tables.toml [{name}]", ["paper", "title", "tasks"])
+    strict(entry, kinds, f"tables.toml [{name}]", ["paper", "title", "tasks"])
     optional = {"facts": [], "algorithm": "", "settings": []}
     return Listing(name=name, **{**optional, **entry})
 
@@ -224,17 +232,18 @@ def _claims(entry: Values, where: str) -> Iterable[Claim]:
     if not isinstance(listed, list):
         raise Refusal(f"{where}: claims are a list of tables, but are {listed!r}.")
     for each in listed:
-        _strict(as_table(each, f"{where} claims"), kinds, f"{where} claims", ["says", "kind", "of"])
+        strict(as_table(each, f"{where} claims"), kinds, f"{where} claims", ["says", "kind", "of"])
         if each["kind"] not in CLAIMS:
             raise unknown("kind of claim", each["kind"], CLAIMS, where)
         needs = "than" if each["kind"] == "better" else "metrics"
+        known = [entry["metric"], *entry.get("beside", {}), *([] if needs == "than" else entry.get("also", {}))]
         if not each.get(needs):
             raise Refusal(f"{where}: a claim of kind {each['kind']!r} lacks {needs!r}.")
         claim = Claim(**({"than": [], "metrics": []} | each))
         for algorithm in (claim.of, *claim.than):
             get(dict.fromkeys(entry["algorithms"]), "algorithm", algorithm, f"{where} claims")
         for metric in claim.metrics:
-            get(dict.fromkeys([entry["metric"], *entry.get("also", {})]), "metric", metric, f"{where} claims")
+            get(dict.fromkeys(known), "metric", metric, f"{where} claims")
         yield claim
 
 

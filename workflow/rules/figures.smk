@@ -18,7 +18,7 @@ rule frame:
     log:
         f"{ROOT}/logs/frame/{{figure}}.log",
     params:
-        rows=lambda wildcards: [getattr(FIGURES[wildcards.figure], key) for key in ("metric", "also", "strip")],
+        rows=lambda wildcards: [getattr(FIGURES[wildcards.figure], key) for key in ("metric", "beside", "also", "strip")],
     shell:
         f"{PARTAGE} frame {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
 
@@ -39,6 +39,20 @@ rule draw:
         look=lambda wildcards: PLAN.look(FIGURES[wildcards.figure]),
     shell:
         f"{PARTAGE} draw {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
+
+
+rule scene:
+    input:
+        code=DRAWING,
+    output:
+        f"{ROOT}/figures/{{scene}}.png",
+        f"{ROOT}/figures/{{scene}}.svg",
+    log:
+        f"{ROOT}/logs/scene/{{scene}}.log",
+    params:
+        look=lambda wildcards: repr(SCENES[wildcards.scene]),
+    shell:
+        f"{PARTAGE} scene {{wildcards.scene}} {OPTIONS} > {{log}} 2>&1"
 
 
 # It plays with the run's policies, so drawing code is no input: a copied run need not have them. Else --forcerun episode.

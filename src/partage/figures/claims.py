@@ -9,6 +9,7 @@
 A claim holds if all its parts do and fails if one does. Fewer than three seeds decide nothing, and neither does smoke.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 
@@ -50,12 +51,13 @@ def verdict(kind: str, low: float, high: float) -> str:
 
 
 def better(plan: Plan, figure: Figure, frame: pd.DataFrame, claim: Claim) -> Iterator[tuple]:
-    scores = finals(figure, frame)
-    for name in claim.than:
+    for metric, name in itertools.product(claim.metrics or [figure.metric], claim.than):
+        scores, named = finals(figure, frame, metric), [metric] if claim.metrics else []
         both = [by_name for by_name in scores if claim.of in by_name and name in by_name]
-        mine, theirs = [by_name[claim.of] for by_name in both], [by_name[name] for by_name in both]
-        low, high = stats.improvement_interval(mine, theirs, generator(figure.name, claim.of, name, "improvement"))
-        what = f"P({plan.variants[claim.of].label} > {plan.variants[name].label})"
+        mine, theirs = ([by_name[one] for by_name in both] for one in (claim.of, name))
+        rng = generator(figure.name, claim.of, name, *named, "improvement")
+        low, high = stats.improvement_interval(mine, theirs, rng)
+        what = f"P({plan.variants[claim.of].label} > {plan.variants[name].label})" + "".join(f", {m}" for m in named)
         yield what, float(stats.improvement(mine, theirs)), low, high, min(map(len, (*mine, *theirs)))
 
 

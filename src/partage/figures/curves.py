@@ -25,6 +25,8 @@ from partage.figures.strips import strips
 from partage.figures.style import FAINT, STYLE, WARNING
 from partage.plan import Figure, Plan
 
+ALSO = "also"  # in place of a metric: the panel of several
+
 
 def generator(*names: str) -> np.random.Generator:
     """The bootstrap's generator for one named curve: redrawing, or drawing fewer curves, changes none of the others."""
@@ -34,9 +36,10 @@ def generator(*names: str) -> np.random.Generator:
 def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
     """The whole figure."""
     with matplotlib.rc_context(STYLE):
-        parts = [(task, beside) for task in figure.tasks for beside in ([False, True] if figure.also else [False])]
+        kinds = [figure.metric, *figure.beside, *([ALSO] if figure.also else [])]
+        parts = [(task, kind) for task in figure.tasks for kind in kinds]
         count = len(parts)
-        columns = min(3, count)
+        columns = len(kinds) if figure.beside else min(3, count)
         rows = math.ceil(count / columns)
         each = 3.4 if figure.strip else 2.4
         wide, high = (6.4, each + 2.5) if count == 1 else (3.55 * columns, each * rows + 1.8)
@@ -45,18 +48,20 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         grid = canvas.add_gridspec(
             rows, columns, left=left, right=1 - 0.30 / wide, bottom=bottom, top=top, wspace=0.30, hspace=0.32
         )
-        for at, (task, beside) in enumerate(parts):
+        for at, (task, kind) in enumerate(parts):
             cell = grid[at // columns, at % columns]
-            if beside:
+            if kind == ALSO:
                 also(canvas.add_subplot(cell), figure, frame, task)
-            elif figure.strip:
+            elif figure.strip and kind == figure.metric:
                 stack = cell.subgridspec(3, 1, height_ratios=[4, 1, 1], hspace=0.12)
                 axes, *below = (canvas.add_subplot(part) for part in stack)
-                strips(below, frame, figure.strip, task, figure.x, panel(axes, plan, figure, frame, task))
+                strips(below, frame, figure.strip, task, figure.x, panel(axes, plan, figure, frame, task, kind))
                 axes.tick_params(labelbottom=False)
                 below[-1].xaxis.set_major_formatter(FuncFormatter(short))
             else:
-                panel(canvas.add_subplot(cell), plan, figure, frame, task)
+                axes = canvas.add_subplot(cell)
+                panel(axes, plan, figure, frame, task, kind)
+                axes.set_ylabel(figure.beside.get(kind, ""), fontsize=9.5)
         canvas.text((left + 1 - 0.30 / wide) / 2, 0.70 / high, figure.x_label, ha="center", va="center", fontsize=9.5)
         canvas.text(
             0.17 / wide, (top + bottom) / 2, figure.y_label, ha="center", va="center", rotation=90, fontsize=9.5
@@ -93,15 +98,15 @@ def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
     dress(axes, figure.also_label, end)
 
 
-def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str) -> float:
-    """One task; returns where its x axis ends. Curves are drawn in the order of figures.toml: later ones on top."""
+def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str, metric: str) -> float:
+    """One metric of a task; returns where its x axis ends. Curves in the order of figures.toml: later ones on top."""
     end = 0.0
     for name in (name for name in figure.algorithms if figure.has(name, task)):
-        runs = runs_of(frame, name, task, figure.metric, figure.x)
-        rng = generator(figure.name, task, name)
+        runs, names = runs_of(frame, name, task, metric, figure.x), () if metric == figure.metric else (metric,)
+        rng = generator(figure.name, task, name, *names)
         end = max(end, curve(axes, runs, plan.variants[name].colour, rng, figure.line))
     for name in figure.algorithms:
-        if (task, name) in figure.reference:
+        if (task, name) in figure.reference and metric == figure.metric:
             axes.plot(
                 [end * 1.015, end * 1.075], [figure.reference[task, name]] * 2, color=plan.variants[name].colour,
                 linewidth=2.4, linestyle=(0, (1.1, 0.5)), clip_on=False, zorder=5,

@@ -52,11 +52,11 @@ def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict]]) -> pd.
                 f"but {place} is {tuple(own.values())}."
             )
         algorithm, metric = made["recipe"]["algorithm"], curve["metric"]
-        for needed in (figure.metric, *(figure.also if algorithm == figure.algorithms[0] else ())):
+        for needed in (figure.metric, *figure.beside, *(figure.also if algorithm == figure.algorithms[0] else ())):
             if needed not in set(metric):
                 has = ", ".join(sorted({name for name in metric if name.count("/") < 2})) or "none"
                 raise Refusal(f"Figure {figure.name} draws {needed!r}, but {place} has only the metrics {has}.")
-        rows = metric.isin([figure.metric, *figure.also])
+        rows = metric.isin([figure.metric, *figure.beside, *figure.also])
         if algorithm == figure.strip:
             rows |= metric.str.startswith("sharing/") & (curve["seed"] == SEED)
         parts.append(curve[rows].assign(algorithm=algorithm, task=made["recipe"]["task"]))

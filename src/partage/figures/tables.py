@@ -14,11 +14,11 @@ from partage.plan import Figure, Plan
 POOLED = "all tasks (IQM of min-max normalised returns)"
 
 
-def finals(figure: Figure, frame: pd.DataFrame) -> list[dict[str, np.ndarray]]:
-    """Per task {algorithm: final performance of each seed, [n]}."""
+def finals(figure: Figure, frame: pd.DataFrame, metric: str) -> list[dict[str, np.ndarray]]:
+    """Per task {algorithm: final value of the metric for each seed, [n]}."""
     return [
         {
-            name: np.array([stats.final(x, y) for x, y in runs_of(frame, name, task, figure.metric, figure.x)])
+            name: np.array([stats.final(x, y) for x, y in runs_of(frame, name, task, metric, figure.x)])
             for name in figure.algorithms
             if figure.has(name, task)
         }
@@ -27,21 +27,26 @@ def finals(figure: Figure, frame: pd.DataFrame) -> list[dict[str, np.ndarray]]:
 
 
 def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per task and algorithm; with several tasks one more per algorithm, pooled over all of them."""
-    scores, middle = finals(figure, frame), stats.MIDDLES[figure.line]
-    rows = []
+    """A row per metric, task and algorithm; with several tasks one more per algorithm, pooled over all of them."""
+    parts = [of_metric(plan, figure, frame, metric) for metric in (figure.metric, *figure.beside)]
+    return pd.concat(parts, ignore_index=True).assign(scale=frame.attrs["scale"], engine=frame.attrs["engine"])
+
+
+def of_metric(plan: Plan, figure: Figure, frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    scores, middle, rows = finals(figure, frame, metric), stats.MIDDLES[figure.line], []
+    names = () if metric == figure.metric else (metric,)  # of the bootstrap's generators
     for task, by_name in zip(figure.tasks, scores, strict=True):
         for name, values in by_name.items():
-            low, high = stats.interval([values], generator(figure.name, task, name, "final"), middle)
-            published = figure.reference.get((task, name), math.nan)
+            low, high = stats.interval([values], generator(figure.name, task, name, *names, "final"), middle)
+            published = math.nan if names else figure.reference.get((task, name), math.nan)
             rows.append((task, plan.variants[name].label, float(middle(values)), low, high, len(values), published))
     if len(figure.tasks) > 1:
         for name, strata in stats.pooled(scores).items():
-            low, high = stats.interval(strata, generator(figure.name, name, "pooled"), stats.iqm)
+            low, high = stats.interval(strata, generator(figure.name, name, *names, "pooled"), stats.iqm)
             point = float(stats.iqm(np.concatenate(strata)))
             rows.append((POOLED, plan.variants[name].label, point, low, high, min(map(len, strata)), math.nan))
     table = pd.DataFrame(rows, columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds", "published"])
-    return table.assign(metric=figure.metric, scale=frame.attrs["scale"], engine=frame.attrs["engine"])
+    return table.assign(metric=metric)
 
 
 def markdown(figure: Figure, table: pd.DataFrame, claims: pd.DataFrame) -> str:
@@ -50,21 +55,32 @@ def markdown(figure: Figure, table: pd.DataFrame, claims: pd.DataFrame) -> str:
     lines = [f"# {figure.title}", ""]
     if scale == "smoke":
         lines += ["**smoke scale: not a result**", ""]
+    labels = [figure.y_label, *figure.beside.values()]
     lines += [
-        f"{figure.paper}. Final {figure.y_label}: mean over the last 15 % of training, then {figure.line} over seeds; "
+        f"{figure.paper}. Final {' and '.join(labels)}: mean over the last 15 % of training, then {figure.line} over "
+        "seeds; "
         f"95 % stratified bootstrap interval over seeds. Scale {scale}, engine {engine}.",
-        "",
-        "| task | algorithm | value | 95 % interval | seeds | published |",
-        "|---|---|---:|---:|---:|---:|",
     ]
+    for label, rows in zip(labels, by_metric(table), strict=True):
+        lines += ["", *([f"**{label}**", ""] if figure.beside else [])]
+        lines += cells_of(rows)
+    if any((task, name) in figure.reference for task in figure.tasks for name in figure.algorithms):
+        lines += ["", "Published values are read off the paper's figure: within about 2 % of its axis."]
+    return "\n".join([*lines, *verdicts(claims)]) + "\n"
+
+
+def by_metric(table: pd.DataFrame) -> list[pd.DataFrame]:
+    return [table[table["metric"] == metric] for metric in table["metric"].unique()]
+
+
+def cells_of(table: pd.DataFrame) -> list[str]:
+    lines = ["| task | algorithm | value | 95 % interval | seeds | published |", "|---|---|---:|---:|---:|---:|"]
     for row in table.to_dict("records"):
         bare = math.isnan(row["ci95_low"])
         band = number(math.nan) if bare else f"[{number(row['ci95_low'])}, {number(row['ci95_high'])}]"
         cells = (row["task"], row["algorithm"], number(row["value"]), band, str(row["seeds"]), number(row["published"]))
         lines.append(f"| {' | '.join(cells)} |")
-    if any((task, name) in figure.reference for task in figure.tasks for name in figure.algorithms):
-        lines += ["", "Published values are read off the paper's figure: within about 2 % of its axis."]
-    return "\n".join([*lines, *verdicts(claims)]) + "\n"
+    return lines
 
 
 def verdicts(claims: pd.DataFrame) -> list[str]:

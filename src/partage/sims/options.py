@@ -30,23 +30,31 @@ def one_of(what: str, value: Any, known: Iterable[Any]) -> None:
         raise Refusal(f"Unknown {what} {value!r}: expected one of {', '.join(map(str, known))}.")
 
 
-def pins(file: str | Path) -> dict[str, str]:
-    """The exact versions in the PEP 723 header of a script: ``{"lbforaging": "2.0.0"}``."""
+def dependencies(file: str | Path) -> list[str]:
+    """What the PEP 723 header of a script asks for: ``["lbforaging==2.0.0"]``."""
     header = re.search(r"^# /// script$\n((?:^#.*$\n)+?)^# ///$", Path(file).read_text(encoding="utf-8"), re.MULTILINE)
     if header is None:
-        return {}
+        return []
     lines = "".join(line[2:] + "\n" for line in header[1].splitlines())
-    wanted = tomllib.loads(lines).get("dependencies", [])
-    return dict(pin.split("==") for pin in wanted if "==" in pin)
+    return tomllib.loads(lines).get("dependencies", [])
 
 
-def require(file: str | Path) -> None:
-    """Refuse to go on unless the packages pinned in the file's header are installed in just those versions."""
+def pins(file: str | Path) -> dict[str, str]:
+    """The exact versions among them: ``{"lbforaging": "2.0.0"}``."""
+    return dict(pin.split("==") for pin in dependencies(file) if "==" in pin)
+
+
+def require(file: str | Path, remedy: str = "", why: Mapping[str, str] | None = None) -> None:
+    """Refuse to go on unless the packages pinned in the file's header are installed in just those versions.
+
+    `remedy` is the command that installs them (by default pip's), `why` what another version of a package breaks.
+    """
     for package, version in pins(file).items():
         try:
             found = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found = "none"
         if found != version:
-            remedy = f"pip install {package}=={version}"
-            raise Refusal(f"engine='package' needs {package} {version}, found {found}: run `{remedy}`.")
+            reason = f" ({why[package]})" if why and package in why else ""
+            command = remedy or f"pip install {package}=={version}"
+            raise Refusal(f"engine='package' needs {package} {version}, found {found}{reason}: run `{command}`.")
