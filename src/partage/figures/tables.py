@@ -9,6 +9,7 @@ import pandas as pd
 from partage import atomic, stats
 from partage.figures.curves import generator
 from partage.figures.frame import runs_of
+from partage.figures.style import source
 from partage.plan import Figure, Plan
 
 POOLED = "all tasks (IQM of min-max normalised returns)"
@@ -29,7 +30,9 @@ def finals(figure: Figure, frame: pd.DataFrame, metric: str) -> list[dict[str, n
 def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     """A row per metric, task and algorithm; with several tasks one more per algorithm, pooled over all of them."""
     parts = [of_metric(plan, figure, frame, metric) for metric in (figure.metric, *figure.beside)]
-    return pd.concat(parts, ignore_index=True).assign(scale=frame.attrs["scale"], engine=frame.attrs["engine"])
+    return pd.concat(parts, ignore_index=True).assign(
+        scale=frame.attrs["scale"], engine=source(frame.attrs["engine"], figure.tasks)
+    )
 
 
 def of_metric(plan: Plan, figure: Figure, frame: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ if no way is free it stays for a few loops. Walkers may push into one another an
 
 import numpy as np
 
-from partage.sims.draw import inlined
+from partage.sims.draw import lean_inlined
 from partage.sims.skirmish.world import AIR, GROUND, STRIDER, Rules, Units
 
 TURN_COS, TURN_SIN = np.cos(np.pi / 6), np.sin(np.pi / 6)  # of one turn aside
@@ -17,7 +17,7 @@ SKIN = 0.02  # bodies that overlap by less do not block
 BORDER = 0.5  # how near flyers come to the map's edge
 
 
-@inlined
+@lean_inlined
 def free(rules: Rules, unit: int, x: float, y: float) -> bool:
     """Whether the ground carries the unit there."""
     my = rules.slots[unit]
@@ -28,12 +28,12 @@ def free(rules: Rules, unit: int, x: float, y: float) -> bool:
     return rules.pathing[int(y), int(x)]
 
 
-@inlined
+@lean_inlined
 def lives(units: Units, unit: int) -> bool:
     return units[unit].health > 0
 
 
-@inlined
+@lean_inlined
 def walk(rules: Rules, units: Units, unit: int, x: float, y: float, most: float) -> None:
     """Let the unit go up to `most` towards the point in this loop."""
     me = units[unit]
@@ -41,7 +41,7 @@ def walk(rules: Rules, units: Units, unit: int, x: float, y: float, most: float)
     me.stride = min(most, rules.slots[unit].speed)
 
 
-@inlined
+@lean_inlined
 def collect(rules: Rules, units: Units, unit: int) -> int:
     """Write the standing bodies that the unit could touch in this loop to the list `near`; their number."""
     my = rules.slots[unit]
@@ -59,7 +59,7 @@ def collect(rules: Rules, units: Units, unit: int) -> int:
     return count
 
 
-@inlined
+@lean_inlined
 def open_to(rules: Rules, units: Units, unit: int, count: int, dx: float, dy: float) -> bool:
     """Whether a step there is on open ground and brings the unit into (or deeper into) no standing body."""
     me = units[unit]
@@ -76,7 +76,7 @@ def open_to(rules: Rules, units: Units, unit: int, count: int, dx: float, dy: fl
     return True
 
 
-@inlined
+@lean_inlined
 def step_aside(rules: Rules, units: Units, unit: int, count: int, dx: float, dy: float) -> bool:
     """Try the turns on the unit's side, then on the other; whether it went."""
     me = units[unit]
@@ -96,7 +96,7 @@ def step_aside(rules: Rules, units: Units, unit: int, count: int, dx: float, dy:
     return False
 
 
-@inlined
+@lean_inlined
 def advance_walker(rules: Rules, units: Units, unit: int) -> None:
     """One loop's walk of somebody on the ground."""
     me = units[unit]
@@ -122,7 +122,7 @@ def advance_walker(rules: Rules, units: Units, unit: int) -> None:
         me.stall = PATIENCE
 
 
-@inlined
+@lean_inlined
 def advance_flyer(rules: Rules, units: Units, unit: int) -> None:
     """One loop's flight: the velocity turns towards the wanted one by the acceleration; it brakes in time."""
     my = rules.slots[unit]
@@ -141,7 +141,7 @@ def advance_flyer(rules: Rules, units: Units, unit: int) -> None:
     push(rules, units, unit, me.speed_x, me.speed_y)
 
 
-@inlined
+@lean_inlined
 def push(rules: Rules, units: Units, unit: int, dx: float, dy: float) -> None:
     """Shift the unit if the ground there is open."""
     me = units[unit]
@@ -150,7 +150,7 @@ def push(rules: Rules, units: Units, unit: int, dx: float, dy: float) -> None:
         me.x, me.y = x, y
 
 
-@inlined
+@lean_inlined
 def separate(rules: Rules, units: Units) -> None:
     """Push overlapping bodies apart: of a walker and a stander the walker yields, otherwise each by half."""
     for a in range(len(units)):
@@ -174,7 +174,7 @@ def separate(rules: Rules, units: Units) -> None:
                 push(rules, units, b, -(1 - share) * scale * dx, -(1 - share) * scale * dy)
 
 
-@inlined
+@lean_inlined
 def move_all(rules: Rules, units: Units) -> None:
     """Everybody's step of this loop."""
     anyone = False
