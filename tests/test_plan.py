@@ -163,6 +163,7 @@ def test_an_algorithm_may_stand_on_some_of_a_figure_s_tasks_only(root: Path):
         file.write(SECOND.replace('["alpha"]', '["alpha", "beta"]') + 'only.beta = ["toy/b"]\n')
     sheets = plan.load(root)
     made = sheets.recipes(sheets.pick("second"), Request())
+    assert sheets.figures["second"].name == "second"
     assert [(r.algorithm, r.task) for r in made] == [("alpha", "toy/a"), ("alpha", "toy/b"), ("beta", "toy/b")]
 
 

@@ -202,10 +202,10 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
             get(dict.fromkeys(entry["algorithms"]), "algorithm", entry[key], f"{where} {key}")
     if entry.get("line", LINES[0]) not in LINES:
         raise unknown("line", entry["line"], LINES, where)
-    for algorithm, names in entry.get("only", {}).items():
+    for algorithm, on in entry.get("only", {}).items():
         get(dict.fromkeys(entry["algorithms"]), "algorithm", algorithm, f"{where} only")
-        for name in names:
-            get(dict.fromkeys(entry["tasks"]), "task", name, f"{where} only")
+        for task in on:
+            get(dict.fromkeys(entry["tasks"]), "task", task, f"{where} only")
     for key in entry.get("run", {}):
         get(dict.fromkeys(RUN), "key", key, f"{where} run")
     file = entry.get("reference")
