@@ -39,8 +39,8 @@ RUNS = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES]
 
 wildcard_constraints:
     run="[^/]+/[^/]+/[^/]+/[0-9-]+",
-    figure="|".join(FIGURES),
-    scene="|".join(SCENES),
+    figure="|".join(FIGURES) or "$^",  # matches nothing, where an empty constraint would be none
+    scene="|".join(SCENES) or "$^",
     listing="|".join(PLAN.listings),
 
 

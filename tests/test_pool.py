@@ -31,7 +31,7 @@ def made() -> Iterator[Callable[..., Batched]]:
     envs = []
 
     def make(copies: int, build: Any = Toy, runs: int = 1, **options: Any) -> Batched:
-        pool = partial(Pool, build, SPEC, **{"step_within": 1.0} | options)
+        pool = partial(Pool, build, SPEC, **{"step_within": 3.0} | options)
         envs.append(Batched(SPEC, pool, list(range(runs)), copies, "truncation"))
         return envs[-1]
 
@@ -274,5 +274,5 @@ def test_workers_move_at_once(made: Callable[..., Batched]) -> None:
     env = made(2, workers=2, step_within=60.0)
     env.reset()
     start = time.perf_counter()
-    move(env, DAWDLE, DAWDLE)  # half a second each, in which it needs no core
-    assert time.perf_counter() - start < 0.95
+    move(env, DAWDLE, DAWDLE)  # a second and a half each, in which it needs no core
+    assert time.perf_counter() - start < 2.8

@@ -46,7 +46,7 @@ class Toy:
             case 4:
                 os.kill(os.getpid(), signal.SIGSEGV)
             case 6:
-                time.sleep(0.5)
+                time.sleep(1.5)
         return self.instant(1.0, actions[0] == END)
 
     def instant(self, reward: float, terminated: bool = False) -> Instant:

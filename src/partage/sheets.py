@@ -177,8 +177,8 @@ def tasks(raw: Values) -> Iterable[Task]:
             strict(as_table(own, f"{where} {name}"), kinds | {"label": str}, f"tasks.toml [{family}.task.{name}]")
             run = {key: source[key] for source in (shared, own) for key in (*RUN, "time_limit") if key in source}
             merged = [shared.get(key, {}) | own.get(key, {}) for key in ("options", "settings", "facts")]
-            alone = shared.get("engine", ""), shared.get("needs", {})
-            yield Task(f"{family}/{name}", own.get("label", name), run, *merged, *alone)
+            engine, needs = shared.get("engine", ""), shared.get("needs", {})
+            yield Task(f"{family}/{name}", own.get("label", name), run, *merged, engine=engine, needs=needs)
 
 
 def variant(name: str, entry: dict[str, Any], learners: Mapping[str, Any]) -> Variant:

@@ -18,7 +18,9 @@ rule frame:
     log:
         f"{ROOT}/logs/frame/{{figure}}.log",
     params:
-        rows=lambda wildcards: [getattr(FIGURES[wildcards.figure], key) for key in ("metric", "beside", "also", "strip")],
+        rows=lambda wildcards: [
+            getattr(FIGURES[wildcards.figure], key) for key in ("metric", "beside", "also", "strip")
+        ],
     shell:
         f"{PARTAGE} frame {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
 

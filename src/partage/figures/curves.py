@@ -46,7 +46,14 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         canvas = Canvas(figsize=(wide, high), dpi=160)
         top, bottom, left = 1 - (1.18 if smoke(frame) else 0.98) / high, 1.08 / high, 0.80 / wide
         grid = canvas.add_gridspec(
-            rows, columns, left=left, right=1 - 0.30 / wide, bottom=bottom, top=top, wspace=0.30, hspace=0.32
+            rows,
+            columns,
+            left=left,
+            right=1 - 0.30 / wide,
+            bottom=bottom,
+            top=top,
+            wspace=0.42 if figure.beside else 0.30,
+            hspace=0.32,
         )
         for at, (task, kind) in enumerate(parts):
             cell = grid[at // columns, at % columns]

@@ -26,8 +26,8 @@ def play(scene: Scene) -> tuple[list[View], str]:
     """An episode in which all run at the goal, dodge, pass and shoot, drawn from the scene's seed; and how it ends."""
     name = scene.task.partition("/")[2]
     n, rng = len(TASKS[name].left), np.random.default_rng(scene.seed)
-    game, views = Football(name, Options()), []
-    game.reset(scene.seed)
+    game, views, actions = Football(name, Options()), [], np.full(n, PLAY[1])
+    last = game.reset(scene.seed)
     for t in range(HORIZON):
         views.append(game.view)  # not the last: after a goal the package shows the next kick-off
         if t % 3 == 0:

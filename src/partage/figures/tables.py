@@ -64,16 +64,12 @@ def markdown(figure: Figure, table: pd.DataFrame, claims: pd.DataFrame) -> str:
         "seeds; "
         f"95 % stratified bootstrap interval over seeds. Scale {scale}, engine {engine}.",
     ]
-    for label, rows in zip(labels, by_metric(table), strict=True):
+    for label, (_, rows) in zip(labels, table.groupby("metric", sort=False), strict=True):
         lines += ["", *([f"**{label}**", ""] if figure.beside else [])]
         lines += cells_of(rows)
     if any((task, name) in figure.reference for task in figure.tasks for name in figure.algorithms):
         lines += ["", "Published values are read off the paper's figure: within about 2 % of its axis."]
     return "\n".join([*lines, *verdicts(claims)]) + "\n"
-
-
-def by_metric(table: pd.DataFrame) -> list[pd.DataFrame]:
-    return [table[table["metric"] == metric] for metric in table["metric"].unique()]
 
 
 def cells_of(table: pd.DataFrame) -> list[str]:

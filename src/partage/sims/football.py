@@ -94,7 +94,7 @@ class View(NamedTuple):
 
 def level(name: str, task: Task) -> str:
     """The name of a scenario of gfootball's that is the task. Its left players are lazy: they do nothing unasked."""
-    import gfootball_engine as engine
+    import gfootball_engine as engine  # pyright: ignore[reportMissingImports]
 
     def build_scenario(builder: Any) -> None:
         rules = builder.config()
@@ -114,7 +114,7 @@ def level(name: str, task: Task) -> str:
 
 def game(name: str, task: Task) -> Any:
     """The engine, its first game begun."""
-    from gfootball.env import config, football_env_core
+    from gfootball.env import config, football_env_core  # pyright: ignore[reportMissingImports]
 
     players = [f"agent:left_players={len(task.left)}"]
     return football_env_core.FootballEnvCore(config.Config({"level": level(name, task), "players": players}))
