@@ -1,8 +1,9 @@
 """Who does what: agents carry out their order and nothing else; enemies look for targets and help each other.
 
-An enemy that attack-moves (or has arrived) takes up the nearest target within its scan range, those that can hurt
-before those that cannot, and keeps it until it is dead or the leash ends; while walking to it, it prefers one that is
-already within reach. Who is hurt without having a target turns on whom it was hurt by, and calls those around it.
+Enemies that are ordered to attack the group of agents do so one after the other. One that attack-moves (or has arrived)
+takes up the nearest target within its scan range, those that can hurt before those that cannot, and keeps it until it
+is dead or the leash ends; while walking to it, it prefers one that is already within reach. Who is hurt without having
+a target turns on whom it was hurt by, and calls those around it.
 """
 
 import numpy as np
@@ -79,6 +80,15 @@ def obey(rules: Rules, units: Units, unit: int) -> None:
 
 
 @lean_inlined
+def living_agent(rules: Rules, units: Units) -> int:
+    """The first agent alive, which enemies that hunt a group turn to next; or -1."""
+    for agent in range(rules.n_agents):
+        if units[agent].health > 0:
+            return agent
+    return NOBODY
+
+
+@lean_inlined
 def think(rules: Rules, units: Units, loop: int, unit: int) -> None:
     """An enemy's choice of target."""
     my = rules.slots[unit]
@@ -93,7 +103,8 @@ def think(rules: Rules, units: Units, loop: int, unit: int) -> None:
     if lost:
         me.target = target = NOBODY
         if me.order == ATTACK:
-            me.order = STOP
+            me.target = target = living_agent(rules, units)
+            me.order = ATTACK if target >= 0 else STOP
     if me.order == ATTACK or not (lost or (loop + unit) % LOOK == 0):
         return
     if my.heals:
