@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import distances, environments, learners, profiles, report
+from benchmarks import battles, distances, environments, learners, profiles, report
 
 RESULTS = Path(__file__).parent / "results"
 EXPLAINED = """Speeds are per CPU-second of one process with one thread. Other work on the machine still slows them down
@@ -25,7 +25,7 @@ def page(day: date, quick: bool) -> str:
     warning = "**quick: the numbers mean nothing**\n\n" if quick else ""
     where = f"{environments.machine()}, torch {torch.__version__}, load average {os.getloadavg()[0]:.1f} at the start"
     head = f"# Speed, {day}\n\n{warning}{where}\n\n{EXPLAINED}\n"
-    rows = [*environments.measure(quick), *learners.measure(quick), *distances.measure(quick)]
+    rows = [*environments.measure(quick), *battles.measure(quick), *learners.measure(quick), *distances.measure(quick)]
     return f"{head}\n{report.table(rows)}\n\n{profiles.section(quick)}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colors
-from small import curve, edit, finish, outcome, small_plan
+from small import checkout, curve, edit, finish, outcome, small_plan
 
 from partage import Refusal, record
 from partage.figures import claims, curves, frame, tables
@@ -101,6 +101,29 @@ def test_a_figure_says_its_units_scale_engine_and_seeds(sheets: Plan, tmp_path: 
         "Alpha", "Beta", "published", "updates (10 env steps each)", "team return (sum over agents)",
     ):  # fmt: skip
         assert word in words, word
+
+
+@pytest.mark.parametrize("engine", ["batched", "package"])
+def test_a_simulator_of_a_game_is_never_shown_as_the_game(tmp_path: Path, engine: str):
+    root = checkout(tmp_path)
+    for path in (*root.glob("workflow/config/*.toml"), root / "results/reference/numbers.csv"):
+        path.write_text(path.read_text().replace("toy", "smac"))
+    sheets = load(root)
+    figure = sheets.figures["first"]
+    recipes = sheets.recipes([figure], Request(engine=engine))
+    finish(recipes, tmp_path)
+    rows = frame.build(figure, recipes, tmp_path)
+    canvas = curves.draw(sheets, figure, rows)
+    table = tables.build(sheets, figure, rows)
+    titles = [axes.get_title(loc="left") for axes in canvas.axes]
+    pictured = " ".join(texts(canvas)).replace("\n", " ")
+    written = tables.markdown(figure, table, claims.build(sheets, figure, rows))
+    if engine == "batched":
+        assert titles == ["a (simulator)"]
+        assert all("engine batched (a simulator, not StarCraft II)" in text for text in (pictured, written))
+        assert set(table["engine"]) == {"batched (a simulator, not StarCraft II)"}
+    else:
+        assert titles == ["a"] and "simulator" not in pictured + written + table.to_csv()
 
 
 def test_only_smoke_scale_says_it_is_no_result(sheets: Plan, tmp_path: Path):

@@ -106,8 +106,10 @@ def test_running_out_of_time_is_told_only_when_asked_for() -> None:
     for continuing in (False, True):
         env = StarCraft2Env("3m", seed=0, continuing_episode=continuing)
         env.reset()
-        env._sim.world.health[:] = 1e9
-        results = [env.step([1] * 3) for _ in range(env.episode_limit)]
+        results = []
+        for _ in range(env.episode_limit):
+            results.append(env.step([1] * 3))
+            env._sim.world.health[:] = 45
         assert [terminated for _, terminated, _ in results] == [False] * 59 + [True]
         assert results[-1][2].get("episode_limit", False) == continuing
         assert env.get_stats()["timeouts"] == env.get_stats()["battles_draw"] == 1

@@ -16,6 +16,7 @@ from small import ROOT, SECOND, checkout, edit, small_plan
 from partage import Refusal, plan, settings
 from partage.plan import Request
 from partage.recipe import SCALES, Recipe, packs, run_dir, seeds_name, write_recipes
+from partage.sims.skirmish.data import named
 
 SHEETS = "workflow/config"
 
@@ -43,6 +44,23 @@ def test_paper_scale_is_the_papers_budgets():
     assert recipes["qmix", "lbf/15x15-4p-5f-v2"].options["time_limit"] == "terminal"
     assert recipes["fps", "mpe/15a_3c"].options["time_limit"] == "truncation"
     assert all(recipe.seeds == [0, 1, 2, 3, 4] for recipe in recipes.values())
+
+
+def test_battles_have_the_papers_steps_roles_and_periods():
+    sheets, paper = plan.load(), Request(scale="paper")
+    table = {  # steps in millions, epsilon's annealing, k, m, T_U, e   (BDPS App. G, Table 2)
+        "bane_vs_bane": (2, 70, 3, 2, 8, 1), "MMM2": (2, 70, 5, 2, 7, 2), "5m_vs_6m": (2, 70, 3, 2, 5, 1),
+        "3s_vs_5z": (2, 70, 2, 2, 14, 1), "2c_vs_64zg": (2, 70, 2, 2, 10, 1), "27m_vs_30m": (5, 70, 3, 2, 7, 1),
+        "6h_vs_8z": (5, 500, 3, 2, 5, 2), "corridor": (5, 70, 3, 2, 10, 1), "3s5z_vs_3s6z": (5, 70, 3, 2, 7, 1),
+    }  # fmt: skip
+    for name, expected in table.items():
+        made = sheets.pair("bdps", f"smac/{name}", paper)[0]
+        steps, annealed = made.steps / 1e6, made.settings["epsilon_anneal"] / 1e3
+        assert (steps, annealed, *(made.settings[key] for key in ("roles", "groups", "period", "every"))) == expected
+        assert made.options == {"reward": "v1", "enemies": "unsorted", "time_limit": "terminal"}
+        assert (made.test_every, made.test_episodes, len(made.seeds)) == (10_000, 32, 5)
+        shown = sheets.tasks[f"smac/{name}"].facts
+        assert (shown["agents"], shown["horizon"]) == (named(name).n_agents, named(name).limit)
 
 
 def test_planning_everything_at_paper_scale_takes_milliseconds():

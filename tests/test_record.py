@@ -229,6 +229,7 @@ def sources(tmp_path: Path) -> Path:
         "src/partage/learners/two.py": "",
         "src/partage/figures/curves.py": "",
         "src/partage/sims/__init__.py": "",
+        "src/partage/sims/units.toml": "",
         "src/partage/sims/spread.py": "",
         "envs/mpe.py": "from partage.sims import spread\n",
         "envs/lbf.py": "",
@@ -243,7 +244,7 @@ def test_a_run_s_code_is_what_its_trainer_learner_and_environment_import(sources
     files = code("one", "mpe", sources)["files"]
     assert {name.removeprefix("src/partage/") for name in files} == {
         "__init__.py", "train.py", "learner.py", "nets.py", "bank.py", "learners/one.py", "sims/__init__.py",
-        "sims/spread.py", "envs/mpe.py",
+        "sims/units.toml", "sims/spread.py", "envs/mpe.py",
     }  # fmt: skip
     assert files["src/partage/bank.py"] == hashlib.sha256(b"").hexdigest()
 
@@ -253,6 +254,7 @@ def test_a_run_s_code_is_what_its_trainer_learner_and_environment_import(sources
     [
         ("bank.py", True),
         ("learners/one.py", True),
+        ("sims/units.toml", True),
         ("learners/two.py", False),
         ("figures/curves.py", False),
         ("record.py", False),

@@ -1,11 +1,13 @@
 """What the battles tell, allow and pay, against a slow reading of SMAC's rules written here once more."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
+from partage.env import make
 from partage.sims import batch
 from partage.sims.batch import Shown
 from partage.sims.skirmish import contract
@@ -352,3 +354,63 @@ def test_a_battle_ends_when_a_side_has_none_left_but_medivacs(
     health = rules.health_max[rules.n_agents :]
     dead = np.delete(health, enemies)
     assert found.paid() == (dead.sum() + 10 * len(dead) + 200 * won, end, won)
+
+
+@pytest.mark.parametrize("time_limit", ["terminal", "truncation"])
+def test_a_battle_that_nobody_wins_ends_at_the_limit_and_the_option_names_that_end(time_limit: str) -> None:
+    env: Any = make("smac/5m_vs_6m", [0], 2, time_limit=time_limit)
+    env.reset()
+    nothing = torch.ones(1, 2, 5, dtype=torch.int64)
+    for _ in range(69):
+        assert not env.step(nothing).ended.any()
+        env._sim.world.health[:] = 45
+    last = env.step(nothing)
+    assert last.terminated.all() == (time_limit == "terminal") and last.truncated.all() == (time_limit == "truncation")
+    assert not last.score.any()
+
+
+@every_map
+def test_what_a_battle_shows_as_it_goes_on_is_what_smacs_rules_say(name: str) -> None:
+    """Through the environment, with random legal play, over more than one episode."""
+    env: Any = make(f"smac/{name}", [1], 2)
+    rules, world, now = env._sim.rules, env._sim.world, env.reset()
+    generator, last = torch.Generator().manual_seed(0), torch.full((2, rules.n_agents), -1)
+    for _ in range(30):
+        for copy in range(2):
+            assert torch.equal(torch.from_numpy(world.last_action[copy]), last[copy])
+            np.testing.assert_allclose(now.state[0, copy], known(name, rules, world, copy), rtol=1e-6, atol=1e-7)
+            for agent in range(0, rules.n_agents, 5):
+                expected = seen(name, rules, world, copy, agent)
+                np.testing.assert_allclose(now.obs[0, copy, agent], expected, rtol=1e-6, atol=1e-7)
+                assert now.avail_actions[0, copy, agent].tolist() == may(name, rules, world, copy, agent)
+        if now.ended.any():
+            last[now.ended[0]] = -1
+            now = env.reset(now.ended)
+            continue
+        rows = now.avail_actions.float().flatten(0, 2)
+        last = torch.multinomial(rows, 1, generator=generator).reshape(2, rules.n_agents)
+        before = [standing(rules, world, copy) for copy in range(2)]
+        now = env.step(last[None])
+        for copy in range(2):
+            after = standing(rules, world, copy)
+            losses = abs(sum(before[copy]) - sum(after) + 10 * (after.count(0) - before[copy].count(0)))
+            won = now.score[0, copy].item()
+            assert now.reward[0, copy, 0].item() == pytest.approx(
+                (losses + 200 * won) / (SIZES[name][6] / 20), abs=1e-5
+            )
+            assert now.terminated[0, copy].item() or not won
+
+
+def standing(rules: Rules, world: World, copy: int) -> list[float]:
+    """Health and shield of each enemy."""
+    health, shield = (axis[copy, rules.n_agents :] for axis in (world.health, world.shield))
+    return [h + s if h > 0 else 0.0 for h, s in zip(health, shield, strict=True)]
+
+
+def test_v2_pays_the_positive_part_and_sorted_enemies_keep_their_places() -> None:
+    rewards: list[Any] = [make("smac/6h_vs_8z", [0], 1, reward=name) for name in ("v1", "v2")]
+    assert [env._sim.rules.positive for env in rewards] == [False, True]
+    for name, same in (("sorted", True), ("unsorted", False)):
+        env: Any = make("smac/27m_vs_30m", [0], 1, enemies=name)
+        starts = [env.reset().state.clone() for _ in range(2)]
+        assert torch.equal(*starts) == same

@@ -67,7 +67,10 @@ def code(learner: str, family: str, root: Path | None = None) -> dict[str, Any]:
         if name not in hashes and path.is_file() and (path.parent != source or path.name not in BOOKKEEPING):
             text = path.read_bytes()
             hashes[name] = hashlib.sha256(text).hexdigest()
-            todo += _imports(text, source)
+            if path.suffix == ".py":
+                todo += _imports(text, source)
+            if path.name == "__init__.py":
+                todo += path.parent.glob("*.toml")  # a package's data: units and maps of the battles
     total = hashlib.sha256("".join(f"{name} {hashes[name]}\n" for name in sorted(hashes)).encode()).hexdigest()
     return {"hash": total, "files": dict(sorted(hashes.items())), "commit": _commit(root)}
 

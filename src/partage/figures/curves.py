@@ -22,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from partage import atomic, stats
 from partage.figures.frame import SEED, runs_of
 from partage.figures.strips import strips
-from partage.figures.style import FAINT, STYLE, WARNING
+from partage.figures.style import FAINT, STYLE, WARNING, source, title
 from partage.plan import Figure, Plan
 
 
@@ -105,13 +105,13 @@ def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str
             )  # fmt: skip
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
-    dress(axes, plan.tasks[task].label, end)
+    dress(axes, title(plan.tasks[task].label, task, frame.attrs["engine"]), end)
     return end
 
 
-def dress(axes: Axes, title: str, end: float) -> None:
+def dress(axes: Axes, heading: str, end: float) -> None:
     """What all panels have in common."""
-    axes.set_title(title, fontsize=9, loc="left", pad=5)
+    axes.set_title(heading, fontsize=9, loc="left", pad=5)
     axes.set_xlim(0, end * 1.02 if end else 1)
     axes.margins(y=0.07)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
@@ -157,12 +157,13 @@ def smoke(frame: pd.DataFrame) -> bool:
 
 def provenance_line(figure: Figure, frame: pd.DataFrame) -> str:
     """Scale, engine, seeds and what the band is: printed on every figure."""
+    engine = source(frame.attrs["engine"], figure.tasks)
     counts = sorted(set(frame.groupby(["task", "algorithm"])["seed"].nunique()))
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     plural = "s" if counts[-1] > 1 else ""
     bands = "bands: 95\u00a0% stratified bootstrap over seeds" if counts[-1] > 1 else "no band for one seed"
     return (
-        f"{figure.paper}. Scale {frame.attrs['scale']}, engine {frame.attrs['engine']}, {seeds} seed{plural} a curve; "
+        f"{figure.paper}. Scale {frame.attrs['scale']}, engine {engine}, {seeds} seed{plural} a curve; "
         f"line: mean, thin lines: single seeds, {bands}"
         + (
             f"; strips: who shares with whom under {figure.strip}, seed {SEED}, one row an agent"

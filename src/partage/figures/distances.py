@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
-from partage.figures.style import FAINT, INK, STYLE, WARNING
+from partage.figures.style import FAINT, INK, STYLE, WARNING, source
 
 
 def matrix(found: pd.DataFrame, seed: int) -> np.ndarray:
@@ -54,8 +54,9 @@ def draw(found: pd.DataFrame) -> Canvas:
             body.colorbar(image, ax=panels[1, :].tolist(), shrink=0.9, label=f"{about['kind']} distance")
         title.text(0.01, 0.97, "How far apart the policies are", fontsize=12.5, weight="bold", va="top")
         note = (
-            f"{about['algorithm']} on {about['task']}, scale {about['scale']}, engine {about['engine']}; "
-            f"{about['episodes']} episodes a seed.\nAgents in the order of the dendrogram (average linkage)"
+            f"{about['algorithm']} on {about['task']}, scale {about['scale']}, "
+            f"engine {source(about['engine'], [about['task']])}; {about['episodes']} episodes a seed.\n"
+            "Agents in the order of the dendrogram (average linkage)"
             + ("; red: infinite." if len(finite) < len(found) else ".")
         )
         title.text(0.01, 0.55, note, fontsize=7.5, color=FAINT, va="top", linespacing=1.35)

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from partage.figures.frame import SEED
-from partage.figures.style import FAINT, STYLE, WARNING
+from partage.figures.style import FAINT, STYLE, WARNING, source
 
 
 def groups(frame: pd.DataFrame, algorithm: str, task: str, block: str, x: str) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +67,7 @@ def episode(found: pd.DataFrame) -> Canvas:
         canvas.text(0.02, 1 - 0.12 / high, title, fontsize=12.5, weight="bold", va="top")
         note = (
             f"{about['algorithm']} on {about['task']}, seed {about['seed']}, greedy; "
-            f"scale {about['scale']}, engine {about['engine']}"
+            f"scale {about['scale']}, engine {source(about['engine'], [about['task']])}"
         )
         canvas.text(0.02, 1 - 0.42 / high, note, fontsize=7.5, color=FAINT, va="top")
         if about["scale"] == "smoke":

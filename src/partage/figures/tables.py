@@ -9,6 +9,7 @@ import pandas as pd
 from partage import atomic, stats
 from partage.figures.curves import generator
 from partage.figures.frame import runs_of
+from partage.figures.style import source
 from partage.plan import Figure, Plan
 
 POOLED = "all tasks (IQM of min-max normalised returns)"
@@ -40,7 +41,8 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
             point = float(stats.iqm(np.concatenate(strata)))
             rows.append((POOLED, plan.variants[name].label, point, low, high, min(map(len, strata)), math.nan))
     table = pd.DataFrame(rows, columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds", "published"])
-    return table.assign(metric=figure.metric, scale=frame.attrs["scale"], engine=frame.attrs["engine"])
+    engine = source(frame.attrs["engine"], figure.tasks)
+    return table.assign(metric=figure.metric, scale=frame.attrs["scale"], engine=engine)
 
 
 def markdown(figure: Figure, table: pd.DataFrame, claims: pd.DataFrame) -> str:

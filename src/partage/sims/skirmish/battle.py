@@ -3,7 +3,7 @@
 import numpy as np
 
 from partage.sims.batch import Shown
-from partage.sims.draw import inlined, uniform
+from partage.sims.draw import lean_inlined, uniform
 from partage.sims.skirmish.world import NOBODY, Burns, Rules, Units
 
 SLOP = 1.0  # how far beyond its range a target may get before an attack under way is given up
@@ -20,7 +20,7 @@ FINISH = 11  # loops from the start to the damage of the target itself
 STEP_UP = 32  # difference of terrain levels that a beam does not cross
 
 
-@inlined
+@lean_inlined
 def square(units: Units, one: int, other: int) -> float:
     """The squared distance of two units' centres."""
     it = units[other]
@@ -28,21 +28,21 @@ def square(units: Units, one: int, other: int) -> float:
     return dx * dx + dy * dy
 
 
-@inlined
+@lean_inlined
 def within(rules: Rules, units: Units, unit: int, other: int, length: float) -> bool:
     """Whether the other's edge is nearer to the unit's centre than that."""
     far = length + rules.slots[other].radius
     return square(units, unit, other) <= far * far
 
 
-@inlined
+@lean_inlined
 def foes(rules: Rules, unit: int) -> tuple[int, int]:
     """The slots of the other side: the first, and the one after the last."""
     n = rules.n_agents
     return (n, n + rules.n_enemies) if unit < n else (0, n)
 
 
-@inlined
+@lean_inlined
 def hurt(rules: Rules, units: Units, unit: int, victim: int) -> None:
     """One hit: first on the shield, the rest less the armour on health; half a point gets through any armour."""
     it = units[victim]
@@ -55,7 +55,7 @@ def hurt(rules: Rules, units: Units, unit: int, victim: int) -> None:
     it.hurt_by = unit
 
 
-@inlined
+@lean_inlined
 def launch(rules: Rules, units: Units, unit: int, target: int) -> None:
     """The moment of an attack's damage point. What is launched goes on even if its unit dies."""
     my = rules.slots[unit]
@@ -74,7 +74,7 @@ def launch(rules: Rules, units: Units, unit: int, target: int) -> None:
         me.blow_in = max(flight, 0.0) / my.missile
 
 
-@inlined
+@lean_inlined
 def carry_on(rules: Rules, units: Units, unit: int) -> None:
     """One loop of the attack under way. Another order or a lost target ends it; before its hit it then cost nothing."""
     me = units[unit]
@@ -94,7 +94,7 @@ def carry_on(rules: Rules, units: Units, unit: int) -> None:
         me.aim = NOBODY
 
 
-@inlined
+@lean_inlined
 def attack(rules: Rules, units: Units, shown: Shown, copy: int, unit: int, target: int) -> None:
     """Begin an attack on a target in reach."""
     my = rules.slots[unit]
@@ -109,7 +109,7 @@ def attack(rules: Rules, units: Units, shown: Shown, copy: int, unit: int, targe
         launch(rules, units, unit, target)
 
 
-@inlined
+@lean_inlined
 def heal(rules: Rules, units: Units, unit: int, target: int) -> None:
     """One loop of healing somebody in reach."""
     it = units[target]
@@ -121,7 +121,7 @@ def heal(rules: Rules, units: Units, unit: int, target: int) -> None:
     me.healing = amount > 0
 
 
-@inlined
+@lean_inlined
 def land(rules: Rules, units: Units) -> None:
     """Hits and missiles that arrive in this loop. A zealot's second hit follows its first."""
     for unit in range(len(units)):
@@ -135,7 +135,7 @@ def land(rules: Rules, units: Units) -> None:
                 hurt(rules, units, unit, units[unit].blow_at)
 
 
-@inlined
+@lean_inlined
 def begin_sweep(units: Units, unit: int, target: int) -> None:
     """Lay the beams' line across the target, at right angles to the line of fire."""
     me, it = units[unit], units[target]
@@ -146,7 +146,7 @@ def begin_sweep(units: Units, unit: int, target: int) -> None:
     me.line_dx, me.line_dy = -dy / length, dx / length
 
 
-@inlined
+@lean_inlined
 def touches(rules: Rules, units: Units, unit: int, victim: int, half: int) -> bool:
     """Whether one of the two beams comes over the victim in this loop; they run along the line in opposite ways."""
     me, it = units[unit], units[victim]
@@ -162,7 +162,7 @@ def touches(rules: Rules, units: Units, unit: int, victim: int, half: int) -> bo
     return False
 
 
-@inlined
+@lean_inlined
 def burn(rules: Rules, units: Units, burns: Burns, unit: int, half: int) -> None:
     """One loop of one beam: whom it touches it hurts a little later, once; the target itself at the end."""
     me, beam = units[unit], 2 * rules.slots[unit].beam + half
@@ -182,7 +182,7 @@ def burn(rules: Rules, units: Units, burns: Burns, unit: int, half: int) -> None
         burns[beam] = 0
 
 
-@inlined
+@lean_inlined
 def sweep(rules: Rules, units: Units, burns: Burns) -> None:
     """One loop of all beams."""
     for unit in range(len(units)):
@@ -192,7 +192,7 @@ def sweep(rules: Rules, units: Units, burns: Burns) -> None:
             units[unit].sweep = units[unit].sweep + 1 if units[unit].sweep < FINISH else -1
 
 
-@inlined
+@lean_inlined
 def explode(rules: Rules, units: Units) -> None:
     """Banelings that died in this loop, by attacking or killed, hurt every enemy around."""
     for unit in range(len(units)):
@@ -205,7 +205,7 @@ def explode(rules: Rules, units: Units) -> None:
                 hurt(rules, units, unit, victim)
 
 
-@inlined
+@lean_inlined
 def recover(rules: Rules, units: Units) -> None:
     """Shields after ten calm seconds, Zerg health and energy always; the dead are left at zero."""
     for unit in range(len(units)):

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from partage.sims.batch import Shown
-from partage.sims.draw import inlined
+from partage.sims.draw import lean_inlined
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, Rules, Units, World
 
 NOTHING, HALT, NORTH, SOUTH, EAST, WEST, FIRST = 0, 1, 2, 3, 4, 5, 6  # actions; FIRST is at target 0
@@ -29,7 +29,7 @@ DEATH, VICTORY, SCALE = 10.0, 200.0, 20.0
 NONE_YET = -1  # the last action when an episode begins
 
 
-@inlined
+@lean_inlined
 def may_step(rules: Rules, units: Units, agent: int, action: int) -> bool:
     """Is the cell one unit on open? SMAC cuts coordinates to whole ones, and asks walkers' ground of all units."""
     column = int(units[agent].x + STEP / 2 * ((action == EAST) - (action == WEST)))
@@ -38,7 +38,7 @@ def may_step(rules: Rules, units: Units, agent: int, action: int) -> bool:
     return 0 <= row < rows and 0 <= column < columns and rules.pathing[row, column]
 
 
-@inlined
+@lean_inlined
 def slot_of(rules: Rules, agent: int, target: int) -> int:
     """Whom an agent means by a target: medivacs count agents, others enemies. NOBODY: there is none such."""
     if not rules.slots[agent].heals:
@@ -48,7 +48,7 @@ def slot_of(rules: Rules, agent: int, target: int) -> int:
     return NOBODY
 
 
-@inlined
+@lean_inlined
 def may_target(rules: Rules, units: Units, agent: int, slot: int) -> bool:
     """Alive and within 6, whatever the weapon's range; a medivac's patient need not be hurt."""
     if slot == NOBODY or units[slot].health <= 0:
@@ -57,7 +57,7 @@ def may_target(rules: Rules, units: Units, agent: int, slot: int) -> bool:
     return dx * dx + dy * dy <= rules.shoot * rules.shoot
 
 
-@inlined
+@lean_inlined
 def command(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: int) -> None:
     """Turn the agents' actions into orders."""
     units = world.units[copy]
@@ -78,7 +78,7 @@ def command(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy:
                 unit.order, unit.target = HEAL if rules.slots[agent].heals else ATTACK, slot
 
 
-@inlined
+@lean_inlined
 def offer(rules: Rules, units: Units, available: Bool[np.ndarray, "A"], agent: int) -> None:
     """Which actions a living agent has."""
     available[NOTHING], available[HALT] = False, True
@@ -88,18 +88,18 @@ def offer(rules: Rules, units: Units, available: Bool[np.ndarray, "A"], agent: i
         available[FIRST + target] = may_target(rules, units, agent, slot_of(rules, agent, target))
 
 
-@inlined
+@lean_inlined
 def shows_shield(rules: Rules, slot: int) -> bool:
     return rules.shows_ally_shield if slot < rules.n_agents else rules.shows_enemy_shield
 
 
-@inlined
+@lean_inlined
 def told(rules: Rules, slot: int) -> int:
     """How many numbers `describe` writes."""
     return 1 + shows_shield(rules, slot) + rules.n_bits
 
 
-@inlined
+@lean_inlined
 def describe(rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], place: int, slot: int) -> None:
     """Health, shield and type of a living unit, from `place` on."""
     entries[place] = units[slot].health / rules.slots[slot].health_max
@@ -109,7 +109,7 @@ def describe(rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], plac
         entries[place + told(rules, slot) - rules.n_bits + rules.slots[slot].type_bit] = 1
 
 
-@inlined
+@lean_inlined
 def look(
     rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], available: Bool[np.ndarray, "A"], agent: int
 ) -> None:
@@ -132,7 +132,7 @@ def look(
     describe(rules, units, entries, place, agent)
 
 
-@inlined
+@lean_inlined
 def tell(rules: Rules, world: World, entries: Float32[np.ndarray, "S"], copy: int) -> None:
     """The state, on zeros: agents, enemies, last actions."""
     units, place = world.units[copy], 0
@@ -154,7 +154,7 @@ def tell(rules: Rules, world: World, entries: Float32[np.ndarray, "S"], copy: in
         place += FIRST + rules.n_enemies
 
 
-@inlined
+@lean_inlined
 def observe(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     """Write observations, available actions, who lives, and the state."""
     units = world.units[copy]
@@ -171,7 +171,7 @@ def observe(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     tell(rules, world, shown.state[copy], copy)
 
 
-@inlined
+@lean_inlined
 def fighters(rules: Rules, units: Units, first: int, last: int) -> int:
     """How many of these slots live and are no medivac."""
     count = 0
@@ -180,14 +180,14 @@ def fighters(rules: Rules, units: Units, first: int, last: int) -> int:
     return count
 
 
-@inlined
+@lean_inlined
 def standing(rules: Rules, units: Units, enemy: int) -> float:
     """An enemy's health and shield, nothing when it is dead."""
     unit = units[rules.n_agents + enemy]
     return unit.health + unit.shield if unit.health > 0 else 0.0
 
 
-@inlined
+@lean_inlined
 def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     """Reward, end and victory. A side is beaten when it has nobody left but medivacs; if both are, nobody has won."""
     units, lost = world.units[copy], 0.0
@@ -205,7 +205,7 @@ def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     shown.score[copy] = won
 
 
-@inlined
+@lean_inlined
 def remember(rules: Rules, world: World, copy: int) -> None:
     """An episode begins: from here on losses are counted."""
     world.last_action[copy] = NONE_YET

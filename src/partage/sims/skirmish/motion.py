@@ -2,22 +2,24 @@
 
 A walker heads for where it wants to be, or for the next stop on the way there if a wall is between. If somebody that
 stands or a wall is in its way it turns aside by up to a right angle, keeping to the side on which it last went round;
-if no way is free it stays for a few loops. Walkers may push into one another and are then pushed apart.
+if no way is free it stays for a few loops. Walkers may push into one another a little and are then pushed apart.
 """
 
 import numpy as np
 
-from partage.sims.draw import inlined
+from partage.sims.draw import lean_inlined
 from partage.sims.skirmish.world import AIR, GROUND, STRIDER, Rules, Units
 
 TURN_COS, TURN_SIN = np.cos(np.pi / 6), np.sin(np.pi / 6)  # of one turn aside
 TURNS = 3  # tried on each side
 PATIENCE = 4  # loops that somebody waits whose way is blocked
 SKIN = 0.02  # bodies that overlap by less do not block
+YIELDING = 0.8  # share of their distance to which walkers let one another come
+PASSES, ENOUGH = 3, 0.05  # of pushing apart in a loop, at most; overlap that may stay
 BORDER = 0.5  # how near flyers come to the map's edge
 
 
-@inlined
+@lean_inlined
 def free(rules: Rules, unit: int, x: float, y: float) -> bool:
     """Whether the ground carries the unit there."""
     my = rules.slots[unit]
@@ -28,12 +30,12 @@ def free(rules: Rules, unit: int, x: float, y: float) -> bool:
     return rules.pathing[int(y), int(x)]
 
 
-@inlined
+@lean_inlined
 def lives(units: Units, unit: int) -> bool:
     return units[unit].health > 0
 
 
-@inlined
+@lean_inlined
 def walk(rules: Rules, units: Units, unit: int, x: float, y: float, most: float) -> None:
     """Let the unit go up to `most` towards the point in this loop."""
     me = units[unit]
@@ -41,42 +43,42 @@ def walk(rules: Rules, units: Units, unit: int, x: float, y: float, most: float)
     me.stride = min(most, rules.slots[unit].speed)
 
 
-@inlined
+@lean_inlined
 def collect(rules: Rules, units: Units, unit: int) -> int:
-    """Write the standing bodies that the unit could touch in this loop to the list `near`; their number."""
-    my = rules.slots[unit]
-    me = units[unit]
-    x, y, body, plane = me.x, me.y, my.body, my.plane
+    """Write the bodies that the unit could touch in this loop to the list `near`; their number."""
+    me, my = units[unit], rules.slots[unit]
     count = 0
     for other in range(len(units)):
-        if units[other].stride > 0 or units[other].health <= 0 or other == unit:
+        it = units[other]
+        if it.health <= 0 or other == unit:
             continue
-        dx, dy = units[other].x - x, units[other].y - y
-        reach = body + rules.slots[other].body + my.speed
-        if dx * dx + dy * dy < reach * reach and rules.slots[other].plane == plane:
+        dx, dy = it.x - me.x, it.y - me.y
+        reach = my.body + rules.slots[other].body + my.speed
+        if dx * dx + dy * dy < reach * reach and rules.slots[other].plane == my.plane:
             units[count].near = other
             count += 1
     return count
 
 
-@inlined
+@lean_inlined
 def open_to(rules: Rules, units: Units, unit: int, count: int, dx: float, dy: float) -> bool:
-    """Whether a step there is on open ground and brings the unit into (or deeper into) no standing body."""
+    """Whether a step there is on open ground and brings the unit into (or deeper into) nobody."""
     me = units[unit]
-    x, y = me.x, me.y
-    if not free(rules, unit, x + dx, y + dy):
+    if not free(rules, unit, me.x + dx, me.y + dy):
         return False
     for entry in range(count):
-        other = units[entry].near
-        away_x, away_y = x - units[other].x, y - units[other].y
-        apart = rules.slots[unit].body + rules.slots[other].body - SKIN
+        it = units[units[entry].near]
+        away_x, away_y = me.x - it.x, me.y - it.y
+        apart = rules.slots[unit].body + rules.slots[units[entry].near].body - SKIN
+        if it.stride > 0:
+            apart *= YIELDING
         nearer = away_x * dx + away_y * dy < 0
         if nearer and (away_x + dx) ** 2 + (away_y + dy) ** 2 < apart * apart:
             return False
     return True
 
 
-@inlined
+@lean_inlined
 def step_aside(rules: Rules, units: Units, unit: int, count: int, dx: float, dy: float) -> bool:
     """Try the turns on the unit's side, then on the other; whether it went."""
     me = units[unit]
@@ -96,7 +98,7 @@ def step_aside(rules: Rules, units: Units, unit: int, count: int, dx: float, dy:
     return False
 
 
-@inlined
+@lean_inlined
 def advance_walker(rules: Rules, units: Units, unit: int) -> None:
     """One loop's walk of somebody on the ground."""
     me = units[unit]
@@ -122,7 +124,7 @@ def advance_walker(rules: Rules, units: Units, unit: int) -> None:
         me.stall = PATIENCE
 
 
-@inlined
+@lean_inlined
 def advance_flyer(rules: Rules, units: Units, unit: int) -> None:
     """One loop's flight: the velocity turns towards the wanted one by the acceleration; it brakes in time."""
     my = rules.slots[unit]
@@ -141,7 +143,7 @@ def advance_flyer(rules: Rules, units: Units, unit: int) -> None:
     push(rules, units, unit, me.speed_x, me.speed_y)
 
 
-@inlined
+@lean_inlined
 def push(rules: Rules, units: Units, unit: int, dx: float, dy: float) -> None:
     """Shift the unit if the ground there is open."""
     me = units[unit]
@@ -150,44 +152,53 @@ def push(rules: Rules, units: Units, unit: int, dx: float, dy: float) -> None:
         me.x, me.y = x, y
 
 
-@inlined
+@lean_inlined
+def part(rules: Rules, units: Units, a: int, b: int) -> float:
+    """Push two bodies apart and say how deep they overlapped. Of a walker and a stander the walker yields."""
+    one, other = units[a], units[b]
+    dx, dy = one.x - other.x, one.y - other.y
+    apart, square = rules.slots[a].body + rules.slots[b].body, dx * dx + dy * dy
+    if square >= apart * apart or rules.slots[a].plane != rules.slots[b].plane or other.health <= 0:
+        return 0.0
+    length = np.sqrt(square)
+    if length < 1e-6:  # on one spot: any direction will do
+        dx, dy, length = 1e-6, 0.0, 1e-6
+    scale = (apart - length) / length
+    share = 0.5
+    if (one.stride > 0) != (other.stride > 0):
+        share = 1.0 if one.stride > 0 else 0.0
+    if share > 0:
+        push(rules, units, a, share * scale * dx, share * scale * dy)
+    if share < 1:
+        push(rules, units, b, -(1 - share) * scale * dx, -(1 - share) * scale * dy)
+    return apart - length
+
+
+@lean_inlined
 def separate(rules: Rules, units: Units) -> None:
-    """Push overlapping bodies apart: of a walker and a stander the walker yields, otherwise each by half."""
-    for a in range(len(units)):
-        if units[a].health <= 0:
-            continue
-        for b in range(a):
-            dx, dy = units[a].x - units[b].x, units[a].y - units[b].y
-            apart = rules.slots[a].body + rules.slots[b].body
-            square = dx * dx + dy * dy
-            if square >= apart * apart or rules.slots[a].plane != rules.slots[b].plane or units[b].health <= 0:
-                continue
-            length = np.sqrt(square)
-            if length < 1e-6:  # on one spot: any direction will do
-                dx, dy, length = 1e-6, 0.0, 1e-6
-            scale = (apart - length) / length
-            walks_a, walks_b = units[a].stride > 0, units[b].stride > 0
-            share = 0.5 if walks_a == walks_b else (1.0 if walks_a else 0.0)
-            if share > 0:
-                push(rules, units, a, share * scale * dx, share * scale * dy)
-            if share < 1:
-                push(rules, units, b, -(1 - share) * scale * dx, -(1 - share) * scale * dy)
+    """Push all bodies apart, again while some overlap."""
+    for _ in range(PASSES):
+        deepest = 0.0
+        for a in range(len(units)):
+            if units[a].health > 0:
+                for b in range(a):
+                    deepest = max(deepest, part(rules, units, a, b))
+        if deepest < ENOUGH:
+            break
 
 
-@inlined
+@lean_inlined
 def move_all(rules: Rules, units: Units) -> None:
     """Everybody's step of this loop."""
-    anyone = False
     for unit in range(len(units)):
-        if units[unit].health <= 0:
+        me = units[unit]
+        if me.health <= 0:
             continue
         if rules.slots[unit].acceleration > 0:
             advance_flyer(rules, units, unit)
-        elif units[unit].stall > 0:
-            units[unit].stall -= 1
-            units[unit].stride = 0
-        elif units[unit].stride > 0:
+        elif me.stall > 0:
+            me.stall -= 1
+            me.stride = 0
+        elif me.stride > 0:
             advance_walker(rules, units, unit)
-        anyone = anyone or units[unit].stride > 0
-    if anyone:
-        separate(rules, units)
+    separate(rules, units)

@@ -1,14 +1,15 @@
 """Who does what: agents carry out their order and nothing else; enemies look for targets and help each other.
 
-An enemy that attack-moves (or has arrived) takes up the nearest target within its scan range, those that can hurt
-before those that cannot, and keeps it until it is dead or the leash ends; while walking to it, it prefers one that is
-already within reach. Who is hurt without having a target turns on whom it was hurt by, and calls those around it.
+Enemies that are ordered to attack the group of agents do so one after the other. One that attack-moves (or has arrived)
+takes up the nearest target within its scan range, those that can hurt before those that cannot, and keeps it until it
+is dead or the leash ends; while walking to it, it prefers one that is already within reach. Who is hurt without having
+a target turns on whom it was hurt by, and calls those around it.
 """
 
 import numpy as np
 
 from partage.sims.batch import Shown
-from partage.sims.draw import inlined
+from partage.sims.draw import lean_inlined
 from partage.sims.skirmish.battle import HEAL_ENERGY, attack, carry_on, foes, heal, square, within
 from partage.sims.skirmish.motion import free, walk
 from partage.sims.skirmish.world import ATTACK, ATTACK_MOVE, HEAL, MOVE, NOBODY, STOP, Rules, Units
@@ -19,7 +20,7 @@ HELP, HELP_EVERY = 4.0, 32  # who is that near hears a call for help; loops betw
 SHORTER = 0.25  # by which a move into a wall is cut, again and again
 
 
-@inlined
+@lean_inlined
 def nearest(rules: Rules, units: Units, unit: int, length: float) -> int:
     """The best target within that length (plus the target's radius): one that can hurt, then the nearest; or -1."""
     best, best_square, best_hurts = NOBODY, 0.0, False
@@ -36,7 +37,7 @@ def nearest(rules: Rules, units: Units, unit: int, length: float) -> int:
     return best
 
 
-@inlined
+@lean_inlined
 def patient(rules: Rules, units: Units, unit: int) -> int:
     """The nearest hurt friend that an enemy's medivac would heal by itself; or -1."""
     best, best_square = NOBODY, 0.0
@@ -50,20 +51,20 @@ def patient(rules: Rules, units: Units, unit: int) -> int:
     return best
 
 
-@inlined
+@lean_inlined
 def needs_healing(rules: Rules, units: Units, unit: int) -> bool:
     my = rules.slots[unit]
     return my.biological and 0 < units[unit].health < my.health_max
 
 
-@inlined
+@lean_inlined
 def take_up(units: Units, unit: int, target: int) -> None:
     me = units[unit]
     me.target = target
     me.from_x, me.from_y = me.x, me.y
 
 
-@inlined
+@lean_inlined
 def obey(rules: Rules, units: Units, unit: int) -> None:
     """An agent's order ends when it cannot be carried out any more."""
     me = units[unit]
@@ -78,7 +79,16 @@ def obey(rules: Rules, units: Units, unit: int) -> None:
         me.target = NOBODY
 
 
-@inlined
+@lean_inlined
+def living_agent(rules: Rules, units: Units) -> int:
+    """The first agent alive, which enemies that hunt a group turn to next; or -1."""
+    for agent in range(rules.n_agents):
+        if units[agent].health > 0:
+            return agent
+    return NOBODY
+
+
+@lean_inlined
 def think(rules: Rules, units: Units, loop: int, unit: int) -> None:
     """An enemy's choice of target."""
     my = rules.slots[unit]
@@ -93,7 +103,8 @@ def think(rules: Rules, units: Units, loop: int, unit: int) -> None:
     if lost:
         me.target = target = NOBODY
         if me.order == ATTACK:
-            me.order = STOP
+            me.target = target = living_agent(rules, units)
+            me.order = ATTACK if target >= 0 else STOP
     if me.order == ATTACK or not (lost or (loop + unit) % LOOK == 0):
         return
     if my.heals:
@@ -108,7 +119,7 @@ def think(rules: Rules, units: Units, loop: int, unit: int) -> None:
         take_up(units, unit, found)
 
 
-@inlined
+@lean_inlined
 def answer(rules: Rules, units: Units) -> None:
     """Enemies hurt in this loop, and those around them that have no target, turn on whom they were hurt by."""
     for unit in range(rules.n_agents, rules.n_agents + rules.n_enemies):
@@ -127,7 +138,7 @@ def answer(rules: Rules, units: Units) -> None:
                 take_up(units, friend, foe)
 
 
-@inlined
+@lean_inlined
 def go(rules: Rules, units: Units, unit: int) -> None:
     """Walk to where the order says. What would end in a wall ends before it."""
     me = units[unit]
@@ -143,7 +154,7 @@ def go(rules: Rules, units: Units, unit: int) -> None:
         me.order = STOP
 
 
-@inlined
+@lean_inlined
 def act(rules: Rules, units: Units, shown: Shown, copy: int, unit: int) -> None:
     """Fight or heal the target, walk to it, or go where the order says."""
     my = rules.slots[unit]

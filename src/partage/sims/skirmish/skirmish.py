@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from partage.sims.batch import Kernel, Shown
-from partage.sims.draw import compiled, inlined, integer
+from partage.sims.draw import integer, lean, lean_inlined
 from partage.sims.skirmish import contract, rules
 from partage.sims.skirmish.battle import ENERGY_START, explode, land, recover, sweep
 from partage.sims.skirmish.data import Map
@@ -36,7 +36,7 @@ def kernel(found: Map, options: Options, copies: int) -> Kernel:
     return Kernel(constants, blank(constants, copies), begin, advance)
 
 
-@inlined
+@lean_inlined
 def trade_places(rules: Rules, units: Units, shown: Shown, copy: int) -> None:
     """Shuffle the enemies among their type: the game numbers them anew in each episode."""
     first, last = rules.n_agents, rules.n_agents + rules.n_enemies
@@ -50,7 +50,7 @@ def trade_places(rules: Rules, units: Units, shown: Shown, copy: int) -> None:
         it.x, it.y = x, y
 
 
-@inlined
+@lean_inlined
 def spawn(rules: Rules, units: Units, unit: int) -> None:
     """A unit as it is created; an enemy has its one order."""
     me, my = units[unit], rules.slots[unit]
@@ -66,7 +66,7 @@ def spawn(rules: Rules, units: Units, unit: int) -> None:
     me.side = 1 if unit % 2 == 0 else -1
 
 
-@inlined
+@lean_inlined
 def tick(rules: Rules, units: Units, burns: Burns, shown: Shown, copy: int, loop: int) -> None:
     """One game loop."""
     for unit in range(len(units)):
@@ -84,7 +84,7 @@ def tick(rules: Rules, units: Units, burns: Burns, shown: Shown, copy: int, loop
     answer(rules, units)
 
 
-@compiled
+@lean
 def play(rules: Rules, world: World, shown: Shown, copy: int, loops: int) -> None:
     """That many game loops of one copy."""
     units, burns = world.units[copy], world.burns[copy]
@@ -93,7 +93,7 @@ def play(rules: Rules, world: World, shown: Shown, copy: int, loops: int) -> Non
         world.loop[copy] += 1
 
 
-@compiled
+@lean
 def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
     for copy in range(len(where)):
         if where[copy]:
@@ -109,7 +109,7 @@ def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]
             contract.observe(rules, world, shown, copy)
 
 
-@compiled
+@lean
 def advance(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
     for copy in range(len(actions)):
         if shown.live[copy]:

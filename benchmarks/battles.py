@@ -1,0 +1,77 @@
+"""Joint environment steps per CPU-second of the StarCraft battles, by random legal play.
+
+``PYTHONPATH=src python -m benchmarks.battles`` prints a table. A joint step is eight game loops of one copy and writes
+observations, available actions, state and rewards; resets are included, choosing actions is not.
+"""
+
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64
+
+from benchmarks.environments import UNIT, machine, row, table
+from partage.sims.batch import Batched
+from partage.sims.draw import compiled
+from partage.sims.skirmish.data import named
+from partage.sims.skirmish.skirmish import Options, kernel
+
+COPIES, STEPS, REPEATS = 1024, 60, 5
+TARGETS = {
+    "5m_vs_6m": 80_000, "MMM2": 20_000, "corridor": 10_000, "bane_vs_bane": 5_000, "27m_vs_30m": 4_000,
+    "2c_vs_64zg": 3_000, "3s_vs_5z": None, "6h_vs_8z": None, "3s5z_vs_3s6z": None,
+}  # fmt: skip
+
+
+@compiled
+def choose(available: Bool[np.ndarray, "C N A"], chosen: Int64[np.ndarray, "C N"], seed: int) -> None:
+    """Any available action for each agent."""
+    np.random.seed(seed)  # compiled code's own generator
+    for copy in range(len(available)):
+        for agent in range(available.shape[1]):
+            left = np.random.randint(0, available[copy, agent].sum())
+            for action in range(available.shape[2]):
+                left -= available[copy, agent, action]
+                if left < 0:
+                    chosen[copy, agent] = action
+                    break
+
+
+def repeated(name: str, copies: int, steps: int, repeats: int) -> list[float]:
+    """Each repeat's speed, after one that compiles and comes to where battles of all ages are under way."""
+    found = named(name)
+    env = Batched(found.spec, lambda n: kernel(found, Options(), n), [0], copies, "terminal")
+    chosen = np.zeros((copies, found.n_agents), np.int64)
+    step, speeds = env.reset(), []
+    for repeat in range(repeats + 1):
+        used = 0.0
+        for turn in range(steps):
+            start = time.process_time()
+            if step.ended.any():
+                step = env.reset(step.ended)
+            used += time.process_time() - start
+            choose(step.avail_actions[0].numpy(), chosen, steps * repeat + turn)
+            start = time.process_time()
+            step = env.step(torch.from_numpy(chosen)[None])
+            used += time.process_time() - start
+        speeds.append(steps * copies / used)
+    return speeds[1:]
+
+
+def measure(quick: bool = False) -> list[dict[str, Any]]:
+    """One row per map; `quick` only shows that it runs."""
+    torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = []
+    for name, target in list(TARGETS.items())[: 1 if quick else None]:
+        copies, steps, repeats = (2, 5, 1) if quick else (COPIES, STEPS, REPEATS)
+        speeds = repeated(name, copies, steps, repeats)
+        note = f"{copies} copies, median of {len(speeds)}, {min(speeds):,.0f} to {max(speeds):,.0f}"
+        rows.append(row(f"smac/{name}, batched", statistics.median(speeds), UNIT, target, note))
+    return rows
+
+
+if __name__ == "__main__":
+    print(machine(), end="\n\n")
+    print(table(measure()))
