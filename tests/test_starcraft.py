@@ -1,4 +1,4 @@
-"""StarCraft II's adapter: what it refuses, and (where smacv2 is installed) how it gets on with the stand-in game."""
+"""StarCraft II's adapter with the stand-in game behind unmodified smacv2 and pysc2, where these are installed."""
 
 import importlib.util
 import random
@@ -15,12 +15,11 @@ from standin.battle import Battle
 
 from partage import Refusal
 from partage.env import ENVS, TimeStep, make
-from partage.sims import starcraft
 from partage.sims.single import Instant
-from partage.sims.starcraft import BUILD, Care, Game, Play, require_game, require_packages
+from partage.sims.starcraft import Care, Game, Play, require_packages
 
 NEEDS = f"smacv2 is not installed: pip install --no-deps what stands on top of {ENVS / 'smac.py'}"
-with_smacv2 = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
 PATIENCE = Care(timeout=60)
 NINE = [
     "bane_vs_bane", "MMM2", "5m_vs_6m", "3s_vs_5z", "2c_vs_64zg", "27m_vs_30m", "6h_vs_8z", "corridor", "3s5z_vs_3s6z",
@@ -90,7 +89,6 @@ def eager(instant: Instant, dice: np.random.Generator) -> list[int]:
     return [int(dice.choice(len(row), p=row / row.sum())) for row in weights]
 
 
-@with_smacv2
 @pytest.mark.parametrize(("name", "reward"), [*((name, "v1") for name in NINE), ("6h_vs_8z", "v2")])
 def test_the_same_battle_is_the_same_through_smacv2_as_through_our_simulator(
     name: str, reward: str, root: Path, games: Any
@@ -114,64 +112,10 @@ def test_the_same_battle_is_the_same_through_smacv2_as_through_our_simulator(
     assert total > 1  # there was a fight
 
 
-def test_a_missing_game_is_refused_with_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in (tmp_path / "nowhere", tmp_path):
-        monkeypatch.setenv("SC2PATH", str(folder))
-        with pytest.raises(Refusal, match=r"4\.10 in .*, but nothing is there: read and accept the licence at https"):
-            require_game("5m_vs_6m")
-
-
-def test_another_version_of_the_game_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SC2PATH", str(install.lay(tmp_path / "game", build=69232)))
-    with pytest.raises(Refusal, match=f"which is {BUILD}, found Base69232: results of different versions cannot"):
-        require_game("5m_vs_6m")
-
-
-@pytest.mark.parametrize("left", ["empty file", "no file"])
-def test_an_archive_opened_without_accepting_the_licence_is_refused(root: Path, left: str) -> None:
-    program = root / f"Versions/{BUILD}/SC2_x64"
-    program.write_text("") if left == "empty file" else program.unlink()
-    with pytest.raises(Refusal, match="a password that stands below its licence; accept it at https"):
-        require_game("5m_vs_6m")
-
-
-def test_a_program_that_may_not_be_executed_is_refused(root: Path) -> None:
-    (root / f"Versions/{BUILD}/SC2_x64").chmod(0o644)
-    with pytest.raises(Refusal, match=r"run `chmod \+x "):
-        require_game("5m_vs_6m")
-
-
-def test_a_missing_map_is_refused(root: Path) -> None:
-    require_game("MMM2")
-    (root / "Maps/SMAC_Maps/MMM2.SC2Map").unlink()
-    require_game("5m_vs_6m")
-    with pytest.raises(Refusal, match=r"MMM2\.SC2Map is not there: unpack SMAC_Maps\.zip \(https"):
-        require_game("MMM2")
-
-
-def test_missing_packages_and_other_versions_are_refused_with_the_command_that_installs_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    header = tmp_path / "smac.py"
-    header.write_text('# /// script\n# dependencies = ["pysc2==4.0.0", "protobuf==6.33.0"]\n# ///\n')
-    rules = tmp_path / "starcraft2.py"
-    rules.write_text("not the rules")
-    monkeypatch.setattr(starcraft, "version", {"pysc2": "none", "protobuf": "3.20.3"}.get)
-    monkeypatch.setattr(starcraft, "rules", lambda: None)
-    with pytest.raises(Refusal, match=r"pysc2 4\.0\.0, found none; protobuf 6\.33\.0, found 3\.20\.3; smacv2, f"):
-        require_packages(header)
-    monkeypatch.setattr(starcraft, "version", {"pysc2": "4.0.0", "protobuf": "6.33.0"}.get)
-    monkeypatch.setattr(starcraft, "rules", lambda: rules)
-    with pytest.raises(Refusal, match=r"smacv2 at its commit 577ab5a, found another .*`pip install --no-deps`"):
-        require_packages(header)
-
-
-@with_smacv2
 def test_the_pinned_packages_are_those_that_are_tested_here() -> None:
     require_packages(ENVS / "smac.py")
 
 
-@with_smacv2
 @pytest.mark.parametrize(("kind", "regained", "dealt"), [("v1", 7.0, 33.0), ("v2", 0.0, 33.0)])
 def test_what_enemies_regain_pays_by_version_1_and_not_by_smacv2(kind: str, regained: float, dealt: float) -> None:
     from partage.sims.smac_v1 import V1
@@ -189,7 +133,6 @@ def test_what_enemies_regain_pays_by_version_1_and_not_by_smacv2(kind: str, rega
     assert env.reward_battle() == dealt  # 20 + 3 + 10 for the death
 
 
-@with_smacv2
 def test_an_unfinished_first_episode_is_given_up_with_no_new_launch_and_no_greater_reward(
     root: Path, games: Any
 ) -> None:
@@ -201,7 +144,6 @@ def test_an_unfinished_first_episode_is_given_up_with_no_new_launch_and_no_great
         assert launches(root) == 1 and game._env.max_reward == 530
 
 
-@with_smacv2
 def test_the_clock_does_not_end_the_battle(root: Path, games: Any) -> None:
     game = games()
     first = game.reset(1)
@@ -212,7 +154,6 @@ def test_the_clock_does_not_end_the_battle(root: Path, games: Any) -> None:
     assert trail[-1].gain == 0
 
 
-@with_smacv2
 def test_a_battle_that_is_fought_to_its_end_is_lost_or_won_and_the_score_says_so(root: Path, games: Any) -> None:
     game = games("3s_vs_5z")
     trail = play(game, game.reset(1), 249)
@@ -224,7 +165,6 @@ def test_a_battle_that_is_fought_to_its_end_is_lost_or_won_and_the_score_says_so
     assert won.reward == pytest.approx([20.0] * 3)  # (750 health and shield + 5 * 10 + 200) / (1000 / 20)
 
 
-@with_smacv2
 def test_enemies_are_numbered_by_type_and_place_where_that_is_asked_for(root: Path, games: Any) -> None:
     orders = {}
     for kind in ("sorted", "unsorted"):
@@ -237,7 +177,6 @@ def test_enemies_are_numbered_by_type_and_place_where_that_is_asked_for(root: Pa
     assert not all(order == sorted(order) for order in orders["unsorted"])
 
 
-@with_smacv2
 def test_a_game_is_launched_anew_after_the_steps_that_are_named(root: Path, games: Any) -> None:
     game = games(care=Care(20, relaunch=5))
     play(game, game.reset(1), 3)
@@ -249,7 +188,6 @@ def test_a_game_is_launched_anew_after_the_steps_that_are_named(root: Path, game
     assert not old.running
 
 
-@with_smacv2
 def test_a_seed_fixes_an_episode_whatever_the_global_generators_are_at(root: Path, games: Any) -> None:
     def episode(seed: int, elsewhere: int) -> Sequence[np.ndarray]:
         game = games("MMM2")
@@ -261,16 +199,8 @@ def test_a_seed_fixes_an_episode_whatever_the_global_generators_are_at(root: Pat
     assert all(map(np.array_equal, one, same)) and not all(map(np.array_equal, one, other))
 
 
-@with_smacv2
 def test_an_action_that_is_not_available_is_refused(root: Path, games: Any) -> None:
     game = games()
     game.reset(1)
     with pytest.raises(Refusal, match="agent 2 of smac/5m_vs_6m chose 0"):
         game.step([1, 1, 0, 1, 1])
-
-
-def test_the_game_saves_nothing_and_goes_on_from_nothing() -> None:
-    game = Game(Play("5m_vs_6m"))
-    assert game.save() == b""
-    with pytest.raises(Refusal, match="start a new episode"):
-        game.load(b"something")
