@@ -1,13 +1,19 @@
-# One recipe -> one run. The recipe is the only input: code is stamped into the record, and does not retrain
-# (`partage stale` lists what other code made). Checkpoints lie beside the outputs and outlive a failed job.
+# One recipe -> one run. The recipe is the only input that counts: code is stamped into the record, and does not retrain
+# (`partage stale` lists what other code made), nor does an image that was built anew. Checkpoints lie beside the outputs
+# and outlive a failed job. After a killed main process its jobs may still be at it: --wait lets them end.
 rule train:
     input:
         f"{ROOT}/runs/{{run}}/recipe.json",
+        image=image_of_run,
     output:
         f"{ROOT}/runs/{{run}}/curve.parquet",
         f"{ROOT}/runs/{{run}}/record.json",
     log:
         f"{ROOT}/logs/train/{{run}}.log",
+    container:
+        lambda wildcards: image_path(family_of(wildcards.run))
     threads: 1
+    resources:
+        gpu=int(REQUEST.device == "cuda"),
     shell:
-        f"{PARTAGE} train {{input}} > {{log}} 2>&1"
+        f"{PARTAGE} train {{input[0]}} --wait --device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu} > {{log}} 2>&1"
