@@ -2,6 +2,7 @@
 # Snakemake reads profiles/default beside this file by itself (`profiles` is a link to workflow/profiles).
 #   .venv/bin/snakemake --cores 2                                   smoke scale, all figures
 #   .venv/bin/snakemake --cores 8 --config scale=paper figures=mpd-fig3
+#   .venv/bin/snakemake --workflow-profile profiles/slurm --config scale=paper        docs/cluster.md
 import os
 import sys
 from pathlib import Path
@@ -27,8 +28,6 @@ except Refusal as refusal:
     sys.exit(2)
 
 ROOT = REQUEST.root.as_posix()
-# In no rule's params: another interpreter or a moved checkout must not retrain.
-PARTAGE = f"PYTHONPATH={SOURCE} {REQUEST.python} -m partage"
 EPISODES = [recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.within(FIGURES.values(), REQUEST)]
 RUNS = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES]
 
@@ -39,6 +38,7 @@ wildcard_constraints:
     listing="|".join(PLAN.listings),
 
 
+include: "workflow/rules/containers.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/figures.smk"
 

@@ -1,19 +1,22 @@
 # One recipe -> one run. The recipe is the only input that counts: code is stamped into the record, and does not retrain
 # (`partage stale` lists what other code made), nor does an image that was built anew. Checkpoints lie beside the outputs
 # and outlive a failed job. After a killed main process its jobs may still be at it: --wait lets them end.
+DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
+
+
 rule train:
     input:
-        f"{ROOT}/runs/{{run}}/recipe.json",
-        image=image_of_run,
+        recipe=f"{ROOT}/runs/{{run}}/recipe.json",
+        image=lambda wildcards: [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else [],
     output:
         f"{ROOT}/runs/{{run}}/curve.parquet",
         f"{ROOT}/runs/{{run}}/record.json",
     log:
         f"{ROOT}/logs/train/{{run}}.log",
     container:
-        lambda wildcards: image_path(family_of(wildcards.run))
+        lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
     threads: 1
     resources:
         gpu=int(REQUEST.device == "cuda"),
     shell:
-        f"{PARTAGE} train {{input[0]}} --wait --device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu} > {{log}} 2>&1"
+        f"{PARTAGE} train {{input.recipe}} --wait {DEVICE} > {{log}} 2>&1"
