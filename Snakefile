@@ -22,7 +22,8 @@ try:
     PLAN = plan.load(CHECKOUT)
     FIGURES = {figure.name: figure for figure in PLAN.pick(REQUEST.figures)}
     RECIPES = PLAN.recipes(FIGURES.values(), REQUEST)
-    recipe.write_recipes(REQUEST.root, RECIPES)
+    if workflow.is_main_process:  # a job on another node reads this file too, and has nothing to decide
+        recipe.write_recipes(REQUEST.root, RECIPES)
 except Refusal as refusal:
     print(f"partage: {refusal}", file=sys.stderr)
     sys.exit(2)

@@ -62,7 +62,7 @@ def missing() -> str:
     lacking = [name for name in ("slurmctld", "slurmd", "sbatch", "squeue") if not shutil.which(name)]
     if lacking:
         return f"no {', '.join(lacking)}: apt-get install slurmctld slurmd slurm-client"
-    return f"{CONF} is another cluster's" if CONF.exists() and not CONF.is_symlink() else ""
+    return f"{CONF} is another cluster's" if CONF.exists() else ""
 
 
 def up(folder: Path, cpus: int = 8) -> None:
@@ -87,7 +87,7 @@ def up(folder: Path, cpus: int = 8) -> None:
 
 def start(node: str) -> None:
     """Start a node's daemon; jobs that ran when it was killed go on."""
-    subprocess.run(["slurmd", "-N", node, "-f", str(CONF)], check=True)
+    subprocess.run(["slurmd", "-N", node, "-f", str(CONF.resolve())], check=True)  # gres.conf is looked for beside it
 
 
 def kill(folder: Path, node: str) -> None:
@@ -103,9 +103,12 @@ def down(folder: Path) -> None:
         deadline = time.monotonic() + 15
         while jobs() and time.monotonic() < deadline:
             time.sleep(0.5)
-    for path in (folder / "run").glob("*.pid"):
-        with suppress(OSError, ValueError):
-            os.kill(int(path.read_text()), signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and (left := list((folder / "run").glob("*.pid"))):  # they remove them at the end
+        for path in left:
+            with suppress(OSError, ValueError):
+                os.kill(int(path.read_text()), signal.SIGTERM)
+        time.sleep(1)
     if CONF.is_symlink() and CONF.readlink() == folder / "conf/slurm.conf":
         CONF.unlink()
 

@@ -184,12 +184,14 @@ def test_a_checkpoint_of_another_recipe_is_set_aside(tmp_path: Path, undisturbed
 
 def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:
     folder = undisturbed["a2c"]
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "lock"}
     (folder / "recipe.json").touch()
     monkeypatch.setattr(train, "Training", None)
     train.run(folder / "recipe.json")
     assert "trained already" in capsys.readouterr().out
-    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"} == before
+    assert {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "lock"
+    } == before
     written = (folder / "recipe.json").stat().st_mtime_ns
     assert all((folder / name).stat().st_mtime_ns >= written for name in ("curve.parquet", "record.json"))
 

@@ -2,6 +2,8 @@
 # (`partage stale` lists what other code made), nor does an image that was built anew. Checkpoints lie beside the outputs
 # and outlive a failed job. After a killed main process its jobs may still be at it: --wait lets them end.
 DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
+# Snakemake empties the log before every attempt: on a cluster a failed one goes into that job's own log, too.
+AFTER = "|| {{ code=$?; cat {log} >&2; exit $code; }}" if workflow.remote_exec else ""
 
 
 rule train:
@@ -19,4 +21,4 @@ rule train:
     resources:
         gpu=int(REQUEST.device == "cuda"),
     shell:
-        f"{PARTAGE} train {{input.recipe}} --wait {DEVICE} > {{log}} 2>&1"
+        f"{PARTAGE} train {{input.recipe}} --wait {DEVICE} > {{log}} 2>&1 {AFTER}"

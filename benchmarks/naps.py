@@ -1,4 +1,5 @@
-"""A checkout with the real package, workflow and profiles, and a sheet of toy tasks that mostly sleep."""
+"""A checkout with the real package, workflow and profiles, and a sheet of toy tasks that mostly sleep: for tests of the
+workflow and of its faults."""
 
 import os
 import shutil
@@ -10,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from small import ROOT
 
 from partage import record
+
+ROOT = Path(__file__).resolve().parents[1]
 
 ENV = '''# /// script
 # requires-python = ">=3.11,<3.14"
@@ -55,6 +57,7 @@ log_every = 400
 test_every = 0
 test_episodes = 0
 time_limit = "terminal"
+facts.agents = 4
 """
 ALGORITHMS = """
 [fps]
@@ -75,6 +78,13 @@ x = "updates"
 x_label = "updates"
 y_label = "return"
 """
+TABLE = """
+[sizes]
+paper = "none"
+title = "Sizes"
+tasks = {tasks}
+facts = ["agents"]
+"""
 CALLS = 1600 // 8  # steps of all copies together
 
 
@@ -93,7 +103,7 @@ def checkout(root: Path, **tasks: str) -> Path:
     (config / "tasks.toml").write_text("\n".join([HEAD, *entries]))
     (config / "algorithms.toml").write_text(ALGORITHMS)
     (config / "figures.toml").write_text(FIGURE.format(tasks=[f"nap/{name}" for name in tasks]))
-    (config / "tables.toml").write_text("")
+    (config / "tables.toml").write_text(TABLE.format(tasks=[f"nap/{name}" for name in tasks]))
     return root
 
 
@@ -124,7 +134,7 @@ def ended(root: Path, process: subprocess.Popen[str], seconds: float) -> str:
     return said
 
 
-def until(what: str, true: Callable[[], object], seconds: float = 120) -> None:
+def until(what: str, true: Callable[[], object], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"not after {seconds} s: {what}"
