@@ -1,9 +1,9 @@
 """Kills the workflow at random and looks what is left: ``python -m benchmarks.kills [--kills 50] [--slurm]``.
 
 Tiny runs are trained and drawn once in peace. Then the same is begun anew, and again and again one of its processes
-gets SIGKILL: a trainer, the shell around one (its worker), the main process, with --slurm also a node's daemon. After that
-comes one run in peace. Curves must be the same to the last bit, every figure be there, no process and no temporary file
-be left. Exits with 1 where they are not. What came out stands in docs/reliability.md.
+gets SIGKILL: a trainer, the shell around one (its worker), the main process, with --slurm also a node's daemon. After
+that comes one run in peace. Curves and frames must be the same to the last bit, no process and no temporary file be
+left. Exits with 1 where they are not. What came out stands in docs/reliability.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What 100 to 10,000 runs cost before, beside and after training: ``python -m benchmarks.scale [--cells 100 ...] [--slurm]``.
+"""What 100 to 10,000 runs cost beside training: ``python -m benchmarks.scale [--cells 100 ...] [--slurm]``.
 
 Planning, Snakemake's own work on the graph, files and bytes, collecting and drawing: measured on made-up runs, whose
 curves have the size of real ones. With --slurm (root): the rate at which a throw-away cluster's queue takes jobs, and

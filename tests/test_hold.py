@@ -39,7 +39,7 @@ def test_a_second_process_is_refused_until_the_first_ends_even_by_sigkill(tmp_pa
     with pytest.raises(Refusal, match=f"is being trained by process {first.pid} on ") as refusal, record.hold(tmp_path):
         pass
     assert "\n" not in str(refusal.value)
-    os.kill(first.pid, signal.SIGKILL)
+    first.kill()
     first.join()
     with record.hold(tmp_path):
         pass
@@ -55,8 +55,8 @@ def test_a_process_that_waits_goes_on_when_the_first_has_ended(tmp_path: Path, c
     assert ready.wait(10)
     threading.Timer(0.5, first.kill).start()
     with record.hold(tmp_path, wait=True):
-        first.join(0)
-        assert not first.is_alive()
+        first.join(10)
+        assert first.exitcode == -signal.SIGKILL
     assert f"is being trained by process {first.pid} on " in capfd.readouterr().out
 
 

@@ -1,7 +1,7 @@
-"""Images built and used for real: ``make test-containers``. Needs root, Apptainer and mmdebstrap (containers/debian.sh).
+"""Images built and used for real: ``make test-containers``. Needs root, Apptainer, mmdebstrap (containers/debian.sh).
 
-The base stands for the one of a public registry: a bootstrapped Debian, into which the packages of this environment that
-the suite needs are linked, so that no test downloads torch. A folder in PARTAGE_TEST_BASE is taken as it is.
+The base stands for the one of a public registry: a bootstrapped Debian, into which those packages of this environment
+are linked that the suite needs, so that no test downloads torch. A folder in PARTAGE_TEST_BASE is taken as it is.
 """
 
 import importlib.metadata

@@ -5,11 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import naps
 import pytest
 from small import edit
 
-from benchmarks import slurm
+from benchmarks import naps, slurm
 
 pytestmark = pytest.mark.skipif(bool(slurm.missing()), reason=slurm.missing() or "it can run")
 PROFILE = "profiles/slurm"
@@ -22,7 +21,7 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
 
 
 def quickened(root: Path) -> Path:
-    """The profile itself, with GPUs and the waits of a toy: limits of one minute, the first look after three seconds."""
+    """The profile itself, with GPUs and the waits of a toy: a limit of one minute, a first look after three seconds."""
     profile = root / "workflow/profiles/slurm/profile.yaml"
     edit(profile, "runtime: attempt * 720", "runtime: 1")
     edit(profile, "mem_mb: attempt * 6000", "mem_mb: attempt * 100")
