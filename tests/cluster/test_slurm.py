@@ -20,10 +20,10 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
         yield folder
 
 
-def quickened(root: Path) -> Path:
-    """The profile itself, with GPUs and the waits of a toy: a limit of one minute, a first look after three seconds."""
+def quickened(root: Path, minutes: int) -> Path:
+    """The profile itself, with GPUs and the waits of a toy: a limit of minutes, a first look after three seconds."""
     profile = root / "workflow/profiles/slurm/profile.yaml"
-    edit(profile, "runtime: attempt * 720", "runtime: 1")
+    edit(profile, "runtime: attempt * 720", f"runtime: {minutes}")
     edit(profile, "mem_mb: attempt * 6000", "mem_mb: attempt * 100")
     edit(profile, "status-checks: 20", "status-checks: 3")
     edit(profile, '# slurm_partition: "gpu"  ', 'slurm_partition: "gpu"\n    gpu: 1  ')
@@ -47,7 +47,7 @@ def eventful(cluster: Path, tmp_path_factory) -> Path:
         "smooth": naps.lasting(1), "fails": "options.stumble = true", "cancelled": naps.lasting(25),
         "limited": naps.lasting(70),
     }  # fmt: skip
-    root = quickened(naps.checkout(tmp_path_factory.mktemp("eventful"), **tasks))
+    root = quickened(naps.checkout(tmp_path_factory.mktemp("eventful"), **tasks), minutes=1)
     command = ["--workflow-profile", PROFILE]
     process = naps.snakemake(root, *command)
     try:
@@ -83,7 +83,7 @@ def test_a_run_that_is_cancelled_or_reaches_its_limit_goes_on_from_its_checkpoin
 
 def test_when_the_main_process_is_killed_no_run_is_lost_and_none_is_trained_twice(cluster: Path, tmp_path: Path):
     tasks = {name: naps.lasting(seconds) for name, seconds in (("a", 10), ("b", 30))}
-    root = quickened(naps.checkout(tmp_path / "killed", **tasks))
+    root = quickened(naps.checkout(tmp_path / "killed", **tasks), minutes=5)
     command = ["--workflow-profile", PROFILE]
     process = naps.snakemake(root, *command)
     naps.until("all runs have begun", lambda: all(begun(root, task) for task in tasks))
