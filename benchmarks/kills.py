@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks import naps, slurm
 from partage import record
 
-TASKS = {"short": naps.lasting(2), "long": naps.lasting(5)}
+TASKS = {"nap": naps.lasting(4)}
 ALGORITHMS = """
 [nps]
 learner = "a2c"
@@ -42,7 +42,7 @@ case "$3" in train) exec {python} "$@" --checkpoint-every 0.5 ;; *) exec {python
 
 
 def prepared(root: Path) -> Path:
-    """Three algorithms on two tasks, four seeds in packs of two: twelve runs of a few seconds."""
+    """Three algorithms, four seeds in packs of two: six runs of some seconds."""
     naps.checkout(root, **TASKS)
     config = root / "workflow/config"
     with (config / "algorithms.toml").open("a") as file:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from small import curve, outcome, small_plan
 
-from partage import Refusal, record
+from partage import Refusal, atomic, record
 from partage.plan import Request
 from partage.provenance import image
 from partage.recipe import Recipe
@@ -100,3 +100,10 @@ def test_the_image_is_named_with_its_digest(tmp_path: Path, monkeypatch):
     assert image() == {"name": "lbf.sif", "digest": f"sha256:{digest}"}
     monkeypatch.setenv("PARTAGE_IMAGE", "partage-lbf@sha256:4567")
     assert image() == {"name": "partage-lbf", "digest": "sha256:4567"}
+
+
+def test_what_a_process_left_that_was_killed_while_writing_goes_with_the_next_write(tmp_path: Path):
+    (tmp_path / ".curve.parquet.123.tmp").write_bytes(b"half")
+    (tmp_path / ".other.123.tmp").write_bytes(b"half")
+    atomic.write(tmp_path / "curve.parquet", b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.123.tmp", "curve.parquet"]

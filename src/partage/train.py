@@ -37,6 +37,7 @@ def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EV
     prepare(device)
     with record.hold(folder, wait):
         if _finished(folder, recipe):
+            record.clear_checkpoints(folder)  # a process may be killed between its last two acts
             print(f"partage: {folder} is trained already; delete that folder to train it again.")
             return
         training = Training(recipe, device)

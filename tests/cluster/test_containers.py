@@ -98,10 +98,11 @@ def linked(path: Path, to: Path) -> None:
 def options(base: Path) -> Iterator[str]:
     """Of `apptainer build`: the base from a folder, rootless, fast rather than small."""
     binds = ["/etc/ssl/certs:/etc/ssl/certs:ro", *([f"{WHEELS}:/wheels:ro"] if WHEELS else [])]
-    words = ["--fakeroot", "--mksquashfs-args=-noD", *(f"--bind={bind}" for bind in binds)]
+    words = ["--fakeroot", *(f"--bind={bind}" for bind in binds)]
     words += ["--build-arg=BOOTSTRAP=localimage", f"--build-arg=BASE={base}"]
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("APPTAINER_BUILD", " ".join(words))
+        patched.setenv("APPTAINER_MKSQUASHFS_ARGS", "-noD -noF -noI")
         yield " ".join(words)
 
 
