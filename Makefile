@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
-.PHONY: reproduce football test check bench clean
+.PHONY: reproduce football containers test test-slurm test-containers check bench clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(BIN)/snakemake --cores $(CORES)
@@ -15,6 +15,12 @@ football: .venv/ready  ## Google Research Football's engine: built once, minutes
 test: .venv/ready  ## all tests
 	$(BIN)/python -m pytest --numprocesses auto
 
+test-slurm: .venv/ready  ## the workflow on a throw-away SLURM on this machine (root; containers/debian.sh installs it)
+	$(BIN)/python -m pytest tests/cluster/test_slurm.py
+
+test-containers: .venv/ready  ## images built and used (root, Apptainer, mmdebstrap: containers/debian.sh)
+	$(BIN)/python -m pytest tests/cluster/test_containers.py
+
 check: .venv/ready  ## style, types, direction of imports, workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -22,6 +28,10 @@ check: .venv/ready  ## style, types, direction of imports, workflow
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --line-length 120 --check Snakefile workflow/rules
 	$(BIN)/partage plan --scale paper
+	$(BIN)/snakemake --lint
+
+containers: .venv/ready  ## an Apptainer image for each family that the figures need: images/*.sif
+	$(BIN)/snakemake --cores $(CORES) --software-deployment-method apptainer -- images
 
 bench: .venv/ready  ## speed against targets and peers; writes benchmarks/results
 	$(BIN)/python -m benchmarks

@@ -2,6 +2,7 @@
 # Snakemake reads profiles/default beside this file by itself (`profiles` is a link to workflow/profiles).
 #   .venv/bin/snakemake --cores 2                                   smoke scale, all figures
 #   .venv/bin/snakemake --cores 8 --config scale=paper figures=mpd-fig3
+#   .venv/bin/snakemake --workflow-profile profiles/slurm --config scale=paper        docs/cluster.md
 import os
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ try:
     FIGURES = {name: PLAN.figures[name] for name in READY if name in PLAN.figures}
     SCENES = {name: PLAN.scenes[name] for name in READY if name in PLAN.scenes}
     RECIPES = PLAN.recipes(FIGURES.values(), REQUEST)
-    recipe.write_recipes(REQUEST.root, RECIPES)
+    if workflow.is_main_process:  # a job on another node reads this file too, and has nothing to decide
+        recipe.write_recipes(REQUEST.root, RECIPES)
 except Refusal as refusal:
     print(f"partage: {refusal}", file=sys.stderr)
     sys.exit(2)
@@ -31,8 +33,6 @@ if LEFT_OUT:
     print(f"partage: left out: {LEFT_OUT}", file=sys.stderr)
 
 ROOT = REQUEST.root.as_posix()
-# In no rule's params: another interpreter or a moved checkout must not retrain.
-PARTAGE = f"PYTHONPATH={SOURCE} {REQUEST.python} -m partage"
 EPISODES = [recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.within(FIGURES.values(), REQUEST)]
 RUNS = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES]
 
@@ -44,6 +44,7 @@ wildcard_constraints:
     listing="|".join(PLAN.listings),
 
 
+include: "workflow/rules/containers.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/figures.smk"
 

@@ -3,10 +3,7 @@
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,7 +37,7 @@ def test_what_is_written_is_what_is_read(run: Path, recipe: Recipe):
     found, made = record.read(run)
     pd.testing.assert_frame_equal(found, curve(recipe).astype(record.COLUMNS))
     assert made["recipe"]["task"] == "toy/a" and made["schema"] == record.SCHEMA
-    assert sorted(path.name for path in run.iterdir()) == ["curve.parquet", "recipe.json", "record.json"]
+    assert sorted(path.name for path in run.iterdir()) == ["curve.parquet", "kept", "recipe.json", "record.json"]
 
 
 def test_equal_curves_are_equal_bytes(run: Path, recipe: Recipe):
@@ -88,7 +85,7 @@ def test_a_harmed_run_is_refused_with_the_command_that_mends_it(run: Path, name:
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
 def test_a_full_or_read_only_disk_is_refused_and_loses_nothing(run: Path, recipe, monkeypatch, number, failing):
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -97,7 +94,7 @@ def test_a_full_or_read_only_disk_is_refused_and_loses_nothing(run: Path, recipe
     with pytest.raises(Refusal, match=os.strerror(number)) as refusal:
         record.write(run, curve(recipe).assign(value=0.0), outcome(recipe))
     assert "nothing computed so far was lost" in str(refusal.value)
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
 def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path, recipe: Recipe):
@@ -174,29 +171,6 @@ def test_what_a_killed_save_left_behind_is_swept_by_the_next(tmp_path: Path):
     record.clear_checkpoints(tmp_path)
     assert not (tmp_path / "checkpoint").exists()
     record.clear_checkpoints(tmp_path)  # nothing to clear is no mistake
-
-
-def keep(run_dir: Path, ready) -> None:
-    with record.hold(run_dir):
-        ready.set()
-        time.sleep(60)
-
-
-def test_a_second_process_is_refused_until_the_first_ends_even_by_sigkill(tmp_path: Path):
-    context = multiprocessing.get_context("fork")
-    ready = context.Event()
-    first = context.Process(target=keep, args=(tmp_path, ready))
-    first.start()
-    assert ready.wait(10)
-    with pytest.raises(Refusal, match=f"is being trained by process {first.pid} on ") as refusal, record.hold(tmp_path):
-        pass
-    assert "\n" not in str(refusal.value)
-    os.kill(first.pid, signal.SIGKILL)
-    first.join()
-    with record.hold(tmp_path):
-        pass
-    with record.hold(tmp_path):  # and again, in the same process
-        pass
 
 
 def test_provenance_says_what_made_a_run(recipe: Recipe):

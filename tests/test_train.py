@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,14 +185,29 @@ def test_a_checkpoint_of_another_recipe_is_set_aside(tmp_path: Path, undisturbed
 
 def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:
     folder = undisturbed["a2c"]
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "lock"}
     (folder / "recipe.json").touch()
+    record.save_checkpoint(folder, b"of a process that was killed just before it would have cleared it")
     monkeypatch.setattr(train, "Training", None)
     train.run(folder / "recipe.json")
     assert "trained already" in capsys.readouterr().out
-    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"} == before
+    assert {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "lock"
+    } == before
+    assert not (folder / "checkpoint").exists()
     written = (folder / "recipe.json").stat().st_mtime_ns
     assert all((folder / name).stat().st_mtime_ns >= written for name in ("curve.parquet", "record.json"))
+
+
+def test_a_finished_run_whose_outcome_is_deleted_is_not_trained_again(undisturbed, monkeypatch, tmp_path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed["a2c"], folder)
+    for name in record.OUTCOME:
+        (folder / name).unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "Training", None)
+        train.run(folder / "recipe.json")
+    assert_same_end(folder, undisturbed["a2c"])
 
 
 def test_the_command_line_stops_on_sigterm_and_refuses_a_second_process(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_one_command_makes_runs_frames_figures_and_tables(finished: Path):
         "curve.parquet",
         "record.json",
         "recipe.json",
+        "kept",
     }
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from partage import Refusal, plan
+from partage import Refusal, gpus, plan
 from partage.recipe import ENGINES, SCALES, run_dir, write_recipes
 from partage.sheets import get
 
@@ -53,7 +53,10 @@ def parser() -> argparse.ArgumentParser:
 
     trained = commands.add_parser("train", help="one recipe -> curve.parquet and record.json beside it")
     trained.add_argument("recipe", type=Path)
-    trained.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default %(default)s)")
+    trained.add_argument("--device", default="cpu", help="cpu, cuda: a free GPU, cuda:1, ... (default %(default)s)")
+    trained.add_argument("--runs-per-gpu", type=int, default=1, metavar="N", help="processes on a GPU (default 1)")
+    trained.add_argument("--wait", action="store_true", help="where another process trains this run, wait for its end")
+    trained.add_argument("--checkpoint-every", type=float, default=300, metavar="SECONDS", help="default %(default)s")
     trained.set_defaults(command=train_command)
 
     apart = commands.add_parser("distance", help="how far apart a run's policies are: matrix, heat map, dendrogram")
@@ -131,9 +134,11 @@ def train_command(arguments: argparse.Namespace) -> None:
     from partage.recipe import Recipe
 
     Recipe.load(arguments.recipe)  # a bad recipe is refused before torch is loaded
+    if arguments.device == "cuda":
+        gpus.take(arguments.runs_per_gpu)  # before torch looks for them
     from partage import train
 
-    train.run(arguments.recipe, arguments.device)
+    train.run(arguments.recipe, arguments.device, arguments.checkpoint_every, arguments.wait)
 
 
 def distance_command(arguments: argparse.Namespace) -> None:

@@ -18,6 +18,8 @@ def write(path: Path, *parts: Bytes) -> None:
     tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*.tmp"):
+            left.unlink(missing_ok=True)  # of a process that was killed while writing
         with open(tmp, "wb") as file:
             for part in parts:
                 file.write(part)

@@ -29,6 +29,8 @@ class Request:
     figures: str = "all"  # or names with commas between
     seeds_per_run: int = 5  # seeds trained side by side in one process; 1 suits a cluster with many nodes
     results: str = "results"
+    device: str = "cpu"  # or cuda: each run gets a GPU
+    runs_per_gpu: int = 1  # processes that share a GPU of this machine
     python: str = sys.executable  # what the workflow's jobs run `-m partage` with
 
     @staticmethod
@@ -40,11 +42,14 @@ class Request:
             if type(value) is not kind:
                 raise Refusal(f"--config {name} should be of type {kind.__name__}, but is {value!r}.")
         request = Request(**config)
-        for what, value, known in (("scale", request.scale, SCALES), ("engine", request.engine, ENGINES)):
+        for what, value, known in (("scale", request.scale, SCALES), ("engine", request.engine, ENGINES),
+            ("device", request.device, ("cpu", "cuda")),
+        ):  # fmt: skip
             if value not in known:
                 raise unknown(what, value, known)
-        if request.seeds_per_run < 1:
-            raise Refusal(f"seeds_per_run is at least 1, but is {request.seeds_per_run}.")
+        for name in ("seeds_per_run", "runs_per_gpu"):
+            if getattr(request, name) < 1:
+                raise Refusal(f"{name} is at least 1, but is {getattr(request, name)}.")
         return request
 
     @property

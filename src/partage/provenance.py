@@ -42,6 +42,7 @@ def provenance(
         "code": ran or code(recipe.learner, recipe.family),
         "versions": versions(recipe.family),
         "machine": {**machine(), "gpu": gpu},
+        "image": image(),
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_seconds": round(wall_seconds, 3),
@@ -119,6 +120,27 @@ def _pins(path: Path) -> list[str]:
         return []
     header = tomllib.loads("\n".join(line[2:] for line in block.group(1).splitlines()))
     return [re.split(r"[^\w.-]", dependency)[0] for dependency in header.get("dependencies", [])]
+
+
+def image() -> dict[str, str] | None:
+    """The container this process is in: name and digest; None outside of one.
+
+    Apptainer names the file, whose digest was written beside it when it was built. Another engine is told to say it:
+    ``podman run --env PARTAGE_IMAGE=<name>@<digest>``.
+    """
+    if named := os.environ.get("PARTAGE_IMAGE"):
+        name, _, digest = named.partition("@")
+        return {"name": name, "digest": digest}
+    if not (named := os.environ.get("APPTAINER_CONTAINER", "")):
+        return None
+    path = Path(named)
+    noted = path.with_name(f"{path.name}.sha256")
+    if noted.is_file() and noted.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+        return {"name": path.name, "digest": f"sha256:{noted.read_text(encoding='utf-8').split()[0]}"}
+    if not path.is_file():
+        return {"name": path.name, "digest": ""}  # not to be seen from inside
+    with open(path, "rb") as file:
+        return {"name": path.name, "digest": f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"}
 
 
 def machine() -> dict[str, Any]:

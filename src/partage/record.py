@@ -1,6 +1,8 @@
 """A run's outcome, ``curve.parquet`` and ``record.json``: written whole or not at all, checked when read (no torch).
 
-Beside them in the run's folder lie its recipe, its checkpoints (`partage.checkpoint`) and its lock.
+Beside them in the run's folder lie its recipe, its checkpoints (`partage.checkpoint`), its lock, and a second copy of
+the outcome in ``kept``: Snakemake deletes the outputs that it knows of before it runs a job, also where the last main
+process was killed and the job has ended well since.
 """
 
 import contextlib
@@ -20,13 +22,15 @@ import pandas as pd
 from partage import Refusal, atomic
 from partage.checkpoint import clear_checkpoints, load_checkpoint, save_checkpoint
 from partage.provenance import code, provenance
+from partage.recipe import Recipe
 
 __all__ = [
     "COLUMNS", "SCHEMA",
-    "clear_checkpoints", "code", "hold", "load_checkpoint", "provenance", "read", "save_checkpoint", "write",
+    "clear_checkpoints", "code", "hold", "load_checkpoint", "provenance", "read", "restore", "save_checkpoint", "write",
 ]  # fmt: skip
 
 SCHEMA = 1  # of record.json
+OUTCOME = ("curve.parquet", "record.json")
 # One row is one measured number. env_steps are joint steps of that seed; a metric's name is free ("train_return", ...).
 COLUMNS = {"seed": "int64", "env_steps": "int64", "updates": "int64", "metric": "str", "value": "float64"}
 
@@ -39,8 +43,23 @@ def write(run_dir: Path, curve: pd.DataFrame, record: dict[str, Any]) -> None:
     curve.astype(COLUMNS).to_parquet(buffer, index=False)
     payload = buffer.getbuffer()
     record = {"schema": SCHEMA, **record, "curve_sha256": hashlib.sha256(payload).hexdigest()}
-    atomic.write(run_dir / "curve.parquet", payload)
-    atomic.write(run_dir / "record.json", (json.dumps(record, sort_keys=True, indent=2) + "\n").encode())
+    text = (json.dumps(record, sort_keys=True, indent=2) + "\n").encode()
+    for folder in (run_dir / "kept", run_dir):
+        for name, content in zip(OUTCOME, (payload, text), strict=True):
+            atomic.write(folder / name, content)
+
+
+def restore(run_dir: Path, recipe: Recipe, code_hash: str) -> bool:
+    """Put the outcome back from its second copy, if that is whole and of this very recipe and code; whether it was."""
+    try:
+        made = read(run_dir / "kept")[1]
+    except Refusal:
+        return False
+    if (made.get("recipe_hash"), made["code"].get("hash")) != (recipe.hash, code_hash):
+        return False
+    for name in OUTCOME:
+        atomic.write(run_dir / name, (run_dir / "kept" / name).read_bytes())
+    return True
 
 
 def read(run_dir: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -85,8 +104,11 @@ def _again(run_dir: Path) -> str:
 
 
 @contextlib.contextmanager
-def hold(run_dir: Path) -> Iterator[None]:
-    """Keep a second process off a run. The kernel lets go when the process ends, however it ends (SIGKILL too)."""
+def hold(run_dir: Path, wait: bool = False) -> Iterator[None]:
+    """Keep a second process off a run. The kernel lets go when the process ends, however it ends (SIGKILL too).
+
+    Where another process has it, `wait` until that has ended; else that is a `Refusal`.
+    """
     path = run_dir / "lock"
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -98,9 +120,19 @@ def hold(run_dir: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
-            raise Refusal(f"{run_dir} is being trained by {holder}: wait for it to end, or stop it first.") from error
+            if not wait:
+                raise Refusal(
+                    f"{run_dir} is being trained by {holder}: wait for it to end, or stop it first."
+                ) from error
+            print(f"partage: {run_dir} is being trained by {holder}: waiting for it to end.", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise Refusal(
+                f"Could not lock {path} ({error.strerror}): results must lie on a file system with flock "
+                f"(NFS 4 has it, Lustre if mounted with `-o flock`)."
+            ) from error
         now = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {now}\n".encode(), 0)

@@ -26,18 +26,19 @@ from partage.rollout import Rollout, episodes, segment
 CHECKPOINT_EVERY = 300.0  # seconds
 
 
-def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EVERY) -> None:
+def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EVERY, wait: bool = False) -> None:
     """Train the recipe at `path` to its end, going on from its last checkpoint if there is one.
 
     Leaves ``curve.parquet``, ``record.json`` and ``policy.pt`` beside the recipe. Raises `Refusal` for a recipe that
-    cannot be run, a run that another process is at, a device that is not there; exits with 143 after SIGTERM, 130 after
-    Ctrl-C, having saved a checkpoint.
+    cannot be run, a run that another process is at (or it does `wait` for that to end), a device that is not there;
+    exits with 143 after SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
     """
     recipe, folder = Recipe.load(path), path.parent
     prepare(device)
-    with record.hold(folder):
-        if _finished(folder):
-            print(f"partage: {folder} is trained already; delete its record.json to train it again.")
+    with record.hold(folder, wait):
+        if _finished(folder, recipe):
+            record.clear_checkpoints(folder)  # a process may be killed between its last two acts
+            print(f"partage: {folder} is trained already; delete that folder to train it again.")
             return
         training = Training(recipe, device)
         training.resume(folder)
@@ -177,11 +178,12 @@ class Training:
             self.test.close()
 
 
-def _finished(folder: Path) -> bool:
+def _finished(folder: Path, recipe: Recipe) -> bool:
     try:
         record.read(folder)
     except Refusal:
-        return False
-    for name in ("curve.parquet", "record.json"):
+        if not record.restore(folder, recipe, record.code(recipe.learner, recipe.family)["hash"]):
+            return False
+    for name in record.OUTCOME:
         os.utime(folder / name)  # newer than the recipe: nothing to do
     return True

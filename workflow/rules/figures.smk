@@ -13,10 +13,13 @@ rule frame:
         curves=lambda wildcards: expand("{run}/curve.parquet", run=RUNS_OF[wildcards.figure]),
         records=lambda wildcards: expand("{run}/record.json", run=RUNS_OF[wildcards.figure]),
         code=str(SOURCE / "partage/figures/frame.py"),
+        image=CORE,
     output:
         f"{ROOT}/frames/{{figure}}.parquet",
     log:
         f"{ROOT}/logs/frame/{{figure}}.log",
+    container:
+        "images/core.sif"
     params:
         rows=lambda wildcards: [
             getattr(FIGURES[wildcards.figure], key) for key in ("metric", "beside", "also", "strip")
@@ -29,6 +32,7 @@ rule draw:
     input:
         frame=f"{ROOT}/frames/{{figure}}.parquet",
         code=DRAWING,
+        image=CORE,
     output:
         f"{ROOT}/figures/{{figure}}.png",
         f"{ROOT}/figures/{{figure}}.svg",
@@ -37,6 +41,8 @@ rule draw:
         f"{ROOT}/tables/{{figure}}.md",
     log:
         f"{ROOT}/logs/draw/{{figure}}.log",
+    container:
+        "images/core.sif"
     params:
         look=lambda wildcards: PLAN.look(FIGURES[wildcards.figure]),
     shell:
@@ -61,12 +67,15 @@ rule scene:
 rule episode:
     input:
         f"{ROOT}/runs/{{run}}/record.json",
+        image=lambda wildcards: [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else [],
     output:
         f"{ROOT}/runs/{{run}}/episode.csv",
         f"{ROOT}/runs/{{run}}/episode.png",
         f"{ROOT}/runs/{{run}}/episode.svg",
     log:
         f"{ROOT}/logs/episode/{{run}}.log",
+    container:
+        lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
     shell:
         f"{PARTAGE} episode {ROOT}/runs/{{wildcards.run}} > {{log}} 2>&1"
 
@@ -74,11 +83,14 @@ rule episode:
 rule table:
     input:
         code=str(SOURCE / "partage/figures/listings.py"),
+        image=CORE,
     output:
         f"{ROOT}/tables/{{listing}}.csv",
         f"{ROOT}/tables/{{listing}}.md",
     log:
         f"{ROOT}/logs/table/{{listing}}.log",
+    container:
+        "images/core.sif"
     params:
         look=lambda wildcards: PLAN.listed(wildcards.listing, REQUEST.scale),
     shell:

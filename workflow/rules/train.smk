@@ -1,13 +1,24 @@
-# One recipe -> one run. The recipe is the only input: code is stamped into the record, and does not retrain
-# (`partage stale` lists what other code made). Checkpoints lie beside the outputs and outlive a failed job.
+# One recipe -> one run. The recipe is the only input that counts: code is stamped into the record, and does not retrain
+# (`partage stale` lists what other code made), nor does an image that was built anew. Checkpoints lie beside the outputs
+# and outlive a failed job. After a killed main process its jobs may still be at it: --wait lets them end.
+DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
+# Snakemake empties the log before every attempt: on a cluster a failed one goes into that job's own log, too.
+AFTER = "|| {{ code=$?; cat {log} >&2; exit $code; }}" if workflow.remote_exec else ""
+
+
 rule train:
     input:
-        f"{ROOT}/runs/{{run}}/recipe.json",
+        recipe=f"{ROOT}/runs/{{run}}/recipe.json",
+        image=lambda wildcards: [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else [],
     output:
         f"{ROOT}/runs/{{run}}/curve.parquet",
         f"{ROOT}/runs/{{run}}/record.json",
     log:
         f"{ROOT}/logs/train/{{run}}.log",
+    container:
+        lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
     threads: 1
+    resources:
+        gpu=int(REQUEST.device == "cuda"),
     shell:
-        f"{PARTAGE} train {{input}} > {{log}} 2>&1"
+        f"{PARTAGE} train {{input.recipe}} --wait {DEVICE} > {{log}} 2>&1 {AFTER}"

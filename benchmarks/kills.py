@@ -1,0 +1,170 @@
+"""Kills the workflow at random and looks what is left: ``python -m benchmarks.kills [--kills 50] [--slurm]``.
+
+Tiny runs are trained and drawn once in peace. Then the same is begun anew, and again and again one of its processes
+gets SIGKILL: a trainer, the shell around one (its worker), the main process, with --slurm also a node's daemon. After
+that comes one run in peace. Curves and frames must be the same to the last bit, no process and no temporary file be
+left. Exits with 1 where they are not. What came out stands in docs/reliability.md.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+from benchmarks import naps, slurm
+from partage import record
+
+TASKS = {"nap": naps.lasting(4)}
+ALGORITHMS = """
+[nps]
+learner = "a2c"
+label = "No sharing"
+colour = "#E69F00"
+settings = { sharing = "none", copies = 8 }
+[qmix]
+learner = "qmix"
+label = "QMIX"
+colour = "#009E73"
+settings = { sharing = "full", batch = 4, buffer = 16, hidden = 16 }
+"""
+OFTEN = """#!/bin/sh
+# the Python of the jobs: a trainer saves a checkpoint twice a second
+case "$3" in train) exec {python} "$@" --checkpoint-every 0.5 ;; *) exec {python} "$@" ;; esac
+"""
+
+
+def prepared(root: Path) -> Path:
+    """Three algorithms, four seeds in packs of two: six runs of some seconds."""
+    naps.checkout(root, **TASKS)
+    config = root / "workflow/config"
+    with (config / "algorithms.toml").open("a") as file:
+        file.write(ALGORITHMS)
+    for sheet, old, new in (
+        ("figures", '["fps"]', '["fps", "nps", "qmix"]'),
+        ("tasks", "seeds = 1", "seeds = 4"),
+    ):
+        path = config / f"{sheet}.toml"
+        path.write_text(path.read_text().replace(old, new))
+    python = root / "python"
+    python.write_text(OFTEN.format(python=sys.executable))
+    python.chmod(0o755)
+    return root
+
+
+def options(root: Path, on_slurm: bool) -> list[str]:
+    where = ["--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
+    where += ["--set-resources", "train:mem_mb=100"]
+    return [*(where if on_slurm else ["--cores", "2"]), "--config", "seeds_per_run=2", f"python={root / 'python'}"]
+
+
+def in_peace(root: Path, on_slurm: bool) -> None:
+    naps.ended(root, naps.snakemake(root, *options(root, on_slurm), "--unlock"), 300)
+    naps.ended(root, naps.snakemake(root, *options(root, on_slurm)), 1200)
+
+
+def results(root: Path) -> dict[str, str]:
+    """Path -> digest, of every curve and frame; every curve is one that its record vouches for."""
+    below = root / "results"
+    runs = [path.parent for path in below.glob("smoke/runs/*/*/*/*/recipe.json")]
+    found = {str(run.relative_to(below)): record.read(run)[0].to_csv() for run in runs}
+    found |= {str(path.relative_to(below)): path.read_bytes().hex() for path in below.glob("smoke/frames/*")}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in found.items()}
+
+
+def processes(root: Path) -> dict[int, str]:
+    """Every process that works in the folder, with its command line."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (path / "cwd").resolve() == root and int(path.name) != os.getpid():
+                found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def victim(root: Path, main: int, kind: str) -> int | None:
+    """A process of that kind, if there is one now."""
+    trains = [(number, line) for number, line in processes(root).items() if "partage train" in line]
+    shells = [number for number, line in trains if "bash -c" in line or "/bin/sh" in line.split(" ")[0]]
+    chosen = {"main process": [main], "worker": shells, "trainer": [n for n, _ in trains if n not in shells]}[kind]
+    return random.choice(chosen) if chosen else None
+
+
+def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
+    """Kill until it has been done `kills` times; what was killed how often, and how often the main process began."""
+    count: Counter[str] = Counter()
+    kinds = ["trainer", "worker", "main process", *(["slurmd"] if cluster else [])]
+    main = naps.snakemake(root, *options(root, bool(cluster)))
+    while sum(count[kind] for kind in kinds) < kills:
+        time.sleep(random.uniform(0.5, 4))
+        if main.poll() is not None:
+            if main.returncode == 0:  # all made: forget one run, so that there is something to kill
+                again = random.choice(list((root / "results/smoke/runs").glob("*/*/*/*")))
+                subprocess.run(["rm", "-r", str(again)], check=True)
+            naps.ended(root, naps.snakemake(root, *options(root, bool(cluster)), "--unlock"), 300)
+            main = naps.snakemake(root, *options(root, bool(cluster)))
+            count["starts of the main process"] += 1
+            continue
+        kind = random.choice(kinds)
+        if kind == "slurmd" and cluster:
+            node = random.choice(slurm.NODES)
+            slurm.kill(cluster, node)
+            time.sleep(random.uniform(0.2, 2))
+            slurm.start(node)
+        elif (number := victim(root, main.pid, kind)) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        else:
+            continue
+        count[kind] += 1
+    main.kill()
+    main.wait()
+    return count
+
+
+def left(root: Path) -> list[str]:
+    """What should not be there in the end."""
+    until = time.monotonic() + 30
+    while processes(root) and time.monotonic() < until:
+        time.sleep(0.5)
+    kinds = ("**/.*.tmp", "**/checkpoint")
+    files = [str(path) for kind in kinds for path in (root / "results").glob(kind)]
+    return [*files, *processes(root).values()]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python -m benchmarks.kills", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--slurm", action="store_true", help="on a throw-away cluster (benchmarks.slurm; needs root)")
+    asked = parser.parse_args()
+    random.seed(asked.seed)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        place = Path(folder).resolve()
+        calm, disturbed = prepared(place / "calm"), prepared(place / "disturbed")
+        in_peace(calm, False)
+        began = time.monotonic()
+        with slurm.cluster(place / "slurm") if asked.slurm else nullcontext() as cluster:
+            count = disturb(disturbed, asked.kills, cluster)
+            in_peace(disturbed, asked.slurm)
+            remains = left(disturbed)
+        expected, found = results(calm), results(disturbed)
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        resumed = sum(
+            record.read(path.parent)[1]["resumed"] for path in disturbed.glob("results/smoke/runs/*/*/*/*/record.json")
+        )
+        print(f"{', '.join(f'{kind}: {n}' for kind, n in sorted(count.items()))}; {time.monotonic() - began:.0f} s")
+        print(f"{len(expected)} curves and frames, {len(wrong)} of them lost or different: {wrong}")
+        print(f"runs went on from a checkpoint {resumed} times; left over: {remains}")
+        return int(bool(wrong or remains))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

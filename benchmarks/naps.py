@@ -1,0 +1,157 @@
+"""A checkout with the real package, workflow and profiles, and a sheet of toy tasks that mostly sleep: for tests of the
+workflow and of its faults."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from partage import record
+
+ROOT = Path(__file__).resolve().parents[1]
+
+ENV = '''# /// script
+# requires-python = ">=3.11,<3.14"
+# dependencies = []
+# ///
+"""Roll call that sleeps: `nap` seconds a step; stumbles when it is first started, if it is told to."""
+
+import os
+import time
+from pathlib import Path
+
+from partage import env
+
+
+class Sleepy:
+    def __init__(self, inner, nap):
+        self.inner, self.nap = inner, nap
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def step(self, actions):
+        time.sleep(self.nap)
+        return self.inner.step(actions)
+
+
+def make(task, seeds, copies, engine="batched", nap=0.0, stumble=False, **options):
+    with open("started.txt", "a") as file:
+        file.write(f"{task} {os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")
+    if stumble and not Path("stumbled").exists():
+        Path("stumbled").touch()
+        raise RuntimeError("stumbled, as told")
+    return Sleepy(env.make("roll_call/4x4-8", seeds, copies, engine=engine, **options), nap)
+'''
+HEAD = """
+[nap]
+steps = 1600
+seeds = 1
+log_every = 400
+test_every = 0
+test_episodes = 0
+time_limit = "terminal"
+facts.agents = 4
+"""
+ALGORITHMS = """
+[fps]
+learner = "a2c"
+label = "Full sharing"
+colour = "#0072B2"
+settings = { sharing = "full", copies = 8 }
+"""
+FIGURE = """
+[naps]
+paper = "none"
+title = "Naps"
+caption = "naps.rst"
+tasks = {tasks}
+algorithms = ["fps"]
+metric = "train_return"
+x = "updates"
+x_label = "updates"
+y_label = "return"
+"""
+TABLE = """
+[sizes]
+paper = "none"
+title = "Sizes"
+tasks = {tasks}
+facts = ["agents"]
+"""
+CALLS = 1600 // 8  # steps of all copies together
+
+
+def checkout(root: Path, **tasks: str) -> Path:
+    """Write it; `tasks` are the lines of each task's entry."""
+    ignore = shutil.ignore_patterns("config", "logs")
+    for name in ("src", "envs", "containers", "workflow"):
+        shutil.copytree(ROOT / name, root / name, ignore=ignore)
+    for name in ("Snakefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy2(ROOT / name, root)
+    (root / "profiles").symlink_to("workflow/profiles")
+    (root / "envs/nap.py").write_text(ENV)
+    config = root / "workflow/config"
+    config.mkdir()
+    entries = [f"[nap.task.{name}]\n{lines}\n" for name, lines in tasks.items()]
+    (config / "tasks.toml").write_text("\n".join([HEAD, *entries]))
+    (config / "algorithms.toml").write_text(ALGORITHMS)
+    (config / "figures.toml").write_text(FIGURE.format(tasks=[f"nap/{name}" for name in tasks]))
+    (config / "tables.toml").write_text(TABLE.format(tasks=[f"nap/{name}" for name in tasks]))
+    return root
+
+
+def lasting(seconds: float) -> str:
+    """A task's line: how long its steps take together."""
+    return f"options.nap = {seconds / CALLS}"
+
+
+def snakemake(root: Path, *options: str) -> subprocess.Popen[str]:
+    """It, under way; what it says goes to ``said.txt``."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "CUDA_VISIBLE_DEVICES")}
+    with open(root / "said.txt", "a") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *options],
+            cwd=root, stdout=file, stderr=subprocess.STDOUT, text=True, env=environment,
+        )  # fmt: skip
+
+
+def ended(root: Path, process: subprocess.Popen[str], seconds: float) -> str:
+    """All it said, when it has ended well."""
+    try:
+        code = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        code = f"still at it after {seconds} s"
+    said = (root / "said.txt").read_text()
+    assert code == 0, f"{code}\n{said[-6000:]}"
+    return said
+
+
+def until(what: str, true: Callable[[], object], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not after {seconds} s: {what}"
+        time.sleep(0.2)
+
+
+def run(root: Path, task: str, results: str = "results") -> Path:
+    return root / results / "smoke/runs/fps/nap" / task / "0"
+
+
+def outcomes(root: Path, tasks: Sequence[str], results: str = "results") -> dict[str, tuple[pd.DataFrame, dict]]:
+    return {task: record.read(run(root, task, results)) for task in tasks}
+
+
+def starts(root: Path) -> dict[str, set[str]]:
+    """Task -> the processes that began to train it."""
+    found: dict[str, set[str]] = {}
+    for line in (root / "started.txt").read_text().splitlines():
+        found.setdefault(line.split()[0], set()).add(line.split()[1])
+    return found
