@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage import Refusal, sheets
-from partage.recipe import ENGINES, SCALES, SCHEMA, Recipe, packs, results_root
+from partage.recipe import ENGINES, IMPORTED, SCALES, SCHEMA, Recipe, packs, results_root
 from partage.settings import Field, Scalar, check, read, unknown
 from partage.sheets import Figure, Listing, Task, Variant, at_scale, get, run_values
 
@@ -139,6 +139,7 @@ def load(root: Path | None = None) -> Plan:
     root = root or ROOT
     config = root / "workflow" / "config"
     learners = {path.stem: read(path) for path in sorted((root / "src/partage/learners").glob("[!_]*.py"))}
+    learners[IMPORTED] = {}  # of others: nothing here can be set
     tasks = {task.name: task for task in sheets.tasks(sheets.toml(config / "tasks.toml"))}
     variants = {
         n: sheets.variant(n, sheets.as_table(e, n), learners)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage import Refusal
-from partage.recipe import SCALES
+from partage.recipe import IMPORTED, SCALES
 from partage.settings import unknown
 
 Values = Mapping[str, Any]
@@ -172,7 +172,8 @@ def variant(name: str, entry: dict[str, Any], learners: Mapping[str, Any]) -> Va
     _strict(entry, kinds, where, ["learner", "label", "colour"])
     get(learners, "learner", entry["learner"], where)
     by_task = {key: as_table(value, f"{where} {key}") for key, value in entry.get("task", {}).items()}
-    return Variant(name, entry["learner"], entry["label"], entry["colour"], entry.get("settings", {}), by_task)
+    label = entry["label"] + (" (imported)" if entry["learner"] == IMPORTED else "")  # never mistaken for ours
+    return Variant(name, entry["learner"], label, entry["colour"], entry.get("settings", {}), by_task)
 
 
 def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
