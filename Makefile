@@ -3,11 +3,15 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
-.PHONY: reproduce test check bench clean
+.PHONY: reproduce report test check bench clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(BIN)/snakemake --cores $(CORES)
 	@echo; echo "figures: results/smoke/figures   tables: results/smoke/tables"
+
+report: .venv/ready  ## the same, and one page to look at and send (of another scale: partage report --scale paper)
+	$(BIN)/snakemake --cores $(CORES) report
+	@echo; echo "results/smoke/report.html"
 
 test: .venv/ready  ## all tests
 	$(BIN)/python -m pytest --numprocesses auto

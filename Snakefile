@@ -41,6 +41,7 @@ wildcard_constraints:
 
 include: "workflow/rules/train.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 # Runs are named too: a figure that is newer than a deleted run would hide its absence.
@@ -49,6 +50,6 @@ rule all:
     input:
         expand("{run}/{file}", run=RUNS, file=["curve.parquet", "record.json"]),
         expand("{root}/frames/{figure}.parquet", root=ROOT, figure=FIGURES),
-        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=FIGURES, kind=["png", "svg"]),
-        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.listings], kind=["csv", "md"]),
+        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=FIGURES, kind=["png", "svg", "pdf"]),
+        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.listings], kind=["csv", "md", "tex"]),
         expand("{run}/episode.png", run=EPISODES),

@@ -38,6 +38,7 @@ def rollout(spec: Spec, lengths: Tensor, seed: int = 0) -> Rollout:
         truncated=torch.zeros(r, b, time, dtype=torch.bool),
         filled=torch.arange(time) < lengths[..., None],
         score=torch.zeros(r, b, time),
+        feature=torch.zeros(r, b, time),
         notes={},
     )
 

@@ -37,6 +37,7 @@ def rollout(time: int = 1, **flags: Tensor) -> Rollout:
         truncated=never,
         filled=~never,
         score=torch.zeros(2, 2, time),
+        feature=torch.zeros(2, 2, time),
         notes={},
     )
     return made._replace(**flags)

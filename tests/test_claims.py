@@ -83,6 +83,10 @@ def moving(curve: np.ndarray, kind: str, tmp_path: Path) -> str:
         (X * 1.0, "grows", "holds"),
         (X * 1.0, "settles", "fails"),
         (np.where(X > 80, np.inf, 1.0), "grows", "holds"),
+        (-X * 1.0, "grows", "holds"),
+        (-X * 1.0, "negative", "holds"),
+        (50.0 - X, "negative", "holds"),
+        (X - 50.0, "negative", "fails"),
     ],
 )
 def test_dynamics(tmp_path: Path, curve: np.ndarray, kind: str, verdict: str):
@@ -97,6 +101,18 @@ def test_one_part_that_fails_fails_the_claim(tmp_path: Path):
     rows |= {("alpha", "distance/y", s): np.ones(10) for s in range(3)}
     judged = claims.build(sheets, figure, frame(rows))
     assert list(judged["verdict"]) == ["holds", "fails"] and set(judged["claim_verdict"]) == {"fails"}
+
+
+def test_an_algorithm_that_stands_on_some_tasks_only_is_compared_there(tmp_path: Path):
+    sheets = small_plan(tmp_path)
+    figure = sheets.figures["first"]._replace(tasks=["toy/a", "toy/b"], only={"beta": ["toy/a"]})
+    made = ends([1, 2, 3], [4, 5, 6])
+    elsewhere = made[made["algorithm"] == "alpha"].assign(task="toy/b", value=9.0)
+    both = pd.concat([made, elsewhere], ignore_index=True)
+    both.attrs = made.attrs
+    assert claims.build(sheets, figure, both)["value"].tolist() == [1.0]
+    canvas = curves.draw(sheets, figure, both)
+    assert [sum(line.get_linewidth() == 1.8 for line in axes.lines) for axes in canvas.axes] == [2, 1]
 
 
 @pytest.mark.parametrize(

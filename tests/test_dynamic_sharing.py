@@ -4,7 +4,7 @@ import pytest
 import torch
 from learning import Player, as_in_training, snapshot  # noqa: F401 (fixture)
 
-from partage import Refusal, env, settings
+from partage import Refusal, distance, env, settings
 from partage.learner import LEARNERS, make
 from partage.learners import mdps, seps
 from partage.meter import moves
@@ -55,6 +55,21 @@ def test_without_a_rule_sharing_stays_and_all_five_distances_are_measured() -> N
         for kind in ("wasserstein", "bhattacharyya", "hellinger", "vanilla_bhattacharyya", "vanilla_hellinger")
     }
     assert player.learner.sharing()["front"].tolist() == [[0, 1, 2, 3]] and weights
+
+
+def test_a_customised_distance_tells_the_task_s_own_feature(monkeypatch: pytest.MonkeyPatch) -> None:
+    player = Player("mdps", "roll_call/4x4-3", [0, 1], period=2, data=2, feature="task")
+    told, learn = [], distance.learn
+
+    def spy(pooled: distance.Experience, generators: list) -> distance.Code:
+        told.append(pooled.target)
+        return learn(pooled, generators)
+
+    monkeypatch.setattr(distance, "learn", spy)
+    for _ in range(2):
+        rollout = player.collect()
+        player.learner.learn(rollout._replace(feature=torch.arange(2.0).view(2, 1, 1).expand_as(rollout.feature)))
+    assert told[0].shape[-1] == 1 and told[0][0].eq(0).all() and told[0][1].eq(1).all()
 
 
 def test_equally_initialised_networks_start_nothing_apart() -> None:

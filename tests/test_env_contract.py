@@ -63,7 +63,7 @@ def test_shapes_and_dtypes_are_those_of_the_spec(task: str, engine: str) -> None
     assert isinstance(env, Env)
     assert (env.runs, env.copies) == (3, 2)
     n, spec = env.spec.n_agents, env.spec
-    shapes = [(n, spec.obs_dim), (spec.state_dim,), (n, spec.n_actions), (n,), (n,), (), (), ()]
+    shapes = [(n, spec.obs_dim), (spec.state_dim,), (n, spec.n_actions), (n,), (n,), (), (), (), ()]
     dtypes = [
         torch.float32,
         torch.float32,
@@ -72,6 +72,7 @@ def test_shapes_and_dtypes_are_those_of_the_spec(task: str, engine: str) -> None
         torch.float32,
         torch.bool,
         torch.bool,
+        torch.float32,
         torch.float32,
     ]
     for step in (env.reset(), env.step(next(actions(env)))):

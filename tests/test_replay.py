@@ -33,6 +33,7 @@ def played(seed: int, lengths: list[list[int]], time: int | None = None) -> Roll
         truncated=torch.zeros_like(filled),
         filled=filled,
         score=torch.randn(*shape, generator=g),
+        feature=torch.zeros(*shape),
         notes={"role": torch.randint(256, (*shape, N), generator=g), "code": torch.randn(*shape, 2, generator=g)},
     )
 

@@ -85,6 +85,13 @@ def test_a_band_is_the_interval_at_each_point():
     assert (low <= values.mean(axis=0)).all() and (values.mean(axis=0) <= high).all()
 
 
+def test_a_curve_may_follow_the_median_and_its_band_is_that_of_the_median():
+    values = np.array([[1.0] * 40, [2.0] * 40, [90.0] * 40])
+    assert stats.MIDDLES["median"](values.T).tolist() == [2.0] * 40
+    low, high = stats.band(values, rng(), stats.median, expand=False)
+    assert (low == 1).all() and (high == 90).all()
+
+
 def test_runs_of_different_steps_meet_on_one_grid_inside_what_all_have():
     grid, values = stats.align(
         [(np.array([0.0, 2, 4]), np.array([0.0, 2, 4])), (np.array([1.0, 3, 5]), np.array([10.0, 30, 50]))]

@@ -47,6 +47,9 @@ class TimeStep(NamedTuple):
     terminated: Bool[Tensor, "R B"]  # the task ended here: nothing follows
     truncated: Bool[Tensor, "R B"]  # the clock ended it here: the value of what would follow still counts
     score: Float32[Tensor, "R B"]  # the task's own measure of the episode so far: battle won, goals, food share
+    feature: Float32[
+        Tensor, "R B"
+    ]  # what a customised policy distance tells (MPD §1.2): SMAC's reward for kills; else 0
 
     @property
     def ended(self) -> Bool[Tensor, "R B"]:

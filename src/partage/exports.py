@@ -1,8 +1,8 @@
 """Runs as one JSON file in the format that marl-eval reads (its README, "Data Structure for Raw Experiment data").
 
 environment -> task -> algorithm -> ``seed_<k>`` -> ``step_<i>`` {step_count, metric: [value]}, last
-``absolute_metrics`` {metric: [one per episode]}. A step's value is the mean of that test, which is what a curve holds. No
-``elapsed_time`` is given: curves are equal to the last bit from machine to machine, and a clock is not.
+``absolute_metrics`` {metric: [one per episode]}. A step's value is the mean of that test, which is what a curve holds.
+No ``elapsed_time`` is given: the same run has the same curve to the last bit, and a clock would not agree.
 """
 
 import json

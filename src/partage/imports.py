@@ -1,8 +1,8 @@
 """Others' results, brought into the layout of ours: sacred runs of EPyMARL and PyMARL, and curves in CSV files.
 
 They stand under a variant of algorithms.toml with ``learner = "imported"``: the plan knows them, nothing trains them,
-and their label says "(imported)" wherever it is shown. The record keeps where each seed came from, the configuration that
-it was made with, and the files' sha256. Results of another budget or another number of seeds than the task gives
+and their label says "(imported)" wherever it is shown. The record keeps where each seed came from, the configuration it
+was made with, and the files' sha256. Results of another budget or another number of seeds than the task gives
 everybody are refused: they would not be comparable.
 """
 

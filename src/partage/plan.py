@@ -83,28 +83,37 @@ class Plan(NamedTuple):
         variant = get(self.variants, "algorithm", algorithm, "algorithms.toml")
         known, shared = self.learners[variant.learner], get(self.tasks, "task", task, "tasks.toml")
         family = task.partition("/")[0]
-        layers = [
+        found = {f.name: Setting(f.name, f.default, f"learners/{variant.learner}.py") for f in known.values()}
+        for home, values in (
             (f"algorithms.toml [{algorithm}.settings]", variant.settings),
             (f"tasks.toml, equal for all on {task}", {k: v for k, v in shared.settings.items() if k in known}),
             *((f'algorithms.toml [{algorithm}.task."{key}"]', variant.task.get(key, {})) for key in (family, task)),
-        ]
-        found = {f.name: Setting(f.name, f.default, f"learners/{variant.learner}.py") for f in known.values()}
-        for home, values in layers:
-            for name, value in values.items():
-                field = get(known, f"setting of learner {variant.learner!r}", name, home)
-                found[name] = Setting(name, check(field, at_scale(value, scale, f"{home} {name}"), home), home)
+        ):
+            found |= self.layer(variant.learner, values, scale, home)
         return list(found.values())
+
+    def layer(self, learner: str, values: Mapping[str, Any], scale: str, home: str) -> dict[str, Setting]:
+        """The settings that stand in one home, each checked."""
+        found = {}
+        for name, value in values.items():
+            field = get(self.learners[learner], f"setting of learner {learner!r}", name, home)
+            found[name] = Setting(name, check(field, at_scale(value, scale, f"{home} {name}"), home), home)
+        return found
 
     def recipes(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
         """The runs that the figures need, each once."""
-        pairs = dict.fromkeys((name, task) for figure in figures for task in figure.tasks for name in figure.algorithms)
+        pairs = dict.fromkeys(
+            (name, task) for f in figures for task in f.tasks for name in f.algorithms if f.has(name, task)
+        )
         return [recipe for pair in pairs for recipe in self.pair(*pair, request)]
 
     def pair(self, algorithm: str, task: str, request: Request) -> list[Recipe]:
         """The runs of one algorithm on one task: its seeds in packs."""
         scale, engine = request.scale, request.engine
         settings = {setting.name: setting.value for setting in self.settings(algorithm, task, scale)}
-        run, options = run_values(self.tasks[task], scale)
+        of_task = self.tasks[task]
+        own = next((figure.run for figure in self.figures.values() if figure.has(algorithm, task)), {})
+        run, options = run_values(of_task._replace(run={**of_task.run, **own}), scale)
         seeds, learner = run.pop("seeds"), self.variants[algorithm].learner
         return [
             Recipe(SCHEMA, scale, engine, algorithm, learner, settings, task, options, pack, **run)
@@ -154,6 +163,12 @@ def load(root: Path | None = None) -> Plan:
     return plan
 
 
+def _shared(one: Figure, other: Figure) -> tuple[str, str] | None:
+    """A pair of algorithm and task that both figures draw."""
+    pairs = ((name, task) for name in one.algorithms for task in one.tasks if one.has(name, task))
+    return next((pair for pair in pairs if other.has(*pair)), None)
+
+
 def _check(plan: Plan) -> None:
     """Names that point at each other, and every setting's type at every scale."""
     fields = {name for known in plan.learners.values() for name in known}
@@ -168,6 +183,12 @@ def _check(plan: Plan) -> None:
         for kind, names, known in (("task", figure.tasks, plan.tasks), ("algorithm", figure.algorithms, plan.variants)):
             for name in names:
                 get(known, kind, name, f"figures.toml [{figure.name}]")
+        for other in plan.figures.values():
+            if figure.run != other.run and (shared := _shared(figure, other)):
+                raise Refusal(
+                    f"figures.toml: {figure.name} and {other.name} both draw {' on '.join(shared)}, so their keys "
+                    "`run` must be equal."
+                )
     for listing in plan.listings.values():
         where = f"tables.toml [{listing.name}]"
         for task in listing.tasks:
@@ -179,7 +200,15 @@ def _check(plan: Plan) -> None:
             for name in listing.settings:
                 get(fields, f"setting of {listing.algorithm!r}", name, where)
     for scale in SCALES:
-        for task in plan.tasks:
-            run_values(plan.tasks[task], scale)
-            for algorithm in plan.variants:
-                plan.settings(algorithm, task, scale)
+        for figure in plan.figures.values():
+            for task in figure.tasks if figure.run else ():
+                run_values(plan.tasks[task]._replace(run={**plan.tasks[task].run, **figure.run}), scale)
+        for task in plan.tasks.values():
+            run_values(task, scale)
+            for learner, known in plan.learners.items():
+                shared = {k: v for k, v in task.settings.items() if k in known}
+                plan.layer(learner, shared, scale, f"tasks.toml, equal for all on {task.name}")
+        for name, variant in plan.variants.items():
+            plan.layer(variant.learner, variant.settings, scale, f"algorithms.toml [{name}.settings]")
+            for key, values in variant.task.items():
+                plan.layer(variant.learner, values, scale, f'algorithms.toml [{name}.task."{key}"]')

@@ -49,6 +49,7 @@ class Rollout(NamedTuple):
     truncated: Bool[Tensor, "R B T"]
     filled: Bool[Tensor, "R B T"]
     score: Float32[Tensor, "R B T"]
+    feature: Float32[Tensor, "R B T"]
     notes: dict[str, Tensor]
     # In a segment the next episode starts within it: here the observations the old one ended on, where it was
     # truncated (None: nowhere). In whole episodes they are in `obs` itself.
@@ -74,6 +75,7 @@ def _blank(env: Env, time: int) -> Rollout:
         truncated=mask.clone(),
         filled=mask.clone(),
         score=torch.zeros(r, b, time),
+        feature=torch.zeros(r, b, time),
         notes={},
     )
 
@@ -85,7 +87,7 @@ def _observe(out: Rollout, t: int, step: TimeStep) -> None:
 
 def _transition(out: Rollout, t: int, choice: Choice, step: TimeStep, live: Tensor) -> None:
     out.actions[:, :, t] = choice.actions
-    for field in ("reward", "terminated", "truncated", "score"):
+    for field in ("reward", "terminated", "truncated", "score", "feature"):
         getattr(out, field)[:, :, t] = getattr(step, field)
     out.filled[:, :, t] = live
     for name, note in choice.notes.items():
@@ -115,7 +117,7 @@ def episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) 
         **{f: getattr(out, f)[:, :, : t + 2] for f in ("obs", "state", "avail_actions", "alive")},
         **{
             f: getattr(out, f)[:, :, : t + 1]
-            for f in ("actions", "reward", "terminated", "truncated", "filled", "score")
+            for f in ("actions", "reward", "terminated", "truncated", "filled", "score", "feature")
         },
         notes={name: note[:, :, : t + 1] for name, note in out.notes.items()},
     )

@@ -17,8 +17,9 @@ from partage.settings import unknown
 Values = Mapping[str, Any]
 RUN = ("steps", "seeds", "log_every", "test_every", "test_episodes")  # whole numbers a task gives each run
 TIME_LIMITS = ("terminal", "truncation")
-OPTIONAL = ("reference", "claims", "also", "also_label", "strip", "episode")  # keys of a figure
-CLAIMS = ("better", "grows", "settles")  # how a claim is judged: see `partage.figures.claims`
+OPTIONAL = ("reference", "claims", "also", "also_label", "strip", "episode", "line", "only", "run")  # keys of a figure
+CLAIMS = ("better", "grows", "settles", "negative")  # how a claim is judged: see `partage.figures.claims`
+LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
 
 
 class Claim(NamedTuple):
@@ -28,7 +29,7 @@ class Claim(NamedTuple):
     kind: str  # one of CLAIMS
     of: str  # the algorithm it is about
     than: list[str]  # better: the algorithms it is compared with
-    metrics: list[str]  # grows, settles: the curves it is about
+    metrics: list[str]  # all other kinds: the curves it is about
 
 
 class Figure(NamedTuple):
@@ -50,6 +51,13 @@ class Figure(NamedTuple):
     also_label: str
     strip: str  # the algorithm whose sharing is drawn below each panel ("": none)
     episode: str  # the algorithm of whose choices within an episode a strip is drawn ("": none)
+    line: str  # one of LINES
+    only: dict[str, list[str]]  # algorithms that are drawn on some of the tasks: algorithm -> tasks
+    run: Values  # steps, measuring and seeds of its runs, where they are not those of tasks.toml
+
+    def has(self, algorithm: str, task: str) -> bool:
+        """Whether this algorithm is drawn on this task."""
+        return algorithm in self.algorithms and task in self.only.get(algorithm, self.tasks)
 
 
 class Listing(NamedTuple):
@@ -179,20 +187,29 @@ def variant(name: str, entry: dict[str, Any], learners: Mapping[str, Any]) -> Va
 def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
     where = f"figures.toml [{name}]"
     kinds = {key: list if key in ("tasks", "algorithms") else str for key in Figure._fields if key != "name"}
-    kinds |= {"claims": object, "also": dict}
+    kinds |= {"claims": object, "also": dict, "only": dict, "run": dict}
     _strict(entry, kinds, where, [key for key in kinds if key not in OPTIONAL])
     if entry["x"] not in ("updates", "env_steps"):
         raise unknown("x axis", entry["x"], ("updates", "env_steps"), where)
     for key in ("strip", "episode"):
         if entry.get(key):
             get(dict.fromkeys(entry["algorithms"]), "algorithm", entry[key], f"{where} {key}")
+    if entry.get("line", LINES[0]) not in LINES:
+        raise unknown("line", entry["line"], LINES, where)
+    for algorithm, names in entry.get("only", {}).items():
+        get(dict.fromkeys(entry["algorithms"]), "algorithm", algorithm, f"{where} only")
+        for name in names:
+            get(dict.fromkeys(entry["tasks"]), "task", name, f"{where} only")
+    for key in entry.get("run", {}):
+        get(dict.fromkeys(RUN), "key", key, f"{where} run")
     file = entry.get("reference")
     made = {
         "name": name,
         "claims": list(_claims(entry, where)),
         "reference": _reference(root / "results/reference" / file) if file else {},
     }
-    return Figure(**({"also": {}, "also_label": "", "strip": "", "episode": ""} | entry | made))
+    optional = {"also": {}, "also_label": "", "strip": "", "episode": "", "line": LINES[0], "only": {}, "run": {}}
+    return Figure(**(optional | entry | made))
 
 
 def listing(name: str, entry: dict[str, Any]) -> Listing:

@@ -34,7 +34,15 @@ def iqm(values: np.ndarray) -> Numbers:
     return np.mean(np.sort(values, axis=-1)[..., cut : count - cut], axis=-1)
 
 
-def median(strata: Sequence[np.ndarray]) -> Numbers:
+def median(values: np.ndarray) -> Numbers:
+    """Over the last axis."""
+    return np.median(values, axis=-1)
+
+
+MIDDLES: dict[str, Statistic] = {"mean": mean, "median": median, "iqm": iqm}  # what of the seeds a curve may follow
+
+
+def task_median(strata: Sequence[np.ndarray]) -> Numbers:
     """The median over tasks of the mean over runs; strata: one [..., n] per task."""
     return np.median([np.mean(values, axis=-1) for values in strata], axis=0)
 
@@ -126,15 +134,25 @@ def improvement_interval(
 
 
 def band(
-    values: np.ndarray, rng: np.random.Generator, level: float = 0.95, reps: int = 4_000, expand: bool = True
+    values: np.ndarray,
+    rng: np.random.Generator,
+    statistic: Statistic = mean,
+    level: float = 0.95,
+    reps: int = 4_000,
+    expand: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pointwise interval of the mean over seeds along a curve: [n, X] -> two [X]. A draw takes whole curves."""
+    """Pointwise interval of a statistic over seeds along a curve: [n, X] -> two [X]. A draw takes whole curves."""
     count, width = values.shape
     if count < 2:
         return np.full(width, np.nan), np.full(width, np.nan)
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=reps) / count  # [reps, n]: n draws with return
     quantiles = tails([count], level, expand)
-    parts = [np.quantile(weights @ values[:, at : at + 256], quantiles, axis=0) for at in range(0, width, 256)]
+    if statistic is mean:  # the same draws, cheaper
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=reps) / count  # [reps, n]: n draws with return
+        parts = [np.quantile(weights @ values[:, at : at + 256], quantiles, axis=0) for at in range(0, width, 256)]
+    else:
+        drawn = rng.integers(count, size=(reps, count))
+        each = (statistic(values.T[at : at + 16, drawn]) for at in range(0, width, 16))  # [16, reps] at a time
+        parts = [np.quantile(middles, quantiles, axis=1) for middles in each]
     low, high = np.concatenate(parts, axis=1)
     return low, high
 

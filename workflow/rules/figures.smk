@@ -30,9 +30,11 @@ rule draw:
     output:
         f"{ROOT}/figures/{{figure}}.png",
         f"{ROOT}/figures/{{figure}}.svg",
+        f"{ROOT}/figures/{{figure}}.pdf",
         f"{ROOT}/tables/{{figure}}.csv",
         f"{ROOT}/tables/{{figure}}-claims.csv",
         f"{ROOT}/tables/{{figure}}.md",
+        f"{ROOT}/tables/{{figure}}.tex",
     log:
         f"{ROOT}/logs/draw/{{figure}}.log",
     params:
@@ -61,6 +63,7 @@ rule table:
     output:
         f"{ROOT}/tables/{{listing}}.csv",
         f"{ROOT}/tables/{{listing}}.md",
+        f"{ROOT}/tables/{{listing}}.tex",
     log:
         f"{ROOT}/logs/table/{{listing}}.log",
     params:

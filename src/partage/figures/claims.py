@@ -4,12 +4,13 @@
   tasks. It holds against a baseline when the whole interval lies above one half, and fails when it lies below.
 * ``grows`` and ``settles``: the change of a curve, from its mean in the middle of training (42.5 to 57.5 % of the x
   axis) to its mean over the last 15 %. It grows by more than 10 %, or stays within 10 %; an infinite curve has grown.
+* ``negative``: the mean of a curve over its last 15 %; it holds when the whole interval lies below zero.
 
 A claim holds if all its parts do and fails if one does. Fewer than three seeds decide nothing, and neither does smoke.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,7 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     """A row for each comparison or curve that a claim rests on."""
     rows = []
     for claim in figure.claims:
-        make = better if claim.kind == "better" else moving
-        parts = list(make(plan, figure, frame, claim))
+        parts = list(KINDS[claim.kind](plan, figure, frame, claim))
         verdicts = [
             "not a result (smoke)" if smoke(frame) else verdict(claim.kind, low, high) if seeds >= LEAST else "open"
             for *_, low, high, seeds in parts
@@ -44,16 +44,16 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
 
 def verdict(kind: str, low: float, high: float) -> str:
     """Of one interval; NaN (no spread to see) leaves it open."""
-    inside = {"better": low > 0.5, "grows": low > ROOM, "settles": low > -ROOM and high < ROOM}
-    outside = {"better": high < 0.5, "grows": high < ROOM, "settles": low > ROOM or high < -ROOM}
+    inside = {"better": low > 0.5, "grows": low > ROOM, "settles": low > -ROOM and high < ROOM, "negative": high < 0}
+    outside = {"better": high < 0.5, "grows": high < ROOM, "settles": low > ROOM or high < -ROOM, "negative": low > 0}
     return "holds" if inside[kind] else "fails" if outside[kind] else "open"
 
 
 def better(plan: Plan, figure: Figure, frame: pd.DataFrame, claim: Claim) -> Iterator[tuple]:
     scores = finals(figure, frame)
-    mine = [by_name[claim.of] for by_name in scores]
     for name in claim.than:
-        theirs = [by_name[name] for by_name in scores]
+        both = [by_name for by_name in scores if claim.of in by_name and name in by_name]
+        mine, theirs = [by_name[claim.of] for by_name in both], [by_name[name] for by_name in both]
         low, high = stats.improvement_interval(mine, theirs, generator(figure.name, claim.of, name, "improvement"))
         what = f"P({plan.variants[claim.of].label} > {plan.variants[name].label})"
         yield what, float(stats.improvement(mine, theirs)), low, high, min(map(len, (*mine, *theirs)))
@@ -61,11 +61,24 @@ def better(plan: Plan, figure: Figure, frame: pd.DataFrame, claim: Claim) -> Ite
 
 def moving(plan: Plan, figure: Figure, frame: pd.DataFrame, claim: Claim) -> Iterator[tuple]:
     for metric in claim.metrics:
-        runs = [runs_of(frame, claim.of, task, metric, figure.x) for task in figure.tasks]
-        changes = [np.array([change(x, y) for x, y in of_task]) for of_task in runs]
-        low, high = stats.interval(changes, generator(figure.name, claim.of, metric, "change"))
         what = f"change of {figure.also.get(metric, metric)}"
-        yield what, float(np.concatenate(changes).mean()), low, high, min(map(len, changes))
+        yield what, *over_runs(figure, frame, claim, metric, change)
+
+
+def level(plan: Plan, figure: Figure, frame: pd.DataFrame, claim: Claim) -> Iterator[tuple]:
+    for metric in claim.metrics:
+        yield f"end of {figure.also.get(metric, metric)}", *over_runs(figure, frame, claim, metric, stats.final)
+
+
+def over_runs(
+    figure: Figure, frame: pd.DataFrame, claim: Claim, metric: str, number: Callable[[np.ndarray, np.ndarray], float]
+) -> tuple[float, float, float, int]:
+    """A number of each run of the algorithm: its mean over runs, the interval, and the fewest seeds of a task."""
+    tasks = [task for task in figure.tasks if figure.has(claim.of, task)]
+    runs = [runs_of(frame, claim.of, task, metric, figure.x) for task in tasks]
+    found = [np.array([number(x, y) for x, y in of_task]) for of_task in runs]
+    low, high = stats.interval(found, generator(figure.name, claim.of, metric, number.__name__))
+    return float(np.concatenate(found).mean()), low, high, min(map(len, found))
 
 
 def change(x: np.ndarray, y: np.ndarray) -> float:
@@ -79,3 +92,6 @@ def change(x: np.ndarray, y: np.ndarray) -> float:
     if math.isinf(middle) or math.isinf(end):
         return BEYOND
     return min(end / middle - 1, BEYOND)
+
+
+KINDS = {"better": better, "grows": moving, "settles": moving, "negative": level}

@@ -65,15 +65,17 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         return canvas
 
 
-def curve(axes: Axes, runs: list[tuple[np.ndarray, np.ndarray]], colour: str, rng: np.random.Generator) -> float:
-    """Mean, interval and single seeds of one curve; returns where it ends."""
+def curve(
+    axes: Axes, runs: list[tuple[np.ndarray, np.ndarray]], colour: str, rng: np.random.Generator, line: str = "mean"
+) -> float:
+    """Middle, interval and single seeds of one curve; returns where it ends."""
     grid, values = stats.align(runs)
     for x, y in runs:
         axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.32)
     if len(runs) > 1 and len(grid):
-        low, high = stats.band(values, rng)
+        low, high = stats.band(values, rng, stats.MIDDLES[line])
         axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
-    axes.plot(grid, values.mean(axis=0), color=colour, linewidth=1.8, solid_capstyle="round")
+    axes.plot(grid, stats.MIDDLES[line](values.T), color=colour, linewidth=1.8, solid_capstyle="round")
     return max(x[-1] for x, _ in runs)
 
 
@@ -84,7 +86,7 @@ def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
         runs = runs_of(frame, figure.algorithms[0], task, metric, figure.x)
         endless = float(np.mean(np.concatenate([np.isinf(y) for _, y in runs])))
         finite = [(x, np.where(np.isinf(y), np.nan, y)) for x, y in runs]
-        end = max(end, curve(axes, finite, colour, generator(figure.name, task, metric)))
+        end = max(end, curve(axes, finite, colour, generator(figure.name, task, metric), figure.line))
         axes.plot([], [], color=colour, linewidth=2, label=label + (f" ({endless:.0%} infinite)" if endless else ""))
     axes.set_yscale("log")
     axes.legend(fontsize=6.5, frameon=False, ncols=2, loc="lower right", borderpad=0.1, columnspacing=1.0)
@@ -94,9 +96,10 @@ def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
 def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str) -> float:
     """One task; returns where its x axis ends. Curves are drawn in the order of figures.toml: later ones on top."""
     end = 0.0
-    for name in figure.algorithms:
+    for name in (name for name in figure.algorithms if figure.has(name, task)):
         runs = runs_of(frame, name, task, figure.metric, figure.x)
-        end = max(end, curve(axes, runs, plan.variants[name].colour, generator(figure.name, task, name)))
+        rng = generator(figure.name, task, name)
+        end = max(end, curve(axes, runs, plan.variants[name].colour, rng, figure.line))
     for name in figure.algorithms:
         if (task, name) in figure.reference:
             axes.plot(
@@ -163,7 +166,7 @@ def provenance_line(figure: Figure, frame: pd.DataFrame) -> str:
     bands = "bands: 95\u00a0% stratified bootstrap over seeds" if counts[-1] > 1 else "no band for one seed"
     return (
         f"{figure.paper}. Scale {frame.attrs['scale']}, engine {frame.attrs['engine']}, {seeds} seed{plural} a curve; "
-        f"line: mean, thin lines: single seeds, {bands}"
+        f"line: {figure.line}, thin lines: single seeds, {bands}"
         + (
             f"; strips: who shares with whom under {figure.strip}, seed {SEED}, one row an agent"
             if figure.strip

@@ -60,14 +60,16 @@ def tag(name: str, inner: str, **attributes: str) -> str:
 
 
 def rows(head: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """A table of cells that are HTML already; columns in `right` hold numbers."""
+    """A table of cells that are HTML already; columns in `right` hold numbers. What the first repeats is left out."""
 
     def line(cells: Sequence[str], kind: str) -> str:
         return tag(
             "tr", "".join(tag(kind, x, **({"class_": "right"} if i in right else {})) for i, x in enumerate(cells))
         )
 
-    made = tag("thead", line([text(x) for x in head], "th")) + tag("tbody", "\n".join(line(x, "td") for x in body))
+    pairs = zip(["", *(x[0] for x in body)], body, strict=False)
+    sparse = [["" if x[0] == above else x[0], *x[1:]] for above, x in pairs]
+    made = tag("thead", line([text(x) for x in head], "th")) + tag("tbody", "\n".join(line(x, "td") for x in sparse))
     return tag("div", tag("table", made), class_="scroll")
 
 

@@ -22,7 +22,7 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     for name, strata in stats.pooled(finals(figure, frame)).items():
         for what, statistic in (
             ("IQM", lambda drawn: stats.iqm(np.concatenate(drawn, -1))),
-            ("median", stats.median),
+            ("median", stats.task_median),
             ("mean", lambda drawn: stats.mean(np.concatenate(drawn, -1))),
             ("optimality gap", lambda drawn: stats.optimality_gap(np.concatenate(drawn, -1))),
         ):

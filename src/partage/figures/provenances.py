@@ -25,8 +25,11 @@ def sections(runs: Sequence[Run]) -> Iterator[str]:
     yield tag("h2", "Cost", id="cost")
     yield cost(made)
     yield tag("h2", "Provenance", id="provenance")
-    yield tag("p", "Every run that is shown: its recipe, the code and versions it was made with, where and when. Hashes are "
-        "sha256, shortened; whole ones stand in each run's record.json.", class_="faint")  # fmt: skip
+    about = (
+        "Every run that is shown: its recipe, the code and versions it was made with, where and when. Hashes are sha256, "
+        "shortened; whole ones stand in each run's record.json."
+    )
+    yield tag("p", about, class_="faint")
     yield origins(made)
     yield tag("h2", "What is missing", id="missing")
     missing = [run for run in runs if not run.made]

@@ -52,13 +52,14 @@ def _look(recipe: Recipe, place: Path) -> Run:
 def part(figure: Figure, runs: Sequence[Run]) -> Part | None:
     """The tasks that are whole; where none is, the task that has most, with the algorithms it has. None: nothing is."""
     lacking = {(run.recipe.task, run.recipe.algorithm) for run in runs if run.curve is None}
-    has = {task: [name for name in figure.algorithms if (task, name) not in lacking] for task in figure.tasks}
-    tasks = [task for task in figure.tasks if has[task] == figure.algorithms]
+    wanted = {task: [name for name in figure.algorithms if figure.has(name, task)] for task in figure.tasks}
+    has = {task: [name for name in wanted[task] if (task, name) not in lacking] for task in figure.tasks}
+    tasks = [task for task in figure.tasks if has[task] == wanted[task]]
     most = max(figure.tasks, key=lambda task: len(has[task]))
-    algorithms = figure.algorithms if tasks else has[most]
-    if not algorithms:
+    if not has[most]:
         return None
-    tasks = tasks or [most]
+    shown = {name for task in tasks or [most] for name in has[task]}
+    tasks, algorithms = tasks or [most], [name for name in figure.algorithms if name in shown]
     claims = [claim for claim in figure.claims if {claim.of, *claim.than} <= set(algorithms)]
     fitting = figure._replace(
         tasks=tasks,

@@ -20,6 +20,7 @@ def finals(figure: Figure, frame: pd.DataFrame) -> list[dict[str, np.ndarray]]:
         {
             name: np.array([stats.final(x, y) for x, y in runs_of(frame, name, task, figure.metric, figure.x)])
             for name in figure.algorithms
+            if figure.has(name, task)
         }
         for task in figure.tasks
     ]
@@ -27,13 +28,13 @@ def finals(figure: Figure, frame: pd.DataFrame) -> list[dict[str, np.ndarray]]:
 
 def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     """One row per task and algorithm; with several tasks one more per algorithm, pooled over all of them."""
-    scores = finals(figure, frame)
+    scores, middle = finals(figure, frame), stats.MIDDLES[figure.line]
     rows = []
     for task, by_name in zip(figure.tasks, scores, strict=True):
         for name, values in by_name.items():
-            low, high = stats.interval([values], generator(figure.name, task, name, "final"))
+            low, high = stats.interval([values], generator(figure.name, task, name, "final"), middle)
             published = figure.reference.get((task, name), math.nan)
-            rows.append((task, plan.variants[name].label, float(values.mean()), low, high, len(values), published))
+            rows.append((task, plan.variants[name].label, float(middle(values)), low, high, len(values), published))
     if len(figure.tasks) > 1:
         for name, strata in stats.pooled(scores).items():
             low, high = stats.interval(strata, generator(figure.name, name, "pooled"), stats.iqm)
@@ -50,7 +51,7 @@ def markdown(figure: Figure, table: pd.DataFrame, claims: pd.DataFrame) -> str:
     if scale == "smoke":
         lines += ["**smoke scale: not a result**", ""]
     lines += [
-        f"{figure.paper}. Final {figure.y_label}: mean over the last 15 % of training, then over seeds; "
+        f"{figure.paper}. Final {figure.y_label}: mean over the last 15 % of training, then {figure.line} over seeds; "
         f"95 % stratified bootstrap interval over seeds. Scale {scale}, engine {engine}.",
         "",
         "| task | algorithm | value | 95 % interval | seeds | published |",

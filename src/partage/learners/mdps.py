@@ -39,7 +39,9 @@ class Settings(a2c.Settings):
     fuse_back: float = 0.5  # threshold of backs, as a share of epsilon_1   (reference code)
     period: int = 2000  # updates between two measurements   (MPD §3.2: 2,000 in spread, 20,000 in SMAC)
     data: int = 100  # updates whose experience is measured on   (MPD §3.2: 100 in spread, 500 in SMAC)
-    feature: Literal["actions", "reward"] = "actions"  # what a code must tell: the act, or a customised c   (MPD §1.2)
+    feature: Literal["actions", "task"] = (
+        "actions"  # what a code must tell: the act, or the task's feature c   (MPD §1.2)
+    )
     compare: bool = False  # log the average distance by all other measures too   (MPD Fig. 2)
 
 
@@ -69,14 +71,14 @@ class MDPS(a2c.Around):
             "obs": rollout.obs[:, :, :-1],
             "avail": rollout.avail_actions[:, :, :-1],
             "alive": rollout.alive[:, :, :-1],
-            "reward": rollout.reward[..., None],
+            "feature": rollout.feature[..., None, None].expand(*rollout.reward.shape, 1),
         }
         for name, x in now.items():
             self.kept.setdefault(name, []).append(x)
 
     def _measure(self) -> dict[str, Tensor]:
         kept = {name: torch.cat(parts, 2) for name, parts in self.kept.items()}  # [R, B, T, N, ..]
-        obs, alive, target = kept["obs"], kept["alive"], kept["reward"]
+        obs, alive, target = kept["obs"], kept["alive"], kept["feature"]
         probs = self.base.probabilities(obs, obs).cpu()
         if self.settings.feature == "actions":  # among the available ones
             target = probs * kept["avail"]

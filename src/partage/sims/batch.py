@@ -20,7 +20,8 @@ class Shown(NamedTuple):
     """What a simulator writes and torch reads without a copy. The first axis C = R x B counts the copies.
 
     A simulator reads `clock`, which already counts the step it is in, `live`, `key` and `counter` (see `draw`).
-    It writes the observation, state, masks, reward (of live copies), `terminated` (a real end) and `score`.
+    It writes the observation, state, masks, reward (of live copies), `terminated` (a real end) and `score`; `feature`
+    too, where a task has one.
     """
 
     obs: Float32[np.ndarray, "C N O"]
@@ -31,6 +32,7 @@ class Shown(NamedTuple):
     terminated: Bool[np.ndarray, "C"]
     truncated: Bool[np.ndarray, "C"]
     score: Float32[np.ndarray, "C"]
+    feature: Float32[np.ndarray, "C"]
     clock: Int64[np.ndarray, "C"]  # steps taken in this episode
     live: Bool[np.ndarray, "C"]  # an episode is going on
     key: UInt64[np.ndarray, "C"]
@@ -101,6 +103,7 @@ def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> 
         terminated=np.zeros(count, bool),
         truncated=np.zeros(count, bool),
         score=np.zeros(count, np.float32),
+        feature=np.zeros(count, np.float32),
         clock=np.zeros(count, np.int64),
         live=np.zeros(count, bool),
         key=np.array([stream(seed, "copy", b) for seed in seeds for b in range(copies)], np.uint64),
@@ -140,7 +143,7 @@ class Batched:
             raise Refusal(
                 f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got {chosen.size} entries."
             )
-        for array in (shown.reward, shown.terminated, shown.truncated, shown.score, shown.clock):
+        for array in (shown.reward, shown.feature, shown.terminated, shown.truncated, shown.score, shown.clock):
             array[chosen] = 0
         shown.live[chosen] = True
         self._sim.begin(shown, chosen)
@@ -151,6 +154,7 @@ class Batched:
         chosen = self._checked(actions)
         shown.clock[live] += 1
         shown.reward[~live] = 0
+        shown.feature[~live] = 0
         self._sim.advance(shown, chosen)
         self._clock_flag |= live & ~shown.terminated & (shown.clock >= self.spec.horizon)
         live &= ~(shown.terminated | shown.truncated)

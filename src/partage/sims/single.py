@@ -20,6 +20,7 @@ class Instant(NamedTuple):
     terminated: bool  # the task ended here
     avail_actions: Bool[np.ndarray, "N A"] | None = None  # None: all
     alive: Bool[np.ndarray, "N"] | None = None  # None: all
+    feature: float = 0.0  # see `TimeStep`
 
 
 @runtime_checkable
@@ -59,6 +60,7 @@ class Singles:
             shown.reward[copy] = instant.reward
             shown.score[copy] += np.float32(instant.gain)
             shown.terminated[copy] = instant.terminated
+            shown.feature[copy] = instant.feature
 
     def save(self) -> dict[str, Any]:
         return {"singles": [single.save() for single in self._singles]}
