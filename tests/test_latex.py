@@ -27,7 +27,7 @@ def test_a_table_has_rules_of_booktabs_and_a_row_for_each_algorithm(table):
     body = [line for line in lines if line.endswith(r"\\")]
     columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text).group(1)  # type: ignore[union-attr]
     assert len(body) == 3 and {line.count(" & ") for line in body} == {len(columns) - 1}
-    assert body[1].startswith("toy/a & Alpha & $") and body[1].endswith(r"$1.50$ \\")
+    assert body[1].startswith("toy/a & Alpha & $") and body[1].endswith(r"$1.5$ \\")
     assert text.count("{") == text.count("}") and r"\label{tab:first}" in text and "Smoke" not in text
 
 

@@ -74,8 +74,8 @@ def compare(curve: pd.DataFrame, again: pd.DataFrame, differs: list[str], tolera
         if differs and off.max() <= tolerance:
             return Verdict(True, "within", f"{numbers}, at most {off.max():.2g} of a curve's range apart{where}")
         first = left.iloc[int(np.argmax(x.view(np.int64) != y.view(np.int64)))]
-        value = right["value"].iat[int(first.name)]  # type: ignore[call-overload]
+        value = float(right["value"].iat[int(first.name)])  # type: ignore[call-overload]
         at = f"seed {first['seed']}, {first['env_steps']:,} steps, {first['metric']}"
-        parts = f"{at}: {first['value']!r} was, {value!r} is"
+        parts = f"{at}: {float(first['value'])!r} was, {value!r} is"
         return Verdict(False, "DIFFERENT", f"first at {parts}; at most {off.max():.2g} of a curve's range apart{where}")
     return Verdict(False, "DIFFERENT", f"{numbers} were measured, now {len(right):,}, or at other steps{where}")

@@ -39,7 +39,7 @@ pre code { padding: 0; white-space: pre-wrap; }
 .verdict { display: inline-block; font-size: .78rem; font-weight: 600; padding: .08rem .55rem; border-radius: 1rem;
   border: 1px solid currentColor; white-space: nowrap; }
 .holds { color: #116329; } .fails { color: #b00020; } .open { color: var(--faint); }
-nav ol { columns: 2 20rem; padding-left: 1.4rem; } nav li { break-inside: avoid; }
+nav ol { columns: 2 20rem; padding-left: 1.9rem; } nav li { break-inside: avoid; }
 .claim { margin: 1rem 0 .2rem; max-width: 52rem; }
 details > summary { cursor: pointer; color: #0550ae; margin: .5rem 0; }
 @media (max-width: 40rem) { body { padding: 1rem .8rem 3rem; font-size: 15px; } h1 { font-size: 1.5rem; } }

@@ -11,7 +11,6 @@ from partage import stats
 from partage.figures.curves import generator
 from partage.figures.page import rows, tag, text
 from partage.figures.stock import Run, hours
-from partage.figures.tables import number
 from partage.plan import Plan
 
 ABSOLUTE = (
@@ -26,8 +25,8 @@ def sections(runs: Sequence[Run]) -> Iterator[str]:
     yield cost(made)
     yield tag("h2", "Provenance", id="provenance")
     about = (
-        "Every run that is shown: its recipe, the code and versions it was made with, where and when. Hashes are sha256, "
-        "shortened; whole ones stand in each run's record.json."
+        "Every run that is shown: its recipe, the code and versions it was made with, where and when. "
+        "Hashes are sha256, shortened; whole ones stand in each run's record.json."
     )
     yield tag("p", about, class_="faint")
     yield origins(made)
@@ -46,10 +45,10 @@ def cost(made: Sequence[Run]) -> str:
     facts = [(run.recipe.algorithm, run.recipe.task, *hours(run.made), steps(run)) for run in made]
     table = pd.DataFrame(facts, columns=["algorithm", "task", "cpu", "gpu", "steps"])
     body = [
-        [text(task), text(name), f"{int(of['steps'].sum()):,}", number(of["cpu"].sum()), number(of["gpu"].sum())]
+        [text(task), text(name), f"{int(of['steps'].sum()):,}", *(f"{of[kind].sum():,.2f}" for kind in ("cpu", "gpu"))]
         for (task, name), of in table.groupby(["task", "algorithm"], sort=False)  # type: ignore[misc]
     ]
-    total = [f"{int(table['steps'].sum()):,}", number(table["cpu"].sum()), number(table["gpu"].sum())]
+    total = [f"{int(table['steps'].sum()):,}", *(f"{table[kind].sum():,.2f}" for kind in ("cpu", "gpu"))]
     body.append([tag("strong", words) for words in ("all", "", *total)])
     return rows(["task", "algorithm", "env steps", "CPU-h", "GPU-h"], body, right=(2, 3, 4))
 

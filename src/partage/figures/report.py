@@ -12,7 +12,6 @@ import pandas as pd
 from partage.figures import claims, listings, provenances, sections
 from partage.figures.page import document, rows, tag, text, verdict
 from partage.figures.stock import Part, Run, hours, look, part
-from partage.figures.tables import number
 from partage.plan import Figure, Plan, Request
 from partage.recipe import ENGINES
 from partage.sheets import Listing
@@ -49,7 +48,7 @@ def front(request: Request, root: Path, runs: Sequence[Run]) -> Iterator[str]:
     cells = sum(len(run.recipe.seeds) for run in made), sum(len(run.recipe.seeds) for run in runs)
     yield tag("h1", "Who should share parameters with whom, and does it help?")
     ends = sorted(run.made["finished"][:10] for run in made if "finished" in run.made)
-    when = f", finished between {ends[0]} and {ends[-1]}" if ends else ""
+    when = f", finished {ends[0]}{f' to {ends[-1]}' if ends[-1] > ends[0] else ''}" if ends else ""
     yield tag(
         "p",
         f"A report by partage on {tag('strong', text(request.scale))} scale, from {tag('code', text(root))}: "
@@ -91,10 +90,10 @@ def overview(judged: Iterable[tuple[Figure, Sequence[Run], pd.DataFrame]]) -> st
         cells = f"{sum(len(run.recipe.seeds) for run in made)}/{sum(len(run.recipe.seeds) for run in runs)}"
         spent = sum(hours(run.made)[0] for run in made)
         said = [(str(says), str(of["claim_verdict"].iat[0])) for says, of in verdicts.groupby("claim", sort=False)]
-        for says, word in said or [("", "")]:
+        link = tag("a", text(figure.title), href=f"#{figure.name}")
+        for i, (says, word) in enumerate(said or [("no claim is judged", "")]):
             cell = verdict(word) if word else "\u2013"
-            link = tag("a", text(figure.title), href=f"#{figure.name}")
-            body.append([link, text(says) or "no claim is judged", cell, cells, number(spent)])
+            body.append([link, text(says), cell, *(["", ""] if i else [cells, f"{spent:,.2f}"])])
     return rows(["figure", "claim", "verdict", "cells", "CPU-h"], body, right=(3, 4))
 
 
