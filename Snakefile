@@ -41,7 +41,6 @@ wildcard_constraints:
 
 include: "workflow/rules/train.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/report.smk"
 
 
 # Runs are named too: a figure that is newer than a deleted run would hide its absence.
@@ -53,3 +52,6 @@ rule all:
         expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=FIGURES, kind=["png", "svg", "pdf"]),
         expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.listings], kind=["csv", "md", "tex"]),
         expand("{run}/episode.png", run=EPISODES),
+
+
+include: "workflow/rules/report.smk"

@@ -95,5 +95,5 @@ def test_runs_that_do_not_agree_are_remarked_on_since_marl_eval_refuses_them(rec
     with_tests(recipes, tmp_path)
     place = run_dir(tmp_path, recipes[1])
     rows = record.read(place)[0]
-    record.write(place, rows[rows["env_steps"] > 50], outcome(recipes[1]))
+    record.write(place, rows.loc[rows["env_steps"] > 50], outcome(recipes[1]))
     assert any("differ in their tests" in remark for remark in exports.marl_eval(recipes, tmp_path)[1])

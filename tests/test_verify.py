@@ -27,7 +27,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 
 def returns(curve: pd.DataFrame) -> pd.DataFrame:
-    return curve[curve["metric"] == "train_return"]
+    return curve.loc[curve["metric"] == "train_return"]
 
 
 def rewrite(run: Path, change: float = 0.0, **facts) -> None:

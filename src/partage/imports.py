@@ -70,20 +70,21 @@ def bring(source: Path, recipes: Sequence[Recipe], root: Path, names: Sequence[s
 
 def fit(guest: Guest, recipe: Recipe, seed: int, names: Mapping[str, str]) -> pd.DataFrame:
     """A guest's curve as one of our seeds: our metrics' names, within the budget."""
-    curve = guest.curve[guest.curve["metric"].isin(list(names))]
+    curve = guest.curve.loc[guest.curve["metric"].isin(list(names))]
     if curve.empty:
         has = ", ".join(sorted(set(guest.curve["metric"]))) or "none"
         raise Refusal(
             f"Seed {guest.seed} has none of the metrics {', '.join(names)}, but {has}: say --metric theirs=ours."
         )
-    reached = int(curve["env_steps"].max())
+    reached = max(curve["env_steps"])
     if reached < REACH * recipe.steps:
         raise Refusal(
             f"Seed {guest.seed} ends at {reached:,} steps, but {recipe.task} gives everybody {recipe.steps:,} at scale "
             f"{recipe.scale}: results of different budgets do not meet in a figure."
         )
-    kept = curve[curve["env_steps"] <= recipe.steps]
-    return kept.assign(seed=seed, metric=kept["metric"].map(names)).sort_values(["env_steps", "metric"], kind="stable")
+    kept = curve.loc[curve["env_steps"] <= recipe.steps]
+    ours = kept.assign(seed=seed, metric=[names[name] for name in kept["metric"]])
+    return ours.sort_values(["env_steps", "metric"], kind="stable")
 
 
 def sacred(source: Path) -> list[Guest]:

@@ -42,7 +42,7 @@ def verify(folder: Path, steps: int | None = None, tolerance: float = 0.01, devi
         train.run(Path(place) / "recipe.json", device)
         curve_again, made_again = record.read(Path(place))
     if again.steps < recipe.steps:  # the last mark of a shorter run is its end: the longer one has none there
-        curve, curve_again = (rows[rows["env_steps"] < again.steps] for rows in (curve, curve_again))
+        curve, curve_again = (rows.loc[rows["env_steps"] < again.steps] for rows in (curve, curve_again))
     return compare(curve, curve_again, elsewhere(made, made_again), tolerance)
 
 
@@ -66,8 +66,7 @@ def compare(curve: pd.DataFrame, again: pd.DataFrame, differs: list[str], tolera
         x, y = left["value"].to_numpy(), right["value"].to_numpy()
         if x.tobytes() == y.tobytes():
             return Verdict(True, "same bits", numbers + where)
-        spans = left["value"].where(np.isfinite(left["value"])).groupby(left["metric"]).agg(np.ptp)
-        span = left["metric"].map(spans).to_numpy(float)
+        span = left.groupby("metric")["value"].transform(lambda values: np.ptp(values[np.isfinite(values)])).to_numpy()
         with np.errstate(invalid="ignore", divide="ignore"):
             off = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y) / span)
         off[np.isnan(off)] = np.inf

@@ -28,7 +28,7 @@ def math_number(value: float) -> str:
 
 def final(figure: Figure, table: pd.DataFrame) -> str:
     """Final performance (`partage.figures.tables.build`), a rule between tasks."""
-    metrics = table["metric"].nunique() > 1
+    metrics = len(set(table["metric"])) > 1
     head = ["Task", "Algorithm", *(["Measure"] if metrics else []), "Value", "95\\,\\% interval", "Seeds", "Published"]
     lines: list[str] = []
     task = None
@@ -52,7 +52,7 @@ def final(figure: Figure, table: pd.DataFrame) -> str:
 
 def listed(listing: Listing, table: pd.DataFrame) -> str:
     """A table of what is set (`partage.figures.listings.build`)."""
-    sides = "".join("r" if pd.api.types.is_numeric_dtype(table[name]) else "l" for name in table)
+    sides = "".join(["r" if pd.api.types.is_numeric_dtype(table[name]) else "l" for name in table])
     lines = [_row([text(value) for value in row]) for row in table.itertuples(index=False)]
     caption = f"{text(listing.title)} ({text(listing.paper)})."
     return document(listing.name, caption, sides, [text(name) for name in table], lines)

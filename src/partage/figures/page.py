@@ -92,7 +92,7 @@ def caption(source: str, where: object) -> str:
     """reStructuredText as HTML; a `Refusal` where it is malformed."""
     quiet = {"report_level": 5, "halt_level": 2, "raw_enabled": False, "file_insertion_enabled": False}
     try:
-        return publish_parts(source, writer="html5", settings_overrides=quiet)["body"]
+        return publish_parts(source, writer="html5", settings_overrides=quiet).get("body", "")
     except SystemMessage as error:
         raise Refusal(f"{where} is not sound reStructuredText: {error}.") from error
 

@@ -44,11 +44,12 @@ def cost(made: Sequence[Run]) -> str:
     """CPU- and GPU-hours by algorithm and task, as measured while the runs were trained."""
     facts = [(run.recipe.algorithm, run.recipe.task, *hours(run.made), steps(run)) for run in made]
     table = pd.DataFrame(facts, columns=["algorithm", "task", "cpu", "gpu", "steps"])
+    sums = table.groupby(["task", "algorithm"], sort=False).sum().reset_index()
     body = [
-        [text(task), text(name), f"{int(of['steps'].sum()):,}", *(f"{of[kind].sum():,.2f}" for kind in ("cpu", "gpu"))]
-        for (task, name), of in table.groupby(["task", "algorithm"], sort=False)  # type: ignore[misc]
+        [text(row["task"]), text(row["algorithm"]), f"{row['steps']:,}", f"{row['cpu']:,.2f}", f"{row['gpu']:,.2f}"]
+        for row in sums.to_dict("records")
     ]
-    total = [f"{int(table['steps'].sum()):,}", *(f"{table[kind].sum():,.2f}" for kind in ("cpu", "gpu"))]
+    total = (f"{sum(map(steps, made)):,}", *(f"{table[kind].sum():,.2f}" for kind in ("cpu", "gpu")))
     body.append([tag("strong", words) for words in ("all", "", *total)])
     return rows(["task", "algorithm", "env steps", "CPU-h", "GPU-h"], body, right=(2, 3, 4))
 

@@ -72,7 +72,7 @@ def band(row: dict[str, Any]) -> str:
 
 def final(figure: Figure, table: pd.DataFrame) -> str:
     """Final performance, the published value beside it."""
-    several = table["metric"].nunique() > 1
+    several = len(set(table["metric"])) > 1
     head = ["task", "algorithm", *(["measure"] if several else []), "value", "95 % interval", "seeds", "published"]
     body = [
         [text(row["task"]), text(row["algorithm"]), *([text(row["metric"])] if several else []),
