@@ -38,7 +38,7 @@ def marl_eval(recipes: Sequence[Recipe], root: Path) -> tuple[dict[str, Any], li
         family, _, task = recipe.task.partition("/")
         runs = made.setdefault(family, {}).setdefault(task, {}).setdefault(recipe.algorithm, {})
         for seed in recipe.seeds:
-            runs[f"seed_{seed}"] = {**steps(curve[curve["seed"] == seed]), "absolute_metrics": worth.get(seed, {})}
+            runs[f"seed_{seed}"] = {**steps(curve.loc[curve["seed"] == seed]), "absolute_metrics": worth.get(seed, {})}
     if not made:
         raise Refusal(f"No run of the plan is finished below {root}: see `partage plan`, or name another with --root.")
     return made, list(_remarks(made, lacking, without))

@@ -42,20 +42,18 @@ def sections(runs: Sequence[Run]) -> Iterator[str]:
 
 def cost(made: Sequence[Run]) -> str:
     """CPU- and GPU-hours by algorithm and task, as measured while the runs were trained."""
-    facts = [(run.recipe.algorithm, run.recipe.task, *hours(run.made), steps(run)) for run in made]
-    table = pd.DataFrame(facts, columns=["algorithm", "task", "cpu", "gpu", "steps"])
-    sums = table.groupby(["task", "algorithm"], sort=False).sum().reset_index()
-    body = [
-        [text(row["task"]), text(row["algorithm"]), f"{row['steps']:,}", f"{row['cpu']:,.2f}", f"{row['gpu']:,.2f}"]
-        for row in sums.to_dict("records")
-    ]
-    total = (f"{sum(map(steps, made)):,}", *(f"{table[kind].sum():,.2f}" for kind in ("cpu", "gpu")))
-    body.append([tag("strong", words) for words in ("all", "", *total)])
+    spent: dict[tuple[str, str], np.ndarray] = {}
+    for run in made:
+        key = (run.recipe.task, run.recipe.algorithm)
+        now = np.array([run.recipe.steps * len(run.recipe.seeds), *hours(run.made)])
+        spent[key] = spent.get(key, np.zeros(3)) + now
+
+    def line(names: Sequence[str], each: np.ndarray) -> list[str]:
+        return [*names, f"{each[0]:,.0f}", f"{each[1]:,.2f}", f"{each[2]:,.2f}"]
+
+    body = [line([text(name) for name in key], each) for key, each in spent.items()]
+    body.append([tag("strong", words) for words in line(["all", ""], sum(spent.values(), np.zeros(3)))])
     return rows(["task", "algorithm", "env steps", "CPU-h", "GPU-h"], body, right=(2, 3, 4))
-
-
-def steps(run: Run) -> int:
-    return run.recipe.steps * len(run.recipe.seeds)
 
 
 def origins(made: Sequence[Run]) -> str:
