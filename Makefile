@@ -3,11 +3,15 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
-.PHONY: reproduce football containers test test-slurm test-containers check bench clean
+.PHONY: reproduce report football containers test test-slurm test-containers check bench clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(BIN)/snakemake --cores $(CORES)
 	@echo; echo "figures: results/smoke/figures   tables: results/smoke/tables"
+
+report: .venv/ready  ## the same, and one page to look at and send (of another scale: partage report --scale paper)
+	$(BIN)/snakemake --cores $(CORES) report
+	@echo; echo "results/smoke/report.html"
 
 football: .venv/ready  ## Google Research Football's engine: built once, minutes, then installed from build/wheels
 	containers/install_football.sh $(BIN)/python

@@ -19,7 +19,7 @@ from partage import Refusal, plan, recipe
 # Recipes are written while this file is read, and only where they changed: their times decide what is trained again.
 try:
     REQUEST = plan.Request.of(config)
-    PLAN = plan.load(CHECKOUT)
+    PLAN = plan.load(CHECKOUT).at(REQUEST.scale)
     READY, LEFT_OUT = PLAN.ready(REQUEST.figures)
     FIGURES = {name: PLAN.figures[name] for name in READY if name in PLAN.figures}
     SCENES = {name: PLAN.scenes[name] for name in READY if name in PLAN.scenes}
@@ -55,6 +55,9 @@ rule all:
     input:
         expand("{run}/{file}", run=RUNS, file=["curve.parquet", "record.json"]),
         expand("{root}/frames/{figure}.parquet", root=ROOT, figure=FIGURES),
-        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *SCENES], kind=["png", "svg"]),
-        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.listings], kind=["csv", "md"]),
+        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *SCENES], kind=["png", "svg", "pdf"]),
+        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.listings], kind=["csv", "md", "tex"]),
         expand("{run}/episode.png", run=EPISODES),
+
+
+include: "workflow/rules/report.smk"

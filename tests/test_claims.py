@@ -11,7 +11,7 @@ from small import FILES, checkout, small_plan
 from partage import Refusal, plan, stats
 from partage.figures import claims, curves, strips
 from partage.figures.frame import COLUMNS
-from partage.sheets import Claim
+from partage.exhibits import Claim
 
 X = np.arange(10, 101, 10)
 

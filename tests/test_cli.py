@@ -137,8 +137,8 @@ def test_frame_and_draw_make_the_figure_and_its_table(here: Path, capsys):
     made = {path.relative_to(here / "results/smoke").as_posix() for path in (here / "results/smoke").glob("[fgt]*/*")}
     assert made == {
         "frames/first.parquet",
-        *(f"figures/first.{k}" for k in ("png", "svg")),
-        *(f"tables/first{k}" for k in (".csv", ".md", "-claims.csv")),
+        *(f"figures/first.{k}" for k in ("png", "svg", "pdf")),
+        *(f"tables/first{k}" for k in (".csv", ".md", ".tex", "-claims.csv")),
     }
 
 

@@ -77,11 +77,14 @@ def test_one_command_makes_runs_frames_figures_and_tables(finished: Path):
         "frames/first.parquet",
         "figures/first.png",
         "figures/first.svg",
+        "figures/first.pdf",
         "tables/first.csv",
         "tables/first-claims.csv",
         "tables/first.md",
+        "tables/first.tex",
         "tables/sizes.csv",
         "tables/sizes.md",
+        "tables/sizes.tex",
     ):
         assert (results / name).stat().st_size > 0
     assert {path.name for path in (results / "runs/alpha/toy/a/0-1").iterdir()} == {
@@ -139,6 +142,23 @@ def test_an_edited_drawing_file_redraws_and_never_retrains(root: Path):
 def test_an_edited_title_or_label_redraws_and_never_retrains(root: Path, sheet: str, old: str, new: str):
     edit(root / f"workflow/config/{sheet}.toml", f'"{old}"', f'"{new}"')
     assert jobs(root) == {"draw": 1}
+
+
+def test_the_report_is_asked_for_by_name_and_follows_what_it_shows(root: Path):
+    assert jobs(root, "report") == {"report": 1}
+    assert snakemake(root, "report").returncode == 0
+    page = (root / "results/smoke/report.html").read_text()
+    assert "4 of 4 cells" in page and "A figure" in page and jobs(root, "report") == {}
+    edit(root / "workflow/config/algorithms.toml", '"Beta"', '"Better"')
+    assert jobs(root, "report") == {"draw": 1, "report": 1}
+    assert trained(root) == ["alpha toy/a", "beta toy/a"]
+
+
+def test_an_absolute_metric_is_asked_for_by_name_of_the_runs_that_are_tested(root: Path):
+    assert jobs(root, "absolutes") == {}
+    for old, new in (("test_every = 0", "test_every = 50"), ("test_episodes = 0", "test_episodes = 2")):
+        edit(root / "workflow/config/tasks.toml", old, new)
+    assert jobs(root, "absolutes") == {"train": 2, "absolute": 2, "absolutes": 1}
 
 
 def test_an_edited_table_is_written_again_and_nothing_else(root: Path):

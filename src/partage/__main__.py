@@ -1,4 +1,5 @@
-"""The command line: ``partage plan | show | train | distance | episode | frame | draw | table | scene | stale``.
+"""The command line: ``partage plan | show | train | distance | episode | absolute | frame | draw | table | scene |
+report | export | import | verify | stale``. What a command does with results is in `partage.commands`.
 
 A mistake the user can mend is one sentence on standard error and exit code 2.
 """
@@ -9,21 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from partage import Refusal, gpus, plan
-from partage.recipe import ENGINES, SCALES, run_dir, write_recipes
-from partage.sheets import get
+from partage import commands as do
+from partage.commands import asked
+from partage.recipe import ENGINES, IMPORTED, SCALES, Recipe, run_dir, write_recipes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = parser().parse_args(argv)
+    code = 0
     try:
-        arguments.command(arguments)
+        code = arguments.command(arguments) or 0
     except Refusal as refusal:
         print(f"partage: {refusal}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `partage plan | head`
         sys.stderr.close()
-    return 0
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,9 +72,14 @@ def parser() -> argparse.ArgumentParser:
     within.add_argument("run", type=Path, help="the run's folder (finished, or with a checkpoint)")
     within.set_defaults(command=episode_command)
 
+    worth = commands.add_parser("absolute", help="what a run's best policies are worth, on episodes of their own")
+    worth.add_argument("run", type=Path, help="the run's folder (finished)")
+    worth.add_argument("--episodes", type=int, default=320, help="of each seed (default %(default)s)")
+    worth.set_defaults(command=do.absolute)
+
     for name, command, text in (
-        ("frame", frame_command, "collect a figure's runs into its frame"),
-        ("draw", draw_command, "draw a figure and its table from its frame"),
+        ("frame", do.frame, "collect a figure's runs into its frame"),
+        ("draw", do.draw, "draw a figure and its table from its frame"),
     ):
         one = commands.add_parser(name, parents=[where], help=text)
         one.add_argument("figure")
@@ -79,26 +87,49 @@ def parser() -> argparse.ArgumentParser:
 
     listed = commands.add_parser("table", parents=[where], help="write a table of what is set (tables.toml)")
     listed.add_argument("table")
-    listed.set_defaults(command=table_command)
+    listed.set_defaults(command=do.table)
+
+    for name, command, file, text in (
+        ("report", do.report, "report.html", "all that there is of the plan on one page, and how to make the rest"),
+        ("export", do.export, "marl-eval.json", "the finished runs as one JSON file that marl-eval reads"),
+    ):
+        one = commands.add_parser(name, parents=[where], help=text)
+        one.add_argument("--figures", default="all", help="names with commas between (default all)")
+        one.add_argument(
+            "--root", type=Path, metavar="DIR", help="where runs/ lies (default: scale's and engine's own)"
+        )
+        one.add_argument("--out", type=Path, metavar="FILE", help=f"default: {file} in that folder")
+        one.set_defaults(command=command, file=file)
+
+    brought = commands.add_parser("import", parents=[where], help="bring others' curves to stand beside ours")
+    brought.add_argument("source", type=Path, help="a folder of sacred runs (EPyMARL, PyMARL), or a CSV file")
+    brought.add_argument("algorithm", help='a variant of algorithms.toml with learner = "imported"')
+    brought.add_argument("task", help="family/name")
+    brought.add_argument("--metric", action="append", default=[], metavar="THEIRS=OURS", help="what a metric is here")
+    brought.set_defaults(command=do.bring)
+
+    again = commands.add_parser("verify", help="run runs again, elsewhere, and compare the curves")
+    again.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a finished run's folder")
+    again.add_argument("--steps", type=int, metavar="N", help="only the first N env steps of each seed")
+    again.add_argument(
+        "--tolerance", type=float, default=0.01, help="elsewhere: of a curve's range (default %(default)s)"
+    )
+    again.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default %(default)s)")
+    again.set_defaults(command=do.verify)
 
     staged = commands.add_parser("scene", parents=[where], help="draw a game itself: who sees whom (scenes.toml)")
     staged.add_argument("scene")
-    staged.set_defaults(command=scene_command)
+    staged.set_defaults(command=do.scene)
 
     stale = commands.add_parser("stale", help="list the runs that were made by other code than today's")
     stale.add_argument("--results", default=default.results, metavar="DIR", help="results folder (default %(default)s)")
-    stale.set_defaults(command=stale_command)
+    stale.set_defaults(command=do.stale)
     return top
-
-
-def asked(arguments: argparse.Namespace, figures: str = "all") -> plan.Request:
-    names = ("scale", "engine", "results", "seeds_per_run")
-    return plan.Request.of({name: getattr(arguments, name) for name in names} | {"figures": figures})
 
 
 def plan_command(arguments: argparse.Namespace) -> None:
     """Figures, then totals; runs that two figures share are counted once in the totals."""
-    request, sheets = asked(arguments, arguments.figures), plan.load()
+    request, sheets = asked(arguments, arguments.figures)
     ready, left_out = sheets.ready(request.figures)
     figures = [sheets.figures[name] for name in ready if name in sheets.figures]
     everything = sheets.recipes(figures, request)
@@ -117,23 +148,28 @@ def plan_command(arguments: argparse.Namespace) -> None:
 
 
 def show_command(arguments: argparse.Namespace) -> None:
-    request, sheets = asked(arguments), plan.load()
+    request, sheets = asked(arguments)
     settings = sheets.settings(arguments.algorithm, arguments.task, request.scale)
     recipe = sheets.pair(arguments.algorithm, arguments.task, request)[0]
     print(f"{arguments.algorithm} (learner {recipe.learner}) on {arguments.task} at scale {request.scale}")
     shared = [("seeds", sum(len(r.seeds) for r in sheets.pair(arguments.algorithm, arguments.task, request)))]
     shared += [(name, getattr(recipe, name)) for name in ("steps", "log_every", "test_every", "test_episodes")]
     rows = [(setting.name, str(setting.value), setting.home) for setting in settings]
-    rows += [(name, str(value), "tasks.toml") for name, value in (*shared, *recipe.options.items())]
+    own = sheets.own(arguments.algorithm, arguments.task)
+    for name, value in (*shared, *recipe.options.items()):
+        rows.append((name, str(value), "figures.toml" if name in own else "tasks.toml"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, home in rows:
         print(f"  {name:{widths[0]}}  {value:{widths[1]}}  {home}")
 
 
 def train_command(arguments: argparse.Namespace) -> None:
-    from partage.recipe import Recipe
-
-    Recipe.load(arguments.recipe)  # a bad recipe is refused before torch is loaded
+    recipe = Recipe.load(arguments.recipe)  # a bad recipe is refused before torch is loaded
+    if recipe.learner == IMPORTED:
+        raise Refusal(
+            f"{recipe.algorithm} on {recipe.task} is not trained here but imported: bring its curves with "
+            f"`partage import SOURCE {recipe.algorithm} {recipe.task} --scale {recipe.scale} --engine {recipe.engine}`."
+        )
     if arguments.device == "cuda":
         gpus.take(arguments.runs_per_gpu)  # before torch looks for them
     from partage import train
@@ -159,77 +195,6 @@ def episode_command(arguments: argparse.Namespace) -> None:
     tables.save(found, arguments.run / "episode.csv")
     curves.save(strips.episode(found), arguments.run / "episode.png", arguments.run / "episode.svg")
     print(f"partage: {arguments.run}/episode.csv, .png, .svg")
-
-
-def frame_command(arguments: argparse.Namespace) -> None:
-    from partage.figures import frame
-
-    request, sheets = asked(arguments, arguments.figure), plan.load()
-    for figure in sheets.pick(request.figures):
-        made = frame.build(figure, sheets.recipes([figure], request), request.root)
-        frame.save(made, request.root / "frames" / f"{figure.name}.parquet")
-
-
-def draw_command(arguments: argparse.Namespace) -> None:
-    from partage import atomic
-    from partage.figures import claims, curves, frame, tables
-
-    request, sheets = asked(arguments, arguments.figure), plan.load()
-    for figure in sheets.pick(request.figures):
-        rows = frame.load(request.root / "frames" / f"{figure.name}.parquet")
-        engine = sheets.engine(figure.tasks[0], request)
-        if (rows.attrs["scale"], rows.attrs["engine"]) != (request.scale, engine):
-            raise Refusal(f"The frame of {figure.name} in {request.root} is of another scale or engine: make it anew.")
-        pictures, numbers = request.root / "figures" / figure.name, request.root / "tables" / figure.name
-        curves.save(curves.draw(sheets, figure, rows), pictures.with_suffix(".png"), pictures.with_suffix(".svg"))
-        table, judged = tables.build(sheets, figure, rows), claims.build(sheets, figure, rows)
-        tables.save(table, numbers.with_suffix(".csv"))
-        tables.save(judged, numbers.with_name(f"{figure.name}-claims.csv"))
-        atomic.write(numbers.with_suffix(".md"), tables.markdown(figure, table, judged).encode())
-
-
-def table_command(arguments: argparse.Namespace) -> None:
-    from partage import atomic
-    from partage.figures import listings, tables
-
-    request, sheets = asked(arguments), plan.load()
-    listing = get(sheets.listings, "table", arguments.table, "tables.toml")
-    table, path = listings.build(sheets, listing, request.scale), request.root / "tables" / listing.name
-    tables.save(table, path.with_suffix(".csv"))
-    atomic.write(path.with_suffix(".md"), listings.markdown(sheets, listing, table, request.scale).encode())
-
-
-def scene_command(arguments: argparse.Namespace) -> None:
-    from partage.figures import curves, pitch
-
-    request, sheets = asked(arguments), plan.load()
-    scene = get(sheets.scenes, "scene", arguments.scene, "scenes.toml")
-    sheets.ready(scene.name)
-    picture = request.root / "figures" / scene.name
-    curves.save(pitch.draw(scene), picture.with_suffix(".png"), picture.with_suffix(".svg"))
-
-
-def stale_command(arguments: argparse.Namespace) -> None:
-    """Compare each record's code with today's, file by file; nothing is deleted."""
-    from partage import record
-    from partage.provenance import code
-
-    today: dict[tuple[str, str], dict[str, str]] = {}
-    redo: dict[tuple[str, str], list[str]] = {}
-    for path in sorted(Path(arguments.results).glob("*/runs/*/*/*/*/record.json")):
-        made = record.read(path.parent)[1]
-        learner, family = made["recipe"]["learner"], made["recipe"]["task"].partition("/")[0]
-        if (learner, family) not in today:
-            today[learner, family] = code(learner, family)["files"]
-        then, now = made["code"]["files"], today[learner, family]
-        if changed := sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name)):
-            print(f"{path.parent}: {', '.join(changed)}")
-            redo.setdefault((made["recipe"]["scale"], made["recipe"]["engine"]), []).append(str(path))
-    for (scale, engine), paths in redo.items():
-        print(f"\nto make {len(paths)} of them again:")
-        print(f"  .venv/bin/snakemake --cores all --config scale={scale} engine={engine} --force -- {' '.join(paths)}")
-    if not redo:
-        print("no run was made by other code than today's")
 
 
 if __name__ == "__main__":

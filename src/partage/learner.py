@@ -40,8 +40,8 @@ class Learner(Protocol):
         """Who goes through which parameter set, block by block."""
         ...
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs to go on as if it had never stopped."""
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:
+        """All that a resumed run needs to go on as if it had never stopped; experience only with `replay`."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

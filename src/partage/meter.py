@@ -63,12 +63,10 @@ class Meter:
                 self._row(r, name, float(value[r]))
 
     def test(self, due: Bool[Tensor, "R"], rollout: Rollout) -> None:
-        """Means over greedy episodes: return, the task's own score at their end, length."""
-        length = rollout.filled.sum(2)
-        score = rollout.score.gather(2, (length - 1).clamp(min=0)[..., None]).squeeze(2)
-        returns = (team_reward(rollout.reward, self.spec) * rollout.filled).sum(2)
+        """Means over greedy episodes."""
+        outcome = outcomes(rollout, self.spec)
         for r in due.nonzero().flatten().tolist():
-            for name, x in (("test_return", returns), ("test_score", score), ("test_length", length.float())):
+            for name, x in outcome.items():
                 self._row(r, name, float(x[r].mean()))
 
     def sharing(self, blocks: Mapping[str, Assignment]) -> None:
@@ -98,6 +96,14 @@ class Meter:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for name in _STATE:
             setattr(self, name, state[name])
+
+
+def outcomes(rollout: Rollout, spec: Spec) -> dict[str, Float32[Tensor, "R B"]]:
+    """Of whole episodes: return, the task's own score at their end, length in steps."""
+    length = rollout.filled.sum(2)
+    score = rollout.score.gather(2, (length - 1).clamp(min=0)[..., None]).squeeze(2)
+    returns = (team_reward(rollout.reward, spec) * rollout.filled).sum(2)
+    return {"test_return": returns, "test_score": score, "test_length": length.float()}
 
 
 def moves(before: Sequence[int], now: Sequence[int]) -> Iterator[tuple[str, int, int]]:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from partage import Refusal, scenes, sheets
-from partage.recipe import ENGINES, SCALES, SCHEMA, Recipe, packs, results_root
+from partage import Refusal, exhibits, scenes, sheets
+from partage.recipe import ENGINES, IMPORTED, SCALES, SCHEMA, Recipe, packs, results_root
 from partage.scenes import Scene
 from partage.settings import Field, Scalar, check, read, unknown
-from partage.sheets import Figure, Listing, Task, Variant, at_scale, get, run_values
+from partage.exhibits import Figure, Listing
+from partage.sheets import Task, Variant, at_scale, get, run_values
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,6 +79,10 @@ class Plan(NamedTuple):
     learners: dict[str, dict[str, Field]]
     listings: dict[str, Listing]
     scenes: dict[str, Scene]
+
+    def at(self, scale: str) -> "Plan":
+        """With the figures as they are made at this scale."""
+        return self._replace(figures={name: figure.at(scale) for name, figure in self.figures.items()})
 
     def pick(self, names: str | Sequence[str] = "all") -> list[Figure]:
         """Figures by name; "all", one name, a list, or names with commas between."""
@@ -147,13 +152,16 @@ class Plan(NamedTuple):
         scale, engine = request.scale, self.engine(task, request)
         settings = {setting.name: setting.value for setting in self.settings(algorithm, task, scale)}
         of_task = self.tasks[task]
-        own = next((figure.run for figure in self.figures.values() if figure.has(algorithm, task)), {})
-        run, options = run_values(of_task._replace(run={**of_task.run, **own}), scale)
+        run, options = run_values(of_task._replace(run={**of_task.run, **self.own(algorithm, task)}), scale)
         seeds, learner = run.pop("seeds"), self.variants[algorithm].learner
         return [
             Recipe(SCHEMA, scale, engine, algorithm, learner, settings, task, options, pack, **run)
             for pack in packs(seeds, request.seeds_per_run)
         ]
+
+    def own(self, algorithm: str, task: str) -> Mapping[str, Any]:
+        """What the figures that draw this pair have in place of the task's steps, measuring and seeds."""
+        return next((figure.run for figure in self.figures.values() if figure.has(algorithm, task)), {})
 
     def within(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
         """The run with the first seed of each algorithm of whose choices within an episode a strip is drawn."""
@@ -183,15 +191,16 @@ def load(root: Path | None = None) -> Plan:
     root = root or ROOT
     config = root / "workflow" / "config"
     learners = {path.stem: read(path) for path in sorted((root / "src/partage/learners").glob("[!_]*.py"))}
+    learners[IMPORTED] = {}  # of others: nothing here can be set
     tasks = {task.name: task for task in sheets.tasks(sheets.toml(config / "tasks.toml"))}
     variants = {
         n: sheets.variant(n, sheets.as_table(e, n), learners)
         for n, e in sheets.toml(config / "algorithms.toml").items()
     }
     figures = {
-        n: sheets.figure(n, sheets.as_table(e, n), root) for n, e in sheets.toml(config / "figures.toml").items()
+        n: exhibits.figure(n, sheets.as_table(e, n), root) for n, e in sheets.toml(config / "figures.toml").items()
     }
-    listings = {n: sheets.listing(n, sheets.as_table(e, n)) for n, e in sheets.toml(config / "tables.toml").items()}
+    listings = {n: exhibits.listing(n, sheets.as_table(e, n)) for n, e in sheets.toml(config / "tables.toml").items()}
     plan = Plan(figures, tasks, variants, learners, listings, scenes.read(config / "scenes.toml"))
     _check(plan)
     return plan

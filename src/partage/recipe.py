@@ -14,6 +14,7 @@ from partage.settings import Scalar, unknown
 SCHEMA = 1  # raised when a key is added, removed or changes its meaning
 SCALES = ("smoke", "lab", "paper")
 ENGINES = ("batched", "package")  # the first is the default
+IMPORTED = "imported"  # the learner of variants whose runs others made: see `partage.imports`
 
 
 @dataclasses.dataclass(frozen=True)

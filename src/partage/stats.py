@@ -1,4 +1,4 @@
-"""Statistics over seeds: mean, interquartile mean, stratified bootstrap intervals, curves on one grid (numpy only).
+"""Statistics over seeds: means, intervals, performance profiles, curves on one grid (numpy only).
 
 Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice": strata are tasks, runs are drawn within each.
 Every function that draws takes its generator; nothing touches numpy's global one.
@@ -19,6 +19,7 @@ import numpy as np
 
 Numbers = np.ndarray | np.floating  # numpy gives a scalar where no axis is left
 Statistic = Callable[[np.ndarray], Numbers]  # [..., n] -> [...]
+Joint = Callable[[list[np.ndarray]], Numbers]  # of all strata at once: each [..., n] -> [...] or [..., X]
 
 
 def mean(values: np.ndarray) -> Numbers:
@@ -41,6 +42,25 @@ def median(values: np.ndarray) -> Numbers:
 MIDDLES: dict[str, Statistic] = {"mean": mean, "median": median, "iqm": iqm}  # what of the seeds a curve may follow
 
 
+def task_median(strata: Sequence[np.ndarray]) -> Numbers:
+    """The median over tasks of the mean over runs; strata: one [..., n] per task."""
+    return np.median([np.mean(values, axis=-1) for values in strata], axis=0)
+
+
+def optimality_gap(values: np.ndarray, goal: float = 1.0) -> Numbers:
+    """How far runs stay below `goal` on average, over the last axis: runs above it gain nothing."""
+    return np.mean(np.maximum(goal - values, 0.0), axis=-1)
+
+
+def profile(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """The share of runs above each level, [..., n] and [X] -> [..., X]: a performance profile.
+
+    >>> profile(np.array([0.1, 0.5, 0.9]), np.array([0.0, 0.5])).tolist()
+    [1.0, 0.3333333333333333]
+    """
+    return np.mean(values[..., None] > levels, axis=-2)
+
+
 @functools.cache
 def student(df: int, p: float) -> float:
     """The p-quantile of Student's t. With x = sqrt(df) tan(angle) its density is cos(angle) ** (df - 1)."""
@@ -59,6 +79,25 @@ def tails(counts: Sequence[int], level: float = 0.95, expand: bool = True) -> tu
     return low, 1 - low
 
 
+def bootstrap(
+    strata: Sequence[np.ndarray],
+    rng: np.random.Generator,
+    statistic: Joint,
+    level: float = 0.95,
+    reps: int = 10_000,
+    expand: bool = True,
+) -> np.ndarray:
+    """Stratified bootstrap percentile interval of a statistic of all strata, [2] or [2, X]; strata: one [n] per task.
+
+    NaN where a stratum has one value: there is no spread to see.
+    """
+    counts = [len(stratum) for stratum in strata]
+    if min(counts) < 2:
+        return np.full((2, *np.shape(statistic(list(strata)))), np.nan)
+    drawn = [stratum[rng.integers(len(stratum), size=(reps, len(stratum)))] for stratum in strata]
+    return np.quantile(statistic(drawn), tails(counts, level, expand), axis=0)
+
+
 def interval(
     strata: Sequence[np.ndarray],
     rng: np.random.Generator,
@@ -67,11 +106,12 @@ def interval(
     reps: int = 10_000,
     expand: bool = True,
 ) -> tuple[float, float]:
-    """Stratified bootstrap percentile interval of a statistic of all values; strata: one [n] per task, n its seeds."""
-    if min(len(stratum) for stratum in strata) < 2:
-        return math.nan, math.nan
-    drawn = [stratum[rng.integers(len(stratum), size=(reps, len(stratum)))] for stratum in strata]
-    low, high = np.quantile(statistic(np.concatenate(drawn, axis=-1)), tails([len(s) for s in strata], level, expand))
+    """`bootstrap` of a statistic of all values, whichever task they are of."""
+
+    def of_all(drawn: list[np.ndarray]) -> Numbers:
+        return statistic(np.concatenate(drawn, axis=-1))
+
+    low, high = bootstrap(strata, rng, of_all, level, reps, expand)
     return float(low), float(high)
 
 
@@ -85,11 +125,11 @@ def improvement_interval(
     x: Sequence[np.ndarray], y: Sequence[np.ndarray], rng: np.random.Generator, level: float = 0.95, reps: int = 10_000
 ) -> tuple[float, float]:
     """Stratified bootstrap interval of `improvement`: both sides are drawn anew within each task."""
-    counts = [len(stratum) for stratum in (*x, *y)]
-    if min(counts) < 2:
-        return math.nan, math.nan
-    drawn = [[values[rng.integers(len(values), size=(reps, len(values)))] for values in side] for side in (x, y)]
-    low, high = np.quantile(improvement(*drawn), tails(counts, level))
+
+    def of_both(drawn: list[np.ndarray]) -> Numbers:
+        return improvement(drawn[: len(x)], drawn[len(x) :])
+
+    low, high = bootstrap([*x, *y], rng, of_both, level, reps)
     return float(low), float(high)
 
 

@@ -1,7 +1,9 @@
-"""What one run has learned, as it is now: how far apart its policies are (MPD §1), and who plays what role when."""
+"""What one run has learned, as it is now: how far apart its policies are (MPD §1), who plays what role when, and what
+its best policies are worth (Gorsane et al. 2022)."""
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -9,10 +11,14 @@ from torch import Tensor
 
 from partage import Refusal, distance, env, learner, record
 from partage.distance import Experience
+from partage.env import Env
 from partage.learner import Learner
+from partage.meter import outcomes
 from partage.process import prepare
 from partage.recipe import Recipe
 from partage.rollout import Rollout, episodes, generators
+
+ABSOLUTE = 320  # episodes of each seed: ten times the protocol's 32 of a test   (Gorsane et al. 2022)
 
 
 def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFrame:
@@ -58,6 +64,37 @@ def episode(folder: Path) -> pd.DataFrame:
     return found
 
 
+def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
+    """The absolute metric: each seed's policies at its best test play `count` greedy episodes that no test has seen.
+
+    Returns the recipe's hash, and for each seed the steps its best policies had trained for and each episode's outcome.
+    Raises `Refusal` for a run that is never tested, or that has kept no best policies.
+    """
+    if count < 1:
+        raise Refusal(f"--episodes is at least 1, but is {count}.")
+    prepare("cpu")
+    recipe = Recipe.load(folder / "recipe.json")
+    if not recipe.test_every:
+        raise Refusal(
+            f"{folder} is never tested (test_every is 0), so no policy is its best: it has no absolute metric."
+        )
+    kept, (task, policies) = _saved(folder / "best.pt", recipe), _made(recipe, "absolute", recipe.test_episodes)
+    seeds: dict[str, Any] = {}
+    for r, (seed, steps, state) in enumerate(zip(recipe.seeds, kept["steps"], kept["states"], strict=True)):
+        if state is None:
+            raise Refusal(f"{folder} was resumed from a checkpoint of older code, which kept no best policies.")
+        policies.load_state_dict(state)
+        alone = torch.arange(len(recipe.seeds)) == r
+        rounds = [
+            outcomes(episodes(task, policies.policy, alone, False), task.spec)
+            for _ in range(-(-count // recipe.test_episodes))
+        ]
+        together = {name: torch.cat([each[name][r] for each in rounds])[:count].tolist() for name in rounds[0]}
+        seeds[str(seed)] = {"env_steps": steps, **together}
+    task.close()
+    return {"recipe_hash": recipe.hash, "episodes": count, "seeds": seeds}
+
+
 def _facts(recipe: Recipe) -> dict[str, str]:
     return {name: getattr(recipe, name) for name in ("algorithm", "task", "scale", "engine")}
 
@@ -66,13 +103,18 @@ def _play(folder: Path, what: str, count: int, explore: bool) -> tuple[Recipe, L
     """Whole episodes played by the policies of a run; those of one purpose start alike each time."""
     prepare("cpu")
     recipe = Recipe.load(folder / "recipe.json")
-    make = {"engine": recipe.engine, **recipe.options}
-    task = env.make(recipe.task, [env.stream(seed, what) for seed in recipe.seeds], count, **make)
-    policies = learner.make(recipe.learner, task.spec, recipe.settings, recipe.seeds)
+    task, policies = _made(recipe, what, count)
     policies.load_state_dict(_state(folder, recipe))
     played = episodes(task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore)
     task.close()
     return recipe, policies, played
+
+
+def _made(recipe: Recipe, what: str, copies: int) -> tuple[Env, Learner]:
+    """A task of its own for one purpose, and learners for it that have learned nothing yet."""
+    make = {"engine": recipe.engine, **recipe.options}
+    task = env.make(recipe.task, [env.stream(seed, what) for seed in recipe.seeds], copies, **make)
+    return task, learner.make(recipe.learner, task.spec, recipe.settings, recipe.seeds)
 
 
 def measure(policies: Learner, played: Rollout, kind: str, seeds: list[int]) -> Tensor:
@@ -101,10 +143,24 @@ def _state(folder: Path, recipe: Recipe) -> dict:
     payload = file.read_bytes() if file.is_file() else record.load_checkpoint(folder)
     if payload is None:
         raise Refusal(f"{folder} has neither policy.pt nor a checkpoint: train it with `partage train` first.")
+    state = _read(payload, file, recipe)
+    return {name: x for name, x in state["learner"].items() if name != "replay"}
+
+
+def _saved(file: Path, recipe: Recipe) -> dict[str, Any]:
+    if not file.is_file():
+        raise Refusal(
+            f"{file} is not there: train the run to its end with today's code, which keeps its best policies."
+        )
+    return _read(file.read_bytes(), file, recipe)
+
+
+def _read(payload: bytes, file: Path, recipe: Recipe) -> dict[str, Any]:
+    folder = file.parent
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its unpickler raises
         raise Refusal(f"The policies in {folder} are corrupt ({type(error).__name__}): train the run again.") from error
     if state["recipe"] != recipe.hash:
         raise Refusal(f"The policies in {folder} are another recipe's: train the run again.")
-    return {name: x for name, x in state["learner"].items() if name != "replay"}
+    return state

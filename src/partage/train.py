@@ -17,7 +17,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from partage import Refusal, env, learner, record
-from partage.meter import Meter
+from partage.best import Best
+from partage.meter import Meter, outcomes
 from partage.process import Stop, prepare
 from partage.progress import Progress
 from partage.recipe import Recipe
@@ -29,8 +30,8 @@ CHECKPOINT_EVERY = 300.0  # seconds
 def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EVERY, wait: bool = False) -> None:
     """Train the recipe at `path` to its end, going on from its last checkpoint if there is one.
 
-    Leaves ``curve.parquet``, ``record.json`` and ``policy.pt`` beside the recipe. Raises `Refusal` for a recipe that
-    cannot be run, a run that another process is at (or it does `wait` for that to end), a device that is not there;
+    Leaves ``curve.parquet``, ``record.json``, ``policy.pt`` and, of a run that is tested, ``best.pt``. Raises `Refusal`
+    for a recipe that cannot be run, a run that another process is at (or it does `wait` for that to end), a device that is not there;
     exits with 143 after SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
     """
     recipe, folder = Recipe.load(path), path.parent
@@ -70,6 +71,7 @@ class Training:
         if recipe.test_every:
             self.test = env.make(recipe.task, [env.stream(s, "test") for s in seeds], recipe.test_episodes, **make)
         self.meter = Meter(recipe, self.env.spec, self.learner.copies)
+        self.best = Best(len(seeds))
         self.step: env.TimeStep | None = None  # where a segment stopped; whole episodes leave none
         self.memory: Any = None
         self.resumed, self.started = 0, datetime.now(UTC)
@@ -107,7 +109,9 @@ class Training:
     def _test(self, due: Bool[Tensor, "R"]) -> None:
         """Greedy episodes of the runs that are due; the copies of the others stay idle."""
         if self.test is not None and due.any():
-            self.meter.test(due, episodes(self.test, self.learner.policy, due, False))
+            played = episodes(self.test, self.learner.policy, due, False)
+            self.meter.test(due, played)
+            self.best.look(due, outcomes(played, self.env.spec), self.meter.env_steps, self.learner)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: all that is needed to go on as if nothing had happened."""
@@ -115,6 +119,7 @@ class Training:
             "recipe": self.recipe.hash,
             "learner": self.learner.state_dict(),
             "meter": self.meter.state_dict(),
+            "best": self.best.state_dict(),
             "env": self.env.state_dict(),
             "test": self.test.state_dict() if self.test else None,
             "within": self.step is not None,
@@ -141,6 +146,7 @@ class Training:
             return
         self.learner.load_state_dict(state["learner"])
         self.meter.load_state_dict(state["meter"])
+        self.best.load_state_dict(state.get("best"))
         step = self.env.load_state_dict(state["env"])
         self.step, self.memory = (step if state["within"] else None), state["memory"]
         if self.test:
@@ -154,10 +160,9 @@ class Training:
 
     def finish(self, folder: Path) -> None:
         """Write the record and the trained policies; the checkpoints are of no more use."""
-        buffer = io.BytesIO()
-        policy = {k: v for k, v in self.learner.state_dict().items() if k != "replay"}
-        torch.save({"recipe": self.recipe.hash, "learner": policy}, buffer)
-        record.atomic.write(folder / "policy.pt", buffer.getbuffer())
+        self._keep(folder / "policy.pt", {"learner": self.learner.state_dict(replay=False)})
+        if self.test:
+            self._keep(folder / "best.pt", self.best.state_dict())
         gpu = torch.cuda.get_device_name() if self.device.startswith("cuda") else None
         facts = record.provenance(
             self.recipe,
@@ -176,6 +181,11 @@ class Training:
         self.env.close()
         if self.test:
             self.test.close()
+
+    def _keep(self, path: Path, state: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save({"recipe": self.recipe.hash, **state}, buffer)
+        record.atomic.write(path, buffer.getbuffer())
 
 
 def _finished(folder: Path, recipe: Recipe) -> bool:

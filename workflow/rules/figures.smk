@@ -36,9 +36,11 @@ rule draw:
     output:
         f"{ROOT}/figures/{{figure}}.png",
         f"{ROOT}/figures/{{figure}}.svg",
+        f"{ROOT}/figures/{{figure}}.pdf",
         f"{ROOT}/tables/{{figure}}.csv",
         f"{ROOT}/tables/{{figure}}-claims.csv",
         f"{ROOT}/tables/{{figure}}.md",
+        f"{ROOT}/tables/{{figure}}.tex",
     log:
         f"{ROOT}/logs/draw/{{figure}}.log",
     container:
@@ -55,6 +57,7 @@ rule scene:
     output:
         f"{ROOT}/figures/{{scene}}.png",
         f"{ROOT}/figures/{{scene}}.svg",
+        f"{ROOT}/figures/{{scene}}.pdf",
     log:
         f"{ROOT}/logs/scene/{{scene}}.log",
     params:
@@ -87,6 +90,7 @@ rule table:
     output:
         f"{ROOT}/tables/{{listing}}.csv",
         f"{ROOT}/tables/{{listing}}.md",
+        f"{ROOT}/tables/{{listing}}.tex",
     log:
         f"{ROOT}/logs/table/{{listing}}.log",
     container:

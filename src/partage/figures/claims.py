@@ -21,7 +21,7 @@ from partage.figures.curves import generator, smoke
 from partage.figures.frame import runs_of
 from partage.figures.tables import finals
 from partage.plan import Figure, Plan
-from partage.sheets import Claim
+from partage.exhibits import Claim
 
 LEAST = 3  # seeds on each side
 ROOM = 0.10  # of its value in the middle: a curve that moves less has settled

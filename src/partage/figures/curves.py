@@ -188,10 +188,22 @@ def provenance_line(figure: Figure, frame: pd.DataFrame) -> str:
     )
 
 
-def save(canvas: Canvas, png: Path, svg: Path) -> None:
-    """Both files, without dates or versions, so that equal pictures are equal bytes."""
+NAMELESS: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def payload(canvas: Canvas, kind: str) -> bytes:
+    """The picture as a file of this kind, without date or version, so that equal pictures are equal bytes."""
+    buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        for path, metadata in ((png, {"Software": None}), (svg, {"Date": None, "Creator": None})):
-            buffer = io.BytesIO()
-            canvas.savefig(buffer, format=path.suffix[1:], metadata=metadata, facecolor="white")
-            atomic.write(path, buffer.getbuffer())
+        canvas.savefig(buffer, format=kind, metadata=NAMELESS[kind], facecolor="white")
+    return buffer.getvalue()
+
+
+def save(canvas: Canvas, *paths: Path) -> None:
+    """The same picture in each file, of the kind that its name says."""
+    for path in paths:
+        atomic.write(path, payload(canvas, path.suffix[1:]))

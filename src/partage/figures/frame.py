@@ -56,6 +56,8 @@ def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict]]) -> pd.
             if needed not in set(metric):
                 has = ", ".join(sorted({name for name in metric if name.count("/") < 2})) or "none"
                 raise Refusal(f"Figure {figure.name} draws {needed!r}, but {place} has only the metrics {has}.")
+        if figure.x == "updates" and bool(np.any(curve["updates"] < 0)):
+            raise Refusal(f"Figure {figure.name} draws over updates, but {place} was imported without their number.")
         rows = metric.isin([figure.metric, *figure.beside, *figure.also])
         if algorithm == figure.strip:
             rows |= metric.str.startswith("sharing/") & (curve["seed"] == SEED)

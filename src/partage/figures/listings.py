@@ -3,7 +3,7 @@
 import pandas as pd
 
 from partage.plan import Plan
-from partage.sheets import Listing
+from partage.exhibits import Listing
 
 
 def build(plan: Plan, listing: Listing, scale: str) -> pd.DataFrame:

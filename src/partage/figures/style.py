@@ -25,6 +25,7 @@ STYLE: dict[Any, Any] = {
     "ytick.major.size": 3.0,
     "svg.hashsalt": "partage",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # TrueType, embedded: some publishers refuse Type 3
 }
 
 

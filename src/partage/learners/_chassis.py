@@ -122,7 +122,7 @@ class Chassis(ABC):
     def _held(self, kind: type) -> dict[str, Any]:
         return {name: x for name, x in vars(self).items() if isinstance(x, kind)}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:
         modules = {name: module.state_dict() for name, module in self._held(nn.Module).items()}
         optimisers = {name: one.torch.state_dict() for name, one in self._held(Optimiser).items()}
         return {
@@ -133,7 +133,7 @@ class Chassis(ABC):
             "since": self.exploration.since,
             "blocks": self.blocks,
             "episodes": self.episodes,
-            "replay": self.replay.state_dict(),
+            **({"replay": self.replay.state_dict()} if replay else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

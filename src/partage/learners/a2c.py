@@ -161,7 +161,7 @@ class A2C:
     def sharing(self) -> dict[str, Assignment]:
         return {"front": self.net.front_of, "back": self.net.back_of}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:  # there is none
         return {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.torch.state_dict(),
@@ -194,7 +194,7 @@ class Around:
     def sharing(self) -> dict[str, Assignment]:
         return self.base.sharing()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:  # there is none
         return {
             "base": self.base.state_dict(),
             "generators": [g.get_state() for g in self.generators],

@@ -104,8 +104,8 @@ class MDPS(a2c.Around):
             if move.source != move.target:
                 self.base.optimiser.copy(net.front, move.run, move.source, move.target)
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"distances": self.distances}
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:
+        return super().state_dict(replay) | {"distances": self.distances}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)

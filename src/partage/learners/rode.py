@@ -248,8 +248,8 @@ class RODE(Chassis):
             memory = memory._replace(last_action=actions[:, :, t], t=t + 1)
         return torch.stack(found, 2)
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"clustered": self.clustered}
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:
+        return super().state_dict(replay) | {"clustered": self.clustered}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)

@@ -1,0 +1,99 @@
+"""Runs for marl-eval: its documented layout, our numbers."""
+
+import json
+from pathlib import Path
+
+import pytest
+from small import curve, finish, outcome, small_plan
+
+from partage import Refusal, exports, record
+from partage.__main__ import main
+from partage.plan import Request
+from partage.recipe import Recipe, run_dir
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> list[Recipe]:
+    sheets = small_plan(tmp_path)
+    return sheets.recipes(sheets.pick(), Request(scale="lab"))
+
+
+def with_tests(recipes: list[Recipe], root: Path) -> None:
+    """Finished runs with tests beside their training returns."""
+    for place, recipe in zip(finish(recipes, root), recipes, strict=True):
+        import pandas as pd
+
+        parts = [curve(recipe, metric) for metric in ("train_return", "test_score", "test_return", "test_length")]
+        record.write(place, pd.concat(parts, ignore_index=True), outcome(recipe))
+
+
+def test_the_layout_is_that_of_marl_eval_s_readme(recipes: list[Recipe], tmp_path: Path):
+    with_tests(recipes, tmp_path)
+    made, remarks = exports.marl_eval(recipes, tmp_path)
+    assert set(made) == {"toy"} and set(made["toy"]) == {"a"} and set(made["toy"]["a"]) == {"alpha", "beta"}
+    for runs in made["toy"]["a"].values():
+        assert list(runs) == ["seed_0", "seed_1", "seed_2"]
+        for run in runs.values():
+            assert list(run) == [*(f"step_{i}" for i in range(100)), "absolute_metrics"]
+            counts = [run[f"step_{i}"]["step_count"] for i in range(100)]
+            assert counts == sorted(counts) and all(type(count) is int for count in counts)
+            for i in range(100):
+                values = {name: x for name, x in run[f"step_{i}"].items() if name != "step_count"}
+                assert set(values) == {"test_score", "test_return", "test_length"}
+                assert all(isinstance(x, list) and len(x) == 1 and type(x[0]) is float for x in values.values())
+    assert len(remarks) == 1 and "no absolute metric" in remarks[0]
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+
+
+def test_the_numbers_are_the_curve_s(recipes: list[Recipe], tmp_path: Path):
+    with_tests(recipes, tmp_path)
+    rows = record.read(run_dir(tmp_path, recipes[0]))[0]
+    mine = rows[(rows["seed"] == 1) & (rows["metric"] == "test_score")]
+    run = exports.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_1"]
+    steps = [run[f"step_{i}"] for i in range(len(mine))]
+    assert [step["step_count"] for step in steps] == mine["env_steps"].tolist()
+    assert [step["test_score"][0] for step in steps] == mine["value"].tolist()
+
+
+def test_runs_that_are_never_tested_give_their_training_returns(recipes: list[Recipe], tmp_path: Path):
+    finish(recipes, tmp_path)
+    step = exports.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_0"]["step_0"]
+    assert set(step) == {"step_count", "train_return"}
+
+
+def test_absolute_metrics_are_taken_where_they_were_measured_of_this_very_recipe(recipes: list[Recipe], tmp_path: Path):
+    with_tests(recipes, tmp_path)
+    path = run_dir(tmp_path, recipes[0]) / "absolute.json"
+    each = {"env_steps": 40, "test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
+    worth = {"recipe_hash": recipes[0].hash, "episodes": 2, "seeds": {str(seed): each for seed in recipes[0].seeds}}
+    path.write_text(json.dumps(worth))
+    made, remarks = exports.marl_eval(recipes, tmp_path)
+    run = made["toy"]["a"]["alpha"]["seed_2"]
+    assert run["absolute_metrics"] == {"test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
+    assert "1 runs have no absolute metric" in remarks[0] and "beta" in remarks[0]
+    path.write_text(json.dumps(worth | {"recipe_hash": "another"}))
+    assert not exports.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_2"]["absolute_metrics"]
+    path.write_text("{")
+    with pytest.raises(Refusal, match=r"corrupt.*partage absolute"):
+        exports.marl_eval(recipes, tmp_path)
+
+
+def test_what_is_not_finished_is_left_out_and_said(recipes: list[Recipe], tmp_path: Path, monkeypatch, capsys):
+    with pytest.raises(Refusal, match="No run of the plan is finished"):
+        exports.marl_eval(recipes, tmp_path)
+    root = Request(scale="lab").root
+    monkeypatch.setattr("partage.plan.ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with_tests(recipes[:1], root)
+    assert main(["export", "--scale", "lab"]) == 0
+    said = capsys.readouterr().out
+    assert "1 runs of the plan are not finished" in said and "results/lab/marl-eval.json" in said
+    assert list(json.loads((tmp_path / root / "marl-eval.json").read_text())["toy"]["a"]) == ["alpha"]
+
+
+def test_runs_that_do_not_agree_are_remarked_on_since_marl_eval_refuses_them(recipes: list[Recipe], tmp_path: Path):
+    with_tests(recipes, tmp_path)
+    place = run_dir(tmp_path, recipes[1])
+    rows = record.read(place)[0]
+    record.write(place, rows.loc[rows["env_steps"] > 50], outcome(recipes[1]))
+    assert any("differ in their tests" in remark for remark in exports.marl_eval(recipes, tmp_path)[1])

@@ -1,0 +1,35 @@
+# Everything on one page. `partage report` makes the same page of what there is now, and trains nothing.
+CAPTIONS = [CHECKOUT / "workflow/captions" / figure.caption for figure in FIGURES.values()]
+TESTED = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES if each.test_every]
+ABSOLUTE = [f"{run}/absolute.json" for run in TESTED]
+
+
+rule report:
+    input:
+        rules.all.input,
+        captions=[str(path) for path in CAPTIONS if path.is_file()],
+        code=DRAWING,
+        absolute=[path for path in ABSOLUTE if Path(path).is_file()],
+    output:
+        f"{ROOT}/report.html",
+    log:
+        f"{ROOT}/logs/report.log",
+    shell:
+        f"{PARTAGE} report --figures {REQUEST.figures} {OPTIONS} > {{log}} 2>&1"
+
+
+# What the best policies are worth, on 320 episodes of their own: asked for by name, since it needs runs of today's code.
+rule absolute:
+    input:
+        f"{ROOT}/runs/{{run}}/record.json",
+    output:
+        f"{ROOT}/runs/{{run}}/absolute.json",
+    log:
+        f"{ROOT}/logs/absolute/{{run}}.log",
+    shell:
+        f"{PARTAGE} absolute {ROOT}/runs/{{wildcards.run}} > {{log}} 2>&1"
+
+
+rule absolutes:
+    input:
+        ABSOLUTE,
