@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+import running
 from small import curve, outcome, small_plan
 
-from partage import Refusal, atomic, record
+from partage import Refusal, atomic, record, train
 from partage.plan import Request
 from partage.provenance import image
 from partage.recipe import Recipe
@@ -107,3 +108,12 @@ def test_what_a_process_left_that_was_killed_while_writing_goes_with_the_next_wr
     (tmp_path / ".other.123.tmp").write_bytes(b"half")
     atomic.write(tmp_path / "curve.parquet", b"whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.123.tmp", "curve.parquet"]
+
+
+def test_a_finished_run_whose_outcome_is_deleted_is_not_trained_again(tmp_path: Path, monkeypatch):
+    curve = running.trained(tmp_path, running.recipe("a2c", steps=200))
+    for name in record.OUTCOME:
+        (tmp_path / name).unlink()
+    monkeypatch.setattr(train, "Training", None)
+    train.run(tmp_path / "recipe.json")
+    assert record.read(tmp_path)[0].equals(curve)

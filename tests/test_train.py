@@ -3,7 +3,6 @@
 import errno
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -197,17 +196,6 @@ def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:
     assert not (folder / "checkpoint").exists()
     written = (folder / "recipe.json").stat().st_mtime_ns
     assert all((folder / name).stat().st_mtime_ns >= written for name in ("curve.parquet", "record.json"))
-
-
-def test_a_finished_run_whose_outcome_is_deleted_is_not_trained_again(undisturbed, monkeypatch, tmp_path) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(undisturbed["a2c"], folder)
-    for name in record.OUTCOME:
-        (folder / name).unlink()
-    with monkeypatch.context() as patched:
-        patched.setattr(train, "Training", None)
-        train.run(folder / "recipe.json")
-    assert_same_end(folder, undisturbed["a2c"])
 
 
 def test_the_command_line_stops_on_sigterm_and_refuses_a_second_process(tmp_path: Path) -> None:

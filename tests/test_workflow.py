@@ -217,6 +217,7 @@ def test_a_failed_run_stops_no_other_and_says_why(root: Path):
     [
         ("scale=papr", "did you mean 'paper'"),
         ("results=python/x", "Not a directory"),
+        ("device=tpu", "cpu, cuda"),
     ],
 )
 def test_a_mistake_is_one_sentence_while_the_workflow_is_read(finished: Path, config: str, words: str):
