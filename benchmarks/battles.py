@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, UInt64
 
 from benchmarks.environments import UNIT, machine, row, table
 from partage.sims.batch import Batched
-from partage.sims.draw import compiled
+from partage.sims.draw import compiled, integer
 from partage.sims.skirmish.data import named
 from partage.sims.skirmish.skirmish import Options, kernel
 
@@ -26,12 +26,14 @@ TARGETS = {
 
 
 @compiled
-def choose(available: Bool[np.ndarray, "C N A"], chosen: Int64[np.ndarray, "C N"], seed: int) -> None:
+def choose(
+    available: Bool[np.ndarray, "C N A"], chosen: Int64[np.ndarray, "C N"], key: UInt64[np.ndarray, "C"],
+    counter: UInt64[np.ndarray, "C"],
+) -> None:  # fmt: skip
     """Any available action for each agent."""
-    np.random.seed(seed)  # compiled code's own generator
     for copy in range(len(available)):
         for agent in range(available.shape[1]):
-            left = np.random.randint(0, available[copy, agent].sum())
+            left = integer(key, counter, copy, 0, available[copy, agent].sum() - 1)
             for action in range(available.shape[2]):
                 left -= available[copy, agent, action]
                 if left < 0:
@@ -44,15 +46,16 @@ def repeated(name: str, copies: int, steps: int, repeats: int) -> list[float]:
     found = named(name)
     env = Batched(found.spec, lambda n: kernel(found, Options(), n), [0], copies, "terminal")
     chosen = np.zeros((copies, found.n_agents), np.int64)
+    key, counter = np.arange(copies, dtype=np.uint64), np.zeros(copies, np.uint64)
     step, speeds = env.reset(), []
-    for repeat in range(repeats + 1):
+    for _ in range(repeats + 1):
         used = 0.0
-        for turn in range(steps):
+        for _ in range(steps):
             start = time.process_time()
             if step.ended.any():
                 step = env.reset(step.ended)
             used += time.process_time() - start
-            choose(step.avail_actions[0].numpy(), chosen, steps * repeat + turn)
+            choose(step.avail_actions[0].numpy(), chosen, key, counter)
             start = time.process_time()
             step = env.step(torch.from_numpy(chosen)[None])
             used += time.process_time() - start

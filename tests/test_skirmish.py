@@ -167,7 +167,7 @@ def test_enemies_trade_places_unless_they_are_to_keep_their_order() -> None:
 @every_map
 def test_standing_still_loses(name: str) -> None:
     won, _, _ = Battles(name, "stop", 64).play()
-    assert won <= 0.05  # banelings that die can kill everybody around
+    assert won <= (0.15 if name == "bane_vs_bane" else 0)  # banelings that die can kill everybody around
 
 
 @pytest.mark.parametrize("name", ["3m", "8m", "5m_vs_6m", "27m_vs_30m", "MMM2", "3s5z_vs_3s6z", "6h_vs_8z", "corridor"])

@@ -78,7 +78,7 @@ def draw(axes: Axes, battle: Battle, instant: int) -> None:
     for side, colour in ((slice(0, battle.n_agents), ALLY), (slice(battle.n_agents, None), ENEMY)):
         units = np.arange(len(x))[side]
         alive = units[health[units] > 0]
-        bodies = [Circle((x[unit], y[unit]), battle.radius[unit]) for unit in alive]
+        bodies = [Circle((x[unit], y[unit]), float(battle.radius[unit])) for unit in alive]
         shades = [(colour, 0.25 + 0.75 * health[unit]) for unit in alive]
         axes.add_collection(PatchCollection(bodies, facecolors=shades, edgecolors=colour, linewidths=0.4))
         dead = units[health[units] <= 0]

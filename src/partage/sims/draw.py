@@ -56,15 +56,18 @@ def inlined(function: Callable[..., Any]) -> Any:
     return kept(njit(cache=True, error_model="numpy", forceinline=True)(inspect.unwrap(function)))
 
 
+LEAN: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+
+
 def lean(function: Callable[..., Any]) -> Any:
     """As `compiled`, for what makes no arrays: without Numba's reference counts, which in code that reads a few numbers
     here and there cost several times the rules themselves."""
-    return kept(njit(cache=True, error_model="numpy", _nrt=False)(inspect.unwrap(function)))
+    return kept(njit(**LEAN)(inspect.unwrap(function)))
 
 
 def lean_inlined(function: Callable[..., Any]) -> Any:
     """As `inlined`, without reference counts: what a GPU's device function may be, too."""
-    return kept(njit(cache=True, error_model="numpy", forceinline=True, _nrt=False)(inspect.unwrap(function)))
+    return kept(njit(forceinline=True, **LEAN)(inspect.unwrap(function)))
 
 
 @inlined

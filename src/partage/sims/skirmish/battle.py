@@ -1,10 +1,11 @@
 """How units hurt and recover: attacks under way, hits that land, beams, explosions, shields, healing."""
 
 import numpy as np
+from jaxtyping import Int64
 
 from partage.sims.batch import Shown
 from partage.sims.draw import lean_inlined, uniform
-from partage.sims.skirmish.world import NOBODY, Burns, Rules, Units
+from partage.sims.skirmish.world import NOBODY, Rules, Units
 
 SLOP = 1.0  # how far beyond its range a target may get before an attack under way is given up
 JITTER = (-1.0, 2.0)  # loops that a cooldown is shorter or longer
@@ -58,8 +59,7 @@ def hurt(rules: Rules, units: Units, unit: int, victim: int) -> None:
 @lean_inlined
 def launch(rules: Rules, units: Units, unit: int, target: int) -> None:
     """The moment of an attack's damage point. What is launched goes on even if its unit dies."""
-    my = rules.slots[unit]
-    me = units[unit]
+    me, my = units[unit], rules.slots[unit]
     if my.blast > 0:
         me.health = 0
         return
@@ -97,8 +97,7 @@ def carry_on(rules: Rules, units: Units, unit: int) -> None:
 @lean_inlined
 def attack(rules: Rules, units: Units, shown: Shown, copy: int, unit: int, target: int) -> None:
     """Begin an attack on a target in reach."""
-    my = rules.slots[unit]
-    me = units[unit]
+    me, my = units[unit], rules.slots[unit]
     jitter = uniform(shown.key, shown.counter, copy, JITTER[0], JITTER[1])
     me.cooldown = my.period + jitter
     me.aim = target
@@ -112,8 +111,7 @@ def attack(rules: Rules, units: Units, shown: Shown, copy: int, unit: int, targe
 @lean_inlined
 def heal(rules: Rules, units: Units, unit: int, target: int) -> None:
     """One loop of healing somebody in reach."""
-    it = units[target]
-    me = units[unit]
+    me, it = units[unit], units[target]
     missing = rules.slots[target].health_max - it.health
     amount = min(HEAL_RATE, missing, me.energy / HEAL_COST)
     it.health += amount
@@ -163,7 +161,7 @@ def touches(rules: Rules, units: Units, unit: int, victim: int, half: int) -> bo
 
 
 @lean_inlined
-def burn(rules: Rules, units: Units, burns: Burns, unit: int, half: int) -> None:
+def burn(rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], unit: int, half: int) -> None:
     """One loop of one beam: whom it touches it hurts a little later, once; the target itself at the end."""
     me, beam = units[unit], 2 * rules.slots[unit].beam + half
     first, last = foes(rules, unit)
@@ -183,7 +181,7 @@ def burn(rules: Rules, units: Units, burns: Burns, unit: int, half: int) -> None
 
 
 @lean_inlined
-def sweep(rules: Rules, units: Units, burns: Burns) -> None:
+def sweep(rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"]) -> None:
     """One loop of all beams."""
     for unit in range(len(units)):
         if rules.slots[unit].beam >= 0 and units[unit].sweep >= 0:

@@ -51,7 +51,7 @@ class Group(NamedTuple):
     """Units created at once, packed around a point (x, y)."""
 
     unit: str
-    count: int
+    number: int
     at: tuple[float, float]
 
 
@@ -80,11 +80,11 @@ class Map(NamedTuple):
 
     @property
     def n_agents(self) -> int:
-        return sum(group.count for group in self.allies)
+        return sum(group.number for group in self.allies)
 
     @property
     def n_enemies(self) -> int:
-        return sum(group.count for group in self.enemies)
+        return sum(group.number for group in self.enemies)
 
     @property
     def spec(self) -> Spec:

@@ -103,7 +103,7 @@ def placed(groups: tuple[Group, ...], ground: Ground) -> Float64[np.ndarray, "U 
         points = points[standable[cells[:, 1], cells[:, 0]] | (unit.plane == "air")]
         for other, place in taken:
             points = clear(points, unit, other, place)
-        for _ in range(group.count):
+        for _ in range(group.number):
             taken.append((unit, points[0]))
             points = clear(points, unit, *taken[-1])
     return np.array([place for _, place in taken])

@@ -127,8 +127,7 @@ def advance_walker(rules: Rules, units: Units, unit: int) -> None:
 @lean_inlined
 def advance_flyer(rules: Rules, units: Units, unit: int) -> None:
     """One loop's flight: the velocity turns towards the wanted one by the acceleration; it brakes in time."""
-    my = rules.slots[unit]
-    me = units[unit]
+    me, my = units[unit], rules.slots[unit]
     dx, dy = me.to_x - me.x, me.to_y - me.y
     length, change = np.sqrt(dx * dx + dy * dy), my.acceleration
     wanted_x, wanted_y = 0.0, 0.0

@@ -91,8 +91,7 @@ def living_agent(rules: Rules, units: Units) -> int:
 @lean_inlined
 def think(rules: Rules, units: Units, loop: int, unit: int) -> None:
     """An enemy's choice of target."""
-    my = rules.slots[unit]
-    me = units[unit]
+    me, my = units[unit], rules.slots[unit]
     target, lost = me.target, False
     if target >= 0:
         if my.heals:
@@ -157,8 +156,7 @@ def go(rules: Rules, units: Units, unit: int) -> None:
 @lean_inlined
 def act(rules: Rules, units: Units, shown: Shown, copy: int, unit: int) -> None:
     """Fight or heal the target, walk to it, or go where the order says."""
-    my = rules.slots[unit]
-    me = units[unit]
+    me, my = units[unit], rules.slots[unit]
     target, order = me.target, me.order
     me.stride = 0
     me.healing = False

@@ -19,7 +19,7 @@ def slots(found: Map) -> tuple[list[str], Float64[np.ndarray, "U 2"], int]:
     Agents are sorted by (unit type, x, y) as SMAC does at each reset, enemies stay in the order of creation.
     """
     groups = (*found.allies, *found.enemies)
-    names = [group.unit for group in groups for _ in range(group.count)]
+    names = [group.unit for group in groups for _ in range(group.number)]
     places = placed(groups, found.ground)
     order = sorted(range(found.n_agents), key=lambda n: (names[n], *places[n]))
     chosen = [*order, *range(found.n_agents, len(names))]

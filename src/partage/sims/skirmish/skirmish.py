@@ -17,7 +17,7 @@ from partage.sims.skirmish.battle import ENERGY_START, explode, land, recover, s
 from partage.sims.skirmish.data import Map
 from partage.sims.skirmish.motion import move_all
 from partage.sims.skirmish.orders import act, answer, obey, think
-from partage.sims.skirmish.world import ATTACK, ATTACK_MOVE, NOBODY, STOP, Burns, Rules, Units, World, blank
+from partage.sims.skirmish.world import ATTACK, ATTACK_MOVE, NOBODY, STOP, Rules, Units, World, blank
 
 STEP = 8  # game loops of a step
 SETTLING = 2  # loops from the spawn to the first observation
@@ -67,7 +67,7 @@ def spawn(rules: Rules, units: Units, unit: int) -> None:
 
 
 @lean_inlined
-def tick(rules: Rules, units: Units, burns: Burns, shown: Shown, copy: int, loop: int) -> None:
+def tick(rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], shown: Shown, copy: int, loop: int) -> None:
     """One game loop."""
     for unit in range(len(units)):
         if units[unit].health > 0:

@@ -17,8 +17,7 @@ STOP, MOVE, ATTACK, HEAL, ATTACK_MOVE = 0, 1, 2, 3, 4  # orders; STOP is also th
 GROUND, AIR, STRIDER = 0, 1, 2  # planes of motion: bodies of different planes do not touch; striders cross cliffs
 NOBODY = -1  # a target that is none
 
-Units = np.ndarray  # [U] of UNIT: one copy's units
-Burns = Int64[np.ndarray, "B U"]  # one copy's burns, see `World`
+Units = Any  # [U] of UNIT: one copy's units (whose fields type checkers do not know)
 
 SLOT = np.dtype(
     [
@@ -122,7 +121,7 @@ class Rules(NamedTuple):
     energy_max: float  # of a medivac
 
     # The units
-    slots: np.ndarray  # [U] of SLOT
+    slots: Any  # [U] of SLOT
     damage: Float64[np.ndarray, "U U"]  # of a hit by one on the other, before armour; 0: cannot be hit by it
     goal_x: float  # where the enemies attack-move to
     goal_y: float
@@ -145,7 +144,7 @@ class Rules(NamedTuple):
 class World(NamedTuple):
     """All copies' battles. A dead unit keeps its place."""
 
-    units: np.ndarray  # [C, U] of UNIT
+    units: Any  # [C, U] of UNIT
     burns: Int64[np.ndarray, "C B U"]  # loop of the sweep in which a beam (2 for each `beam`) hurts a unit, or 0
     loop: Int64[np.ndarray, "C"]  # of this episode
     before: Float64[np.ndarray, "C E"]  # enemies' health and shield when last paid for
