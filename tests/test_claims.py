@@ -9,9 +9,9 @@ import pytest
 from small import FILES, checkout, small_plan
 
 from partage import Refusal, plan, stats
+from partage.exhibits import Claim
 from partage.figures import claims, curves, strips
 from partage.figures.frame import COLUMNS
-from partage.exhibits import Claim
 
 X = np.arange(10, 101, 10)
 

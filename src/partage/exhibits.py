@@ -1,7 +1,7 @@
 """What is shown: figures.toml and tables.toml, read strictly (standard library only)."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 

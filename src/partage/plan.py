@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage import Refusal, exhibits, scenes, sheets
+from partage.exhibits import Figure, Listing
 from partage.recipe import ENGINES, IMPORTED, SCALES, SCHEMA, Recipe, packs, results_root
 from partage.scenes import Scene
 from partage.settings import Field, Scalar, check, read, unknown
-from partage.exhibits import Figure, Listing
 from partage.sheets import Task, Variant, at_scale, get, run_values
 
 ROOT = Path(__file__).resolve().parents[2]

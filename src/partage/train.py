@@ -31,8 +31,8 @@ def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EV
     """Train the recipe at `path` to its end, going on from its last checkpoint if there is one.
 
     Leaves ``curve.parquet``, ``record.json``, ``policy.pt`` and, of a run that is tested, ``best.pt``. Raises `Refusal`
-    for a recipe that cannot be run, a run that another process is at (or it does `wait` for that to end), a device that is not there;
-    exits with 143 after SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
+    for a recipe that cannot be run, a run that another process is at (or it does `wait` for that to end), a device
+    that is not there; exits with 143 after SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
     """
     recipe, folder = Recipe.load(path), path.parent
     prepare(device)

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from partage import stats
+from partage.exhibits import Claim
 from partage.figures.curves import generator, smoke
 from partage.figures.frame import runs_of
 from partage.figures.tables import finals
 from partage.plan import Figure, Plan
-from partage.exhibits import Claim
 
 LEAST = 3  # seeds on each side
 ROOM = 0.10  # of its value in the middle: a curve that moves less has settled

@@ -5,8 +5,8 @@ import re
 
 import pandas as pd
 
-from partage.figures.tables import number
 from partage.exhibits import Figure, Listing
+from partage.figures.tables import number
 
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", ">": r"\textgreater{}"}
 SPECIAL |= {"<": r"\textless{}", "\u2212": "$-$", "\u2013": "--", **{mark: "\\" + mark for mark in "&%$#_{}"}}

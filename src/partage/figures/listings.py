@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from partage.plan import Plan
 from partage.exhibits import Listing
+from partage.plan import Plan
 
 
 def build(plan: Plan, listing: Listing, scale: str) -> pd.DataFrame:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from partage.exhibits import Listing
 from partage.figures import claims, listings, provenances, sections
 from partage.figures.page import document, rows, tag, text, verdict
 from partage.figures.stock import Part, Run, hours, look, part
 from partage.plan import Figure, Plan, Request
 from partage.recipe import ENGINES
-from partage.exhibits import Listing
 
 
 def build(plan: Plan, request: Request, root: Path) -> str:
