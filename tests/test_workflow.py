@@ -146,7 +146,7 @@ def test_an_edited_title_or_label_redraws_and_never_retrains(root: Path, sheet: 
 
 def test_the_report_is_asked_for_by_name_and_follows_what_it_shows(root: Path):
     assert jobs(root, "report") == {"report": 1}
-    assert snakemake(root, "report").returncode == 0
+    assert snakemake(root, "--", "report").returncode == 0
     page = (root / "results/smoke/report.html").read_text()
     assert "4 of 4 cells" in page and "A figure" in page and jobs(root, "report") == {}
     edit(root / "workflow/config/algorithms.toml", '"Beta"', '"Better"')
@@ -155,7 +155,7 @@ def test_the_report_is_asked_for_by_name_and_follows_what_it_shows(root: Path):
 
 
 def test_an_absolute_metric_is_asked_for_by_name_of_the_runs_that_are_tested(root: Path):
-    assert jobs(root, "absolutes") == {}
+    assert jobs(root, "absolutes") == {"absolutes": 1}
     for old, new in (("test_every = 0", "test_every = 50"), ("test_episodes = 0", "test_episodes = 2")):
         edit(root / "workflow/config/tasks.toml", old, new)
     assert jobs(root, "absolutes") == {"train": 2, "absolute": 2, "absolutes": 1}
