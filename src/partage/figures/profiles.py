@@ -19,7 +19,7 @@ COLUMNS = ["algorithm", "measure", "value", "ci95_low", "ci95_high", "seeds"]
 def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
     """The protocol's aggregates over all tasks, of min-max normalised final values: a row per algorithm and measure."""
     rows = []
-    for name, strata in stats.pooled(finals(figure, frame)).items():
+    for name, strata in stats.pooled(finals(figure, frame, figure.metric)).items():
         for what, statistic in (
             ("IQM", lambda drawn: stats.iqm(np.concatenate(drawn, -1))),
             ("median", stats.task_median),
@@ -41,7 +41,7 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(6.4, 3.5), dpi=160, layout="constrained")
         axes = canvas.subplots()
-        for name, strata in stats.pooled(finals(figure, frame)).items():
+        for name, strata in stats.pooled(finals(figure, frame, figure.metric)).items():
             variant, rng = plan.variants[name], generator(figure.name, name, "profile")
             low, high = stats.bootstrap(strata, rng, above, reps=2000)
             axes.fill_between(LEVELS, low, high, color=variant.colour, alpha=0.15, linewidth=0, step="post")
