@@ -18,7 +18,7 @@ from partage.sims.draw import compiled, integer
 from partage.sims.skirmish.data import named
 from partage.sims.skirmish.skirmish import Options, kernel
 
-COPIES, STEPS, REPEATS = 1024, 60, 5
+COPIES, STEPS, REPEATS = 1024, 40, 3
 TARGETS = {
     "5m_vs_6m": 80_000, "MMM2": 20_000, "corridor": 10_000, "bane_vs_bane": 5_000, "27m_vs_30m": 4_000,
     "2c_vs_64zg": 3_000, "3s_vs_5z": None, "6h_vs_8z": None, "3s5z_vs_3s6z": None,
