@@ -124,6 +124,7 @@ def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
         else:
             continue
         count[kind] += 1
+        print(f"killed: {kind}", file=sys.stderr, flush=True)
     main.kill()
     main.wait()
     return count
