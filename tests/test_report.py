@@ -227,6 +227,7 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(monkeypatch:
     assert "made by another recipe" not in said and "is corrupt" not in said
     for figure in sheets.figures.values():
         assert figure.title in said and all(claim.says in said for claim in figure.claims)
+    assert all(scene.title in said and f"partage scene {name}" in said for name, scene in sheets.scenes.items())
     for path in (ROOT / "results/published").glob("*/*-claims.csv"):
         for line in path.read_text().splitlines()[1:]:
             says, verdict = re.match(r'"?(.*?)"?,(holds|fails|open),', line).groups()  # type: ignore[union-attr]

@@ -14,6 +14,7 @@ from partage.figures.stock import command as makes
 from partage.figures.tables import number
 from partage.plan import Figure, Plan, Request
 from partage.recipe import run_dir
+from partage.scenes import Scene
 
 LARGE = 400_000  # bytes: a picture with more lines than that is drawn as pixels
 
@@ -54,7 +55,20 @@ def build(
         yield tag("details", tag("summary", "the runs") + tag("ul", listed))
 
 
-def _caption(figure: Figure) -> str:
+def scene(one: Scene, request: Request, root: Path) -> Iterator[str]:
+    """A picture of a game itself, as it was drawn: that takes the game."""
+    yield tag("h2", text(one.title), id=one.name)
+    yield tag("p", f"{text(one.paper)} · {tag('code', text(one.name))}", class_="faint")
+    drawn = root / "figures" / f"{one.name}.svg"
+    if drawn.is_file():
+        yield image(drawn.read_bytes(), "svg", one.title)
+    else:
+        yield tag("p", f"Not drawn yet; it takes the packages of {text(one.task.partition('/')[0])}:")
+        yield command(f".venv/bin/partage scene {one.name} --scale {request.scale} --engine {request.engine}")
+    yield _caption(one)
+
+
+def _caption(figure: Figure | Scene) -> str:
     path = planning.ROOT / "workflow/captions" / figure.caption
     return caption(path.read_text(encoding="utf-8"), path) if path.is_file() else ""
 
