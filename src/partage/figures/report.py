@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from partage import Refusal
 from partage.exhibits import Listing
 from partage.figures import claims, listings, provenances, sections
 from partage.figures.page import document, rows, tag, text, verdict
@@ -26,7 +27,10 @@ def build(plan: Plan, request: Request, root: Path) -> str:
     parts, everything, judged = [], {}, []
     for figure in chosen:
         runs = look(plan.recipes([figure], request), root)
-        there = part(figure, runs)
+        try:
+            there = part(figure, runs)
+        except Refusal as refusal:  # these runs cannot be drawn together; the others can
+            runs, there = [run._replace(curve=None, why=run.why or str(refusal)) for run in runs], None
         verdicts = judge(plan, figure, there)
         parts.append(tag("section", "\n".join(sections.build(plan, request, figure, runs, there, verdicts, root))))
         judged.append((figure, runs, verdicts))

@@ -16,7 +16,7 @@ from partage.plan import Figure, Plan, Request
 from partage.recipe import run_dir
 from partage.scenes import Scene
 
-LARGE = 400_000  # bytes: a picture with more lines than that is drawn as pixels
+LARGE = 20_000  # points: a picture with more of them (some 20 bytes each) is drawn as pixels
 
 
 def build(
@@ -33,7 +33,7 @@ def build(
     yield tag("p", f"{text(figure.paper)} · {tag('code', text(figure.name))}", class_="faint")
     missing = [run for run in runs if run.curve is None]
     if there is None:
-        yield tag("p", "None of its runs is finished yet.")
+        yield tag("p", "There are no runs of it yet that it can be drawn from.")
     else:
         if not there.whole:
             shown = f"{len(there.figure.tasks)} of {len(figure.tasks)} tasks, {len(there.figure.algorithms)} of "
@@ -74,9 +74,9 @@ def _caption(figure: Figure | Scene) -> str:
 
 
 def picture(canvas: Any, says: str) -> str:
-    drawn = curves.payload(canvas, "svg")
-    kind, data = ("svg", drawn) if len(drawn) <= LARGE else ("png", curves.payload(canvas, "png"))
-    return image(data, kind, f"{says}: the numbers stand in the tables below")
+    points = sum(len(line.get_xdata()) for axes in canvas.axes for line in axes.lines)
+    kind = "svg" if points <= LARGE else "png"
+    return image(curves.payload(canvas, kind), kind, f"{says}: the numbers stand in the tables below")
 
 
 def band(row: dict[str, Any]) -> str:
