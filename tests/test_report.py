@@ -141,8 +141,16 @@ def test_a_figure_of_which_nothing_is_made_is_listed_with_its_claims_open(sheets
     request, _ = made(sheets, "paper")
     html = report.build(sheets, request, request.root)
     said = words(html)
-    assert "None of its runs is finished yet." in said and "<img" not in html
+    assert "There are no runs of it yet that it can be drawn from." in said and "<img" not in html
     assert "open Beta is better." in said and "Missing: 2 of 2 runs" in said
+
+
+def test_a_figure_that_cannot_be_drawn_says_why_and_spoils_no_other(sheets: Plan):
+    request, _ = made(sheets, "paper", "first", "second")
+    figures = sheets.figures | {"first": sheets.figures["first"]._replace(metric="test_score")}
+    html = report.build(sheets._replace(figures=figures), request, request.root)
+    said = words(html)
+    assert "draws 'test_score'" in said and html.count("<img") == 2 and "15 of 15 cells" in said
 
 
 def test_of_a_task_that_is_not_whole_the_algorithms_that_are_there_are_shown(sheets: Plan):
@@ -227,6 +235,7 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(monkeypatch:
     assert "made by another recipe" not in said and "is corrupt" not in said
     for figure in sheets.figures.values():
         assert figure.title in said and all(claim.says in said for claim in figure.claims)
+    assert all(scene.title in said and f"partage scene {name}" in said for name, scene in sheets.scenes.items())
     for path in (ROOT / "results/published").glob("*/*-claims.csv"):
         for line in path.read_text().splitlines()[1:]:
             says, verdict = re.match(r'"?(.*?)"?,(holds|fails|open),', line).groups()  # type: ignore[union-attr]

@@ -90,5 +90,7 @@ def load(path: Path) -> pd.DataFrame:
 
 def runs_of(frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per seed, in order: (x, value) arrays of one curve."""
-    rows = frame[(frame["algorithm"] == algorithm) & (frame["task"] == task) & (frame["metric"] == metric)]
+    rows = frame
+    for column, name in (("task", task), ("algorithm", algorithm), ("metric", metric)):  # fewer each time
+        rows = rows.loc[rows[column] == name]
     return [(np.asarray(run[x], float), np.asarray(run["value"], float)) for _, run in rows.groupby("seed")]

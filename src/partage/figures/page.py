@@ -42,7 +42,9 @@ pre code { padding: 0; white-space: pre-wrap; }
 nav ol { columns: 2 20rem; padding-left: 1.9rem; } nav li { break-inside: avoid; }
 .claim { margin: 1rem 0 .2rem; max-width: 52rem; }
 details > summary { cursor: pointer; color: #0550ae; margin: .5rem 0; }
-@media (max-width: 40rem) { body { padding: 1rem .8rem 3rem; font-size: 15px; } h1 { font-size: 1.5rem; } }
+td code { white-space: nowrap; }
+@media (max-width: 40rem) { .scroll > img { max-width: 44rem; }
+  body { padding: 1rem .8rem 3rem; font-size: 15px; } h1 { font-size: 1.5rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } h2, h3 { break-after: avoid; }
   img, tr, .banner { break-inside: avoid; } .scroll { overflow: visible; } a { color: inherit; } }
 """
@@ -76,7 +78,8 @@ def rows(head: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[int
 def image(data: bytes, kind: str, says: str) -> str:
     """A picture within the page; `says` is read where it cannot be seen."""
     kind = "svg+xml" if kind == "svg" else kind
-    return f'<img src="data:image/{kind};base64,{base64.b64encode(data).decode()}" alt="{text(says)}" />'
+    made = f'<img src="data:image/{kind};base64,{base64.b64encode(data).decode()}" alt="{text(says)}" />'
+    return tag("div", made, class_="scroll")
 
 
 def command(words: str) -> str:

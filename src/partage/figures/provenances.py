@@ -57,25 +57,34 @@ def cost(made: Sequence[Run]) -> str:
 
 
 def origins(made: Sequence[Run]) -> str:
-    """A row per run."""
-    head = ["run", "recipe", "code", "commit", "versions", "machine", "finished (UTC)", "CPU-s", "wall-s", "resumed"]
-    body = [[text(run.place), tag("code", run.recipe.hash[:12]), *_origin(run.made)] for run in made]
-    return rows(head, body, right=(7, 8, 9))
+    """Versions and machines, each once, then a row per run."""
+    with_what = list(dict.fromkeys(_with(run.made) for run in made))
+    letters = {words: str(number) for number, words in enumerate(with_what, 1)}
+    head = ["run", "recipe", "code", "commit", "with", "finished (UTC)", "CPU-s", "wall-s", "resumed"]
+    body = [[text(run.place), tag("code", run.recipe.hash[:12]), *_origin(run.made, letters)] for run in made]
+    listed = tag("ol", "".join(tag("li", text(words)) for words in with_what))
+    return tag("p", "Made with:") + listed + rows(head, body, right=(4, 6, 7, 8))
 
 
-def _origin(made: dict[str, Any]) -> list[str]:
+def _with(made: dict[str, Any]) -> str:
+    """Versions, machine and device of a run; of an imported one, where it comes from."""
     if "imported" in made:
-        return ["imported", "", "", text(made["imported"]["source"]), text(made["imported"]["at"]), "", "", ""]
-    code, machine = made.get("code", {}), made.get("machine", {})
+        return f"imported from {made['imported']['source']}"
+    machine, image = made.get("machine", {}), (made.get("image") or {}).get("digest", "")
     versions = ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())
     where = f"{machine.get('cpu', '')}, {machine.get('cores', '?')} cores, {made.get('device', '')}"
-    image = (made.get("image") or {}).get("digest", "")
+    gpu = f" ({machine['gpu']})" if machine.get("gpu") else ""
+    return f"{versions}; {where}{gpu}" + (f"; image {image[:19]}" if image else "")
+
+
+def _origin(made: dict[str, Any], letters: dict[str, str]) -> list[str]:
+    code = made.get("code", {})
+    finished = made.get("finished") or made.get("imported", {}).get("at", "")
     return [
         tag("code", text((code.get("hash") or "")[:12])),
         tag("code", text((code.get("commit") or "")[:12])),
-        text(versions + (f", image {image[:19]}" if image else "")),
-        text(where + (f" ({machine['gpu']})" if machine.get("gpu") else "")),
-        text(str(made.get("finished", "")).removesuffix("+00:00").replace("T", " ")),
+        letters[_with(made)],
+        text(finished.removesuffix("+00:00").replace("T", " ")),
         *(f"{made[key]:,.0f}" if key in made else "" for key in ("cpu_seconds", "wall_seconds")),
         str(made.get("resumed", "")),
     ]

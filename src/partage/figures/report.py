@@ -9,21 +9,28 @@ from pathlib import Path
 
 import pandas as pd
 
+from partage import Refusal
 from partage.exhibits import Listing
 from partage.figures import claims, listings, provenances, sections
 from partage.figures.page import document, rows, tag, text, verdict
 from partage.figures.stock import Part, Run, hours, look, part
 from partage.plan import Figure, Plan, Request
 from partage.recipe import ENGINES
+from partage.scenes import Scene
 
 
 def build(plan: Plan, request: Request, root: Path) -> str:
     """The page of the figures asked for, from the runs below `root`. Raises `Refusal` for what is malformed."""
-    chosen = plan.pick(request.figures)
+    names = [*plan.figures, *plan.scenes] if request.figures == "all" else request.figures.split(",")
+    scenes = [plan.scenes[name] for name in names if name in plan.scenes]
+    chosen = plan.pick([name for name in names if name not in plan.scenes])
     parts, everything, judged = [], {}, []
     for figure in chosen:
         runs = look(plan.recipes([figure], request), root)
-        there = part(figure, runs)
+        try:
+            there = part(figure, runs)
+        except Refusal as refusal:  # these runs cannot be drawn together; the others can
+            runs, there = [run._replace(curve=None, why=run.why or str(refusal)) for run in runs], None
         verdicts = judge(plan, figure, there)
         parts.append(tag("section", "\n".join(sections.build(plan, request, figure, runs, there, verdicts, root))))
         judged.append((figure, runs, verdicts))
@@ -31,10 +38,11 @@ def build(plan: Plan, request: Request, root: Path) -> str:
     listed = list(plan.listings.values()) if request.figures == "all" else []
     body = [
         *front(request, root, list(everything.values())),
-        tag("nav", contents(chosen, bool(listed)), id="contents"),
+        tag("nav", contents([*chosen, *scenes], bool(listed)), id="contents"),
         tag("h2", "Verdicts", id="verdicts"),
         overview(judged),
         *parts,
+        *(tag("section", "\n".join(sections.scene(scene, request, root))) for scene in scenes),
         *(tag("h2", "Tables of what is set", id="tables") for _ in listed[:1]),
         *(table(plan, listing, request.scale) for listing in listed),
         *provenances.sections(list(everything.values())),
@@ -64,7 +72,7 @@ def front(request: Request, root: Path, runs: Sequence[Run]) -> Iterator[str]:
             "they follow. Each figure names its engine; the two never meet in one.", class_="banner note")  # fmt: skip
 
 
-def contents(chosen: Iterable[Figure], listed: bool) -> str:
+def contents(chosen: Iterable[Figure | Scene], listed: bool) -> str:
     entries = [("verdicts", "Verdicts"), *((figure.name, figure.title) for figure in chosen)]
     entries += [("tables", "Tables of what is set")] if listed else []
     entries += [("cost", "Cost"), ("provenance", "Provenance"), ("missing", "What is missing")]

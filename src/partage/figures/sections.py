@@ -14,8 +14,9 @@ from partage.figures.stock import command as makes
 from partage.figures.tables import number
 from partage.plan import Figure, Plan, Request
 from partage.recipe import run_dir
+from partage.scenes import Scene
 
-LARGE = 400_000  # bytes: a picture with more lines than that is drawn as pixels
+LARGE = 20_000  # points: a picture with more of them (some 20 bytes each) is drawn as pixels
 
 
 def build(
@@ -32,7 +33,7 @@ def build(
     yield tag("p", f"{text(figure.paper)} · {tag('code', text(figure.name))}", class_="faint")
     missing = [run for run in runs if run.curve is None]
     if there is None:
-        yield tag("p", "None of its runs is finished yet.")
+        yield tag("p", "There are no runs of it yet that it can be drawn from.")
     else:
         if not there.whole:
             shown = f"{len(there.figure.tasks)} of {len(figure.tasks)} tasks, {len(there.figure.algorithms)} of "
@@ -54,15 +55,28 @@ def build(
         yield tag("details", tag("summary", "the runs") + tag("ul", listed))
 
 
-def _caption(figure: Figure) -> str:
+def scene(one: Scene, request: Request, root: Path) -> Iterator[str]:
+    """A picture of a game itself, as it was drawn: that takes the game."""
+    yield tag("h2", text(one.title), id=one.name)
+    yield tag("p", f"{text(one.paper)} · {tag('code', text(one.name))}", class_="faint")
+    drawn = root / "figures" / f"{one.name}.svg"
+    if drawn.is_file():
+        yield image(drawn.read_bytes(), "svg", one.title)
+    else:
+        yield tag("p", f"Not drawn yet; it takes the packages of {text(one.task.partition('/')[0])}:")
+        yield command(f".venv/bin/partage scene {one.name} --scale {request.scale} --engine {request.engine}")
+    yield _caption(one)
+
+
+def _caption(figure: Figure | Scene) -> str:
     path = planning.ROOT / "workflow/captions" / figure.caption
     return caption(path.read_text(encoding="utf-8"), path) if path.is_file() else ""
 
 
 def picture(canvas: Any, says: str) -> str:
-    drawn = curves.payload(canvas, "svg")
-    kind, data = ("svg", drawn) if len(drawn) <= LARGE else ("png", curves.payload(canvas, "png"))
-    return image(data, kind, f"{says}: the numbers stand in the tables below")
+    points = sum(len(line.get_xdata()) for axes in canvas.axes for line in axes.lines)
+    kind = "svg" if points <= LARGE else "png"
+    return image(curves.payload(canvas, kind), kind, f"{says}: the numbers stand in the tables below")
 
 
 def band(row: dict[str, Any]) -> str:
