@@ -94,7 +94,9 @@ class View(NamedTuple):
 
 def level(name: str, task: Task) -> str:
     """The name of a scenario of gfootball's that is the task. Its left players are lazy: they do nothing unasked."""
-    import gfootball_engine as engine  # pyright: ignore[reportMissingImports]
+    import gfootball_engine  # pyright: ignore[reportMissingImports]
+
+    engine: Any = gfootball_engine
 
     def build_scenario(builder: Any) -> None:
         rules = builder.config()
