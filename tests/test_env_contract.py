@@ -105,8 +105,8 @@ def test_a_copy_is_idle_before_its_reset_and_after_its_end(task: str, engine: st
             break
     assert last.ended[first].all() and not last.ended[~first].any()
     frozen = snapshot(env.step(next(moves)))
-    assert not frozen.reward.any()
-    assert_same(frozen._replace(reward=last.reward), last)
+    assert not frozen.reward.any() and not frozen.feature.any()
+    assert_same(frozen._replace(reward=last.reward, feature=last.feature), last)
     for now, start in ((frozen, started), (frozen, before)):
         assert torch.equal(now.obs[~first], start.obs[~first])
     one = torch.tensor([[True, False], [False, False]])

@@ -66,7 +66,7 @@ class Env(Protocol):
     """R x B copies of one task.
 
     A copy is idle before its first `reset` and after its episode has ended: `step` ignores its action, leaves
-    its observation and flags as they are and gives reward 0, until `reset` starts its next episode.
+    its observation and flags as they are and gives reward and feature 0, until `reset` starts its next episode.
     """
 
     spec: Spec
