@@ -54,12 +54,15 @@ rule draw:
 rule scene:
     input:
         code=DRAWING,
+        image=lambda wildcards: [ancient(f"images/{SCENES[wildcards.scene].task.split('/')[0]}.sif")] if CONTAINED else [],
     output:
         f"{ROOT}/figures/{{scene}}.png",
         f"{ROOT}/figures/{{scene}}.svg",
         f"{ROOT}/figures/{{scene}}.pdf",
     log:
         f"{ROOT}/logs/scene/{{scene}}.log",
+    container:
+        lambda wildcards: f"images/{SCENES[wildcards.scene].task.split('/')[0]}.sif"
     params:
         look=lambda wildcards: repr(SCENES[wildcards.scene]),
     shell:

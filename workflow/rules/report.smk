@@ -10,10 +10,13 @@ rule report:
         captions=[str(path) for path in CAPTIONS if path.is_file()],
         code=DRAWING,
         absolute=[path for path in ABSOLUTE if Path(path).is_file()],
+        image=CORE,
     output:
         f"{ROOT}/report.html",
     log:
         f"{ROOT}/logs/report.log",
+    container:
+        "images/core.sif"
     shell:
         f"{PARTAGE} report --figures {REQUEST.figures} {OPTIONS} > {{log}} 2>&1"
 
@@ -22,10 +25,13 @@ rule report:
 rule absolute:
     input:
         f"{ROOT}/runs/{{run}}/record.json",
+        image=lambda wildcards: [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else [],
     output:
         f"{ROOT}/runs/{{run}}/absolute.json",
     log:
         f"{ROOT}/logs/absolute/{{run}}.log",
+    container:
+        lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
     shell:
         f"{PARTAGE} absolute {ROOT}/runs/{{wildcards.run}} > {{log}} 2>&1"
 
