@@ -49,6 +49,39 @@ def add(replay: Replay, rollout: Rollout) -> dict[str, Tensor]:
 LENGTHS = [[4, 1, 7], [2, 7, 3]]
 
 
+def with_zeros(rollout: Rollout, share: float) -> Rollout:
+    """What is seen, with about this share of it zero; some zeros are negative."""
+    noise = torch.rand(rollout.obs.shape, generator=torch.Generator().manual_seed(3))
+    obs = rollout.obs.masked_fill(noise < share, 0.0)
+    return rollout._replace(obs=torch.where(noise < share / 4, -obs, obs))
+
+
+def test_what_is_mostly_zeros_takes_the_room_of_the_rest_and_comes_back_bit_for_bit() -> None:
+    rollout = with_zeros(played(0, [[4, 9]]), 0.9)
+    sparse, dense = Replay(1, 10), Replay(1, 10)
+    put = add(sparse, rollout)
+    add(dense, played(0, [[4, 9]]))
+    assert sparse.nbytes() < dense.nbytes() and sparse.sparse["obs"] == [N, OBS] and not dense.sparse["obs"]
+    other = Replay(1, 10)
+    other.load_state_dict(sparse.state_dict())
+    for replay in (sparse, other):
+        got = replay.sample(2, generators([1]))
+        lengths = got["filled"][0].sum(1).tolist()
+        for b, length in enumerate(lengths):
+            came = put["obs"][0, [4, 9].index(length), : length + 1]
+            assert torch.equal(got["obs"][0, b, : length + 1].view(torch.int32), came.view(torch.int32))
+            assert not got["obs"][0, b, length + 1 :].any()
+
+
+def test_a_field_stays_sparse_where_a_later_episode_is_not() -> None:
+    replay = Replay(1, 10)
+    add(replay, with_zeros(played(0, [[3]]), 0.9))
+    put = add(replay, played(1, [[5]]))
+    got = replay.sample(2, generators([1]))
+    b = got["filled"][0].sum(1).tolist().index(5)
+    assert torch.equal(got["obs"][0, b], put["obs"][0, 0])
+
+
 def test_what_comes_out_is_what_went_in_each_episode_once() -> None:
     replay = Replay(2, 10)
     put = add(replay, played(0, LENGTHS, time=9))

@@ -54,7 +54,9 @@ rule draw:
 rule scene:
     input:
         code=DRAWING,
-        image=lambda wildcards: [ancient(f"images/{SCENES[wildcards.scene].task.split('/')[0]}.sif")] if CONTAINED else [],
+        image=lambda wildcards: (
+            [ancient(f"images/{SCENES[wildcards.scene].task.split('/')[0]}.sif")] if CONTAINED else []
+        ),
     output:
         f"{ROOT}/figures/{{scene}}.png",
         f"{ROOT}/figures/{{scene}}.svg",
