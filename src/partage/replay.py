@@ -134,9 +134,9 @@ class Replay:
 def spread(bits: Tensor, values: Tensor, instant: Sequence[int]) -> Float32[Tensor, "T ..."]:
     """Floats at the places that the bits say, zeros elsewhere; `instant` is the shape at one instant."""
     there = np.unpackbits(bits.numpy(), axis=-1, count=math.prod(instant)).view(bool)
-    out = torch.zeros(there.shape)
-    out[torch.from_numpy(there)] = values
-    return out.view(len(bits), *instant)
+    out = np.zeros(there.shape, np.float32)
+    out[there] = values.numpy()  # several times faster than torch's
+    return torch.from_numpy(out.reshape(len(bits), *instant))
 
 
 def ones(bits: Tensor) -> int:
