@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +87,7 @@ def finished(root: Path, recipes: Sequence[Recipe]) -> None:
         made = {"schema": record.SCHEMA, "recipe": asdict(recipe), "recipe_hash": recipe.hash}
         made |= {"code": ran, "curve_sha256": sha256(curves[seed]).hexdigest()}
         for place in (folder, folder / "kept"):
-            place.mkdir(exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
             (place / "curve.parquet").write_bytes(curves[seed])
             (place / "record.json").write_text(json.dumps(made))
 
@@ -122,14 +123,13 @@ def queued(cells: int) -> dict[str, str]:
         slurm.said("scontrol", "update", "PartitionName=cpu", "State=DOWN")
         root = Path(folder).resolve() / "checkout"
         prepared(root, cells)
-        process, seen, began = snakemake(root, cells), 0, 0.0
-        while seen < cells:
+        process = snakemake(root, cells)
+        while len(slurm.jobs()) < cells:
             time.sleep(0.5)
-            seen = len(slurm.jobs())
-            began = began or (time.monotonic() if seen else 0.0)
             if process.poll() is not None:
                 raise RuntimeError((root / "said.txt").read_text()[-3000:])
-        rate = cells / (time.monotonic() - began)
+        times = sorted(datetime.fromisoformat(when) for when in slurm.said("squeue", "-h", "-o", "%V").split())
+        rate = cells / max((times[-1] - times[0]).total_seconds(), 1)  # SLURM says when, to the second
         process.kill()
         process.wait()
         slurm.said("scancel", "--user=root")
@@ -169,7 +169,7 @@ def main() -> None:
     print(f"{environments.machine()}, load average {os.getloadavg()[0]:.1f}\n", flush=True)
     if asked.slurm:
         print(table([queued(cells) for cells in asked.cells]), "\n", flush=True)
-        print(table([through(40)]))
+        print(table([through(20)]))
     else:
         print(table([measured(cells) for cells in asked.cells]))
 

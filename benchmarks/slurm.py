@@ -67,13 +67,15 @@ def missing() -> str:
 
 def up(folder: Path, cpus: int = 8) -> None:
     """Start it; returns when both nodes are idle."""
+    if why := missing():
+        raise RuntimeError(f"no throw-away SLURM: {why}")
     for name in ("state", "run", "log", "conf", *(f"spool/{node}" for node in NODES)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     host = socket.gethostname().partition(".")[0]
     (folder / "conf/slurm.conf").write_text(SETTINGS.format(host=host, folder=folder, cpus=cpus))
     (folder / "conf/gres.conf").write_text("NodeName=n1 Name=gpu Type=fake File=/dev/tty[0-1]\n")
     CONF.parent.mkdir(exist_ok=True)
-    CONF.unlink(missing_ok=True)
+    CONF.unlink(missing_ok=True)  # of a cluster that was never taken down
     CONF.symlink_to(folder / "conf/slurm.conf")
     subprocess.run(["slurmctld", "-c", "-i", "-f", str(CONF)], check=True)
     for node in NODES:

@@ -4,6 +4,6 @@ apt-get update
 apt-get install --yes --no-install-recommends "lib$(python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])')"
 FOOTBALL_WHEELS=/wheels bash containers/install_football.sh /opt/partage/bin/python
 rm -rf build
-apt-get purge --yes build-essential cmake python3-dev 2>/dev/null || true
+apt-get purge --yes build-essential cmake 2>/dev/null || true  # python3-dev would take Boost along
 apt-get autoremove --yes
 /opt/partage/bin/python -c "import gfootball.env"
