@@ -13,6 +13,9 @@
 #   "psutil==7.2.2",
 #   "mpyq==0.2.5",
 # ]
+#
+# [tool.partage]
+# no-deps = true
 # ///
 """StarCraft II micromanagement on SMAC's maps, ``smac/MMM2``: the contract of SMAC version 1, see `skirmish.contract`.
 
