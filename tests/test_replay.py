@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from partage.replay import LATER, Replay
+from partage.replay import Replay
 from partage.rollout import Rollout, generators
+from partage.sims.shown import INSTANTS
 
 N, A, OBS, STATE = 3, 11, 4, 6  # 11 actions: a mask of two bytes
 
@@ -42,7 +43,7 @@ def add(replay: Replay, rollout: Rollout) -> dict[str, Tensor]:
     """Store it; what should come back, field by field."""
     extra = {"team_reward": rollout.reward.sum(-1)}
     replay.add(rollout, extra)
-    names = (*LATER, "actions", "terminated")
+    names = (*INSTANTS, "actions", "terminated")
     return {name: getattr(rollout, name) for name in names} | rollout.notes | extra
 
 
@@ -94,7 +95,7 @@ def test_what_comes_out_is_what_went_in_each_episode_once() -> None:
             origin = LENGTHS[r].index(length)
             seen.append(origin)
             for name, x in put.items():
-                until = length + (name in LATER)
+                until = length + (name in INSTANTS)
                 found, expected = got[name][r, b], x[r, origin]
                 assert found.dtype == expected.dtype, name
                 assert torch.equal(found[:until], expected[:until]), name

@@ -47,9 +47,8 @@ class TimeStep(NamedTuple):
     terminated: Bool[Tensor, "R B"]  # the task ended here: nothing follows
     truncated: Bool[Tensor, "R B"]  # the clock ended it here: the value of what would follow still counts
     score: Float32[Tensor, "R B"]  # the task's own measure of the episode so far: battle won, goals, food share
-    feature: Float32[
-        Tensor, "R B"
-    ]  # what a customised policy distance tells (MPD §1.2): SMAC's reward for kills; else 0
+    # what a customised policy distance tells (MPD §1.2): on SMAC the reward for kills; elsewhere 0
+    feature: Float32[Tensor, "R B"]
 
     @property
     def ended(self) -> Bool[Tensor, "R B"]:

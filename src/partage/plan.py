@@ -113,8 +113,7 @@ class Plan(NamedTuple):
         """The runs of one algorithm on one task: its seeds in packs."""
         scale, engine = request.scale, self.engine(task, request)
         settings = {setting.name: setting.value for setting in self.settings(algorithm, task, scale)}
-        of_task = self.tasks[task]
-        run, options = run_values(of_task._replace(run={**of_task.run, **self.own(algorithm, task)}), scale)
+        run, options = run_values(self.tasks[task], scale, self.own(algorithm, task))
         seeds, learner = run.pop("seeds"), self.variants[algorithm].learner
         return [
             Recipe(SCHEMA, scale, engine, algorithm, learner, settings, task, options, pack, **run)
@@ -209,7 +208,7 @@ def _check(plan: Plan) -> None:
     for scale in SCALES:
         for figure in plan.figures.values():
             for task in figure.tasks if figure.run else ():
-                run_values(plan.tasks[task]._replace(run={**plan.tasks[task].run, **figure.run}), scale)
+                run_values(plan.tasks[task], scale, figure.run)
         for task in plan.tasks.values():
             run_values(task, scale)
             for learner, known in plan.learners.items():

@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float32
 from torch import Generator, Tensor
 
 from partage.rollout import Rollout
+from partage.sims.shown import INSTANTS
 
 Episode = dict[str, Tensor]
 VALUES = "/values"  # the floats of a sparse field, whose bits say where they stand
-LATER = ("obs", "state", "avail_actions", "alive")  # kept for one instant more than there are transitions
 
 
 def transitions(filled: Bool[Tensor, "R B T"], noise: Float32[Tensor, "R K"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,12 +46,12 @@ class Replay:
 
     def add(self, rollout: Rollout, extra: Mapping[str, Tensor]) -> None:
         """Store each copy's episode; `extra` holds what is trained on in place of rewards, ``[R, B, T, ...]``."""
-        fields = {name: getattr(rollout, name) for name in (*LATER, "actions", "terminated")}
+        fields = {name: getattr(rollout, name) for name in (*INSTANTS, "actions", "terminated")}
         fields |= {**rollout.notes, **extra}
         for r, lengths in enumerate(rollout.filled.sum(2).tolist()):
             for b, length in enumerate(lengths):
                 if length:
-                    whole = {name: x[r, b, : length + (name in LATER)] for name, x in fields.items()}
+                    whole = {name: x[r, b, : length + (name in INSTANTS)] for name, x in fields.items()}
                     self.queues[r].append({k: v for name, x in whole.items() for k, v in self._pack(name, x)})
 
     def sample(self, batch: int, generators: Sequence[Generator]) -> dict[str, Tensor]:
@@ -67,7 +67,7 @@ class Replay:
         time = int(lengths.max())
         fields = next(run[0] for run in chosen if run)
         out = {
-            name: self._padded(x, name, chosen, (time + (name in LATER), batch))
+            name: self._padded(x, name, chosen, (time + (name in INSTANTS), batch))
             for name, x in fields.items()
             if VALUES not in name
         }
@@ -122,7 +122,7 @@ class Replay:
         self.widths, self.sparse = dict(state["widths"]), dict(state["sparse"])
         for queue, fields, lengths in zip(self.queues, state["runs"], state["lengths"], strict=True):
             queue.clear()
-            sizes = {name: [n + (name in LATER) for n in lengths] for name in fields if VALUES not in name}
+            sizes = {name: [n + (name in INSTANTS) for n in lengths] for name in fields if VALUES not in name}
             for name in (name for name in fields if VALUES in name):
                 bits = name.removesuffix(VALUES)
                 sizes[name] = [ones(x) for x in fields[bits].split(sizes[bits])]

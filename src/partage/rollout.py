@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor
 
 from partage.env import Env, Spec, TimeStep
+from partage.sims.shown import INSTANTS
 
 Memory = Any  # a tensor [R, B, ...], a tuple of them, or None: what a policy remembers within an episode
 
@@ -78,9 +79,6 @@ def _blank(env: Env, time: int) -> Rollout:
         feature=torch.zeros(r, b, time),
         notes={},
     )
-
-
-INSTANTS = ("obs", "state", "avail_actions", "alive")  # one more of them than there are transitions
 
 
 def _observe(out: Rollout, t: int, step: TimeStep) -> None:

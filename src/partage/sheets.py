@@ -7,6 +7,7 @@ Unknown keys and wrong types are refused. Any value of a task, and any setting, 
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from partage import Refusal
@@ -57,13 +58,13 @@ def at_scale(value: Any, scale: str, where: str) -> Any:
     return get(value, "scale", scale, where)
 
 
-def run_values(task: Task, scale: str) -> tuple[dict[str, int], dict[str, Any]]:
-    """Steps, seeds and evaluation of a task, and the options of its environment, at one scale."""
+def run_values(task: Task, scale: str, own: Values = MappingProxyType({})) -> tuple[dict[str, int], dict[str, Any]]:
+    """Steps, seeds and evaluation of a task, and the options of its environment, at one scale; `own` come first."""
     run = {}
     for key in RUN:
         least = 0 if key.startswith("test") else 1
         value = run[key] = at_scale(
-            get(task.run, "value", key, f"tasks.toml, {task.name}"), scale, f"{task.name} {key}"
+            get({**task.run, **own}, "value", key, f"tasks.toml, {task.name}"), scale, f"{task.name} {key}"
         )
         if type(value) is not int or value < least:
             raise Refusal(

@@ -1,6 +1,5 @@
 """The report's last part: what the runs cost, where each comes from, what is missing; and their absolute metric."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from partage import stats
+from partage.exports import absolutes
 from partage.figures.curves import generator
 from partage.figures.page import rows, tag, text
 from partage.figures.stock import Run, hours
@@ -95,13 +95,12 @@ def absolute(plan: Plan, tested: Sequence[Run]) -> tuple[pd.DataFrame, list[Run]
     found: dict[tuple[str, str], list[float]] = {}
     lacking = []
     for run in tested:
-        path = run.place / "absolute.json"
-        worth = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if worth.get("recipe_hash") != run.recipe.hash:
+        worth = absolutes(run.place, run.recipe)
+        if not worth:
             lacking.append(run)
             continue
         seeds = found.setdefault((run.recipe.task, run.recipe.algorithm), [])
-        seeds += [float(np.mean(each["test_score"])) for each in worth["seeds"].values()]
+        seeds += [float(np.mean(each["test_score"])) for each in worth.values()]
     table = []
     for (task, name), values in found.items():
         low, high = stats.interval([np.array(values)], generator(task, name, "absolute"))

@@ -11,7 +11,7 @@ from partage.figures import curves, profiles, provenances, tables
 from partage.figures.page import caption, command, image, rows, tag, text, verdict
 from partage.figures.stock import Part, Run
 from partage.figures.stock import command as makes
-from partage.figures.tables import number
+from partage.figures.tables import band, number
 from partage.plan import Figure, Plan, Request
 from partage.recipe import run_dir
 from partage.scenes import Scene
@@ -77,11 +77,6 @@ def picture(canvas: Any, says: str) -> str:
     points = sum(len(line.get_xdata()) for axes in canvas.axes for line in axes.lines)
     kind = "svg" if points <= LARGE else "png"
     return image(curves.payload(canvas, kind), kind, f"{says}: the numbers stand in the tables below")
-
-
-def band(row: dict[str, Any]) -> str:
-    low, high = row["ci95_low"], row["ci95_high"]
-    return "\u2013" if pd.isna(low) else f"[{number(low)}, {number(high)}]"
 
 
 def final(figure: Figure, table: pd.DataFrame) -> str:

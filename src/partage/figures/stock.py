@@ -9,7 +9,7 @@ import pandas as pd
 
 from partage import Refusal, record
 from partage.figures import frame
-from partage.plan import Figure
+from partage.plan import Figure, Request
 from partage.recipe import Recipe, run_dir
 
 
@@ -76,8 +76,7 @@ def part(figure: Figure, runs: Sequence[Run]) -> Part | None:
 def command(figure: Figure, recipe: Recipe, results: str = "results") -> str:
     """What makes all that a figure lacks."""
     asked = {"scale": recipe.scale, "engine": recipe.engine, "results": results, "figures": figure.name}
-    usual = {"scale": "smoke", "engine": "batched", "results": "results"}
-    config = " ".join(f"{key}={value}" for key, value in asked.items() if usual.get(key) != value)
+    config = " ".join(f"{key}={value}" for key, value in asked.items() if getattr(Request, key) != value)
     return f".venv/bin/snakemake --cores all --config {config}"
 
 

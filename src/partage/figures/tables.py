@@ -1,7 +1,9 @@
 """Final performance: the mean over the last 15 % of training, its interval, the published value beside it."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,9 +77,14 @@ def markdown(figure: Figure, table: pd.DataFrame, claims: pd.DataFrame) -> str:
 def cells_of(table: pd.DataFrame) -> list[str]:
     lines = ["| task | algorithm | value | 95 % interval | seeds | published |", "|---|---|---:|---:|---:|---:|"]
     for row in table.to_dict("records"):
-        bare = math.isnan(row["ci95_low"])
-        band = number(math.nan) if bare else f"[{number(row['ci95_low'])}, {number(row['ci95_high'])}]"
-        cells = (row["task"], row["algorithm"], number(row["value"]), band, str(row["seeds"]), number(row["published"]))
+        cells = (
+            row["task"],
+            row["algorithm"],
+            number(row["value"]),
+            band(row),
+            str(row["seeds"]),
+            number(row["published"]),
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -99,6 +106,12 @@ def number(value: float) -> str:
     if math.isnan(value):
         return "\u2013"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"
+
+
+def band(row: Mapping[Any, Any]) -> str:
+    """The interval of a table's row; a dash where there is no spread to see."""
+    low, high = row["ci95_low"], row["ci95_high"]
+    return number(low) if math.isnan(low) else f"[{number(low)}, {number(high)}]"
 
 
 def save(table: pd.DataFrame, path: Path) -> None:

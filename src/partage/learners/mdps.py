@@ -39,9 +39,8 @@ class Settings(a2c.Settings):
     fuse_back: float = 0.5  # threshold of backs, as a share of epsilon_1   (reference code)
     period: int = 2000  # updates between two measurements   (MPD §3.2: 2,000 in spread, 20,000 in SMAC)
     data: int = 100  # updates whose experience is measured on   (MPD §3.2: 100 in spread, 500 in SMAC)
-    feature: Literal["actions", "task"] = (
-        "actions"  # what a code must tell: the act, or the task's feature c   (MPD §1.2)
-    )
+    # what a code must tell: the act, or the task's feature c   (MPD §1.2)
+    feature: Literal["actions", "task"] = "actions"
     compare: bool = False  # log the average distance by all other measures too   (MPD Fig. 2)
 
 

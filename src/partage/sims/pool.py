@@ -24,7 +24,7 @@ from jaxtyping import Bool, Int64
 from partage import Refusal
 from partage.env import Spec, stream
 from partage.sims.crew import Crew, Worker
-from partage.sims.shown import Shown
+from partage.sims.shown import INSTANTS, Shown
 from partage.sims.single import Single
 from partage.sims.worker import ADVANCE, BEGIN, REST, Job, Sizes
 
@@ -108,7 +108,7 @@ class Pool:
         shown.terminated[void] = shown.truncated[void] = True
 
     def _show(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
-        for name in ("obs", "state", "avail_actions", "alive"):
+        for name in INSTANTS:
             getattr(shown, name)[where] = getattr(self._board, name)[where]
 
     def _move(self, what: int, where: Bool[np.ndarray, "C"]) -> None:
