@@ -210,6 +210,13 @@ class Bank(nn.Module):
             dense, table = functional.pad(dense, (0, fill, 0, below)), functional.pad(table, (0, fill))
         return Picked(dense, table, outputs, agents, entries)
 
+    def parameters_of_rows(self) -> tuple[Float32[Tensor, "R S I O"], Float32[Tensor, "R S E O"]]:
+        """Weights of dense inputs, and biases: of each agent in turn where there is an id. (One-hot: `picked`.)"""
+        if not self.parts[2]:
+            return self.weight, self.bias.unsqueeze(2)
+        dense, _, ids = self.weight.split(self.parts, 2)
+        return dense.contiguous(), self.bias.unsqueeze(2) + ids
+
     def forward(
         self, rows: Rows, index: Assignment, hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False
     ) -> Float32[Tensor, "R G T M O"]:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from partage import assignment
 from partage.assignment import Assignment
 from partage.bank import Bank, Init, Picked, Rows, from_rows, to_rows, torch_linear
+from partage.chain import Link, chain
 from partage.mixing import Mix
 from partage.recurrence import GRU, unroll
 from partage.routing import Reorder, RoutedAffine, RoutedGRU, Routes, routes
@@ -53,10 +54,12 @@ class MLP(nn.Module):
             for layer, (inputs, outputs) in enumerate(pairwise(sizes))
         )
 
+    def links(self, index: Assignment) -> list[Link]:
+        last = None if self.end else self.banks[-1]
+        return [Link(bank, index, bank is not last) for bank in self.banks]  # type: ignore[arg-type]
+
     def forward(self, rows: Rows, index: Assignment) -> Float32[Tensor, "R G T M O"]:
-        for layer, bank in enumerate(self.banks):
-            rows = bank(rows, index, relu=self.end or layer < len(self.banks) - 1)
-        return rows
+        return chain(rows, self.links(index))
 
 
 class Recurrent(nn.Module):

@@ -8,6 +8,7 @@ under which every lane and every loop remainder computes the same bits.
 import inspect
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,21 @@ import torch
 from numba import int32, njit
 from torch import Tensor
 
+from partage.sims.draw import digest, kept
+
 F = np.float32
 ONE, TWO, HALF = F(1), F(2), F(0.5)
 LOG2_E, LN2_HIGH, LN2_LOW = F(1 / math.log(2)), F(0.693359375), F(math.log(2) - 0.693359375)
 LIMIT = F(87)  # exp(+-87) is still a normal float32
 C2, C3, C4, C5, C6 = (F(1 / math.factorial(n)) for n in range(2, 7))
 # error_model="numpy": a check for division by zero in each lane would forbid vectorising.
+SOURCES = digest(Path(__file__).with_name(f"{name}.py") for name in ("pointwise", "tiles"))  # what others call
 JIT = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "nnan", "ninf"}}
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Any:
     """Compiled by Numba and kept on disk (unwrapped: the tests wrap functions in a type checker)."""
-    return njit(**JIT, **options)(inspect.unwrap(function))
+    return kept(njit(**JIT, **options)(inspect.unwrap(function)), SOURCES)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -25,6 +25,7 @@ from torch import Tensor, device, nn
 from partage import assignment
 from partage.assignment import Assignment
 from partage.bank import Rows, from_rows, orthogonal, to_rows
+from partage.chain import chain
 from partage.env import Spec, TimeStep, stream
 from partage.nets import MLP, Static, static
 from partage.optimiser import Optimiser
@@ -78,7 +79,7 @@ class ActorCritic(nn.Module):
                 parameter.data[:] = parameter.data[:, :1].clone()
 
     def logits(self, rows: Rows) -> Float32[Tensor, "R G T M A"]:
-        return self.back(self.front(rows, self.front_of), self.back_of)
+        return chain(rows, [*self.front.links(self.front_of), *self.back.links(self.back_of)])
 
     def values(self, rows: Rows) -> Float32[Tensor, "R G T M 1"]:
         return self.critic(rows, self.back_of)

@@ -8,7 +8,7 @@ the counter's hash mixed with the key.
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,20 @@ ONE, HALF = np.uint64(1), np.uint64(32)
 UNIT = 2.0**-53  # distance of neighbouring draws of `uniform` on [0, 1)
 
 
-def sources() -> str:
-    """A digest of all simulators' source files."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def digest(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
 
 
-SOURCES = sources()
+SOURCES = digest(Path(__file__).parent.rglob("*.py"))  # of all simulators
 
 
-def kept(dispatcher: Any) -> Any:
-    """The compiled function, to be compiled anew when any simulator's source changes.
+def kept(dispatcher: Any, sources: str = SOURCES) -> Any:
+    """The compiled function, to be compiled anew when any of these sources changes.
 
     Numba's disk cache looks at a function's own file only, and so would keep using old code of what it calls.
     """
     file = dispatcher._cache._cache_file
-    file._source_stamp = (file._source_stamp, SOURCES)
+    file._source_stamp = (file._source_stamp, sources)
     return dispatcher
 
 
