@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32, Int64
 from numba import int32, njit
 from torch import Tensor
 
@@ -205,3 +206,36 @@ def offset_backward(grad: Tensor, y: Tensor, entries: int, at: Tensor, relu: boo
         torch.mul(grad, y > 0, out=masked)
     index = at.expand(y.shape[:2])[..., None].expand(y.shape)
     return masked, total.scatter_add_(1, index, masked.double()).float()
+
+
+@compiled
+def _categorical(logits, avail, level, chosen):
+    for m in range(logits.shape[0]):
+        row, allowed, top = logits[m], avail[m], -LIMIT
+        for a in range(row.shape[0]):
+            top = max(top, row[a]) if allowed[a] else top
+        total = F(0)
+        for a in range(row.shape[0]):
+            total += exp(row[a] - top) if allowed[a] else F(0)
+        reach, mass, last = level[m] * total, F(0), -1
+        while mass <= reach and last + 1 < row.shape[0]:  # to the first action that lifts the mass above the level
+            last += 1
+            mass += exp(row[last] - top) if allowed[last] else F(0)
+        chosen[m] = last
+
+
+def categorical(
+    logits: Float32[Tensor, "*X A"], avail: Bool[Tensor, "*X A"], level: Float32[Tensor, "*X"]
+) -> Int64[Tensor, "*X"]:
+    """The action at `level`, uniform in [0, 1), of the distribution function of the softmax over what is available."""
+    if logits.device.type == "cpu":
+        chosen, rows = torch.empty(level.shape, dtype=torch.int64), (-1, logits.shape[-1])
+        _categorical(
+            logits.reshape(rows).numpy(),
+            avail.reshape(rows).numpy(),
+            level.reshape(-1).numpy(),
+            chosen.view(-1).numpy(),
+        )
+        return chosen
+    mass = logits.masked_fill(~avail, -torch.inf).softmax(-1).cumsum(-1)
+    return (mass <= level[..., None] * mass[..., -1:]).sum(-1)

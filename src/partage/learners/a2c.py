@@ -29,6 +29,7 @@ from partage.chain import chain
 from partage.env import Spec, TimeStep, stream
 from partage.nets import MLP, Static, static
 from partage.optimiser import Optimiser
+from partage.pointwise import categorical
 from partage.rollout import Choice, Rollout, generators, restore, uniform
 from partage.targets import n_step_returns
 
@@ -99,12 +100,11 @@ class Actor:
     def __call__(self, step: TimeStep, memory: None, explore: bool) -> tuple[Choice, None]:
         obs = step.obs.to(self.where)
         logits = from_rows(self.net.logits(to_rows(obs[:, :, None], self.net.sets)), self.n_agents)[:, :, 0]
-        logits = logits.masked_fill(~step.avail_actions.to(self.where), -torch.inf)
+        avail = step.avail_actions.to(self.where)
         if not explore:
-            return Choice(logits.argmax(-1).cpu()), memory
-        mass = (logits - logits.amax(-1, keepdim=True)).exp().cumsum(-1)  # the distribution function, times mass[-1]
-        level = uniform(self.generators, *logits.shape[1:3], 1).to(self.where) * mass[..., -1:]
-        return Choice((mass <= level).sum(-1).cpu()), memory  # the first action that lifts it above the level
+            return Choice(logits.masked_fill(~avail, -torch.inf).argmax(-1).cpu()), memory
+        level = uniform(self.generators, *logits.shape[1:3]).to(self.where)
+        return Choice(categorical(logits, avail, level).cpu()), memory
 
 
 class A2C:
