@@ -20,7 +20,8 @@ ENV = '''# /// script
 # requires-python = ">=3.11,<3.14"
 # dependencies = []
 # ///
-"""Roll call that sleeps: `nap` seconds a step; stumbles when it is first started, if it is told to."""
+"""Roll call that sleeps: `nap` seconds a step; stumbles when it is first started, if it is told to. Says when a second
+update is due: then all code is compiled."""
 
 import os
 import time
@@ -30,14 +31,18 @@ from partage import env
 
 
 class Sleepy:
-    def __init__(self, inner, nap):
-        self.inner, self.nap = inner, nap
+    def __init__(self, inner, nap, task):
+        self.inner, self.nap, self.task, self.steps = inner, nap, task, 0
 
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
     def step(self, actions):
         time.sleep(self.nap)
+        self.steps += 1
+        if self.steps == 6:  # an update is 5
+            with open("training.txt", "a") as file:
+                file.write(f"{self.task}\\n")
         return self.inner.step(actions)
 
 
@@ -47,7 +52,7 @@ def make(task, seeds, copies, engine="batched", nap=0.0, stumble=False, **option
     if stumble and not Path("stumbled").exists():
         Path("stumbled").touch()
         raise RuntimeError("stumbled, as told")
-    return Sleepy(env.make("roll_call/4x4-8", seeds, copies, engine=engine, **options), nap)
+    return Sleepy(env.make("roll_call/4x4-8", seeds, copies, engine=engine, **options), nap, task)
 '''
 HEAD = """
 [nap]
@@ -104,6 +109,8 @@ def checkout(root: Path, **tasks: str) -> Path:
     (config / "algorithms.toml").write_text(ALGORITHMS)
     (config / "figures.toml").write_text(FIGURE.format(tasks=[f"nap/{name}" for name in tasks]))
     (config / "tables.toml").write_text(TABLE.format(tasks=[f"nap/{name}" for name in tasks]))
+    for sheet in (ROOT / "workflow/config").glob("*.toml"):  # all others are empty
+        (config / sheet.name).touch()
     return root
 
 
@@ -134,15 +141,23 @@ def ended(root: Path, process: subprocess.Popen[str], seconds: float) -> str:
     return said
 
 
-def until(what: str, true: Callable[[], object], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
+def until(what: str, true: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait for it, at most four minutes, and only as long as the process goes on that is to bring it about."""
+    deadline = time.monotonic() + 240
     while not true():
-        assert time.monotonic() < deadline, f"not after {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"not after 240 s: {what}"
+        assert process is None or process.poll() is None, f"snakemake has ended before: {what}"
         time.sleep(0.2)
 
 
 def run(root: Path, task: str, results: str = "results") -> Path:
     return root / results / "smoke/runs/fps/nap" / task / "0"
+
+
+def begun(root: Path, task: str) -> bool:
+    """Whether it trains."""
+    path = root / "training.txt"
+    return path.exists() and task in path.read_text().split()
 
 
 def outcomes(root: Path, tasks: Sequence[str], results: str = "results") -> dict[str, tuple[pd.DataFrame, dict]]:

@@ -10,6 +10,8 @@ import torch
 from small import ROOT
 from torch import Tensor, nn
 
+from partage import plan
+
 TARGETS = {
     "mpe/15a_3c, batched": "500,000",
     "lbf/15x15-4p-5f-v2, batched": "400,000",
@@ -95,3 +97,11 @@ def copy(ours: Any, theirs: Any) -> None:
         into(layer, weight, bias)
     for layer, bank in ((theirs.w1[2], mixer.w1), (theirs.w2[2], mixer.w2), (theirs.v[2], mixer.v)):
         into(layer, bank.weight[0, 0], bank.bias[0, 0])
+
+
+def test_the_checkout_in_which_clusters_are_tested_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import naps
+
+    planned = plan.load(naps.checkout(tmp_path / "naps", a=naps.lasting(1), b=""))
+    assert [recipe.task for recipe in planned.recipes(planned.figures.values(), plan.Request())] == ["nap/a", "nap/b"]

@@ -1,7 +1,6 @@
 """The real workflow on a real SLURM on this machine: ``make test-slurm``."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,25 +33,19 @@ def job_of(task: str) -> list[str]:
     return [number for number, comment in slurm.jobs("RUNNING").items() if f"nap_{task}_" in comment.replace("/", "_")]
 
 
-def begun(root: Path, task: str) -> bool:
-    """Whether it trains: a trainer makes its simulator a second time when it is about to begin."""
-    path = root / "started.txt"
-    return path.exists() and path.read_text().count(f"{task} ") >= 2
-
-
 @pytest.fixture(scope="module")
 def eventful(cluster: Path, tmp_path_factory) -> Path:
     """A workflow in which one run fails, one is cancelled and one reaches its time limit, each once."""
     tasks = {
         "smooth": naps.lasting(1), "fails": "options.stumble = true", "cancelled": naps.lasting(25),
-        "limited": naps.lasting(70),
+        "limited": naps.lasting(90),
     }  # fmt: skip
     root = quickened(naps.checkout(tmp_path_factory.mktemp("eventful"), **tasks), minutes=1)
     command = ["--workflow-profile", PROFILE]
     process = naps.snakemake(root, *command)
     try:
-        naps.until("the run to be cancelled has begun", lambda: job_of("cancelled") and begun(root, "cancelled"))
-        time.sleep(3)
+        naps.until("the run to be cancelled has begun", lambda: job_of("cancelled") and naps.begun(root, "cancelled"),
+                   process)  # fmt: skip
         subprocess.run(["scancel", *job_of("cancelled")], check=True)
         naps.ended(root, process, 480)
     finally:
@@ -86,7 +79,7 @@ def test_when_the_main_process_is_killed_no_run_is_lost_and_none_is_trained_twic
     root = quickened(naps.checkout(tmp_path / "killed", **tasks), minutes=5)
     command = ["--workflow-profile", PROFILE]
     process = naps.snakemake(root, *command)
-    naps.until("all runs have begun", lambda: all(begun(root, task) for task in tasks))
+    naps.until("all runs have begun", lambda: all(naps.begun(root, task) for task in tasks), process)
     process.kill()
     process.wait()
     naps.until("the first run has ended", lambda: (naps.run(root, "a") / "record.json").exists())

@@ -3,6 +3,7 @@
 # and outlive a failed job. After a killed main process its jobs may still be at it: --wait lets them end.
 DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
 # Snakemake empties the log before every attempt: on a cluster a failed one goes into that job's own log, too.
+# The shell waits: if a cancelled job's SIGTERM ended it, the job would be over while the trainer still saves its checkpoint.
 AFTER = "|| {{ code=$?; cat {log} >&2; exit $code; }}" if workflow.remote_exec else ""
 
 
@@ -21,4 +22,4 @@ rule train:
     resources:
         gpu=int(REQUEST.device == "cuda"),
     shell:
-        f"{PARTAGE} train {{input.recipe}} --wait {DEVICE} > {{log}} 2>&1 {AFTER}"
+        f"trap : TERM; {PARTAGE} train {{input.recipe}} --wait {DEVICE} > {{log}} 2>&1 {AFTER}"
