@@ -6,8 +6,8 @@ from learning import Player, as_in_training, same  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from partage.learners.qmix import QMIX
-from partage.replay import LATER
 from partage.rollout import episodes
+from partage.sims.shown import INSTANTS
 
 TASK = "lbf/5x5-4p-1f-v3"
 every_sharing = pytest.mark.parametrize("variant", ["qmix", "qmix-ns"])
@@ -45,7 +45,7 @@ def test_whatever_lies_behind_an_episode_s_end_trains_nothing(variant: str) -> N
     behind = torch.cat((torch.zeros_like(padding[:, :, :1]), padding), 2)  # the last instant of an episode is real
     spoilt = {}
     for name, x in batch.items():
-        where = (behind if name in LATER else padding).view(*x.shape[:2], -1, *[1] * (x.dim() - 3))
+        where = (behind if name in INSTANTS else padding).view(*x.shape[:2], -1, *[1] * (x.dim() - 3))
         junk = torch.randint(0, 2, x.shape, generator=g) * (9 if x.is_floating_point() else 1)
         spoilt[name] = x.clone()  # in the memory order of a sample, on which the order of sums depends
         if name != "filled":
