@@ -14,8 +14,8 @@ from partage.assignment import Assignment
 from partage.bank import Bank, Init, Picked, Rows, from_rows, to_rows, torch_linear
 from partage.chain import Link, chain
 from partage.mixing import Mix
-from partage.recurrence import GRU, unroll
-from partage.routing import Reorder, RoutedAffine, RoutedGRU, Routes, routes
+from partage.recurrence import GRU, Cell, unroll, walk
+from partage.routing import Reorder, RoutedAffine, Routes, routes
 
 Sharing = Literal["full", "id", "none"]
 
@@ -83,7 +83,7 @@ class Recurrent(nn.Module):
 class PickedRecurrent(NamedTuple):
     sets: int
     encoder: Picked
-    memory: tuple[Tensor, ...]
+    memory: Cell
 
     def __call__(
         self,
@@ -153,9 +153,8 @@ class RoutedQ(nn.Module):
             return self.everything(x, h, index)
         way = routes(index, self.sets)
         rows = Reorder.apply(functional.pad(x, (0, -x.shape[-1] % 4)).flatten(0, 2), way.to, way.back)
-        states = RoutedGRU.apply(
-            self._through(self.encoder, rows, way, True), h.detach().flatten(0, 1), *self._gru(), way
-        )
+        fed = self._through(self.encoder, rows, way, True)
+        states = walk(fed, h.detach().flatten(0, 1), self.memory.every(), way.order)
         q = self._through(self.head, states, way, False)[:, : self.n_actions]
         back = [Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)]  # type: ignore[union-attr, arg-type]
         return back[0], back[1]
@@ -165,13 +164,9 @@ class RoutedQ(nn.Module):
         weight = functional.pad(bank.weight.flatten(0, 1), (*fill, 0, -bank.weight.shape[2] % 4))
         return RoutedAffine.apply(rows, weight, functional.pad(bank.bias, fill), way, relu)  # type: ignore[return-value]
 
-    def _gru(self) -> list[Tensor]:
-        memory = self.memory
-        return [p.flatten(0, 1) for b in (memory.inputs, memory.hidden) for p in (b.weight, b.bias)]
-
     def everything(self, x: Tensor, h: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """The same, by computing all sets and selecting: for other devices, and to check `forward` against."""
-        wx, bx, wh, bh = (p.unflatten(0, (-1, self.sets)) for p in self._gru())
+        x_bank, h_bank = self.memory.inputs, self.memory.hidden
 
         def through(rows: Tensor, weight: Tensor, bias: Tensor, own: Tensor) -> Tensor:
             every = torch.einsum("rmi,rsio->rsmo", rows, weight) + bias[:, :, None]
@@ -181,7 +176,7 @@ class RoutedQ(nn.Module):
         for t in range(x.shape[1]):
             own = index[:, t, None, :, None]
             fed = through(x[:, t], self.encoder.weight, self.encoder.bias, own).relu()
-            from_x, from_h = through(fed, wx, bx, own), through(h, wh, bh, own)
+            from_x, from_h = (through(y, b.weight, b.bias, own) for y, b in ((fed, x_bank), (h, h_bank)))
             (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
             h = torch.lerp((xn + (xr + hr).sigmoid() * hn).tanh(), h, (xz + hz).sigmoid())
             states.append(h)

@@ -53,110 +53,56 @@ def sigmoid(x):
 
 
 @compiled
-def forward_rows(from_x, from_h, before, after, bx, bh):
-    hidden = before.shape[1]
-    both = bx + bh
-    br, bz, bxn, bhn = both[:hidden], both[hidden : 2 * hidden], bx[2 * hidden :], bh[2 * hidden :]
-    for m in range(before.shape[0]):
-        xr, xz, xn = from_x[m, :hidden], from_x[m, hidden : 2 * hidden], from_x[m, 2 * hidden :]
-        hr, hz, hn = from_h[m, :hidden], from_h[m, hidden : 2 * hidden], from_h[m, 2 * hidden :]
-        h, out = before[m], after[m]
-        for j in range(hidden):
-            r = sigmoid(xr[j] + hr[j] + br[j])
-            z = sigmoid(xz[j] + hz[j] + bz[j])
-            new = hn[j] + bhn[j]
-            n = TWO * sigmoid(TWO * (xn[j] + bxn[j] + r * new)) - ONE  # tanh
-            hr[j], hz[j], hn[j], xn[j] = r, z, new, n
-            out[j] = n + z * (h[j] - n)
+def gate_rows(gates, before, after):
+    """A GRU's states after rows whose gates' sums stand in four columns: new from h, reset, update, new from x.
 
-
-@compiled
-def backward_rows(dh, grad, from_x, from_h, before, gates, total):
-    hidden = dh.shape[1]
-    for m in range(dh.shape[0]):
-        rr, zz, hn, nn = (
-            from_h[m, :hidden],
-            from_h[m, hidden : 2 * hidden],
-            from_h[m, 2 * hidden :],
-            from_x[m, 2 * hidden :],
-        )
-        g0, g1, g2, g3 = (
+    Leaves in them (what the new state takes from h, r, z, n), which is what `gate_gradients` needs.
+    """
+    hidden = after.shape[1]
+    for m in range(after.shape[0]):
+        from_h, rr, zz, nn = (
             gates[m, :hidden],
             gates[m, hidden : 2 * hidden],
             gates[m, 2 * hidden : 3 * hidden],
             gates[m, 3 * hidden :],
         )
-        d, g, h = dh[m], grad[m], before[m]
+        h, out = before[m], after[m]
+        for j in range(hidden):
+            r, z = sigmoid(rr[j]), sigmoid(zz[j])
+            n = TWO * sigmoid(TWO * (nn[j] + r * from_h[j])) - ONE  # tanh
+            rr[j], zz[j], nn[j] = r, z, n
+            out[j] = n + z * (h[j] - n)
+
+
+@compiled
+def gate_gradients(grad, gates, before, d_gates, dh, total):
+    """Gradients of the four sums, of the state before less its part through them, and their sum over rows (float64)."""
+    hidden = grad.shape[1]
+    for m in range(grad.shape[0]):
+        from_h, rr, zz, nn = (
+            gates[m, :hidden],
+            gates[m, hidden : 2 * hidden],
+            gates[m, 2 * hidden : 3 * hidden],
+            gates[m, 3 * hidden :],
+        )
+        d_from_h, d_r, d_z, d_n = (
+            d_gates[m, :hidden],
+            d_gates[m, hidden : 2 * hidden],
+            d_gates[m, 2 * hidden : 3 * hidden],
+            d_gates[m, 3 * hidden :],
+        )
+        out, h, d = grad[m], before[m], dh[m]
         for j in range(hidden):
             r, z, n = rr[j], zz[j], nn[j]
-            out = d[j] + g[j]
-            new = out * (ONE - z) * (ONE - n * n)
-            g0[j] = new * r
-            g1[j] = new * hn[j] * r * (ONE - r)
-            g2[j] = out * (h[j] - n) * z * (ONE - z)
-            g3[j] = new
-            d[j] = out * z
-        row = gates[m]
+            new = out[j] * (ONE - z) * (ONE - n * n)
+            d_from_h[j] = new * r
+            d_r[j] = new * from_h[j] * r * (ONE - r)
+            d_z[j] = out[j] * (h[j] - n) * z * (ONE - z)
+            d_n[j] = new
+            d[j] = out[j] * z
+        row = d_gates[m]
         for j in range(4 * hidden):
             total[j] += np.float64(row[j])
-
-
-@compiled
-def _forward_all(from_x, from_h, states, bx, bh, t):
-    for k in range(states.shape[0]):
-        forward_rows(from_x[k, t], from_h[k, t], states[k, t], states[k, t + 1], bx[k], bh[k])
-
-
-@compiled
-def _backward_all(dh, grad, from_x, from_h, states, gates, total, t, at):
-    for k in range(states.shape[0]):
-        backward_rows(dh[k], grad[k, t], from_x[k, t], from_h[k, t], states[k, t], gates[k, at], total[k])
-
-
-def gru_forward(from_x: Tensor, from_h: Tensor, states: Tensor, bx: Tensor, bh: Tensor) -> Callable[[int], None]:
-    """``step(t)``: gates from ``from_x[:, t] + from_h[:, t]`` and biases, ``states[:, t + 1]`` from ``states[:, t]``.
-
-    Leaves r, z and W_hn h + b_hn in `from_h`, and n in the third part of `from_x`.
-    """
-    if states.device.type == "cpu":
-        arrays = [x.detach().numpy() for x in (from_x, from_h, states, bx, bh)]
-        return lambda t: _forward_all(*arrays, t)
-    hidden = states.shape[-1]
-
-    def step(t: int) -> None:
-        from_h[:, t] += bh.unsqueeze(1)
-        from_x[:, t] += bx.unsqueeze(1)
-        gates, hn, h = from_h[:, t, :, : 2 * hidden], from_h[:, t, :, 2 * hidden :], states[:, t]
-        gates.add_(from_x[:, t, :, : 2 * hidden]).sigmoid_()
-        n = from_x[:, t, :, 2 * hidden :]
-        n.addcmul_(gates[..., :hidden], hn).tanh_()
-        torch.lerp(n, h, gates[..., hidden:], out=states[:, t + 1])
-
-    return step
-
-
-def gru_backward(
-    dh: Tensor, grad: Tensor, from_x: Tensor, from_h: Tensor, states: Tensor, gates: Tensor, total: Tensor
-) -> Callable[[int, int], None]:
-    """``step(t, at)``: `dh` (gradient of the state after t, less `grad`) becomes its direct part before t.
-
-    The gradients before the gates go to ``gates[:, at]``, and their sum over rows is added to `total` (float64).
-    """
-    if states.device.type == "cpu":
-        arrays = [x.numpy() for x in (dh, grad, from_x, from_h, states, gates, total)]
-        return lambda t, at: _backward_all(*arrays, t, at)
-    hidden = states.shape[-1]
-
-    def step(t: int, at: int) -> None:
-        r, z, hn = from_h[:, t].split(hidden, -1)
-        n, h = from_x[:, t, :, 2 * hidden :], states[:, t]
-        out = dh + grad[:, t]
-        new = out * (1 - z) * (1 - n * n)
-        gates[:, at] = torch.cat((new * r, new * hn * r * (1 - r), out * (h - n) * z * (1 - z), new), -1)
-        total.add_(gates[:, at].double().sum(1))
-        dh.copy_(out * z)
-
-    return step
 
 
 @compiled

@@ -1,19 +1,61 @@
-"""A bank of GRUs unrolled over time: `torch.nn.GRU`'s equations, with R runs and G sets side by side.
+"""A bank of GRUs over time: `torch.nn.GRU`'s equations, with R runs and G sets side by side.
 
-Time is walked in chunks that fit the cache: the input's projection and the gradient of every weight are products over
-a whole chunk, and an instant costs one matrix product and one fused pointwise step. On the CPU the pointwise steps are
-compiled by Numba; elsewhere the same lines run as torch operations.
+On the CPU one compiled call walks through all instants. At each, every set multiplies the rows that go through it, 64
+at a time, and a row's gates stay in the cache from their products to the new state. Which set a row goes through may
+change from instant to instant (`partage.routing`); usually it does not, and each set has its own rows in the order of
+time. Sums are taken row after row, so a run's bits depend neither on its pack nor on zeros behind its last row.
+On other devices it is the library's GRU, set by set.
 """
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
 from partage.assignment import Assignment
-from partage.bank import Bank, Rows, pick, product_over_rows, within
-from partage.pointwise import gru_backward, gru_forward
+from partage.bank import Bank, Rows, pick, within
+from partage.pointwise import F, compiled, gate_gradients, gate_rows
+from partage.tiles import LANES, product
+
+BLOCK = 64  # rows that go through an instant together
+
+
+class Order(NamedTuple):
+    """Where L sorted rows come from and go through. Stretches are numbered k = group * sets + set."""
+
+    before: np.ndarray  # [L]: the sorted row one instant earlier; in the first instant -1 less the row of `first`
+    bounds: np.ndarray  # [T, K, 2]: where the rows of stretch k at instant t begin and end
+    sets: int  # among which the rows of a group may move
+
+
+class Cell(NamedTuple):
+    """GRUs in four columns, (new from h, reset, update, new from x): h feeds the first three of them, x the last three.
+
+    Units and inputs are filled up with zeros to whole registers, which leaves zeros in the states there.
+    """
+
+    wx: Float32[Tensor, "K I 3H"] | None  # None: the rows are what it would give
+    wh: Float32[Tensor, "K H 3H"]
+    bias: Float32[Tensor, "K 4H"]
+
+    @classmethod
+    def of(cls, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> "Cell":
+        """From weights ``[K, I, 3H]`` and biases ``[K, 3H]`` in torch's order: reset, update, new."""
+        hidden = wh.shape[1]
+        wh, bh = wh.roll(hidden, -1), bh.roll(hidden, -1)
+        bias = functional.pad(bx, (hidden, 0)) + functional.pad(bh, (0, hidden))
+        if more := -hidden % LANES:
+            wx, wh, bias = (_wider(y, hidden) for y in (wx, functional.pad(wh, (0, 0, 0, more)), bias))
+        return cls(functional.pad(wx, (0, 0, 0, -wx.shape[1] % LANES)), wh, bias)
+
+
+def _wider(columns: Tensor, hidden: int) -> Tensor:
+    """Columns of so many units, each column filled up to whole registers."""
+    return functional.pad(columns.unflatten(-1, (-1, hidden)), (0, -hidden % LANES)).flatten(-2)
 
 
 class GRU(nn.Module):
@@ -25,91 +67,166 @@ class GRU(nn.Module):
         self.inputs = Bank(generators, sets, inputs, 3 * hidden, init)
         self.hidden = Bank(generators, sets, hidden, 3 * hidden, init)
 
-    def picked(self, index: Assignment) -> tuple[Tensor, ...]:
-        """The parameters that each agent goes through; they hold until the next update."""
-        return tuple(pick(p, index).flatten(0, 1) for b in (self.inputs, self.hidden) for p in (b.weight, b.bias))
+    def picked(self, index: Assignment) -> Cell:
+        """The cells that each agent goes through; they hold until the next update."""
+        return Cell.of(*(pick(p, index).flatten(0, 1) for b in (self.inputs, self.hidden) for p in (b.weight, b.bias)))
+
+    def every(self) -> Cell:
+        """The cells of all sets of all runs."""
+        return Cell.of(*(p.flatten(0, 1) for b in (self.inputs, self.hidden) for p in (b.weight, b.bias)))
 
     def forward(self, rows: Rows, h: Float32[Tensor, "R G M H"], index: Assignment) -> Float32[Tensor, "R G T M H"]:
         """The hidden states after each instant; `h` is the one before the first."""
         return unroll(rows, h, self.picked(index))
 
 
-def unroll(rows: Rows, h: Float32[Tensor, "R G M H"], picked: tuple[Any, ...]) -> Float32[Tensor, "R G T M H"]:
-    """`GRU.forward` with what its `picked` returned; without input weights the rows are the gates' own inputs."""
-    x, h = rows.flatten(0, 1), h.flatten(0, 1)
-    states = _Unrolled.apply(x, h, *picked) if torch.is_grad_enabled() else _forward(x, h, *picked)[-1][:, 1:]
-    return states.unflatten(0, rows.shape[:2])  # type: ignore[union-attr]
+def unroll(rows: Rows, h: Float32[Tensor, "R G M H"], cell: Cell) -> Float32[Tensor, "R G T M H"]:
+    """`GRU.forward` with what its `picked` returned; without `wx` the rows are the gates' own inputs."""
+    shape = rows.shape[:4]
+    if rows.device.type == "cpu":
+        order = _regular(shape[0] * shape[1], *shape[2:])
+        return walk(rows.flatten(0, 3), h.flatten(0, 2), cell, order).unflatten(0, shape)
+    return by_library(rows.flatten(0, 1), h.flatten(0, 1), cell).unflatten(0, shape[:2])
 
 
-def _forward(
-    x: Tensor, h: Tensor, wx: Tensor | None, bx: Tensor, wh: Tensor, bh: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gate buffers from x and from h, and the states, the one before the first included."""
-    k, time, rows, _ = x.shape
-    hidden = h.shape[-1]
-    from_x, from_h = (x.new_empty(k, time, rows, 3 * hidden) for _ in range(2))
-    states = x.new_empty(k, time + 1, rows, hidden)
-    states[:, 0] = h
-    step = gru_forward(from_x, from_h, states, bx, bh)
-    before, products = states.unbind(1), from_h.unbind(1)
-    for chunk in _chunks(time, rows):
-        if wx is None:
-            from_x[:, chunk] = x[:, chunk]
-        else:
-            torch.bmm(x[:, chunk].flatten(1, 2), wx, out=from_x[:, chunk].flatten(1, 2))
-        for t in range(chunk.start, chunk.stop):
-            torch.bmm(before[t], wh, out=products[t])
-            step(t)
-    return from_x, from_h, states
+@lru_cache(maxsize=64)
+def _regular(k: int, time: int, rows: int) -> Order:
+    """The order of ``[K, T, M]``: every stretch has M rows at each instant, and keeps them."""
+    ends = rows * np.arange(1, k * time + 1).reshape(k, time).T
+    before = np.arange(k * time * rows).reshape(k, time, rows) - rows
+    before[:, 0] = -1 - np.arange(k * rows).reshape(k, rows)
+    return Order(before.reshape(-1), np.stack((ends - rows, ends), -1), 1)
 
 
-class _Unrolled(torch.autograd.Function):
-    """K = R * G independent GRUs. Gate buffers hold (reset, update, new) pre-activations, then what backward needs.
+def by_library(x: Float32[Tensor, "K T M I"], h: Float32[Tensor, "K M H"], cell: Cell) -> Float32[Tensor, "K T M H"]:
+    """`torch.gru` of each set."""
+    hidden, wide = h.shape[-1], cell.wh.shape[1]
+    x, h = _filled(x, h, cell)
+    wx = torch.eye(3 * wide, device=x.device).expand(len(x), -1, -1) if cell.wx is None else cell.wx
+    wh, bx, bh = cell.wh.roll(-wide, -1), cell.bias[:, wide:], functional.pad(cell.bias[:, :wide], (2 * wide, 0))
+    states = [
+        torch.gru(x[k], h[k, None], [wx[k].T, wh[k].T, bx[k], bh[k]], True, 1, 0.0, False, False, False)[0]
+        for k in range(len(x))
+    ]
+    return torch.stack(states)[..., :hidden]
 
-    Time is walked in chunks whose rows fit the processor's cache. Their length depends on the rows of one instant
-    alone, so neither the pack nor the padding behind the episodes moves the sums' boundaries.
-    """
 
+def walk(x: Float32[Tensor, "L I"], first: Float32[Tensor, "F H"], cell: Cell, order: Order) -> Float32[Tensor, "L H"]:
+    """The states after sorted rows, from the rows of `first` on."""
+    hidden = first.shape[1]
+    x, first = _filled(x, first, cell)
+    wx = cell.wh[:, :0] if cell.wx is None else cell.wx
+    if torch.is_grad_enabled():
+        states: Any = Walk.apply(x, first, wx, cell.wh, cell.bias, order)
+    else:
+        states = _walk(x, first, wx, cell.wh, cell.bias, order, keep=False)[0]
+    return states[:, :hidden]
+
+
+def _filled(x: Tensor, h: Tensor, cell: Cell) -> tuple[Tensor, Tensor]:
+    """Rows and states as wide as the cell."""
+    hidden, more = h.shape[-1], cell.wh.shape[1] - h.shape[-1]
+    if cell.wx is None:
+        x = _wider(x, hidden) if more else x
+    elif x.shape[-1] < cell.wx.shape[1]:
+        x = functional.pad(x, (0, cell.wx.shape[1] - x.shape[-1]))
+    return x, functional.pad(h, (0, more)) if more else h
+
+
+class Walk(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, h: Tensor, wx: Tensor | None, bx: Tensor, wh: Tensor, bh: Tensor) -> Tensor:
-        from_x, from_h, states = _forward(x, h, wx, bx, wh, bh)
-        ctx.save_for_backward(x, from_x, from_h, states, wx, wh)
-        return states[:, 1:]
+    def forward(
+        ctx: Any, x: Tensor, first: Tensor, wx: Tensor, wh: Tensor, bias: Tensor, order: Order
+    ) -> Float32[Tensor, "L H"]:
+        states, gates = _walk(x, first, wx, wh, bias, order, keep=True)
+        ctx.save_for_backward(x, first, wx, wh, gates, states)
+        ctx.order = order
+        return states
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        grad = grad_outputs[0].contiguous()
-        x, from_x, from_h, states, wx, wh = ctx.saved_tensors
-        k, time, rows, hidden = grad.shape
-        # Gradients before the gates, in four columns: (new through h, reset, update, new through x),
-        # so that columns 0-2 belong to the product with h and columns 1-3 to the product with x.
-        gates = x.new_empty(k, min(time, CHUNK_ROWS // rows + 1), rows, 4 * hidden)
-        dh, dx = torch.zeros_like(states[:, 0]), x.new_empty(x.shape)  # not x's own strides: it is written in views
-        d_wx, d_wh = None if wx is None else torch.zeros_like(wx), torch.zeros_like(wh)
-        d_bias = torch.zeros(k, 4 * hidden, dtype=torch.float64, device=x.device)
-        step = gru_backward(dh, grad, from_x, from_h, states, gates, d_bias)
-        wx_back = None if wx is None else wx.transpose(1, 2).contiguous()
-        wh_back = wh.roll(hidden, -1).transpose(1, 2).contiguous()
-        by_h = gates[..., : 3 * hidden].unbind(1)
-        for chunk in reversed(_chunks(time, rows)):
-            for t in reversed(range(chunk.start, chunk.stop)):
-                step(t, t - chunk.start)
-                torch.baddbmm(dh, by_h[t - chunk.start], wh_back, out=dh)
-            flat = gates[:, : chunk.stop - chunk.start].flatten(1, 2)
-            by_x = flat[..., hidden:]
-            product_over_rows(states[:, chunk].flatten(1, 2), flat[..., : 3 * hidden], d_wh)
-            if wx_back is None:
-                dx[:, chunk] = gates[:, : chunk.stop - chunk.start, :, hidden:]
-            else:
-                product_over_rows(x[:, chunk].flatten(1, 2), by_x, d_wx)
-                torch.bmm(by_x, wx_back, out=dx[:, chunk].flatten(1, 2))
-        d_bias = d_bias.float()
-        return dx, dh, d_wx, d_bias[:, hidden:], d_wh.roll(-hidden, -1), d_bias[:, : 3 * hidden].roll(-hidden, -1)
+        x, first, wx, wh, gates, states = ctx.saved_tensors
+        grad = grad_outputs[0].clone(memory_format=torch.contiguous_format)  # what later instants ask for is added
+        dx, d_first, d_wx, d_wh = x.new_empty(x.shape), *(y.new_zeros(y.shape) for y in (first, wx, wh))
+        d_bias = wh.new_zeros(len(wh), 4 * wh.shape[1], dtype=torch.float64)
+        back = (y.transpose(1, 2).contiguous() for y in (wx, wh))
+        tensors = (x, first.contiguous(), *back, gates, states, grad, dx, d_first, d_wx, d_wh, d_bias)
+        _backward(*(y.numpy() for y in tensors), *ctx.order)
+        return dx, d_first, d_wx, d_wh, d_bias.float(), None
 
 
-CHUNK_ROWS = 1024  # rows of 64 units and their gates in half of a 2 MiB cache
+def _walk(
+    x: Tensor, first: Tensor, wx: Tensor, wh: Tensor, bias: Tensor, order: Order, keep: bool
+) -> tuple[Tensor, Tensor]:
+    """The states, and all that their gates were (of the last rows only unless it is kept)."""
+    hidden = wh.shape[1]
+    gates, states = x.new_empty(len(x) if keep else BLOCK, 4 * hidden), x.new_empty(len(x), hidden)
+    tensors = (y.detach().contiguous().numpy() for y in (x, first, wx, wh, bias, gates, states))
+    _forward(*tensors, *order, keep)
+    return states, gates
 
 
-def _chunks(time: int, rows: int) -> list[slice]:
-    length = CHUNK_ROWS // rows + 1
-    return [slice(start, min(start + length, time)) for start in range(0, time, length)]
+@compiled
+def _gather(out, source, first, states, a, b):
+    """The states that rows a to b start from."""
+    for row in range(a, b):
+        came = source[row]
+        h, to = first[-1 - came] if came < 0 else states[came], out[row - a]
+        for j in range(len(to)):
+            to[j] = h[j]
+
+
+@compiled
+def _forward(x, first, wx, wh, bias, gates, states, before, bounds, sets, keep):
+    inputs, hidden = wx.shape[1], wh.shape[1]
+    h = np.empty((BLOCK, hidden), np.float32)
+    for group in range(bounds.shape[1] // sets):
+        for t in range(bounds.shape[0]):
+            for k in range(group * sets, (group + 1) * sets):
+                for a in range(bounds[t, k, 0], bounds[t, k, 1], BLOCK):
+                    b = min(a + BLOCK, bounds[t, k, 1])
+                    at = a if keep else 0
+                    _gather(h, before, first, states, a, b)
+                    for row in range(a, b):
+                        gate, offset = gates[at + row - a], bias[k]
+                        for j in range(4 * hidden):
+                            gate[j] = offset[j]
+                        if not inputs:
+                            fed, given = gate[hidden:], x[row]
+                            for j in range(3 * hidden):
+                                fed[j] += given[j]
+                    product(x.reshape(-1), a * inputs, inputs, 1, wx[k].reshape(-1), 0, 3 * hidden,
+                            gates.reshape(-1), (4 * at + 1) * hidden, 4 * hidden, b - a, inputs, 3 * hidden)  # fmt: skip
+                    product(h.reshape(-1), 0, hidden, 1, wh[k].reshape(-1), 0, 3 * hidden,
+                            gates.reshape(-1), at * 4 * hidden, 4 * hidden, b - a, hidden, 3 * hidden)  # fmt: skip
+                    gate_rows(gates[at : at + b - a], h, states[a:b])
+
+
+@compiled
+def _backward(x, first, wx_back, wh_back, gates, states, grad, dx, d_first, d_wx, d_wh, d_bias, before, bounds, sets):
+    inputs, hidden = d_wx.shape[1], d_wh.shape[1]
+    h, dh = np.empty((BLOCK, hidden), np.float32), np.empty((BLOCK, hidden), np.float32)
+    d_gates = np.empty((BLOCK, 4 * hidden), np.float32)
+    for group in range(bounds.shape[1] // sets):
+        for t in range(bounds.shape[0] - 1, -1, -1):
+            for k in range(group * sets, (group + 1) * sets):
+                for a in range(bounds[t, k, 0], bounds[t, k, 1], BLOCK):
+                    b = min(a + BLOCK, bounds[t, k, 1])
+                    _gather(h, before, first, states, a, b)
+                    gate_gradients(grad[a:b], gates[a:b], h, d_gates, dh, d_bias[k])
+                    flat = d_gates.reshape(-1)
+                    product(flat, 0, 4 * hidden, 1, wh_back[k].reshape(-1), 0, hidden,
+                            dh.reshape(-1), 0, hidden, b - a, 3 * hidden, hidden)  # fmt: skip
+                    product(h.reshape(-1), 0, 1, hidden, flat, 0, 4 * hidden,
+                            d_wh[k].reshape(-1), 0, 3 * hidden, hidden, b - a, 3 * hidden)  # fmt: skip
+                    product(x.reshape(-1), a * inputs, 1, inputs, flat, hidden, 4 * hidden,
+                            d_wx[k].reshape(-1), 0, 3 * hidden, inputs, b - a, 3 * hidden)  # fmt: skip
+                    for row in range(a, b):
+                        out, fed, came = dx[row], d_gates[row - a, hidden:], before[row]
+                        for j in range(len(out)):
+                            out[j] = F(0) if inputs else fed[j]
+                        earlier, d = d_first[-1 - came] if came < 0 else grad[came], dh[row - a]
+                        for j in range(hidden):
+                            earlier[j] += d[j]
+                    product(flat, hidden, 4 * hidden, 1, wx_back[k].reshape(-1), 0, inputs,
+                            dx.reshape(-1), a * inputs, inputs, b - a, 3 * hidden, inputs)  # fmt: skip

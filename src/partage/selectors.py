@@ -115,8 +115,8 @@ class GroupSelector(nn.Module):
         entry = torch.searchsorted(self.codes.to(roles.device), code)[..., None] * self.roles + roles
         entry = entry + torch.arange(len(entry), device=roles.device)[:, None, None, None] * table.shape[1]
         rows = table.flatten(0, 1).index_select(0, entry.flatten()).unflatten(0, entry.shape).flatten(2, 3)
-        _, *picked = self.memory.picked(self.everyone)
-        return unroll(rows[:, None], h[:, None], (None, *picked))[:, 0]
+        cell = self.memory.picked(self.everyone)._replace(wx=None)
+        return unroll(rows[:, None], h[:, None], cell)[:, 0]
 
     def values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N V"]:
         """Of each group, to agents in these states."""
