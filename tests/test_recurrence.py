@@ -1,4 +1,4 @@
-"""The bank of GRUs is `torch.nn.GRU`, set by set; the compiled offsets are what the torch operations do."""
+"""The bank of GRUs is `torch.nn.GRU`, set by set."""
 
 import pytest
 import torch
@@ -21,20 +21,6 @@ ASSIGNMENTS = {
 
 def noise(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-class ElsewhereName(str):
-    type = "elsewhere"
-
-
-class Elsewhere(Tensor):
-    """A tensor that says it is not on the CPU, so that the steps take their other path."""
-
-    device = property(lambda self: ElsewhereName("cpu"))
-
-
-def elsewhere(*tensors: Tensor) -> list[Tensor]:
-    return [x.clone().as_subclass(Elsewhere) for x in tensors]
 
 
 def by_hand(bank: GRU, x: Tensor, h: Tensor, index: Tensor) -> Tensor:
@@ -104,22 +90,6 @@ def test_a_run_of_grus_is_the_same_to_the_last_bit_in_any_pack() -> None:
         strict=True,
     ):
         assert torch.equal(left[1], right[1] if len(right) == 3 else right[0])
-
-
-@pytest.mark.parametrize("relu", [False, True])
-@pytest.mark.parametrize("own_rows", [False, True])
-def test_the_compiled_offsets_are_the_torch_operations(relu: bool, own_rows: bool) -> None:
-    k, rows, entries, outputs = 3, 7, 4, 5
-    y, table, grad = noise(0, k, rows, outputs), noise(1, k, entries, outputs), noise(2, k, rows, outputs)
-    at = torch.randint(entries, (k if own_rows else 1, rows), generator=torch.Generator().manual_seed(3))
-    here, (there, *rest) = y.clone(), elsewhere(y, table, grad)
-    pointwise.offset_(here, table, at, relu)
-    pointwise.offset_(there, rest[0], at, relu)
-    assert torch.equal(here, there.as_subclass(Tensor))
-    found = pointwise.offset_backward(grad, here, entries, at, relu)
-    other = pointwise.offset_backward(rest[1], there, entries, at, relu)
-    for left, right in zip(found, other, strict=True):
-        torch.testing.assert_close(left, right.as_subclass(Tensor))
 
 
 def test_the_compiled_exponential_is_accurate_over_all_of_float32() -> None:

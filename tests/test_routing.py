@@ -50,7 +50,7 @@ def test_a_run_s_gradient_is_the_same_in_a_pack_and_behind_longer_padding_to_the
 def test_each_set_has_one_stretch_of_rows_in_the_order_of_time() -> None:
     index = torch.tensor([[[1, 0, 1], [0, 0, 1]]])
     way = routes(index, 2)
-    assert way.to.tolist() == [1, 3, 4, 0, 2, 5] and way.spans == [slice(0, 3), slice(3, 6)]
+    assert way.to.tolist() == [1, 3, 4, 0, 2, 5] and way.bounds.tolist() == [0, 3, 6]
     assert way.order.before.tolist() == [-2, 3, 0, -1, -3, 4]  # of agents 1, 0, 1 and 0, 2, 2
     assert torch.equal(way.to[way.back], torch.arange(6))
 

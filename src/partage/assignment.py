@@ -4,6 +4,7 @@ Two assignments share alike when their partitions are equal: the sets' own numbe
 """
 
 from collections.abc import Hashable, Sequence
+from functools import cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -59,6 +60,18 @@ def sets_in_use(assignment: Assignment) -> Int64[Tensor, "R"]:
     [1, 2]
     """
     return torch.tensor([len(set(row)) for row in assignment.tolist()])
+
+
+def pick(parameter: Float32[Tensor, "R S *P"], assignment: Assignment) -> Float32[Tensor, "R G *P"]:
+    """Each agent's own set (all of them, untouched, where there is one set or agent n uses set n)."""
+    runs, sets = parameter.shape[:2]
+    if sets == 1 or (sets == assignment.shape[1] and torch.equal(assignment, _own(runs, sets))):
+        return parameter
+    places = (assignment + torch.arange(runs)[:, None] * sets).flatten().to(parameter.device)
+    return parameter.flatten(0, 1).index_select(0, places).unflatten(0, assignment.shape)
+
+
+_own = cache(none)
 
 
 class Move(NamedTuple):

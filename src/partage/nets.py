@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from partage import assignment
 from partage.assignment import Assignment
-from partage.bank import Bank, Init, Picked, Rows, from_rows, to_rows, torch_linear
-from partage.chain import Link, chain
+from partage.bank import Bank, Init, Rows, from_rows, to_rows, torch_linear
+from partage.chain import Link, chain, through
 from partage.mixing import Mix
 from partage.recurrence import GRU, Cell, unroll, walk
-from partage.routing import Reorder, RoutedAffine, Routes, routes
+from partage.routing import Reorder, routes
 
 Sharing = Literal["full", "id", "none"]
 
@@ -56,7 +56,7 @@ class MLP(nn.Module):
 
     def links(self, index: Assignment) -> list[Link]:
         last = None if self.end else self.banks[-1]
-        return [Link(bank, index, bank is not last) for bank in self.banks]  # type: ignore[arg-type]
+        return [bank.picked(index)._replace(relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
 
     def forward(self, rows: Rows, index: Assignment) -> Float32[Tensor, "R G T M O"]:
         return chain(rows, self.links(index))
@@ -82,7 +82,7 @@ class Recurrent(nn.Module):
 
 class PickedRecurrent(NamedTuple):
     sets: int
-    encoder: Picked
+    encoder: Link
     memory: Cell
 
     def __call__(
@@ -121,7 +121,7 @@ class RecurrentQ(nn.Module):
 
 class PickedQ(NamedTuple):
     body: PickedRecurrent
-    head: Picked
+    head: Link
 
     def __call__(
         self, obs: Tensor, last_action: Tensor, h: Tensor
@@ -151,18 +151,13 @@ class RoutedQ(nn.Module):
         """Action values and hidden states at every instant; no gradient goes to `h`."""
         if x.device.type != "cpu":
             return self.everything(x, h, index)
-        way = routes(index, self.sets)
-        rows = Reorder.apply(functional.pad(x, (0, -x.shape[-1] % 4)).flatten(0, 2), way.to, way.back)
-        fed = self._through(self.encoder, rows, way, True)
-        states = walk(fed, h.detach().flatten(0, 1), self.memory.every(), way.order)
-        q = self._through(self.head, states, way, False)[:, : self.n_actions]
-        back = [Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)]  # type: ignore[union-attr, arg-type]
+        way, own = routes(index, self.sets), assignment.none(len(x), self.sets)
+        rows = Reorder.apply(x.flatten(0, 2), way.to, way.back)
+        fed = through(rows, way.bounds, [self.encoder.picked(own)._replace(relu=True)])  # type: ignore[arg-type]
+        states = walk(fed, h.detach().flatten(0, 1), self.memory.picked(own), way.order)
+        q = through(states, way.bounds, [self.head.picked(own)])
+        back = [Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)]  # type: ignore[union-attr]
         return back[0], back[1]
-
-    def _through(self, bank: Bank, rows: Tensor, way: Routes, relu: bool) -> Tensor:
-        fill = (0, -bank.bias.shape[-1] % 4)
-        weight = functional.pad(bank.weight.flatten(0, 1), (*fill, 0, -bank.weight.shape[2] % 4))
-        return RoutedAffine.apply(rows, weight, functional.pad(bank.bias, fill), way, relu)  # type: ignore[return-value]
 
     def everything(self, x: Tensor, h: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """The same, by computing all sets and selecting: for other devices, and to check `forward` against."""

@@ -106,55 +106,6 @@ def gate_gradients(grad, gates, before, d_gates, dh, total):
 
 
 @compiled
-def _offset(y, table, at, relu):
-    for k in range(y.shape[0]):
-        for m in range(y.shape[1]):
-            row, offset = y[k, m], table[k, at[k % at.shape[0], m]]
-            if relu:
-                for j in range(row.shape[0]):
-                    v = row[j] + offset[j]
-                    row[j] = v if v > F(0) else F(0)
-            else:
-                for j in range(row.shape[0]):
-                    row[j] += offset[j]
-
-
-@compiled
-def _offset_backward(grad, y, at, relu, masked, total):
-    for k in range(y.shape[0]):
-        for m in range(y.shape[1]):
-            g, out, v, row = grad[k, m], masked[k, m], y[k, m], total[k, at[k % at.shape[0], m]]
-            if relu:
-                for j in range(g.shape[0]):
-                    out[j] = g[j] if v[j] > F(0) else F(0)
-            for j in range(g.shape[0]):
-                row[j] += np.float64(out[j])
-
-
-def offset_(y: Tensor, table: Tensor, at: Tensor, relu: bool) -> None:
-    """``y[k, m] += table[k, at[k, m]]`` in place, then ReLU if asked; `at` may have one row for all k."""
-    if y.device.type == "cpu":
-        _offset(y.numpy(), table.detach().numpy(), at.numpy(), relu)
-        return
-    y += table[torch.arange(len(y), device=y.device)[:, None], at]
-    if relu:
-        y.relu_()
-
-
-def offset_backward(grad: Tensor, y: Tensor, entries: int, at: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
-    """Gradients of what `offset_` was added to, and of its table ``[K, E, O]`` (summed row by row, in float64)."""
-    total = torch.zeros(len(y), entries, y.shape[-1], dtype=torch.float64, device=y.device)
-    masked = torch.empty_like(grad) if relu else grad
-    if y.device.type == "cpu":
-        _offset_backward(grad.numpy(), y.numpy(), at.numpy(), relu, masked.numpy(), total.numpy())
-        return masked, total.float()
-    if relu:
-        torch.mul(grad, y > 0, out=masked)
-    index = at.expand(y.shape[:2])[..., None].expand(y.shape)
-    return masked, total.scatter_add_(1, index, masked.double()).float()
-
-
-@compiled
 def _categorical(logits, avail, level, chosen):
     for m in range(logits.shape[0]):
         row, allowed, top = logits[m], avail[m], -LIMIT

@@ -16,8 +16,8 @@ from jaxtyping import Float32
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from partage.assignment import Assignment
-from partage.bank import Bank, Rows, pick, within
+from partage.assignment import Assignment, pick
+from partage.bank import Bank, Rows, within
 from partage.pointwise import F, compiled, gate_gradients, gate_rows
 from partage.tiles import LANES, product
 
@@ -70,10 +70,6 @@ class GRU(nn.Module):
     def picked(self, index: Assignment) -> Cell:
         """The cells that each agent goes through; they hold until the next update."""
         return Cell.of(*(pick(p, index).flatten(0, 1) for b in (self.inputs, self.hidden) for p in (b.weight, b.bias)))
-
-    def every(self) -> Cell:
-        """The cells of all sets of all runs."""
-        return Cell.of(*(p.flatten(0, 1) for b in (self.inputs, self.hidden) for p in (b.weight, b.bias)))
 
     def forward(self, rows: Rows, h: Float32[Tensor, "R G M H"], index: Assignment) -> Float32[Tensor, "R G T M H"]:
         """The hidden states after each instant; `h` is the one before the first."""
@@ -195,10 +191,11 @@ def _forward(x, first, wx, wh, bias, gates, states, before, bounds, sets, keep):
                             fed, given = gate[hidden:], x[row]
                             for j in range(3 * hidden):
                                 fed[j] += given[j]
+                    flat = gates.reshape(-1)
                     product(x.reshape(-1), a * inputs, inputs, 1, wx[k].reshape(-1), 0, 3 * hidden,
-                            gates.reshape(-1), (4 * at + 1) * hidden, 4 * hidden, b - a, inputs, 3 * hidden)  # fmt: skip
+                            flat, (4 * at + 1) * hidden, 4 * hidden, b - a, inputs, 3 * hidden)  # fmt: skip
                     product(h.reshape(-1), 0, hidden, 1, wh[k].reshape(-1), 0, 3 * hidden,
-                            gates.reshape(-1), at * 4 * hidden, 4 * hidden, b - a, hidden, 3 * hidden)  # fmt: skip
+                            flat, 4 * at * hidden, 4 * hidden, b - a, hidden, 3 * hidden)  # fmt: skip
                     gate_rows(gates[at : at + b - a], h, states[a:b])
 
 

@@ -25,7 +25,8 @@ from torch import Tensor, device, nn
 
 from partage import Refusal, assignment
 from partage.assignment import Assignment
-from partage.bank import Bank, Picked, from_rows, to_rows
+from partage.bank import Bank, from_rows, to_rows
+from partage.chain import Link
 from partage.env import Spec, stream
 from partage.learners import qmix
 from partage.learners._chassis import Chassis, before
@@ -55,8 +56,8 @@ class Settings(qmix.Settings):
 
 class PickedDiverse(NamedTuple):
     body: PickedRecurrent
-    head: Picked
-    own: Picked
+    head: Link
+    own: Link
 
     def parts(self, obs: Tensor, last_action: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Shared and own values ``[R, B, T, N, A]``, and the states behind them ``[R, B, T, N, H]``."""
