@@ -7,10 +7,11 @@ value loss 0.5. The actor is split into a front (two layers) and a back (two lay
 losses are summed over agents and averaged over time and copies; actors start orthogonal (gain 0.5) plus Gaussian
 noise (0.2). Its critic has 3 layers, indexed like the back of the actor.
 
-**Departures.** The critic has the paper's 4 layers (`critic_layers = 3` is the code's). Returns are correct: the
-reference drops the terminal reward and bootstraps from the next episode; here `terminated` cuts and `truncated`
-bootstraps from the observation the episode ended on. Each run draws its networks from its own seed (the reference
-seeds them with a constant). `returns = "legacy"` and `same_init` bring the reference's choices back.
+**Departures.** The critic has the reference's 3 layers: with the paper's 4 (`critic_layers`), seeds of networks that
+are not shared diverge (docs/fidelity.md). Returns are correct: the reference drops the terminal reward and bootstraps
+from the next episode; here `terminated` cuts and `truncated` bootstraps from the observation the episode ended on.
+Each run draws its networks from its own seed (the reference seeds them with a constant). `returns = "legacy"` and
+`same_init` bring the reference's choices back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ class Settings:
     copies: int = 8  # environment copies   (reference code)
     segment: int = 5  # transitions of each copy an update   (reference code)
     hidden: int = 64  # units a layer   (MPD §3.2)
-    critic_layers: int = 4  # MPD §3.2; the reference code has 3
+    critic_layers: int = 3  # reference code; MPD §3.2 has 4
     lr: float = 3e-4  # Adam   (MPD §3.2)
     adam_eps: float = 1e-5  # reference code
     gamma: float = 0.99  # discount   (MPD §3.2)
