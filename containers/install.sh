@@ -14,7 +14,10 @@ export PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 if [ -d /wheels ]; then export PIP_FIND_LINKS=/wheels; fi
 [ -x /opt/partage/bin/python ] || python3 -m venv /opt/partage
 
-install() { python3 containers/pins.py "$1" | xargs --no-run-if-empty --delimiter='\n' /opt/partage/bin/pip install --no-cache-dir; }
+install() {  # what comes as source is built apart from what the image has
+    python3 containers/pins.py "$1" |
+        xargs --no-run-if-empty --delimiter='\n' /opt/partage/bin/pip install --no-cache-dir --use-pep517
+}
 
 install core
 if [ "$family" != core ]; then
