@@ -38,3 +38,18 @@ def test_a_learner_without_sharing_reaches_its_roll_call_ceiling_on_the_gpu(name
     test = env.make(TASK, seeds=[5, 6], copies=4)
     greedy = rollout.episodes(test, learns.policy, torch.ones(2, dtype=torch.bool), False)
     assert greedy.reward[..., 0].sum(2).min() == test.spec.horizon
+
+
+def test_battles_on_the_gpu_are_the_cpu_s_to_rounding_and_go_on_from_what_was_saved():
+    pytest.importorskip("numba.cuda")
+    here, there = (env.make("smac/MMM2", [0, 1], 50, device=device) for device in ("cpu", "cuda"))
+    step, same = here.reset(), there.reset()
+    for _ in range(4):
+        for now, then in zip(step, same, strict=True):
+            torch.testing.assert_close(then, now, rtol=1e-3, atol=1e-3)
+        legal = step.avail_actions.int().argmax(-1)
+        step, same = here.step(legal), there.step(legal)
+    saved = there.state_dict()
+    first = [x.clone() for x in there.step(legal)]
+    there.load_state_dict(saved)
+    assert all(map(torch.equal, first, there.step(legal)))

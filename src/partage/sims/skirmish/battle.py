@@ -1,5 +1,7 @@
 """How units hurt and recover: attacks under way, hits that land, beams, explosions, shields, healing."""
 
+import math
+
 import numpy as np
 from jaxtyping import Int64
 
@@ -70,7 +72,7 @@ def launch(rules: Rules, units: Units, unit: int, target: int) -> None:
     me.blows = my.hits
     me.blow_in = 0
     if my.missile > 0:
-        flight = np.sqrt(square(units, unit, target)) - my.radius - rules.slots[target].radius
+        flight = math.sqrt(square(units, unit, target)) - my.radius - rules.slots[target].radius
         me.blow_in = max(flight, 0.0) / my.missile
 
 
@@ -138,7 +140,7 @@ def begin_sweep(units: Units, unit: int, target: int) -> None:
     """Lay the beams' line across the target, at right angles to the line of fire."""
     me, it = units[unit], units[target]
     dx, dy = it.x - me.x, it.y - me.y
-    length = max(np.sqrt(dx * dx + dy * dy), 1e-6)
+    length = max(math.sqrt(dx * dx + dy * dy), 1e-6)
     me.sweep = 0
     me.line_x, me.line_y = it.x, it.y
     me.line_dx, me.line_dy = -dy / length, dx / length

@@ -5,6 +5,8 @@ stands or a wall is in its way it turns aside by up to a right angle, keeping to
 if no way is free it stays for a few loops. Walkers may push into one another a little and are then pushed apart.
 """
 
+import math
+
 import numpy as np
 
 from partage.sims.draw import lean_inlined
@@ -110,7 +112,7 @@ def advance_walker(rules: Rules, units: Units, unit: int) -> None:
         if following != end:
             to_x, to_y = rules.stop_x[following], rules.stop_y[following]
     dx, dy = to_x - x, to_y - y
-    length = np.sqrt(dx * dx + dy * dy)
+    length = math.sqrt(dx * dx + dy * dy)
     if length < 1e-9:
         me.stride = 0
         return
@@ -129,13 +131,13 @@ def advance_flyer(rules: Rules, units: Units, unit: int) -> None:
     """One loop's flight: the velocity turns towards the wanted one by the acceleration; it brakes in time."""
     me, my = units[unit], rules.slots[unit]
     dx, dy = me.to_x - me.x, me.to_y - me.y
-    length, change = np.sqrt(dx * dx + dy * dy), my.acceleration
+    length, change = math.sqrt(dx * dx + dy * dy), my.acceleration
     wanted_x, wanted_y = 0.0, 0.0
     if me.stride > 0 and length > 1e-9:
-        fast = min(my.speed, np.sqrt(2 * change * length)) / length
+        fast = min(my.speed, math.sqrt(2 * change * length)) / length
         wanted_x, wanted_y = dx * fast, dy * fast
     more_x, more_y = wanted_x - me.speed_x, wanted_y - me.speed_y
-    more = np.sqrt(more_x * more_x + more_y * more_y)
+    more = math.sqrt(more_x * more_x + more_y * more_y)
     part = 1.0 if more <= change else change / more
     me.speed_x += part * more_x
     me.speed_y += part * more_y
@@ -159,7 +161,7 @@ def part(rules: Rules, units: Units, a: int, b: int) -> float:
     apart, square = rules.slots[a].body + rules.slots[b].body, dx * dx + dy * dy
     if square >= apart * apart or rules.slots[a].plane != rules.slots[b].plane or other.health <= 0:
         return 0.0
-    length = np.sqrt(square)
+    length = math.sqrt(square)
     if length < 1e-6:  # on one spot: any direction will do
         dx, dy, length = 1e-6, 0.0, 1e-6
     scale = (apart - length) / length

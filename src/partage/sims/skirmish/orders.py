@@ -6,7 +6,7 @@ is dead or the leash ends; while walking to it, it prefers one that is already w
 a target turns on whom it was hurt by, and calls those around it.
 """
 
-import numpy as np
+import math
 
 from partage.sims.batch import Shown
 from partage.sims.draw import lean_inlined
@@ -143,7 +143,7 @@ def go(rules: Rules, units: Units, unit: int) -> None:
     me = units[unit]
     x, y = me.x, me.y
     dx, dy = me.goal_x - x, me.goal_y - y
-    length = np.sqrt(dx * dx + dy * dy)
+    length = math.sqrt(dx * dx + dy * dy)
     while length > SHORTER and not free(rules, unit, x + dx, y + dy):
         dx, dy = dx * (1 - SHORTER / length), dy * (1 - SHORTER / length)
         length -= SHORTER
@@ -166,7 +166,7 @@ def act(rules: Rules, units: Units, shown: Shown, copy: int, unit: int) -> None:
         if me.aim >= 0:
             return  # it stands while it strikes
     if target >= 0:
-        gap = np.sqrt(square(units, unit, target)) - my.reach - rules.slots[target].radius
+        gap = math.sqrt(square(units, unit, target)) - my.reach - rules.slots[target].radius
         if gap > 0:
             walk(rules, units, unit, units[target].x, units[target].y, gap + 0.01)
         elif my.heals:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int64
 
 from partage.sims.batch import Kernel, Shown
 from partage.sims.draw import integer, lean, lean_inlined
+from partage.sims.gpu import Threads
 from partage.sims.skirmish import contract, rules
 from partage.sims.skirmish.battle import ENERGY_START, explode, land, recover, sweep
 from partage.sims.skirmish.data import Map
@@ -30,10 +31,13 @@ class Options(NamedTuple):
     in_order: bool = False  # enemy j of an episode stands where enemy j of every episode does
 
 
-def kernel(found: Map, options: Options, copies: int) -> Kernel:
+def kernel(found: Map, options: Options, copies: int, device: str = "cpu") -> Kernel | Threads:
     """The compiled simulator of that many copies."""
     constants = rules.make(found, options.positive, options.in_order)
-    return Kernel(constants, blank(constants, copies), begin, advance)
+    world = blank(constants, copies)
+    if device == "cuda":
+        return Threads(constants, world, begin_copy, advance_copy)
+    return Kernel(constants, world, begin, advance)
 
 
 @lean_inlined
@@ -93,27 +97,37 @@ def play(rules: Rules, world: World, shown: Shown, copy: int, loops: int) -> Non
         world.loop[copy] += 1
 
 
+@lean_inlined
+def begin_copy(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"], copy: int) -> None:
+    if where[copy]:
+        units = world.units[copy]
+        for unit in range(len(units)):
+            spawn(rules, units, unit)
+        if not rules.in_order:
+            trade_places(rules, units, shown, copy)
+        world.burns[copy] = 0
+        world.loop[copy] = 0
+        play(rules, world, shown, copy, SETTLING)
+        contract.remember(rules, world, copy)
+        contract.observe(rules, world, shown, copy)
+
+
+@lean_inlined
+def advance_copy(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"], copy: int) -> None:
+    if shown.live[copy]:
+        contract.command(rules, world, actions, copy)
+        play(rules, world, shown, copy, STEP)
+        contract.pay(rules, world, shown, copy)
+        contract.observe(rules, world, shown, copy)
+
+
 @lean
 def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
     for copy in range(len(where)):
-        if where[copy]:
-            units = world.units[copy]
-            for unit in range(len(units)):
-                spawn(rules, units, unit)
-            if not rules.in_order:
-                trade_places(rules, units, shown, copy)
-            world.burns[copy] = 0
-            world.loop[copy] = 0
-            play(rules, world, shown, copy, SETTLING)
-            contract.remember(rules, world, copy)
-            contract.observe(rules, world, shown, copy)
+        begin_copy(rules, world, shown, where, copy)
 
 
 @lean
 def advance(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
     for copy in range(len(actions)):
-        if shown.live[copy]:
-            contract.command(rules, world, actions, copy)
-            play(rules, world, shown, copy, STEP)
-            contract.pay(rules, world, shown, copy)
-            contract.observe(rules, world, shown, copy)
+        advance_copy(rules, world, shown, actions, copy)
