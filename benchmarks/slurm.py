@@ -1,7 +1,8 @@
 """A throw-away SLURM cluster on this machine: a controller and two nodes, the first with two GPUs that do not exist.
 
-For tests and measurements, as root: ``python -m benchmarks.slurm up FOLDER`` and ``... down FOLDER``. No accounts, no
-munge, no cgroups; memory is counted but not enforced. Debian: ``apt-get install slurmctld slurmd slurm-client``.
+For tests and measurements, as root: ``python -m benchmarks.slurm up FOLDER``, ``... down FOLDER``, ``... probe
+FOLDER``. No accounts, no munge, no cgroups; memory is counted but not enforced. Debian: ``apt-get install slurmctld
+slurmd slurm-client``.
 """
 
 import os
@@ -136,5 +137,14 @@ def cluster(folder: Path, cpus: int = 8) -> Iterator[Path]:
         down(folder)
 
 
+def probe(folder: Path) -> None:
+    """Whether a job can run at all on such a cluster here: exits with 1 and says why, where it cannot."""
+    try:
+        with cluster(folder):
+            subprocess.run(["srun", "true"], check=True, timeout=60)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
+        sys.exit(f"no throw-away SLURM here: {fault}")
+
+
 if __name__ == "__main__":
-    {"up": up, "down": down}[sys.argv[1]](Path(sys.argv[2]).resolve())
+    {"up": up, "down": down, "probe": probe}[sys.argv[1]](Path(sys.argv[2]).resolve())
