@@ -1,4 +1,4 @@
-"""What 100 to 10,000 runs cost beside training: ``python -m benchmarks.scale [--cells 100 ...] [--slurm]``.
+"""What 100 to 10,000 runs cost beside training: ``python -m benchmarks.scale [--cells 100 ...] [--slurm | --plan]``.
 
 Planning, Snakemake's own work on the graph, files and bytes, collecting and drawing: measured on made-up runs, whose
 curves have the size of real ones. With --slurm (root): the rate at which a throw-away cluster's queue takes jobs, and
@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,10 +28,13 @@ import pandas as pd
 from benchmarks import environments, naps, slurm
 from partage import plan, record
 from partage.provenance import code
-from partage.recipe import Recipe, run_dir
+from partage.recipe import Recipe, run_dir, write_recipes
 
 TASKS = 10  # panels of the one figure
 METRICS = ("train_return", "policy_loss", "value_loss", "entropy", "gradient_norm", "test_return")
+REDRAWN = "mpd-fig3"  # the figure with most panels and strips
+BLOCKS = {"mdps": ("front", "back"), "bdps": ("roles", "groups")}  # what moves, in the strips of these algorithms
+AGENTS = 15  # rows of a strip
 POINTS = 100  # of each metric: what a run of paper scale has
 
 
@@ -117,6 +121,55 @@ def measured(cells: int) -> dict[str, str]:
         }
 
 
+def complete() -> dict[str, str]:
+    """The papers' whole plan, made up: a dry run, its report, and one figure redrawn after a change of the code."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        root = Path(folder).resolve() / "checkout"
+        naps.checkout(root)
+        for name in ("workflow/config", "results/reference"):
+            shutil.copytree(naps.ROOT / name, root / name, dirs_exist_ok=True)
+        sheets, request = plan.load(root).at("paper"), plan.Request(scale="paper", results=str(root / "results"))
+        figures = [sheets.figures[name] for name in sheets.ready(request.figures)[0] if name in sheets.figures]
+        recipes = sheets.recipes(figures, request)
+        write_recipes(request.root, recipes)
+        shown = {name for each in figures for name in (each.metric, *(each.beside or ()), *(each.also or ()))}
+        for recipe in recipes:
+            moving = [name for name in BLOCKS if recipe.algorithm.startswith(name)]
+            strips = [f"sharing/{block}/{n}" for name in moving for block in BLOCKS[name] for n in range(AGENTS)]
+            names = [*sorted(shown), *strips]
+            steps = np.linspace(1, recipe.steps, POINTS).astype(int)
+            steps = np.tile(steps, len(names))
+            columns = {"env_steps": steps, "updates": steps // 40, "metric": np.repeat(names, POINTS)}
+            values = np.random.default_rng(0).integers(3, size=len(names) * POINTS).astype(float)
+            frame = pd.concat([pd.DataFrame({"seed": seed, **columns, "value": values}) for seed in recipe.seeds])
+            made = {"recipe": asdict(recipe), "recipe_hash": recipe.hash}
+            made |= {"code": code(recipe.learner, recipe.task.partition("/")[0], root)}
+            record.write(run_dir(request.root, recipe), frame, made)
+        asked = (
+            "--cores",
+            "1",
+            "--config",
+            "scale=paper",
+            "--quiet",
+            "all",
+            "--",
+            f"results/paper/figures/{REDRAWN}.png",
+        )
+        dry = spent(root, "snakemake", "--dry-run", *asked[:6])
+        report = spent(root, "partage", "report", "--scale", "paper")
+        spent(root, "snakemake", *asked)
+        with (root / "src/partage/figures/curves.py").open("a") as file:
+            file.write("# changed\n")
+        redrawn = spent(root, "snakemake", *asked)
+        size = (request.root / "report.html").stat().st_size / 2**20
+        return {
+            "runs, cells": f"{len(recipes):,}, {sum(len(recipe.seeds) for recipe in recipes):,}",
+            "dry run": f"{dry.seconds:.1f} s ({dry.cpu:.1f})",
+            "report": f"{report.seconds:.1f} s ({report.cpu:.1f}), {size:.0f} MiB",
+            f"{REDRAWN} redrawn": f"{redrawn.seconds:.1f} s ({redrawn.cpu:.1f})",
+        }
+
+
 def queued(cells: int) -> dict[str, str]:
     """How fast a queue that starts nothing takes jobs."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, slurm.cluster(Path(folder) / "slurm"):
@@ -165,9 +218,12 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--cells", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--slurm", action="store_true")
+    parser.add_argument("--plan", action="store_true", help="of the papers' complete plan instead")
     asked = parser.parse_args()
     print(f"{environments.machine()}, load average {os.getloadavg()[0]:.1f}\n", flush=True)
-    if asked.slurm:
+    if asked.plan:
+        print(table([complete()]))
+    elif asked.slurm:
         print(table([queued(cells) for cells in asked.cells]), "\n", flush=True)
         print(table([through(20)]))
     else:
