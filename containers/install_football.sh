@@ -63,10 +63,10 @@ if [ -z "$wheel" ]; then
   wheel=$(ls "$build"/wheels/gfootball-"$version"-"$tag"-*.whl)
 fi
 
-# Without its dependencies: its pygame would overwrite mpe2's pygame-ce.
-"$python" -m pip install --quiet --no-deps --force-reinstall "$wheel"
-[ "$minor" = "$own" ] || "$python" -m pip install --quiet --no-deps cmeel-boost==1.87.0.1
+# Last and without its dependencies: its pygame would overwrite mpe2's pygame-ce.
 "$python" -m pip install --quiet --constraint "$here/../requirements.lock" "${others[@]}"
+[ "$minor" = "$own" ] || "$python" -m pip install --quiet --no-deps cmeel-boost==1.87.0.1
+"$python" -m pip install --quiet --no-deps --force-reinstall "$wheel"
 plays || system
 plays || { "$python" -c 'import gfootball.env'; exit 2; }
 echo "football: gfootball $version is installed"
