@@ -237,6 +237,7 @@ def test_a_replaced_worker_leaves_no_process_and_no_file(made: Callable[..., Bat
 
 
 TRAINER = """
+    import signal
     import time
     from functools import partial
     import numpy as np
@@ -244,6 +245,7 @@ TRAINER = """
     from toy import Toy
     from partage.sims.batch import Batched
     from partage.sims.pool import Pool
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     env = Batched(SPEC, partial(Pool, partial(Toy, litter={litter!r}), SPEC, workers=2), [0], 2, "truncation")
     env.reset()
     {then}
