@@ -101,6 +101,7 @@ class Bank(nn.Module):
                 table = table + ids  # [R, 1, N, O]
             if one_hot.shape[2]:
                 table = (table.unsqueeze(3) + functional.pad(one_hot, (0, 0, 1, 0)).unsqueeze(2)).flatten(2, 3)
+            dense = dense.contiguous()  # once, not at every step that is acted
         return Link(dense, table, index, 1 + self.parts[1])
 
     def forward(

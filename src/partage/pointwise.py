@@ -52,6 +52,13 @@ def sigmoid(x):
     return ONE / (ONE + exp(-x))
 
 
+@inlined
+def columns(row):
+    """A row's four columns."""
+    hidden = len(row) // 4
+    return row[:hidden], row[hidden : 2 * hidden], row[2 * hidden : 3 * hidden], row[3 * hidden :]
+
+
 @compiled
 def gate_rows(gates, before, after):
     """A GRU's states after rows whose gates' sums stand in four columns: new from h, reset, update, new from x.
@@ -60,12 +67,7 @@ def gate_rows(gates, before, after):
     """
     hidden = after.shape[1]
     for m in range(after.shape[0]):
-        from_h, rr, zz, nn = (
-            gates[m, :hidden],
-            gates[m, hidden : 2 * hidden],
-            gates[m, 2 * hidden : 3 * hidden],
-            gates[m, 3 * hidden :],
-        )
+        from_h, rr, zz, nn = columns(gates[m])
         h, out = before[m], after[m]
         for j in range(hidden):
             r, z = sigmoid(rr[j]), sigmoid(zz[j])
@@ -79,18 +81,8 @@ def gate_gradients(grad, gates, before, d_gates, dh, total):
     """Gradients of the four sums, of the state before less its part through them, and their sum over rows (float64)."""
     hidden = grad.shape[1]
     for m in range(grad.shape[0]):
-        from_h, rr, zz, nn = (
-            gates[m, :hidden],
-            gates[m, hidden : 2 * hidden],
-            gates[m, 2 * hidden : 3 * hidden],
-            gates[m, 3 * hidden :],
-        )
-        d_from_h, d_r, d_z, d_n = (
-            d_gates[m, :hidden],
-            d_gates[m, hidden : 2 * hidden],
-            d_gates[m, 2 * hidden : 3 * hidden],
-            d_gates[m, 3 * hidden :],
-        )
+        from_h, rr, zz, nn = columns(gates[m])
+        d_from_h, d_r, d_z, d_n = columns(d_gates[m])
         out, h, d = grad[m], before[m], dh[m]
         for j in range(hidden):
             r, z, n = rr[j], zz[j], nn[j]
