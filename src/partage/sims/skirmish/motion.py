@@ -3,6 +3,7 @@
 A walker heads for where it wants to be, or for the next stop on the way there if a wall is between. If somebody that
 stands or a wall is in its way it turns aside by up to a right angle, keeping to the side on which it last went round;
 if no way is free it stays for a few loops. Walkers may push into one another a little and are then pushed apart.
+Who fights hand to hand closes ranks: a ring around a victim fills up until bodies touch.
 """
 
 import math
@@ -17,6 +18,7 @@ TURNS = 3  # tried on each side
 PATIENCE = 4  # loops that somebody waits whose way is blocked
 SKIN = 0.02  # bodies that overlap by less do not block
 YIELDING = 0.8  # share of their distance to which walkers let one another come
+CLOSING, HAND = 0.9, 0.5  # the same of those who close ranks; weapons of less range are for fighting hand to hand
 PASSES, ENOUGH = 3, 0.05  # of pushing apart in a loop, at most; overlap that may stay
 BORDER = 0.5  # how near flyers come to the map's edge
 
@@ -63,6 +65,14 @@ def collect(rules: Rules, units: Units, unit: int) -> int:
 
 
 @lean_inlined
+def close_ranks(rules: Rules, one: int, other: int) -> bool:
+    """Whether both fight hand to hand on one side: then who stands moves over for who comes to stand beside it."""
+    a, b = rules.slots[one], rules.slots[other]
+    same_side = (one < rules.n_agents) == (other < rules.n_agents)
+    return same_side and a.reach - a.radius < HAND and b.reach - b.radius < HAND
+
+
+@lean_inlined
 def open_to(rules: Rules, units: Units, unit: int, count: int, dx: float, dy: float) -> bool:
     """Whether a step there is on open ground and brings the unit into (or deeper into) nobody."""
     me = units[unit]
@@ -74,6 +84,8 @@ def open_to(rules: Rules, units: Units, unit: int, count: int, dx: float, dy: fl
         apart = rules.slots[unit].body + rules.slots[units[entry].near].body - SKIN
         if it.stride > 0:
             apart *= YIELDING
+        elif close_ranks(rules, unit, units[entry].near):
+            apart *= CLOSING
         nearer = away_x * dx + away_y * dy < 0
         if nearer and (away_x + dx) ** 2 + (away_y + dy) ** 2 < apart * apart:
             return False
@@ -155,7 +167,7 @@ def push(rules: Rules, units: Units, unit: int, dx: float, dy: float) -> None:
 
 @lean_inlined
 def part(rules: Rules, units: Units, a: int, b: int) -> float:
-    """Push two bodies apart and say how deep they overlapped. Of a walker and a stander the walker yields."""
+    """Push two bodies apart and say how deep they overlapped. Of a walker and a stander the walker alone yields."""
     one, other = units[a], units[b]
     dx, dy = one.x - other.x, one.y - other.y
     apart, square = rules.slots[a].body + rules.slots[b].body, dx * dx + dy * dy
@@ -166,7 +178,7 @@ def part(rules: Rules, units: Units, a: int, b: int) -> float:
         dx, dy, length = 1e-6, 0.0, 1e-6
     scale = (apart - length) / length
     share = 0.5
-    if (one.stride > 0) != (other.stride > 0):
+    if (one.stride > 0) != (other.stride > 0) and not close_ranks(rules, a, b):
         share = 1.0 if one.stride > 0 else 0.0
     if share > 0:
         push(rules, units, a, share * scale * dx, share * scale * dy)
