@@ -78,8 +78,8 @@ def test_a_family_with_one_engine_is_played_with_it_whatever_is_asked_for(root: 
 def test_the_repositorys_own_football_says_how_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
     ready, line = plan.load().ready()
-    assert line.startswith("bdps-fig2, bdps-fig10, bdps-fig7: gfootball") and "`make football`" in line
-    assert "bdps-fig9" in ready and not {"bdps-fig2", "bdps-fig7", "bdps-fig10"} & set(ready)
+    assert line.startswith("bdps-fig2, bdps-fig10, grf-learning, bdps-fig7: gfootball") and "`make football`" in line
+    assert "bdps-fig9" in ready and not {"bdps-fig2", "bdps-fig7", "bdps-fig10", "grf-learning"} & set(ready)
 
 
 @pytest.mark.parametrize(
