@@ -92,7 +92,7 @@ class Bank(nn.Module):
                 init(weight[r, s], bias[r, s], generator)
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
 
-    def picked(self, index: Assignment) -> Link:
+    def picked(self, index: Assignment, relu: bool = False) -> Link:
         """The sets that each agent goes through; they hold until the next update."""
         dense, table = self.weight, self.bias.unsqueeze(2)  # [R, S, 1, O]
         if self.parts[1:] != [0, 0]:  # a split costs its gradient a copy of everything
@@ -102,10 +102,10 @@ class Bank(nn.Module):
             if one_hot.shape[2]:
                 table = (table.unsqueeze(3) + functional.pad(one_hot, (0, 0, 1, 0)).unsqueeze(2)).flatten(2, 3)
             dense = dense.contiguous()  # once, not at every step that is acted
-        return Link(dense, table, index, 1 + self.parts[1])
+        return Link(dense, table, index, 1 + self.parts[1], relu)
 
     def forward(
         self, rows: Rows, index: Assignment, hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False
     ) -> Float32[Tensor, "R G T M O"]:
         """Each agent's rows through its set."""
-        return self.picked(index)(rows, hot, relu)
+        return self.picked(index, relu)(rows, hot)

@@ -35,10 +35,10 @@ class Link(NamedTuple):
     relu: bool = False  # behind it
 
     def __call__(
-        self, rows: Float32[Tensor, "R G T M I"], hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False
+        self, rows: Float32[Tensor, "R G T M I"], hot: Int64[Tensor, "R G T M"] | None = None
     ) -> Float32[Tensor, "R G T M O"]:
         """`hot` is the place of the one in the one-hot inputs of each row (-1: they are all zero)."""
-        return chain(rows, [self._replace(relu=relu)], hot)
+        return chain(rows, [self], hot)
 
 
 def chain(

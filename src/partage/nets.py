@@ -56,7 +56,7 @@ class MLP(nn.Module):
 
     def links(self, index: Assignment) -> list[Link]:
         last = None if self.end else self.banks[-1]
-        return [bank.picked(index)._replace(relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
+        return [bank.picked(index, relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
 
     def forward(self, rows: Rows, index: Assignment) -> Float32[Tensor, "R G T M O"]:
         return chain(rows, self.links(index))
@@ -77,7 +77,7 @@ class Recurrent(nn.Module):
 
     def picked(self, index: Assignment) -> "PickedRecurrent":
         """The networks that each agent goes through; they hold until the next update."""
-        return PickedRecurrent(self.sets, self.encoder.picked(index), self.memory.picked(index))
+        return PickedRecurrent(self.sets, self.encoder.picked(index, relu=True), self.memory.picked(index))
 
 
 class PickedRecurrent(NamedTuple):
@@ -93,7 +93,7 @@ class PickedRecurrent(NamedTuple):
     ) -> Float32[Tensor, "R G T M H"]:
         """The states after every instant."""
         last = to_rows(last_action[..., None], self.sets).squeeze(-1)
-        rows = self.encoder(to_rows(obs, self.sets), last, relu=True)
+        rows = self.encoder(to_rows(obs, self.sets), last)
         return unroll(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
 
 
@@ -153,7 +153,7 @@ class RoutedQ(nn.Module):
             return self.everything(x, h, index)
         way, own = routes(index, self.sets), assignment.none(len(x), self.sets)
         rows = Reorder.apply(x.flatten(0, 2), way.to, way.back)
-        fed = through(rows, way.bounds, [self.encoder.picked(own)._replace(relu=True)])  # type: ignore[arg-type]
+        fed = through(rows, way.bounds, [self.encoder.picked(own, relu=True)])  # type: ignore[arg-type]
         states = walk(fed, h.detach().flatten(0, 1), self.memory.picked(own), way.order)
         q = through(states, way.bounds, [self.head.picked(own)])
         back = [Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)]  # type: ignore[union-attr]

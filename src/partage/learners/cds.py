@@ -126,7 +126,7 @@ class Predictor(nn.Module):
     def errors(self, known: Tensor, actions: Int64[Tensor, "R K N"], later: Tensor) -> Float32[Tensor, "R K N"]:
         """Squared error summed over the observation (less a constant, -log p)."""
         rows, hot = known.flatten(1, 2)[:, None, None], actions.flatten(1)[:, None, None]
-        inner = [bank.picked(self.everyone)._replace(relu=True) for bank in (self.first, self.second)]
+        inner = [bank.picked(self.everyone, relu=True) for bank in (self.first, self.second)]
         links = [*inner, self.last.picked(self.everyone)]
         return (chain(rows, links, hot)[:, 0, 0].unflatten(1, actions.shape[1:]) - later).square().sum(-1)
 
