@@ -1,6 +1,7 @@
 """Policy distance: closed forms against integrals, the properties of §3.1, and what is refused."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from partage import Refusal, codes, distance
+from partage.chain import Link
 from partage.distance import CODED, VANILLA, Experience
 from partage.rollout import generators
 
@@ -136,6 +138,13 @@ def test_the_size_of_the_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch)
         torch.testing.assert_close(d, whole[kind], rtol=1e-5, atol=1e-6)
 
 
+def plain(links: Sequence[Link], x: Tensor) -> Tensor:
+    for link in links:
+        x = x @ link.weight[:, 0] + link.table[:, 0]
+        x = x.relu() if link.relu else x
+    return x
+
+
 def test_training_a_code_is_adam_on_the_evidence_bound() -> None:
     """The compiled loop against autograd, two epochs of three batches   (MPD eq. 8)."""
     experience, _ = world([1], 400)
@@ -151,10 +160,10 @@ def test_training_a_code_is_adam_on_the_evidence_bound() -> None:
         for b in range(3):
             rows = order[b * 128 : (b + 1) * 128]
             given, seen, told = (x[:, rows] for x in parts)
-            net = codes.Code(flat[None], code.sizes)
-            mean, log_var = net._through(given, 0, 2).chunk(2, -1)
+            links = codes._links(flat[None], code.sizes)
+            mean, log_var = plain(links[:2], given).chunk(2, -1)
             z = mean + noise[None, b * 128 : (b + 1) * 128] * (0.5 * log_var).exp()
-            error = (net._through(torch.cat((z, seen), -1), 2, 5) - told).square().sum()
+            error = (plain(links[2:], torch.cat((z, seen), -1)) - told).square().sum()
             loss = error + 0.5 * 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum()
             adam.zero_grad()
             loss.backward()

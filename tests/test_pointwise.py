@@ -1,9 +1,9 @@
-"""Drawing an action: the inverse of the softmax's distribution function over what is available."""
+"""Drawing an action: the inverse of the softmax's distribution function over what is available; and its logarithm."""
 
 import torch
 from torch import Generator
 
-from partage.pointwise import categorical
+from partage.pointwise import categorical, log_softmax
 
 
 def test_actions_are_drawn_as_often_as_the_softmax_says_and_never_where_not_available() -> None:
@@ -22,3 +22,16 @@ def test_levels_pass_from_an_action_to_the_next_where_the_distribution_function_
     level = torch.tensor([0.0, 0.249, 0.251, 0.749, 0.751, 1 - 2**-24])
     rows = (len(level), 3)
     assert categorical(logits.expand(rows), avail.expand(rows), level).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_log_softmax_and_its_gradient_are_torchs() -> None:
+    g = Generator().manual_seed(1)
+    x = 5 * torch.randn(7, 3, 6, generator=g)
+    x[0, :, 2] = -1e9  # an action that is not available
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found, expected = log_softmax(ours), theirs.log_softmax(-1)
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn(x.shape, generator=g)
+    for out in (found, expected):
+        (out * weight + out.exp().square()).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)

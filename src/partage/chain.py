@@ -62,7 +62,7 @@ def through(
     weights, tables = zip(*((link.weight.contiguous(), link.table.contiguous()) for link in links), strict=True)
     if torch.is_grad_enabled():
         return Chain.apply(x, (*plan, index), *weights, *tables)  # type: ignore[return-value]
-    return _forward(x, (*plan, index), weights, tables)[-1][:, : weights[-1].shape[-1]]
+    return _forward(x, (*plan, index), weights, tables, False)[-1][:, : weights[-1].shape[-1]]
 
 
 def _elsewhere(x: Float32[Tensor, "R G M I"], links: Sequence[Link], hot: Tensor | None) -> Float32[Tensor, "R G M O"]:
@@ -81,7 +81,7 @@ class Chain(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, plan: Any, *parameters: Tensor) -> Float32[Tensor, "L O"]:
         weights, tables = parameters[: len(parameters) // 2], parameters[len(parameters) // 2 :]
-        layers = _forward(x, plan, weights, tables)
+        layers = _forward(x, plan, weights, tables, True)
         ctx.plan, ctx.entries = plan, [table.shape for table in tables]
         ctx.save_for_backward(x, *weights, *layers)
         return layers[-1][:, : weights[-1].shape[-1]]
@@ -101,20 +101,24 @@ class Chain(torch.autograd.Function):
         return dx, None, *d_weights, *(d_table.float() for d_table in d_tables)
 
 
-def _forward(x: Tensor, plan: Any, weights: Sequence[Tensor], tables: Sequence[Tensor]) -> list[Tensor]:
-    """The rows behind each link, their width filled up with zeros to whole registers."""
-    layers = [x.new_empty(len(x), -(-w.shape[-1] // LANES) * LANES) for w in weights]
+def _forward(x: Tensor, plan: Any, weights: Sequence[Tensor], tables: Sequence[Tensor], kept: bool) -> list[Tensor]:
+    """The rows behind each link, their width filled up with zeros to whole registers.
+
+    Of those between links one block alone where they are not kept: nothing leaves the cache but the last.
+    """
+    heights = [len(x) if kept else BLOCK] * (len(weights) - 1) + [len(x)]
+    layers = [x.new_empty(rows, -(-w.shape[-1] // LANES) * LANES) for rows, w in zip(heights, weights, strict=True)]
     lists = (tuple(y.detach().numpy() for y in each) for each in (weights, tables, layers))
     _forward_all(x.detach().contiguous().numpy(), *plan, *lists)
     return layers
 
 
 @compiled
-def _begin(rows, first, last, table, entries, start, hot):
-    """Each row with its biases, and zeros where its last register is not full."""
+def _begin(rows, table, entries, passed, hot):
+    """Each row with its biases, and zeros where its last register is not full; `passed` rows of its set came before."""
     agents, outputs = len(table) // entries, table.shape[1]
-    agent = (first - start) % agents
-    for m in range(first, last):
+    agent = passed % agents
+    for m in range(len(rows)):
         row, bias = rows[m], table[agent * entries + (hot[m] + 1 if entries > 1 else 0)]
         for o in range(outputs):
             row[o] = bias[o]
@@ -156,22 +160,22 @@ def _forward_all(x, bounds, hot, relu, entries, index, weights, tables, layers):
                     for o in range(w.shape[1]):
                         filled[starts[link] + i * width + o] = w[i, o]
         for first in range(bounds[k], bounds[k + 1], BLOCK):
-            last = min(first + BLOCK, bounds[k + 1])
-            before = x
+            rows, before, at = min(BLOCK, bounds[k + 1] - first), x, first
             for link in range(links):
                 used = index[link][r, g]
                 now, w, table = layers[link], weights[link][r, used], tables[link][r, used]
                 inputs, outputs, ld, width = w.shape[0], w.shape[1], before.shape[1], now.shape[1]
-                _begin(now, first, last, table, entries[link], bounds[k], hot)
+                to = first if len(now) == len(x) else 0
+                _begin(now[to : to + rows], table, entries[link], first - bounds[k], hot[first:])
                 right, start = (filled, starts[link]) if outputs % LANES else (w.reshape(-1), 0)
-                product(before.reshape(-1), first * ld, ld, 1, right, start, width,
-                        now.reshape(-1), first * width, width, last - first, inputs, width)  # fmt: skip
+                product(before.reshape(-1), at * ld, ld, 1, right, start, width,
+                        now.reshape(-1), to * width, width, rows, inputs, width)  # fmt: skip
                 if relu[link]:
-                    for m in range(first, last):
+                    for m in range(to, to + rows):
                         row = now[m]
                         for o in range(width):
                             row[o] = row[o] if row[o] > F(0) else F(0)
-                before = now
+                before, at = now, to
 
 
 @compiled

@@ -30,7 +30,7 @@ from partage.chain import chain
 from partage.env import Spec, TimeStep, stream
 from partage.nets import MLP, Static, static
 from partage.optimiser import Optimiser
-from partage.pointwise import categorical
+from partage.pointwise import categorical, log_softmax
 from partage.rollout import Choice, Rollout, generators, restore, uniform
 from partage.targets import n_step_returns
 
@@ -128,7 +128,7 @@ class A2C:
 
         logits = from_rows(self.net.logits(x[:, :, now]), self.n_agents)
         avail = rollout.avail_actions[:, :, now].to(self.where)
-        log_pi = logits.masked_fill(~avail, -1e9).log_softmax(-1)
+        log_pi = log_softmax(logits.masked_fill(~avail, -1e9))
         chosen = log_pi.gather(-1, rollout.actions.to(self.where)[..., None]).squeeze(-1)
         alive = (rollout.alive[:, :, now] & rollout.filled[..., None]).to(self.where)
 
@@ -158,7 +158,8 @@ class A2C:
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
         """Each agent's policy on its own column of observations, availability left aside."""
-        return from_rows(self.net.logits(to_rows(obs.to(self.where), self.net.sets)), self.n_agents).softmax(-1)
+        logits = self.net.logits(to_rows(obs.to(self.where), self.net.sets))
+        return from_rows(log_softmax(logits).exp(), self.n_agents)
 
     def sharing(self) -> dict[str, Assignment]:
         return {"front": self.net.front_of, "back": self.net.back_of}

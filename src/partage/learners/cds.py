@@ -33,6 +33,7 @@ from partage.learners import qmix
 from partage.learners._chassis import Chassis, before
 from partage.nets import Mixer, PickedRecurrent, Recurrent, Static
 from partage.optimiser import Optimiser
+from partage.pointwise import log_softmax
 from partage.replay import transitions
 from partage.rollout import generators, uniform
 from partage.targets import linear_schedule, total
@@ -184,12 +185,12 @@ class CDS(Chassis):
     ) -> Float32[Tensor, "R B T"]:
         """[beta1 log q(o' | ., id) - log p(o' | .)] + beta2 KL(softmax(beta1 Q_i) || mean policy), mean over agents."""
         s, now = self.settings, slice(0, -1)
-        log_pi = _log_softmax(s.beta1 * q[:, :, now])
+        log_pi = log_softmax(s.beta1 * q[:, :, now])
         if s.mean_policy == "agents":
-            mean = _log_softmax(q[:, :, now]).exp().mean(3, keepdim=True)
+            mean = log_softmax(q[:, :, now]).exp().mean(3, keepdim=True)
         else:
             heads = shared[:, :, now, :, None] + self.nets.agent.by_all_heads(states[:, :, now])
-            mean = _log_softmax(heads).exp().mean(4)
+            mean = log_softmax(heads).exp().mean(4)
         divergence = (log_pi.exp() * (log_pi - mean.clamp(min=1e-12).log())).sum(-1)
         earlier = functional.pad(states[:, :, :-2], (0, 0, 0, 0, 1, 0))
         known = torch.cat((earlier, batch["obs"][:, :, now]), -1).flatten(1, 2)
@@ -213,11 +214,6 @@ class CDS(Chassis):
 
     def sharing(self) -> dict[str, Assignment]:
         return {"agent": self.nets.assignment, "own": assignment.none(*self.nets.assignment.shape)}
-
-
-def _log_softmax(x: Float32[Tensor, "*X A"]) -> Float32[Tensor, "*X A"]:
-    """torch's own takes three times as long over so few actions."""
-    return x - x.logsumexp(-1, keepdim=True)
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> CDS:

@@ -30,6 +30,7 @@ from partage.learners import qmix
 from partage.learners._chassis import Chassis
 from partage.nets import MLP
 from partage.optimiser import Optimiser
+from partage.pointwise import log_softmax
 from partage.replay import transitions
 from partage.rollout import Choice, generators, uniform
 
@@ -61,7 +62,7 @@ class Individual(nn.Module):
     def identity(self, obs: Float32[Tensor, "R K N O"]) -> Float32[Tensor, "R K N N"]:
         """log p(id | o)."""
         rows = self.classifier(obs.flatten(1, 2)[:, None, None], self.everyone)
-        return rows[:, 0, 0].unflatten(1, obs.shape[1:3]).log_softmax(-1)
+        return log_softmax(rows[:, 0, 0]).unflatten(1, obs.shape[1:3])
 
     def values(self, obs: Float32[Tensor, "R K N O"]) -> Float32[Tensor, "R K N A"]:
         rows = self.value(obs.flatten(1, 2)[:, None, None], self.everyone)
