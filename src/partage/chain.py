@@ -16,9 +16,7 @@ from torch import Tensor
 
 from partage.assignment import Assignment, pick
 from partage.pointwise import F, compiled
-from partage.tiles import LANES, flip, product, whole
-
-BLOCK = 64  # rows that go through all layers together
+from partage.tiles import BLOCK, LANES, flip, product, whole
 
 
 class Link(NamedTuple):
@@ -101,12 +99,12 @@ class Chain(torch.autograd.Function):
         return dx, None, *d_weights, *(d_table.float() for d_table in d_tables)
 
 
-def _forward(x: Tensor, plan: Any, weights: Sequence[Tensor], tables: Sequence[Tensor], kept: bool) -> list[Tensor]:
+def _forward(x: Tensor, plan: Any, weights: Sequence[Tensor], tables: Sequence[Tensor], keep: bool) -> list[Tensor]:
     """The rows behind each link, their width filled up with zeros to whole registers.
 
     Of those between links one block alone where they are not kept: nothing leaves the cache but the last.
     """
-    heights = [len(x) if kept else BLOCK] * (len(weights) - 1) + [len(x)]
+    heights = [len(x) if keep else BLOCK] * (len(weights) - 1) + [len(x)]
     layers = [x.new_empty(rows, -(-w.shape[-1] // LANES) * LANES) for rows, w in zip(heights, weights, strict=True)]
     lists = (tuple(y.detach().numpy() for y in each) for each in (weights, tables, layers))
     _forward_all(x.detach().contiguous().numpy(), *plan, *lists)

@@ -19,9 +19,7 @@ from torch.nn import functional
 from partage.assignment import Assignment, pick
 from partage.bank import Bank, Rows, within
 from partage.pointwise import F, compiled, gate_gradients, gate_rows
-from partage.tiles import LANES, product
-
-BLOCK = 64  # rows that go through an instant together
+from partage.tiles import BLOCK, LANES, product
 
 
 class Order(NamedTuple):

@@ -18,6 +18,7 @@ from partage.pointwise import compiled
 
 LANES, ACROSS = (16, 4) if llvm.get_host_cpu_features().get("avx512f") else (8, 2)  # of a register; registers of a tile
 DOWN, PANEL = 4, LANES * ACROSS  # rows and columns of a tile
+BLOCK = 64  # rows that go through layer after layer, gate after gate, while they are in the cache
 I64, VECTOR = ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
 LANE = ir.VectorType(ir.IntType(32), LANES)
 
