@@ -41,6 +41,15 @@ def test_each_metric_has_panels_with_a_label_of_its_own(sheets: Plan) -> None:
     assert {line.get_color() for line in first.lines} == {line.get_color() for line in second.lines}
 
 
+def test_a_further_metric_that_spans_powers_of_ten_is_drawn_on_their_scale(sheets: Plan) -> None:
+    frame = runs(sheets, "train_return", "goals")
+    for factor, scale in ((1.0, "linear"), (1e6, "log")):
+        grown = frame.assign(value=frame["value"].abs() + 1)
+        grown.loc[grown["algorithm"] == "beta", "value"] *= factor
+        first, second = curves.draw(sheets, sheets.figures["first"], grown).axes
+        assert (first.get_yscale(), second.get_yscale()) == ("linear", scale)
+
+
 def test_the_first_metric_looks_as_it_does_alone(sheets: Plan) -> None:
     both = runs(sheets, "train_return", "goals")
     figure = sheets.figures["first"]

@@ -194,7 +194,8 @@ def test_a_table_of_smoke_scale_says_so(sheets: Plan, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(-700.6, "-701"), (0.43123, "0.431"), (12.345, "12.3"), (math.nan, "\u2013"), (1.0, "1")]
+    ("value", "text"),
+    [(-700.6, "-701"), (0.43123, "0.431"), (12.345, "12.3"), (math.nan, "\u2013"), (1.0, "1"), (4.996e16, "5.0e+16")],
 )
 def test_numbers_are_written_to_the_digits_that_matter(value: float, text: str):
     assert tables.number(value) == text

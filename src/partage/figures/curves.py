@@ -26,6 +26,7 @@ from partage.figures.style import FAINT, STYLE, WARNING, source, title
 from partage.plan import Figure, Plan
 
 ALSO = "also"  # in place of a metric: the panel of several
+POWERS = 1e4  # a further metric, all positive, that spans this is drawn on a logarithmic scale
 
 
 def generator(*names: str) -> np.random.Generator:
@@ -118,8 +119,12 @@ def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str
                 [end * 1.015, end * 1.075], [figure.reference[task, name]] * 2, color=plan.variants[name].colour,
                 linewidth=2.4, linestyle=(0, (1.1, 0.5)), clip_on=False, zorder=5,
             )  # fmt: skip
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
+    least, most = axes.dataLim.intervaly
+    if metric != figure.metric and 0 < POWERS * least < most:
+        axes.set_yscale("log")
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
     dress(axes, title(plan.tasks[task].label, task, frame.attrs["engine"]), end)
     return end
 

@@ -102,9 +102,11 @@ def verdicts(claims: pd.DataFrame) -> list[str]:
 
 
 def number(value: float) -> str:
-    """Four digits that matter: -701, 0.4312; a dash for NaN."""
+    """The digits that matter: -701, 0.431, 5.0e+16; a dash for NaN."""
     if math.isnan(value):
         return "\u2013"
+    if 1e7 <= abs(value) < math.inf:
+        return f"{value:.1e}"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"
 
 
