@@ -93,7 +93,7 @@ class Chain(torch.autograd.Function):
         wanted, last = ctx.needs_input_grad[0], grad_outputs[0].contiguous()
         dx = torch.empty_like(x, memory_format=torch.contiguous_format) if wanted else None
         lists = (tuple(y.numpy() for y in each) for each in (weights, layers, d_weights, d_tables))
-        _backward_all(
+        backward_all(
             x.contiguous().numpy(), *ctx.plan, *lists, last.numpy(), (last if dx is None else dx).numpy(), wanted
         )
         return dx, None, *d_weights, *(d_table.float() for d_table in d_tables)
@@ -107,7 +107,7 @@ def _forward(x: Tensor, plan: Any, weights: Sequence[Tensor], tables: Sequence[T
     heights = [len(x) if keep else BLOCK] * (len(weights) - 1) + [len(x)]
     layers = [x.new_empty(rows, -(-w.shape[-1] // LANES) * LANES) for rows, w in zip(heights, weights, strict=True)]
     lists = (tuple(y.detach().numpy() for y in each) for each in (weights, tables, layers))
-    _forward_all(x.detach().contiguous().numpy(), *plan, *lists)
+    forward_all(x.detach().contiguous().numpy(), *plan, *lists)
     return layers
 
 
@@ -142,7 +142,7 @@ def _end(grad, rows, first, last, relu, d_table, entries, start, hot):
 
 
 @compiled
-def _forward_all(x, bounds, hot, relu, entries, index, weights, tables, layers):
+def forward_all(x, bounds, hot, relu, entries, index, weights, tables, layers):
     groups, links = (len(bounds) - 1) // weights[0].shape[0], len(weights)
     starts = np.zeros(links + 1, np.int64)  # of sets whose rows have to be filled up
     for link in range(links):
@@ -177,7 +177,7 @@ def _forward_all(x, bounds, hot, relu, entries, index, weights, tables, layers):
 
 
 @compiled
-def _backward_all(x, bounds, hot, relu, entries, index, weights, layers, d_weights, d_tables, d_last, dx, wanted):
+def backward_all(x, bounds, hot, relu, entries, index, weights, layers, d_weights, d_tables, d_last, dx, wanted):
     groups, links = (len(bounds) - 1) // weights[0].shape[0], len(weights)
     starts, flips = np.zeros(links + 1, np.int64), np.zeros(links + 1, np.int64)
     widest = whole(x.shape[1])

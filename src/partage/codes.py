@@ -17,15 +17,13 @@ from torch import Generator, Tensor
 
 from partage import assignment
 from partage.bank import torch_linear
-from partage.chain import Link, _backward_all, _forward_all, chain
-from partage.pointwise import compiled, exp
+from partage.chain import Link, backward_all, chain, forward_all
+from partage.pointwise import HALF, ONE, TWO, F, compiled, exp
 from partage.tiles import whole
 
 LATENT, BATCH, EPOCHS = 10, 128, 10  # MPD §3.2, MADPS; SePS has the same
 ENCODER = 2  # layers; the decoder's come behind them
 LR, BETA1, BETA2, EPS = 3e-4, 0.9, 0.999, 1e-8  # Adam   (MPD §3.2)
-F = np.float32
-ZERO, HALF, ONE, TWO = F(0), F(0.5), F(1), F(2)
 
 
 class Code(NamedTuple):
@@ -147,17 +145,17 @@ def _half(links: Sequence[Link], gradients: Sequence[Link]) -> Half:
 
 @compiled
 def _forward(half, x):
-    _forward_all(x, half.bounds, half.hot, half.relu, half.entries, half.index, half.weights, half.tables, half.layers)
+    forward_all(x, half.bounds, half.hot, half.relu, half.entries, half.index, half.weights, half.tables, half.layers)
     return half.layers[len(half.layers) - 1]
 
 
 @compiled
 def _backward(half, x, d_out, dx, wanted):
     for d in half.d_weights:
-        d[:] = ZERO
+        d[:] = 0
     for d in half.d_tables:
         d[:] = 0
-    _backward_all(x, half.bounds, half.hot, half.relu, half.entries, half.index, half.weights, half.layers,
+    backward_all(x, half.bounds, half.hot, half.relu, half.entries, half.index, half.weights, half.layers,
                   half.d_weights, half.d_tables, d_out, dx, wanted)  # fmt: skip
     for k in range(len(half.d_biases)):
         half.d_biases[k][:] = half.d_tables[k]
