@@ -26,7 +26,7 @@ def sheets(tmp_path: Path) -> Plan:
 def runs(sheets: Plan, *metrics: str) -> pd.DataFrame:
     """A frame of made-up runs; beta makes one goal more."""
     made = []
-    for recipe in sheets.recipes(sheets.pick(), Request(scale="lab")):
+    for recipe in sheets.recipes(sheets.pick(), Request(scale="paper")):
         rows = pd.concat([curve(recipe, metric) for metric in metrics], ignore_index=True)
         rows.loc[rows["metric"] == "goals", "value"] += recipe.algorithm == "beta"
         made.append((Path("x"), rows, outcome(recipe)))
@@ -36,7 +36,7 @@ def runs(sheets: Plan, *metrics: str) -> pd.DataFrame:
 def test_each_metric_has_panels_with_a_label_of_its_own(sheets: Plan) -> None:
     canvas = curves.draw(sheets, sheets.figures["first"], runs(sheets, "train_return", "goals"))
     first, second = canvas.axes
-    assert second.get_ylabel() == "goals an episode" and first.get_ylabel() == ""
+    assert second.get_ylabel() == "goals an episode" and first.get_ylabel() == "team return (sum over agents)"
     assert second.get_ylim()[1] > first.get_ylim()[1] + 0.5
     assert {line.get_color() for line in first.lines} == {line.get_color() for line in second.lines}
 

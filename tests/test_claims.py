@@ -55,7 +55,8 @@ def test_the_interval_of_improvement_is_a_bootstrap_of_it():
         ([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], "paper", "holds"),
         ([6, 7, 8, 9, 10], [1, 2, 3, 4, 5], "paper", "fails"),
         ([1, 2, 3, 4, 5], [1.5, 2.5, 3.5, 4.5, 2], "paper", "open"),
-        ([1, 2], [6, 7], "paper", "open"),
+        ([1, 2, 3, 4], [6, 7, 8, 9], "paper", "holds"),
+        ([1, 2, 3], [6, 7, 8, 9], "paper", "open"),
         ([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], "smoke", "not a result (smoke)"),
     ],
 )
@@ -97,8 +98,8 @@ def test_one_part_that_fails_fails_the_claim(tmp_path: Path):
     sheets = small_plan(tmp_path)
     claim = Claim("Both.", "grows", "alpha", [], ["distance/x", "distance/y"])
     figure = sheets.figures["first"]._replace(claims=[claim])
-    rows = {("alpha", "distance/x", s): X * 1.0 for s in range(3)}
-    rows |= {("alpha", "distance/y", s): np.ones(10) for s in range(3)}
+    rows = {("alpha", "distance/x", s): X * 1.0 for s in range(4)}
+    rows |= {("alpha", "distance/y", s): np.ones(10) for s in range(4)}
     judged = claims.build(sheets, figure, frame(rows))
     assert list(judged["verdict"]) == ["holds", "fails"] and set(judged["claim_verdict"]) == {"fails"}
 

@@ -56,10 +56,12 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
             wspace=0.42 if figure.beside else 0.30,
             hspace=0.32,
         )
+        firsts = []
         for at, (task, kind) in enumerate(parts):
             cell = grid[at // columns, at % columns]
             if kind == ALSO:
-                also(canvas.add_subplot(cell), figure, frame, task)
+                axes = canvas.add_subplot(cell)
+                also(axes, figure, frame, task)
             elif figure.strip and kind == figure.metric:
                 stack = cell.subgridspec(3, 1, height_ratios=[4, 1, 1], hspace=0.12)
                 axes, *below = (canvas.add_subplot(part) for part in stack)
@@ -69,11 +71,13 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
             else:
                 axes = canvas.add_subplot(cell)
                 panel(axes, plan, figure, frame, task, kind)
-                axes.set_ylabel(figure.beside.get(kind, ""), fontsize=9.5)
+            if kind in figure.beside:
+                axes.set_ylabel(figure.beside[kind], fontsize=9.5)
+            elif at % columns == 0:
+                axes.set_ylabel(figure.y_label, fontsize=9.5)
+                firsts.append(axes)
+        canvas.align_ylabels(firsts)
         canvas.text((left + 1 - 0.30 / wide) / 2, 0.70 / high, figure.x_label, ha="center", va="center", fontsize=9.5)
-        canvas.text(
-            0.17 / wide, (top + bottom) / 2, figure.y_label, ha="center", va="center", rotation=90, fontsize=9.5
-        )
         heading(canvas, plan, figure, frame)
         return canvas
 
@@ -102,7 +106,10 @@ def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
         end = max(end, curve(axes, finite, colour, generator(figure.name, task, metric), figure.line))
         axes.plot([], [], color=colour, linewidth=2, label=label + (f" ({endless:.0%} infinite)" if endless else ""))
     axes.set_yscale("log")
-    axes.legend(fontsize=6.5, frameon=False, ncols=2, loc="lower right", borderpad=0.1, columnspacing=1.0)
+    axes.legend(
+        fontsize=6.5, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.09), borderaxespad=0, borderpad=0.1,
+        handlelength=1.2, columnspacing=1.0, labelspacing=0.3,
+    )  # fmt: skip
     dress(axes, figure.also_label, end)
 
 
@@ -167,7 +174,7 @@ def heading(canvas: Canvas, plan: Plan, figure: Figure, frame: pd.DataFrame) -> 
         bbox_transform=canvas.transFigure, ncols=len(handles) if wide > 8 else 3, frameon=False, borderaxespad=0,
         borderpad=0.1, handlelength=1.7, columnspacing=1.6,
     )  # fmt: skip
-    note = textwrap.fill(provenance_line(figure, frame), int(wide * 17))
+    note = textwrap.fill(provenance_line(plan, figure, frame), int(wide * 17))
     canvas.text(left, 0.13 / high, note, fontsize=7.5, color=FAINT, va="bottom", linespacing=1.35)
 
 
@@ -175,7 +182,7 @@ def smoke(frame: pd.DataFrame) -> bool:
     return frame.attrs["scale"] == "smoke"
 
 
-def provenance_line(figure: Figure, frame: pd.DataFrame) -> str:
+def provenance_line(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
     """Scale, engine, seeds and what the band is: printed on every figure."""
     engine = source(frame.attrs["engine"], figure.tasks)
     counts = sorted(set(frame.groupby(["task", "algorithm"])["seed"].nunique()))
@@ -186,7 +193,8 @@ def provenance_line(figure: Figure, frame: pd.DataFrame) -> str:
         f"{figure.paper}. Scale {frame.attrs['scale']}, engine {engine}, {seeds} seed{plural} a curve; "
         f"line: {figure.line}, thin lines: single seeds, {bands}"
         + (
-            f"; strips: who shares with whom under {figure.strip}, seed {SEED}, one row an agent"
+            f"; strips: who shares with whom under {plan.variants[figure.strip].label}, seed {SEED}: "
+            "one row an agent, agent 0 on top, one colour a set"
             if figure.strip
             else ""
         )
