@@ -5,7 +5,7 @@ import torch
 from learning import as_in_training, same, snapshot  # noqa: F401 (a fixture)
 from torch import Tensor
 
-from partage import env, learner
+from partage import Refusal, env, learner
 from partage.bank import from_rows, to_rows
 from partage.learners.a2c import A2C
 from partage.rollout import Choice, Rollout, segment
@@ -106,17 +106,43 @@ def test_a_segment_keeps_what_a_truncated_episode_ended_on_before_the_next_begin
 
 
 @every_sharing
-def test_what_a_dead_agent_sees_does_and_gets_moves_nothing(sharing: str) -> None:
+def test_what_a_dead_agent_does_moves_nothing(sharing: str) -> None:
     left, right, ours, theirs = make(sharing), make(sharing), *(rollout(time=4) for _ in range(2))
     for made in (ours, theirs):
         made.alive[..., 1] = False
-    theirs.obs[..., 1, :] += 3
-    theirs.reward[..., 1] -= 5
     theirs.actions[..., 1] = (theirs.actions[..., 1] + 1) % 3
     start = snapshot(left)
     measures = left.learn(ours), right.learn(theirs)
     assert all(torch.equal(x, measures[1][name]) for name, x in measures[0].items())
     assert same(snapshot(left), snapshot(right)) and not same(snapshot(left), start)
+
+
+def test_the_value_of_the_dead_is_learned_since_returns_run_on_into_it() -> None:
+    one, made = make("none"), rollout(time=4)
+    made.alive[:, :, 2:, 1] = False
+    before = {name: x[:, 1].clone() for name, x in one.net.state_dict().items()}
+    late = made._replace(reward=torch.zeros_like(made.reward), filled=torch.zeros_like(made.filled))
+    late.filled[:, :, 2:] = True  # only what came after its death
+    one.learn(late)
+    moved = {name for name, x in one.net.state_dict().items() if not torch.equal(x[:, 1], before[name])}
+    assert moved and all(name.startswith("critic") for name in moved)
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing_and_no_other_run() -> None:
+    ill, well, bad, good = make(), make(), *(rollout(time=4) for _ in range(2))
+    bad.reward[0, 0, 1] = torch.inf
+    start = snapshot(ill)
+    norms = ill.learn(bad)["gradient_norm"], well.learn(good)["gradient_norm"]
+    assert not norms[0][0].isfinite() and norms[0][1] == norms[1][1]
+    for name, x in snapshot(ill).items():
+        assert torch.equal(x[0], start[name][0]) and torch.equal(x[1], snapshot(well)[name][1])
+
+
+def test_policies_that_are_not_numbers_cannot_act() -> None:
+    one, task = make(), env.make(f"roll_call/{N}x3-{HORIZON}", [0, 1], 2)
+    next(iter(one.net.parameters())).data[1] = torch.nan
+    with pytest.raises(Refusal, match=r"not numbers \(NaN\).*gradient_norm"):
+        one.policy(task.reset(), None, True)
 
 
 def test_a_living_agent_s_experience_does_count() -> None:

@@ -85,6 +85,8 @@ def moving(curve: np.ndarray, kind: str, tmp_path: Path) -> str:
         (X * 1.0, "settles", "fails"),
         (np.where(X > 80, np.inf, 1.0), "grows", "holds"),
         (-X * 1.0, "grows", "holds"),
+        (np.where(X < 40, 0.0, np.where(X < 70, 0.0, 3.0)), "grows", "holds"),
+        (np.zeros(10), "settles", "holds"),
         (-X * 1.0, "negative", "holds"),
         (50.0 - X, "negative", "holds"),
         (X - 50.0, "negative", "fails"),
@@ -92,6 +94,11 @@ def moving(curve: np.ndarray, kind: str, tmp_path: Path) -> str:
 )
 def test_dynamics(tmp_path: Path, curve: np.ndarray, kind: str, verdict: str):
     assert moving(curve, kind, tmp_path) == verdict
+
+
+def test_one_seed_near_zero_does_not_decide_a_mean():
+    crosses = np.where(X < 70, 1e-6, -1.0)
+    assert claims.change(X, crosses) == -claims.BEYOND and claims.change(X, -crosses) == -claims.BEYOND
 
 
 def test_one_part_that_fails_fails_the_claim(tmp_path: Path):

@@ -185,6 +185,9 @@ def test_several_tasks_are_pooled_by_the_interquartile_mean(sheets: Plan, tmp_pa
     table = tables.build(sheets, figure, frame.build(figure, recipes, tmp_path))
     pooled = table[table["task"] == tables.POOLED]
     assert list(pooled["algorithm"]) == ["Alpha", "Beta"] and pooled["value"].between(0, 1).all()
+    some = figure._replace(only={"beta": ["toy/a"]})
+    table = tables.build(sheets, some, frame.build(some, sheets.recipes([some], Request(scale="lab")), tmp_path))
+    assert list(table[table["task"] == tables.POOLED]["algorithm"]) == ["Alpha"]  # all tasks are not Beta's
 
 
 def test_a_table_of_smoke_scale_says_so(sheets: Plan, tmp_path: Path):

@@ -132,3 +132,5 @@ def test_pooling_puts_every_task_on_one_scale():
     assert [stratum.tolist() for stratum in found["a"]] == [[0, 1], [0]]
     assert [stratum.tolist() for stratum in found["b"]] == [[0.5, 0.5], [1]]
     assert stats.normalise(np.array([2.0, 2]), 2, 2).tolist() == [0.5, 0.5]
+    found = stats.pooled([{"a": np.array([0.0, math.nan]), "b": np.array([1.0, 2.0])}])
+    assert math.isnan(stats.iqm(found["a"][0])) and found["b"][0].tolist() == [0.5, 1]

@@ -1,17 +1,22 @@
 """What `partage distance` and `partage episode` make of a run, and `partage table` of the sheets."""
 
 import importlib.util
+import math
+import shutil
 from pathlib import Path
 from shutil import copytree
 
 import pandas as pd
 import pytest
+import torch
+from matplotlib.colors import to_hex
 from running import lay, recipe, trained
 from small import ROOT
 
-from partage import Refusal, env, exhibits, plan
+from partage import Refusal, distance, env, exhibits, plan, survey, train
 from partage.__main__ import main
-from partage.figures import listings
+from partage.figures import distances, listings
+from partage.figures.style import WARNING
 from partage.recipe import ENGINES
 
 
@@ -45,8 +50,60 @@ def test_the_same_episode_is_played_again(bdps: Path):
 def test_distances_of_a_learner_of_values_are_measured_too(bdps: Path):
     assert main(["distance", str(bdps), "--kind", "hellinger", "--episodes", "8"]) == 0
     found = pd.read_csv(bdps / "distance.csv")
-    own = found[found["i"] == found["j"]]["distance"]
-    assert len(found) == 2 * 2 * 2 and (own == 0).all() and (found["distance"] >= 0).all()
+    assert len(found) == 2 * 2 * 2 and (found[found["i"] != found["j"]]["distance"] > 0).all()
+
+
+def test_the_distance_of_a_run_is_that_of_its_policies_on_what_agents_met(tmp_path: Path):
+    """The vanilla one, pair by pair from the policies' definition."""
+    trained(tmp_path, recipe("a2c", settings={"sharing": "none", "copies": 4}))
+    found = survey.run(tmp_path, "vanilla_hellinger", 2)
+    _, policies, played = survey._play(tmp_path, "distance", 2, explore=True)
+    obs = played.obs[:, :, :-1]
+    for r, i, j in ((0, 3, 7), (1, 0, 14)):
+        apart = []
+        for m in range(obs.shape[3]):  # what agent m met, shown to i and to j
+            met = obs[:, :, :, m : m + 1].expand_as(obs)
+            p, q = (policies.probabilities(met, played.actions)[r, :, :, n] for n in (i, j))
+            apart.append((1 - (p * q).sqrt().sum(-1)).clamp(min=0).sqrt())
+        one = found[(found["seed"] == r) & (found["i"] == i) & (found["j"] == j)]["distance"].item()
+        assert one == pytest.approx(float(torch.stack(apart).mean()), rel=1e-4) and one > 0
+
+
+def test_codes_of_a_run_that_shares_by_a_feature_tell_that_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    trained(tmp_path, recipe("mdps", settings={"copies": 4, "period": 8, "data": 5, "feature": "task"}))
+    told, learn = [], distance.learn
+
+    def spy(pooled: distance.Experience, generators: list) -> distance.Code:
+        told.append(pooled.target.shape[-1])
+        return learn(pooled, generators)
+
+    monkeypatch.setattr(distance, "learn", spy)
+    assert survey.run(tmp_path, "hellinger", 1).attrs["told"] == "task" and told == [1]
+
+
+def test_an_infinite_distance_has_the_colour_that_the_picture_says():
+    d = [[0.0, math.inf], [math.inf, 0.0]]
+    rows = [(0, i, j, d[i][j]) for i in range(2) for j in range(2)]
+    found = pd.DataFrame(rows, columns=["seed", "i", "j", "distance"])
+    found.attrs = {"algorithm": "a", "task": "toy/a", "scale": "lab", "engine": "batched", "kind": "vanilla_x",
+                   "told": "actions", "episodes": 2}  # fmt: skip
+    canvas = distances.draw(found)
+    assert "red: infinite" in " ".join(text.get_text() for part in canvas.subfigs for text in part.texts)
+    image = next(image for axes in canvas.axes for image in axes.images)
+    assert to_hex(image.to_rgba(image.get_array())[0, 1]).upper() == WARNING
+
+
+def test_a_run_that_is_trained_anew_shows_no_policies_of_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    one = recipe("a2c")
+    trained(tmp_path, one)
+    shutil.rmtree(tmp_path / "kept")
+    (tmp_path / "record.json").unlink()  # as Snakemake does before it runs a rule again
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.Training, "advance", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train.run(tmp_path / "recipe.json")
+    assert main(["distance", str(tmp_path)]) == 2
+    assert "neither policy.pt nor a checkpoint" in capsys.readouterr().err
 
 
 def test_a_run_that_cannot_be_shown_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -32,6 +32,7 @@ def assert_same_end(folder: Path, other: Path) -> None:
     """The same curve to the last bit, and the same trained networks."""
     assert (folder / "curve.parquet").read_bytes() == (other / "curve.parquet").read_bytes()
     left, right = (torch.load(f / "policy.pt", weights_only=True)["learner"] for f in (folder, other))
+    left, right = left.get("base", left), right.get("base", right)
     name = "net" if "net" in left else "nets"
     assert left[name].keys() == right[name].keys()
     assert all(torch.equal(x, right[name][key]) for key, x in left[name].items())

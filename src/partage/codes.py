@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor
 
-from partage import assignment
+from partage import Refusal, assignment
 from partage.bank import torch_linear
 from partage.chain import Link, backward_all, chain, forward_all
 from partage.pointwise import HALF, ONE, TWO, F, compiled, exp
@@ -57,6 +57,15 @@ def _links(flat: Float32[Tensor, "R P"], sizes: Sequence[tuple[int, int]]) -> li
 
 def _through(x: Float32[Tensor, "R S I"], links: Sequence[Link]) -> Float32[Tensor, "R S O"]:
     return chain(x[:, None, None], links)[:, 0, 0]
+
+
+def enough(count: int, what: str) -> None:
+    """Raises `Refusal` where a run has less than one batch to learn a code from."""
+    if count < BATCH:
+        raise Refusal(
+            f"{what} needs at least {BATCH} valid observations (one batch of its code), but a run has {count}: "
+            "collect more (data, in updates; --episodes)."
+        )
 
 
 def fit(

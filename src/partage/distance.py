@@ -6,8 +6,10 @@ every agent's observations, so all need one observation size and one action size
 
 **Reference code.** Sizes, Adam, batch and epochs are MADPS's; a new code is drawn and learned at every measurement.
 **Departures.** Bhattacharyya and Hellinger distances are those of the whole code, averaged over observations (the code
-averages the first over dimensions and derives the second from that average). Where observations are invalid, the data
-are gone through in a new order until there were as many batches as without: runs of a pack keep step.
+averages the first over dimensions and derives the second from that average). Act probabilities are those of the
+policies that are measured, on what agents met in the last `data` updates (the code keeps those of the time). Where
+observations are invalid, the data are gone through in a new order until there were as many batches as without: runs of
+a pack keep step.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ from jaxtyping import Bool, Float32
 from torch import Generator, Tensor
 
 from partage import Refusal, codes
-from partage.codes import BATCH, Code
+from partage.codes import Code
 
 HIDDEN, KL = 32, 0.01  # MADPS; MPD §3.2
 CHUNK = 500  # observations whose codes and pairs are in memory at once
@@ -38,7 +40,10 @@ class Experience(NamedTuple):
 def pool(
     obs: Sequence[Tensor], probs: Sequence[Tensor], target: Sequence[Tensor], valid: Sequence[Tensor]
 ) -> Experience:
-    """One `Experience` of each agent's ``[R, S_n, ...]``; a `Refusal` where agents differ in their sizes."""
+    """One `Experience` of what each agent met by itself, ``[R, S_n, ...]``: for policies from elsewhere.
+
+    Raises `Refusal` where agents differ in their sizes.
+    """
     for what, parts in (("observation", obs), ("action", probs)):
         if len(sizes := {part.shape[-1] for part in parts}) > 1:
             raise Refusal(
@@ -50,19 +55,15 @@ def pool(
 
 def check(experience: Experience) -> None:
     """A `Refusal` where nothing can be measured: too few observations, or policies that are not numbers."""
-    least = int(experience.valid.sum(1).min())
-    if least < BATCH:
-        raise Refusal(
-            f"The policy distance needs at least {BATCH} valid observations (one batch of its code), but a run has "
-            f"{least}: collect more episodes."
-        )
+    codes.enough(int(experience.valid.sum(1).min()), "The policy distance")
     for what in ("obs", "probs", "target"):
         broken = ~getattr(experience, what).isfinite().all(-1) & experience.valid
         if broken.any():
             run = int(broken.any(1).nonzero()[0])
             raise Refusal(
-                f"The policy distance needs numbers, but in run {run} {int(broken[run].sum())} of the {what} are NaN "
-                "or infinite: the training has diverged; look at its gradient_norm, and lower the learning rate."
+                f"The policy distance needs numbers, but in run {run} of the pack {int(broken[run].sum())} of the "
+                f"{what} are NaN or infinite: the training has diverged; look at its gradient_norm, and lower the "
+                "learning rate."
             )
 
 

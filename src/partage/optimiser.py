@@ -42,7 +42,8 @@ class Optimiser:
     def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
         """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`; returns the norms before.
 
-        The losses are summed, so each run gets the gradient it would get alone.
+        The losses are summed, so each run gets the gradient it would get alone. One that is not finite counts as zero:
+        a run that diverges is left with parameters that are numbers, and its norms say so.
         """
         for p in self.parameters:
             p.grad = None
@@ -53,5 +54,8 @@ class Optimiser:
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)[:, None]
         for g, scaled in zip(gradients, self.gradients, strict=True):
             torch.mul(g, scale, out=scaled)
+        if not (finite := norm.isfinite()).all():
+            for scaled in self.gradients:
+                scaled[~finite] = 0
         self.torch.step()
         return norm

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float32, Int64
 from numba import int32, njit
 from torch import Tensor
 
+from partage import Refusal
 from partage.sims.draw import digest, kept
 
 F = np.float32
@@ -99,6 +100,7 @@ def gate_gradients(grad, gates, before, d_gates, dh, total):
 
 @compiled
 def _categorical(logits, avail, level, chosen):
+    least = 0
     for m in range(logits.shape[0]):
         row, allowed, top = logits[m], avail[m], -LIMIT
         for a in range(row.shape[0]):
@@ -111,20 +113,30 @@ def _categorical(logits, avail, level, chosen):
             last += 1
             mass += exp(row[last] - top) if allowed[last] else F(0)
         chosen[m] = last
+        least = min(least, last)
+    return least
 
 
 def categorical(
     logits: Float32[Tensor, "*X A"], avail: Bool[Tensor, "*X A"], level: Float32[Tensor, "*X"]
 ) -> Int64[Tensor, "*X"]:
-    """The action at `level`, uniform in [0, 1), of the distribution function of the softmax over what is available."""
+    """The action at `level`, uniform in [0, 1), of the distribution function of the softmax over what is available.
+
+    Raises `Refusal` where logits are NaN (CPU).
+    """
     if logits.device.type == "cpu":
         chosen, rows = torch.empty(level.shape, dtype=torch.int64), (-1, logits.shape[-1])
-        _categorical(
+        least = _categorical(
             logits.reshape(rows).numpy(),
             avail.reshape(rows).numpy(),
             level.reshape(-1).numpy(),
             chosen.view(-1).numpy(),
         )
+        if least < 0:
+            raise Refusal(
+                "The policies to act with are not numbers (NaN): the training that made them has diverged; look at its "
+                "gradient_norm, and lower the learning rate."
+            )
         return chosen
     mass = logits.masked_fill(~avail, -torch.inf).softmax(-1).cumsum(-1)
     return (mass <= level[..., None] * mass[..., -1:]).sum(-1)

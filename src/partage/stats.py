@@ -28,10 +28,14 @@ def mean(values: np.ndarray) -> Numbers:
 
 
 def iqm(values: np.ndarray) -> Numbers:
-    """Interquartile mean over the last axis: the lowest and the highest floor(n / 4) left out (scipy's trim_mean)."""
+    """Interquartile mean over the last axis: the lowest and the highest floor(n / 4) left out (scipy's trim_mean).
+
+    NaN if one of them is, as a mean is.
+    """
     count = values.shape[-1]
     cut = count // 4
-    return np.mean(np.sort(values, axis=-1)[..., cut : count - cut], axis=-1)
+    middle = np.mean(np.sort(values, axis=-1)[..., cut : count - cut], axis=-1)
+    return np.where(np.isnan(values).any(axis=-1), np.nan, middle)[()]
 
 
 def median(values: np.ndarray) -> Numbers:
@@ -188,8 +192,8 @@ def final(x: np.ndarray, y: np.ndarray, share: float = 0.15) -> float:
 
 
 def normalise(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Min-max normalised; 0.5 where there is no range (every algorithm did the same)."""
-    return (values - low) / (high - low) if high > low else np.full_like(values, 0.5, dtype=float)
+    """Min-max normalised; 0.5 where there is no range (every algorithm did the same). NaN stays."""
+    return (values - low) / (high - low) if high > low else np.where(np.isnan(values), np.nan, 0.5)
 
 
 def pooled(tasks: Sequence[dict[str, np.ndarray]]) -> dict[str, list[np.ndarray]]:
@@ -200,6 +204,7 @@ def pooled(tasks: Sequence[dict[str, np.ndarray]]) -> dict[str, list[np.ndarray]
     result: dict[str, list[np.ndarray]] = {}
     for scores in tasks:
         everything = np.concatenate(list(scores.values()))
+        low, high = np.nanmin(everything, initial=np.inf), np.nanmax(everything, initial=-np.inf)
         for algorithm, values in scores.items():
-            result.setdefault(algorithm, []).append(normalise(values, everything.min(), everything.max()))
+            result.setdefault(algorithm, []).append(normalise(values, low, high))
     return result

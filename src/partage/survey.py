@@ -30,7 +30,10 @@ def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFram
     if count < 1:
         raise Refusal(f"--episodes is at least 1, but is {count}.")
     recipe, policies, played = _play(folder, "distance", count, explore=True)
-    matrix = measure(policies, played, kind, recipe.seeds)
+    told = "actions"
+    if kind in distance.CODED:  # the codes are those that moved this run's sharing
+        told = str(recipe.settings.get("feature", told))
+    matrix = measure(policies, played, kind, recipe.seeds, told)
     rows = [
         (seed, i, j, float(matrix[r, i, j]))
         for r, seed in enumerate(recipe.seeds)
@@ -38,7 +41,7 @@ def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFram
         for j in range(matrix.shape[1])
     ]
     found = pd.DataFrame(rows, columns=["seed", "i", "j", "distance"])
-    found.attrs = {**_facts(recipe), "kind": kind, "episodes": count}
+    found.attrs = {**_facts(recipe), "kind": kind, "told": told, "episodes": count}
     return found
 
 
@@ -117,16 +120,20 @@ def _made(recipe: Recipe, what: str, copies: int) -> tuple[Env, Learner]:
     return task, learner.make(recipe.learner, task.spec, recipe.settings, recipe.seeds)
 
 
-def measure(policies: Learner, played: Rollout, kind: str, seeds: list[int]) -> Tensor:
-    """The distance matrix ``[R, N, N]`` of policies on the episodes that they played."""
+def measure(policies: Learner, played: Rollout, kind: str, seeds: list[int], told: str = "actions") -> Tensor:
+    """The distance matrix ``[R, N, N]`` of policies on the episodes that they played, by codes that tell the actions,
+    or the "task"'s feature   (MPD §1.2)."""
     obs, actions, n = played.obs[:, :, :-1], played.actions, played.actions.shape[-1]
     streams = [
         policies.probabilities(*(x[:, :, :, m : m + 1].expand_as(x) for x in (obs, actions))).cpu() for m in range(n)
     ]
     everyone = torch.stack(streams, 3)  # [R, B, T, whose observations, whose policy, A]
     own = torch.diagonal(everyone, dim1=3, dim2=4).transpose(-1, -2)
-    target = own * played.avail_actions[:, :, :-1]
-    target = target / target.sum(-1, keepdim=True).clamp(min=1e-12)
+    if told == "task":
+        target = played.feature[..., None, None].expand(*actions.shape, 1)
+    else:
+        target = own * played.avail_actions[:, :, :-1]
+        target = target / target.sum(-1, keepdim=True).clamp(min=1e-12)
     valid = played.alive[:, :, :-1] & played.filled[..., None]
     pooled = Experience(*(x.flatten(1, 3) for x in (obs, own, target, valid)))
     distance.check(pooled)

@@ -25,6 +25,7 @@ from partage.recipe import Recipe
 from partage.rollout import Rollout, episodes, segment
 
 CHECKPOINT_EVERY = 300.0  # seconds
+POLICIES = ("policy.pt", "best.pt")  # at the end, and of the best test
 
 
 def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EVERY, wait: bool = False) -> None:
@@ -43,6 +44,8 @@ def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EV
             return
         training = Training(recipe, device)
         training.resume(folder)
+        for name in POLICIES:  # an earlier training's: from here on whoever asks for policies gets this one's
+            (folder / name).unlink(missing_ok=True)
         with Stop() as stop, Progress(recipe, folder) as progress:
             saved = time.monotonic()
             while training.active.any():
@@ -160,9 +163,10 @@ class Training:
 
     def finish(self, folder: Path) -> None:
         """Write the record and the trained policies; the checkpoints are of no more use."""
-        self._keep(folder / "policy.pt", {"learner": self.learner.state_dict(replay=False)})
+        last, best = (folder / name for name in POLICIES)
+        self._keep(last, {"learner": self.learner.state_dict(replay=False)})
         if self.test:
-            self._keep(folder / "best.pt", self.best.state_dict())
+            self._keep(best, self.best.state_dict())
         gpu = torch.cuda.get_device_name() if self.device.startswith("cuda") else None
         facts = record.provenance(
             self.recipe,

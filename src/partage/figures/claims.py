@@ -3,7 +3,8 @@
 * ``better``: the probability that a run of one algorithm ends above a run of another (mean of the last 15 %), mean over
   tasks. It holds against a baseline when the whole interval lies above one half, and fails when it lies below.
 * ``grows`` and ``settles``: the change of a curve, from its mean in the middle of training (42.5 to 57.5 % of the x
-  axis) to its mean over the last 15 %. It grows by more than 10 %, or stays within 10 %; an infinite curve has grown.
+  axis) to its mean over the last 15 %. It grows, away from zero, by more than 10 %, or stays within 10 %; an infinite
+  curve has grown.
 * ``negative``: the mean of a curve over its last 15 %; it holds when the whole interval lies below zero.
 
 A claim holds if all its parts do and fails if one does. Smoke decides nothing, and neither do fewer than four seeds: of
@@ -26,7 +27,7 @@ from partage.plan import Figure, Plan
 
 LEAST = 4  # seeds on each side
 ROOM = 0.10  # of its value in the middle: a curve that moves less has settled
-BEYOND = 10.0  # what an infinite change counts as
+BEYOND = 10.0  # what any larger change counts as, so that one seed near zero does not decide a mean
 COLUMNS = ["claim", "claim_verdict", "judged_by", "value", "ci95_low", "ci95_high", "seeds", "verdict"]
 
 
@@ -92,9 +93,9 @@ def change(x: np.ndarray, y: np.ndarray) -> float:
     """
     middle = float(np.mean(y[(x >= 0.425 * x[-1]) & (x <= 0.575 * x[-1])]))
     end = stats.final(x, y)
-    if math.isinf(middle) or math.isinf(end):
+    if math.isinf(middle) or math.isinf(end) or middle == 0 != end:
         return BEYOND
-    return min(end / middle - 1, BEYOND)
+    return float(np.clip(end / middle - 1, -BEYOND, BEYOND)) if middle else 0.0
 
 
 KINDS = {"better": better, "grows": moving, "settles": moving, "negative": level}

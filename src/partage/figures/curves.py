@@ -107,8 +107,8 @@ def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
         axes.plot([], [], color=colour, linewidth=2, label=label + (f" ({endless:.0%} infinite)" if endless else ""))
     axes.set_yscale("log")
     axes.legend(
-        fontsize=6.5, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.09), borderaxespad=0, borderpad=0.1,
-        handlelength=1.2, columnspacing=1.0, labelspacing=0.3,
+        fontsize=6.5, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.09), borderaxespad=0,
+        borderpad=0.1, handlelength=1.2, columnspacing=1.0, labelspacing=0.3,
     )  # fmt: skip
     dress(axes, figure.also_label, end)
 

@@ -29,7 +29,7 @@ def draw(found: pd.DataFrame) -> Canvas:
         parts: Any = canvas.subfigures(2, 1, height_ratios=[0.75, 4.15])
         title, body = parts
         panels = body.subplots(2, len(seeds), height_ratios=[1, 3], squeeze=False)
-        colours = matplotlib.colormaps["viridis"].with_extremes(over=WARNING)
+        colours = matplotlib.colormaps["viridis"].with_extremes(bad=WARNING)  # what is not finite
         image = None
         for column, seed in enumerate(seeds):
             d = matrix(found, int(seed))
@@ -56,7 +56,8 @@ def draw(found: pd.DataFrame) -> Canvas:
         note = (
             f"{about['algorithm']} on {about['task']}, scale {about['scale']}, "
             f"engine {source(about['engine'], [about['task']])}; {about['episodes']} episodes a seed.\n"
-            "Agents in the order of the dendrogram (average linkage)"
+            + ("Codes tell the task's feature. " if about["told"] == "task" else "")
+            + "Agents in the order of the dendrogram (average linkage)"
             + ("; red: infinite." if len(finite) < len(found) else ".")
         )
         title.text(0.01, 0.55, note, fontsize=7.5, color=FAINT, va="top", linespacing=1.35)

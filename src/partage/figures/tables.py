@@ -46,7 +46,8 @@ def of_metric(plan: Plan, figure: Figure, frame: pd.DataFrame, metric: str) -> p
             published = math.nan if names else figure.reference.get((task, name), math.nan)
             rows.append((task, plan.variants[name].label, float(middle(values)), low, high, len(values), published))
     if len(figure.tasks) > 1:
-        for name, strata in stats.pooled(scores).items():
+        pooled = stats.pooled(scores)
+        for name, strata in ((name, of) for name, of in pooled.items() if len(of) == len(figure.tasks)):
             low, high = stats.interval(strata, generator(figure.name, name, *names, "pooled"), stats.iqm)
             point = float(stats.iqm(np.concatenate(strata)))
             rows.append((POOLED, plan.variants[name].label, point, low, high, min(map(len, strata)), math.nan))

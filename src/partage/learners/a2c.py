@@ -130,11 +130,12 @@ class A2C:
         avail = rollout.avail_actions[:, :, now].to(self.where)
         log_pi = log_softmax(logits.masked_fill(~avail, -1e9))
         chosen = log_pi.gather(-1, rollout.actions.to(self.where)[..., None]).squeeze(-1)
-        alive = (rollout.alive[:, :, now] & rollout.filled[..., None]).to(self.where)
+        filled = rollout.filled[..., None].to(self.where)
+        alive = rollout.alive[:, :, now].to(self.where) & filled
 
         policy_loss = _total(-advantage.detach() * chosen, alive)
         entropy = _total(-(log_pi.exp() * log_pi).sum(-1), alive)
-        value_loss = _total(advantage.square(), alive)
+        value_loss = _total(advantage.square(), filled)  # the dead's too: what was before them is bootstrapped from it
         loss = policy_loss - s.entropy * entropy + s.value * value_loss
         norm = self.optimiser.step(loss)
         measures = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "gradient_norm": norm}
@@ -211,9 +212,9 @@ class Around:
         self.updates, self.kept = state["updates"], state["kept"]
 
 
-def _total(x: Float32[Tensor, "R B T N"], alive: Tensor) -> Float32[Tensor, "R"]:
-    """Sum over living agents, mean over copies and time."""
-    return (x * alive).sum(3).mean((1, 2))
+def _total(x: Float32[Tensor, "R B T N"], counts: Tensor) -> Float32[Tensor, "R"]:
+    """Sum over the agents that count, mean over copies and time."""
+    return (x * counts).sum(3).mean((1, 2))
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> A2C:

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, device
 
-from partage import Refusal, distance
+from partage import Refusal, codes, distance
 from partage.assignment import fuse_divide, fuse_divide_literal
 from partage.distance import Experience
 from partage.env import Spec
@@ -46,7 +46,7 @@ class Settings(a2c.Settings):
 
 class MDPS(a2c.Around):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
-        _check(settings)
+        _check(settings, spec.n_agents)
         super().__init__(spec, settings, seeds, where)
         self.settings, self.kept = settings, {}
         self.distances: dict[str, Float32[Tensor, "R N N"]] = {}
@@ -111,13 +111,14 @@ class MDPS(a2c.Around):
         self.distances = state["distances"]
 
 
-def _check(s: Settings) -> None:
-    if s.fuse <= 0 or s.fuse_back <= 0:
+def _check(s: Settings, n_agents: int) -> None:
+    if not (s.fuse > 0 and s.fuse_back > 0):  # NaN neither
         raise Refusal(
             f"MDPS fuses below a distance fuse > 0 (backs: fuse_back > 0), but they are {s.fuse}, {s.fuse_back}."
         )
     if not 1 <= s.data <= s.period:
         raise Refusal(f"MDPS measures on the last data updates of each period: 1 <= data <= {s.period}, not {s.data}.")
+    codes.enough(s.data * s.copies * s.segment * n_agents, "The policy distance")
     if s.rule != "none" and s.sharing not in ("front", "none"):
         raise Refusal(
             f"MDPS moves agents between sets of their own: it begins with sharing front or none, not {s.sharing!r}."

@@ -8,7 +8,8 @@ reward from (code of the agent's id, observation, action); agents whose codes' m
 given or of the smallest Davies-Bouldin index, at most 10 networks; A2C as in `partage.learners.a2c`.
 
 **Departures.** No update is made before the clustering (as the curves of MPD Fig. 3 show: delayed training), after
-2,000 updates (MADPS). The code learns from `data` of these updates, spread evenly; the reference keeps all.
+2,000 updates (MADPS). The code learns from `data` of these updates, spread evenly; the reference keeps all. What dead
+agents met is left out, and so are transitions that end an episode: what came next was another's beginning.
 """
 
 from collections.abc import Sequence
@@ -49,34 +50,36 @@ class SePS(a2c.Around):
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         self.updates += 1
-        if self.updates > self.settings.pretraining:
+        s = self.settings
+        if self.updates > s.pretraining:
             return self.base.learn(rollout)
-        if self.updates % (self.settings.pretraining // self.settings.data) == 0:
+        if self.updates * s.data // s.pretraining > (self.updates - 1) * s.data // s.pretraining:
             self.kept.append(self._transitions(rollout))
-        if self.updates == self.settings.pretraining:
+        if self.updates == s.pretraining:
             labels = self.cluster(self.identify())
             self.base.net.front_of = self.base.net.back_of = labels
             self.kept = []
         return {}
 
-    def _transitions(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
-        """What is known (o, a) and what is predicted (o', r) of each agent: ``[R, N, B * T, ..]`` each."""
+    def _transitions(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:
+        """What is known (o, a) and what is predicted (o', r) of each agent, and whether: ``[R, N, B * T, ..]`` each."""
         acted = torch.nn.functional.one_hot(rollout.actions, self.spec.n_actions).float()
         after = rollout.obs[:, :, 1:]
         if rollout.final_obs is not None:
             after = torch.where(rollout.truncated[..., None, None], rollout.final_obs, after)
-        pairs = ((rollout.obs[:, :, :-1], acted), (after, rollout.reward[..., None]))
-        known, predicted = (torch.cat(pair, -1).permute(0, 3, 1, 2, 4).flatten(2, 3) for pair in pairs)
-        return known, predicted
+        valid = rollout.alive[:, :, :-1] & (rollout.filled & ~rollout.terminated)[..., None]
+        parts = ((rollout.obs[:, :, :-1], acted), (after, rollout.reward[..., None]), (valid[..., None],))
+        known, predicted, valid = (torch.cat(part, -1).permute(0, 3, 1, 2, 4).flatten(2, 3) for part in parts)
+        return known, predicted, valid
 
     def identify(self) -> Tensor:
         """The mean code of every agent ``[R, N, Z]``."""
-        known, predicted = (torch.cat(parts, 2) for parts in zip(*self.kept, strict=True))
+        known, predicted, valid = (torch.cat(parts, 2) for parts in zip(*self.kept, strict=True))
         runs, n, each = known.shape[:3]
         ids = torch.eye(n).expand(runs, n, n)
         given = ids.repeat_interleave(each, 1)
-        known, predicted = known.flatten(1, 2), predicted.flatten(1, 2)
-        valid = torch.ones(known.shape[:2], dtype=torch.bool)
+        known, predicted, valid = known.flatten(1, 2), predicted.flatten(1, 2), valid.flatten(1)
+        codes.enough(int(valid.sum(1).min()), "SePS")
         return codes.fit(given, known, predicted, valid, self.generators, HIDDEN, KL).encode(ids)[0]
 
     def cluster(self, codes: Tensor) -> Assignment:
@@ -101,6 +104,7 @@ def _check(s: Settings, n_agents: int) -> None:
         raise Refusal("SePS finds the number of clusters from 3 agents on: give clusters (1 or 2) for 2 agents.")
     if not 1 <= s.data <= s.pretraining:
         raise Refusal(f"SePS learns its code from data of the pretraining updates: 1 to {s.pretraining}, not {s.data}.")
+    codes.enough(s.data * s.copies * s.segment * n_agents, "SePS")
     if s.sharing != "full":
         raise Refusal(f"SePS begins with one network for all: sharing is full, not {s.sharing!r}.")
 
