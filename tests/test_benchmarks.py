@@ -10,7 +10,9 @@ import torch
 from small import ROOT
 from torch import Tensor, nn
 
-from partage import plan
+from partage import env, plan
+from partage.sims.spread import NEAR
+from partage.sims.spread_tasks import named
 
 TARGETS = {
     "mpe/15a_3c, batched": "500,000",
@@ -105,3 +107,14 @@ def test_the_checkout_in_which_clusters_are_tested_can_be_planned(tmp_path: Path
 
     planned = plan.load(naps.checkout(tmp_path / "naps", a=naps.lasting(1), b=""))
     assert [recipe.task for recipe in planned.recipes(planned.figures.values(), plan.Request())] == ["nap/a", "nap/b"]
+
+
+@pytest.mark.parametrize("name", ["15a_3c", "15a_3c_shuffle"])
+def test_an_agent_has_arrived_where_it_is_near_its_landmark(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import arrivals
+
+    task, shown = named(name), env.make(f"mpe/{name}", [0], 1000).reset()
+    places = shown.state[0].view(1000, -1, 2)  # of 15 agents, then their velocities, then the landmarks
+    near = (places[:, :15] - places[:, 30:][:, torch.tensor(task.colours)]).norm(dim=-1) < NEAR
+    assert near.any() and torch.equal(arrivals.arrived(shown.obs[:, :, None], task)[0], near.float().mean(0))

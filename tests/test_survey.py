@@ -57,7 +57,7 @@ def test_the_distance_of_a_run_is_that_of_its_policies_on_what_agents_met(tmp_pa
     """The vanilla one, pair by pair from the policies' definition."""
     trained(tmp_path, recipe("a2c", settings={"sharing": "none", "copies": 4}))
     found = survey.run(tmp_path, "vanilla_hellinger", 2)
-    _, policies, played = survey._play(tmp_path, "distance", 2, explore=True)
+    _, policies, played = survey.play(tmp_path, "distance", 2, explore=True)
     obs = played.obs[:, :, :-1]
     for r, i, j in ((0, 3, 7), (1, 0, 14)):
         apart = []

@@ -29,7 +29,7 @@ def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFram
     distance.known(kind)
     if count < 1:
         raise Refusal(f"--episodes is at least 1, but is {count}.")
-    recipe, policies, played = _play(folder, "distance", count, explore=True)
+    recipe, policies, played = play(folder, "distance", count, explore=True)
     told = "actions"
     if kind in distance.CODED:  # the codes are those that moved this run's sharing
         told = str(recipe.settings.get("feature", told))
@@ -50,7 +50,7 @@ def episode(folder: Path) -> pd.DataFrame:
 
     Raises `Refusal` for a run without policies, or one in which they do not change within an episode.
     """
-    recipe, _, played = _play(folder, "episode", 1, explore=False)
+    recipe, _, played = play(folder, "episode", 1, explore=False)
     if not played.notes:
         raise Refusal(
             f"In {folder} ({recipe.algorithm}) nobody's sets change within an episode: its curve says it all."
@@ -65,6 +65,17 @@ def episode(folder: Path) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=["block", "agent", "step", "value"])
     found.attrs = {**_facts(recipe), "seed": recipe.seeds[0]}
     return found
+
+
+def play(folder: Path, what: str, count: int, explore: bool) -> tuple[Recipe, Learner, Rollout]:
+    """Whole episodes played by the policies of a run; those of one purpose start alike each time."""
+    prepare("cpu")
+    recipe = Recipe.load(folder / "recipe.json")
+    task, policies = _made(recipe, what, count)
+    policies.load_state_dict(_state(folder, recipe))
+    played = episodes(task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore)
+    task.close()
+    return recipe, policies, played
 
 
 def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
@@ -100,17 +111,6 @@ def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
 
 def _facts(recipe: Recipe) -> dict[str, str]:
     return {name: getattr(recipe, name) for name in ("algorithm", "task", "scale", "engine")}
-
-
-def _play(folder: Path, what: str, count: int, explore: bool) -> tuple[Recipe, Learner, Rollout]:
-    """Whole episodes played by the policies of a run; those of one purpose start alike each time."""
-    prepare("cpu")
-    recipe = Recipe.load(folder / "recipe.json")
-    task, policies = _made(recipe, what, count)
-    policies.load_state_dict(_state(folder, recipe))
-    played = episodes(task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore)
-    task.close()
-    return recipe, policies, played
 
 
 def _made(recipe: Recipe, what: str, copies: int) -> tuple[Env, Learner]:
