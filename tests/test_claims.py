@@ -67,6 +67,16 @@ def test_better(tmp_path: Path, alpha: list[float], beta: list[float], scale: st
     assert judged["judged_by"].iat[0] == "P(Beta > Alpha)"
 
 
+def test_curves_may_be_drawn_as_moving_means_and_the_picture_says_so(tmp_path: Path):
+    sheets = small_plan(tmp_path)
+    rows = frame({(n, "train_return", s): np.where(X % 20, 1.0, 3.0) for n in ("alpha", "beta") for s in (0, 1)})
+    for share, spread in ((0.0, 2.0), (0.5, 0.5)):
+        canvas = curves.draw(sheets, sheets.figures["first"]._replace(smooth=share), rows)
+        y = np.asarray(canvas.axes[0].lines[0].get_ydata(), dtype=float)
+        assert np.ptp(y[2:-2]) <= spread and (np.ptp(y) > 1.9) == (share == 0)
+        assert ("moving means over 50" in " ".join(text.get_text() for text in canvas.texts)) == (share > 0)
+
+
 def moving(curve: np.ndarray, kind: str, tmp_path: Path) -> str:
     sheets = small_plan(tmp_path)
     figure = sheets.figures["first"]._replace(
@@ -127,6 +137,7 @@ def test_an_algorithm_that_stands_on_some_tasks_only_is_compared_there(tmp_path:
     ("old", "new", "words"),
     [
         ('kind = "better"', 'kind = "beter"', "did you mean 'better'"),
+        ('x = "updates"', 'x = "updates"\nsmooth = 1.5', "smooth is a share of the x axis"),
         ('of = "beta"', 'of = "betta"', "did you mean 'beta'"),
         ('than = ["alpha"]', "", "lacks 'than'"),
         ('kind = "better"', 'kind = "grows"', "lacks 'metrics'"),

@@ -126,6 +126,12 @@ def test_final_performance_is_the_mean_over_the_last_fifteen_percent():
     assert math.isnan(stats.final(x, np.full(100, math.nan)))
 
 
+def test_a_moving_mean_passes_over_nan_and_is_nan_where_there_is_nothing():
+    y = np.array([1.0, math.nan, 3.0, math.nan, math.nan, math.nan])
+    found = stats.smooth(np.arange(6.0), y, 0.4)
+    assert found[:4].tolist() == [1, 2, 3, 3] and np.isnan(found[4:]).all()
+
+
 def test_pooling_puts_every_task_on_one_scale():
     tasks = [{"a": np.array([0.0, 10]), "b": np.array([5.0, 5])}, {"a": np.array([-4.0]), "b": np.array([0.0])}]
     found = stats.pooled(tasks)

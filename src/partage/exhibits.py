@@ -10,7 +10,9 @@ from partage.recipe import SCALES
 from partage.settings import unknown
 from partage.sheets import RUN, Values, as_table, get, strict
 
-OPTIONAL = ("reference", "claims", "beside", "also", "also_label", "strip", "episode", "line", "only", "run", "smoke")
+OPTIONAL = (
+    "reference", "claims", "beside", "also", "also_label", "strip", "episode", "line", "smooth", "only", "run", "smoke",
+)  # fmt: skip
 CLAIMS = ("better", "grows", "settles", "negative")  # how a claim is judged: see `partage.figures.claims`
 LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
 
@@ -46,6 +48,7 @@ class Figure(NamedTuple):
     strip: str  # the algorithm whose sharing is drawn below each panel ("": none)
     episode: str  # the algorithm of whose choices within an episode a strip is drawn ("": none)
     line: str  # one of LINES
+    smooth: float  # curves are drawn as moving means over this share of the x axis (0: as they were measured)
     only: dict[str, list[str]]  # algorithms that are drawn on some of the tasks: algorithm -> tasks
     run: Values  # steps, measuring and seeds of its runs, where they are not those of tasks.toml
     smoke: list[str]  # the tasks that smoke scale is content with (none named: all)
@@ -74,7 +77,7 @@ class Listing(NamedTuple):
 def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
     where = f"figures.toml [{name}]"
     kinds = {key: list if key in ("tasks", "algorithms", "smoke") else str for key in Figure._fields if key != "name"}
-    kinds |= {"claims": object, "beside": dict, "also": dict, "only": dict, "run": dict}
+    kinds |= {"claims": object, "beside": dict, "also": dict, "only": dict, "run": dict, "smooth": float}
     strict(entry, kinds, where, [key for key in kinds if key not in OPTIONAL])
     if entry["x"] not in ("updates", "env_steps"):
         raise unknown("x axis", entry["x"], ("updates", "env_steps"), where)
@@ -83,6 +86,8 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
             get(dict.fromkeys(entry["algorithms"]), "algorithm", entry[key], f"{where} {key}")
     if entry.get("line", LINES[0]) not in LINES:
         raise unknown("line", entry["line"], LINES, where)
+    if not 0 <= entry.get("smooth", 0) < 1:
+        raise Refusal(f"{where}: smooth is a share of the x axis, from 0 to less than 1, but is {entry['smooth']!r}.")
     for algorithm in entry.get("only", {}):
         get(dict.fromkeys(entry["algorithms"]), "algorithm", algorithm, f"{where} only")
     for key, some in (*(("only", on) for on in entry.get("only", {}).values()), ("smoke", entry.get("smoke", []))):
@@ -96,7 +101,7 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
         "claims": list(_claims(entry, where)),
         "reference": _reference(root / "results/reference" / file) if file else {},
     }
-    optional = {"also_label": "", "strip": "", "episode": "", "line": LINES[0], "smoke": []}
+    optional = {"also_label": "", "strip": "", "episode": "", "line": LINES[0], "smooth": 0.0, "smoke": []}
     optional |= {key: {} for key in ("beside", "also", "only", "run")}
     return Figure(**(optional | entry | made))
 

@@ -185,6 +185,19 @@ def align(
     return grid, np.array(rows).reshape(len(clean), len(grid))
 
 
+def smooth(x: np.ndarray, y: np.ndarray, share: float) -> np.ndarray:
+    """Moving mean of a curve: of what lies at most half of `share` of the x axis away. NaN values are passed over.
+
+    >>> smooth(np.arange(5.0), np.array([0.0, 3, 0, 3, 0]), 0.5).tolist()
+    [1.5, 1.0, 2.0, 1.0, 1.5]
+    """
+    half, there = share * x[-1] / 2, ~np.isnan(y)
+    first, last = np.searchsorted(x, x - half, "left"), np.searchsorted(x, x + half, "right")
+    total, count = (np.concatenate(([0.0], np.cumsum(each))) for each in (np.where(there, y, 0.0), there))
+    with np.errstate(invalid="ignore"):
+        return (total[last] - total[first]) / (count[last] - count[first])
+
+
 def final(x: np.ndarray, y: np.ndarray, share: float = 0.15) -> float:
     """A run's final performance: the mean of its values in the last `share` of the x axis (from 0 to its last x)."""
     keep = (x >= x[-1] * (1 - share)) & ~np.isnan(y)

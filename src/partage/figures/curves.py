@@ -118,6 +118,8 @@ def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str
     end = 0.0
     for name in (name for name in figure.algorithms if figure.has(name, task)):
         runs, names = runs_of(frame, name, task, metric, figure.x), () if metric == figure.metric else (metric,)
+        if figure.smooth:
+            runs = [(x, stats.smooth(x, y, figure.smooth)) for x, y in runs]
         rng = generator(figure.name, task, name, *names)
         end = max(end, curve(axes, runs, plan.variants[name].colour, rng, figure.line))
     for name in figure.algorithms:
@@ -192,6 +194,7 @@ def provenance_line(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
     return (
         f"{figure.paper}. Scale {frame.attrs['scale']}, engine {engine}, {seeds} seed{plural} a curve; "
         f"line: {figure.line}, thin lines: single seeds, {bands}"
+        + (f"; moving means over {figure.smooth:.0%} of training".replace("%", "\u00a0%") if figure.smooth else "")
         + (
             f"; strips: who shares with whom under {plan.variants[figure.strip].label}, seed {SEED}: "
             "one row an agent, agent 0 on top, one colour a set"
