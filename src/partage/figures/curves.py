@@ -44,8 +44,11 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         rows = math.ceil(count / columns)
         each = 3.4 if figure.strip else 2.4
         wide, high = (6.4, each + 2.5) if count == 1 else (3.55 * columns, each * rows + 1.8)
+        note = textwrap.fill(provenance_line(plan, figure, frame), int(wide * 17))
+        more = 0.14 * max(note.count("\n") - 2, 0)  # inches: there is room for three lines
+        high += more
         canvas = Canvas(figsize=(wide, high), dpi=160)
-        top, bottom, left = 1 - (1.18 if smoke(frame) else 0.98) / high, 1.08 / high, 0.80 / wide
+        top, bottom, left = 1 - (1.18 if smoke(frame) else 0.98) / high, (1.08 + more) / high, 0.80 / wide
         grid = canvas.add_gridspec(
             rows,
             columns,
@@ -77,7 +80,9 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
                 axes.set_ylabel(figure.y_label, fontsize=9.5)
                 firsts.append(axes)
         canvas.align_ylabels(firsts)
-        canvas.text((left + 1 - 0.30 / wide) / 2, 0.70 / high, figure.x_label, ha="center", va="center", fontsize=9.5)
+        middle = (left + 1 - 0.30 / wide) / 2
+        canvas.text(middle, (0.70 + more) / high, figure.x_label, ha="center", va="center", fontsize=9.5)
+        canvas.text(0.30 / wide, 0.13 / high, note, fontsize=7.5, color=FAINT, va="bottom", linespacing=1.35)
         heading(canvas, plan, figure, frame)
         return canvas
 
@@ -159,7 +164,7 @@ def short(value: float, _: int | None = None) -> str:
 
 
 def heading(canvas: Canvas, plan: Plan, figure: Figure, frame: pd.DataFrame) -> None:
-    """Title, legend above the panels; below them what the picture is made of."""
+    """Title and legend, above the panels."""
     wide, high = canvas.get_size_inches()
     left, line = 0.30 / wide, 0.17  # inches from the top
     if smoke(frame):
@@ -176,8 +181,6 @@ def heading(canvas: Canvas, plan: Plan, figure: Figure, frame: pd.DataFrame) -> 
         bbox_transform=canvas.transFigure, ncols=len(handles) if wide > 8 else 3, frameon=False, borderaxespad=0,
         borderpad=0.1, handlelength=1.7, columnspacing=1.6,
     )  # fmt: skip
-    note = textwrap.fill(provenance_line(plan, figure, frame), int(wide * 17))
-    canvas.text(left, 0.13 / high, note, fontsize=7.5, color=FAINT, va="bottom", linespacing=1.35)
 
 
 def smoke(frame: pd.DataFrame) -> bool:
