@@ -13,7 +13,6 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from partage import Refusal, survey
-from partage.assignment import partition
 from partage.sims.spread import NEAR
 from partage.sims.spread_tasks import Task, named
 
@@ -36,9 +35,10 @@ def groups(row: Tensor) -> str:
     >>> groups(torch.tensor([4, 4, 2]))
     '{0 1} {2}'
     """
-    labels = partition(row[None])[0].tolist()
-    members = [[str(n) for n, label in enumerate(labels) if label == k] for k in range(max(labels) + 1)]
-    return " ".join("{" + " ".join(each) + "}" for each in members)
+    members: dict[int, list[str]] = {}
+    for n, used in enumerate(row.tolist()):
+        members.setdefault(used, []).append(str(n))
+    return " ".join("{" + " ".join(each) + "}" for each in members.values())
 
 
 def main() -> None:

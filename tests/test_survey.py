@@ -50,7 +50,8 @@ def test_the_same_episode_is_played_again(bdps: Path):
 def test_distances_of_a_learner_of_values_are_measured_too(bdps: Path):
     assert main(["distance", str(bdps), "--kind", "hellinger", "--episodes", "8"]) == 0
     found = pd.read_csv(bdps / "distance.csv")
-    assert len(found) == 2 * 2 * 2 and (found[found["i"] != found["j"]]["distance"] > 0).all()
+    own = found["i"] == found["j"]
+    assert len(found) == 2 * 2 * 2 and (found[own]["distance"] == 0).all() and (found[~own]["distance"] > 0).all()
 
 
 def test_the_distance_of_a_run_is_that_of_its_policies_on_what_agents_met(tmp_path: Path):

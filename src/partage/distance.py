@@ -53,6 +53,16 @@ def pool(
     return Experience(*(torch.cat(list(parts), 1) for parts in (obs, probs, target, valid)))
 
 
+def told(
+    what: str, probs: Float32[Tensor, "*X N A"], avail: Bool[Tensor, "*X N A"], feature: Float32[Tensor, "*X N F"]
+) -> Float32[Tensor, "*X N C"]:
+    """What a code must tell: the "actions" among the available ones, or the "task"'s own feature   (MPD §1.2)."""
+    if what == "task":
+        return feature
+    among = probs * avail
+    return among / among.sum(-1, keepdim=True).clamp(min=1e-12)
+
+
 def check(experience: Experience) -> None:
     """A `Refusal` where nothing can be measured: too few observations, or policies that are not numbers."""
     codes.enough(int(experience.valid.sum(1).min()), "The policy distance")

@@ -129,11 +129,8 @@ def measure(policies: Learner, played: Rollout, kind: str, seeds: list[int], tol
     ]
     everyone = torch.stack(streams, 3)  # [R, B, T, whose observations, whose policy, A]
     own = torch.diagonal(everyone, dim1=3, dim2=4).transpose(-1, -2)
-    if told == "task":
-        target = played.feature[..., None, None].expand(*actions.shape, 1)
-    else:
-        target = own * played.avail_actions[:, :, :-1]
-        target = target / target.sum(-1, keepdim=True).clamp(min=1e-12)
+    feature = played.feature[..., None, None].expand(*actions.shape, 1)
+    target = distance.told(told, own, played.avail_actions[:, :, :-1], feature)
     valid = played.alive[:, :, :-1] & played.filled[..., None]
     pooled = Experience(*(x.flatten(1, 3) for x in (obs, own, target, valid)))
     distance.check(pooled)

@@ -93,9 +93,11 @@ def change(x: np.ndarray, y: np.ndarray) -> float:
     """
     middle = float(np.mean(y[(x >= 0.425 * x[-1]) & (x <= 0.575 * x[-1])]))
     end = stats.final(x, y)
-    if math.isinf(middle) or math.isinf(end) or middle == 0 != end:
+    if math.isinf(middle) or math.isinf(end):
         return BEYOND
-    return float(np.clip(end / middle - 1, -BEYOND, BEYOND)) if middle else 0.0
+    if middle == 0:
+        return BEYOND if end else 0.0
+    return float(np.clip(end / middle - 1, -BEYOND, BEYOND))
 
 
 KINDS = {"better": better, "grows": moving, "settles": moving, "negative": level}

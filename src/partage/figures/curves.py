@@ -62,10 +62,7 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         firsts = []
         for at, (task, kind) in enumerate(parts):
             cell = grid[at // columns, at % columns]
-            if kind == ALSO:
-                axes = canvas.add_subplot(cell)
-                also(axes, figure, frame, task)
-            elif figure.strip and kind == figure.metric:
+            if figure.strip and kind == figure.metric:
                 stack = cell.subgridspec(3, 1, height_ratios=[4, 1, 1], hspace=0.12)
                 axes, *below = (canvas.add_subplot(part) for part in stack)
                 strips(below, frame, figure.strip, task, figure.x, panel(axes, plan, figure, frame, task, kind))
@@ -73,10 +70,13 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
                 below[-1].xaxis.set_major_formatter(FuncFormatter(short))
             else:
                 axes = canvas.add_subplot(cell)
-                panel(axes, plan, figure, frame, task, kind)
+                if kind == ALSO:
+                    also(axes, figure, frame, task)
+                else:
+                    panel(axes, plan, figure, frame, task, kind)
             if kind in figure.beside:
                 axes.set_ylabel(figure.beside[kind], fontsize=9.5)
-            elif at % columns == 0:
+            elif kind == figure.metric and at % columns == 0:
                 axes.set_ylabel(figure.y_label, fontsize=9.5)
                 firsts.append(axes)
         canvas.align_ylabels(firsts)

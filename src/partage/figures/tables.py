@@ -46,8 +46,9 @@ def of_metric(plan: Plan, figure: Figure, frame: pd.DataFrame, metric: str) -> p
             published = math.nan if names else figure.reference.get((task, name), math.nan)
             rows.append((task, plan.variants[name].label, float(middle(values)), low, high, len(values), published))
     if len(figure.tasks) > 1:
-        pooled = stats.pooled(scores)
-        for name, strata in ((name, of) for name, of in pooled.items() if len(of) == len(figure.tasks)):
+        for name, strata in stats.pooled(scores).items():
+            if len(strata) < len(figure.tasks):
+                continue  # it stands on some of them only
             low, high = stats.interval(strata, generator(figure.name, name, *names, "pooled"), stats.iqm)
             point = float(stats.iqm(np.concatenate(strata)))
             rows.append((POOLED, plan.variants[name].label, point, low, high, min(map(len, strata)), math.nan))

@@ -77,12 +77,10 @@ class MDPS(a2c.Around):
 
     def _measure(self) -> dict[str, Tensor]:
         kept = {name: torch.cat(parts, 2) for name, parts in self.kept.items()}  # [R, B, T, N, ..]
-        obs, alive, target = kept["obs"], kept["alive"], kept["feature"]
+        obs = kept["obs"]
         probs = self.base.probabilities(obs, obs).cpu()
-        if self.settings.feature == "actions":  # among the available ones
-            target = probs * kept["avail"]
-            target = target / target.sum(-1, keepdim=True).clamp(min=1e-12)
-        pooled = Experience(*(x.flatten(1, 3) for x in (obs, probs, target, alive)))
+        told = distance.told(self.settings.feature, probs, kept["avail"], kept["feature"])
+        pooled = Experience(*(x.flatten(1, 3) for x in (obs, probs, told, kept["alive"])))
         code = distance.learn(pooled, self.generators)
         kinds = [*distance.CODED, *distance.VANILLA] if self.settings.compare else [self.settings.metric]
         return distance.measure(kinds, code, pooled.obs, pooled.valid, lambda part: self._query(pooled.obs[:, part]))
