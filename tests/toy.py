@@ -1,5 +1,6 @@
 """A simulator of one copy that does as its actions say: for the tests of the worker pool."""
 
+import json
 import os
 import pickle
 import signal
@@ -13,7 +14,7 @@ import numpy as np
 
 from partage.sims.single import Instant
 
-STAY, RAISE, HANG, EXIT, CRASH, END, DAWDLE = range(7)  # what the first agent's action makes it do
+STAY, RAISE, HANG, EXIT, CRASH, END, MEET = range(7)  # what the first agent's action makes it do
 
 
 class Toy:
@@ -22,12 +23,12 @@ class Toy:
     def __init__(self, copy: int, litter: str = "", broken: bool = False) -> None:
         if broken:
             raise OSError("no such game")
-        self.copy, self.numbers, self.t = copy, np.zeros(3), 0
-        if litter:  # a child that outlives this process, a file, and where both are
-            child = subprocess.Popen(["sleep", "1000"])
-            file = Path(tempfile.gettempdir()) / "map"
-            file.write_text("a map")
-            Path(litter, str(os.getpid())).write_text(f"{os.getpid()} {child.pid} {file}")
+        self.copy, self.numbers, self.t, self.litter = copy, np.zeros(3), 0, Path(litter)
+        if litter:  # a child that outlives this process, a file, and a note of both
+            child, folder = subprocess.Popen(["sleep", "1000"]), Path(tempfile.gettempdir())
+            (folder / "map").write_text("a map")
+            (folder / "note").write_text(json.dumps({"pids": [os.getpid(), child.pid], "folder": str(folder)}))
+            (folder / "note").rename(self.litter / f"{os.getpid()}.json")  # there at once, whole
 
     def reset(self, seed: int | None) -> Instant:
         assert seed is not None
@@ -45,8 +46,10 @@ class Toy:
                 os._exit(7)
             case 4:
                 os.kill(os.getpid(), signal.SIGSEGV)
-            case 6:
-                time.sleep(1.5)
+            case 6:  # there are two
+                (self.litter / f"{self.copy}.here").touch()
+                while len(list(self.litter.glob("*.here"))) < 2:
+                    time.sleep(0.01)
         return self.instant(1.0, actions[0] == END)
 
     def instant(self, reward: float, terminated: bool = False) -> Instant:
