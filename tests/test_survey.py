@@ -116,6 +116,14 @@ def test_a_run_that_cannot_be_shown_is_refused_in_one_sentence(tmp_path: Path, c
     trained(tmp_path / "fixed", recipe("qmix", steps=100))
     assert main(["episode", str(tmp_path / "fixed")]) == 2
     assert "nobody's sets change within an episode" in capsys.readouterr().err
+    for name, command in (("policy.pt", "distance"), ("best.pt", "absolute")):
+        state = torch.load(file := tmp_path / "fixed" / name, weights_only=True)
+        for kept in state.get("states", [state.get("learner")]):
+            kept.clear()  # as code would have saved it that kept something else
+        torch.save(state, file)
+        assert main([command, str(tmp_path / "fixed")]) == 2
+        said = capsys.readouterr().err
+        assert "does not fit today's code (KeyError" in said and said.count("\n") == 1
 
 
 def test_tables_say_what_the_sheets_say_and_what_the_environments_are():

@@ -1,6 +1,7 @@
 """Training: whatever interrupts a run, it ends with the curve of one that nothing interrupted, or says why not."""
 
 import errno
+import io
 import os
 import random
 import signal
@@ -181,6 +182,18 @@ def test_a_checkpoint_of_another_recipe_is_set_aside(tmp_path: Path, undisturbed
     assert "another recipe's; starting anew" in capsys.readouterr().out
     assert_same_end(tmp_path, undisturbed["a2c"])
     assert record.read(tmp_path)[1]["resumed"] == 0
+
+
+def test_a_checkpoint_that_todays_code_cannot_read_is_refused_and_kept(tmp_path: Path, monkeypatch) -> None:
+    path = checkpointed(tmp_path, "a2c", monkeypatch)
+    state = torch.load(io.BytesIO(record.load_checkpoint(tmp_path) or b""), weights_only=True)
+    state["learner"]["net"]["then"] = state["learner"]["net"].popitem()[1]
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    record.save_checkpoint(tmp_path, buffer.getvalue())
+    with pytest.raises(Refusal, match=r"does not fit today's code \(RuntimeError") as refusal:
+        train.run(path)
+    assert "\n" not in str(refusal.value) and record.load_checkpoint(tmp_path) == buffer.getvalue()
 
 
 def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:

@@ -3,9 +3,11 @@
 They lie in ``<run>/checkpoint/``, outside the outputs that Snakemake knows of, since it deletes those of a failed run.
 """
 
+import contextlib
 import hashlib
 import struct
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +59,19 @@ def load_checkpoint(run_dir: Path) -> bytes | None:
             f"delete that folder to train this run from its start."
         )
     return None
+
+
+@contextlib.contextmanager
+def fitting(folder: Path) -> Iterator[None]:
+    """Around what takes over a state that lies in `folder`: a `Refusal` where it has other parts than today's code."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        why = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+        raise Refusal(
+            f"What is saved in {folder} does not fit today's code ({why}): use the code that saved it, or delete that "
+            f"folder to train this run from its start."
+        ) from error
 
 
 def clear_checkpoints(run_dir: Path) -> None:

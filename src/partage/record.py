@@ -20,13 +20,14 @@ from typing import Any
 import pandas as pd
 
 from partage import Refusal, atomic
-from partage.checkpoint import clear_checkpoints, load_checkpoint, save_checkpoint
+from partage.checkpoint import clear_checkpoints, fitting, load_checkpoint, save_checkpoint
 from partage.provenance import code, provenance
 from partage.recipe import Recipe
 
 __all__ = [
     "COLUMNS", "SCHEMA",
-    "clear_checkpoints", "code", "hold", "load_checkpoint", "provenance", "read", "restore", "save_checkpoint", "write",
+    "clear_checkpoints", "code", "fitting", "hold", "load_checkpoint", "provenance", "read", "restore",
+    "save_checkpoint", "write",
 ]  # fmt: skip
 
 SCHEMA = 1  # of record.json

@@ -72,7 +72,8 @@ def play(folder: Path, what: str, count: int, explore: bool) -> tuple[Recipe, Le
     prepare("cpu")
     recipe = Recipe.load(folder / "recipe.json")
     task, policies = _made(recipe, what, count)
-    policies.load_state_dict(_state(folder, recipe))
+    with record.fitting(folder):
+        policies.load_state_dict(_state(folder, recipe))
     played = episodes(task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore)
     task.close()
     return recipe, policies, played
@@ -97,7 +98,8 @@ def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
     for r, (seed, steps, state) in enumerate(zip(recipe.seeds, kept["steps"], kept["states"], strict=True)):
         if state is None:
             raise Refusal(f"{folder} was resumed from a checkpoint of older code, which kept no best policies.")
-        policies.load_state_dict(state)
+        with record.fitting(folder):
+            policies.load_state_dict(state)
         alone = torch.arange(len(recipe.seeds)) == r
         rounds = [
             outcomes(episodes(task, policies.policy, alone, False), task.spec)

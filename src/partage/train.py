@@ -147,17 +147,18 @@ class Training:
             print(f"partage: the checkpoint in {folder} is another recipe's; starting anew.")
             record.clear_checkpoints(folder)
             return
-        self.learner.load_state_dict(state["learner"])
-        self.meter.load_state_dict(state["meter"])
-        self.best.load_state_dict(state.get("best"))
-        step = self.env.load_state_dict(state["env"])
-        self.step, self.memory = (step if state["within"] else None), state["memory"]
-        if self.test:
-            self.test.load_state_dict(state["test"])
-        self.resumed, self.started = state["resumed"] + 1, datetime.fromisoformat(state["started"])
-        self.wall += state["wall"]
-        self.cpu += state["cpu"]
-        self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]
+        with record.fitting(folder / "checkpoint"):
+            self.learner.load_state_dict(state["learner"])
+            self.meter.load_state_dict(state["meter"])
+            self.best.load_state_dict(state.get("best"))
+            step = self.env.load_state_dict(state["env"])
+            self.step, self.memory = (step if state["within"] else None), state["memory"]
+            if self.test:
+                self.test.load_state_dict(state["test"])
+            self.resumed, self.started = state["resumed"] + 1, datetime.fromisoformat(state["started"])
+            self.wall += state["wall"]
+            self.cpu += state["cpu"]
+            self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]
         if self.earlier_code:
             print("partage: going on from a checkpoint that other code wrote; the record says so.")
 
