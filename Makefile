@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
-.PHONY: reproduce report football containers test test-slurm test-containers check bench clean
+.PHONY: reproduce report football starcraft containers test test-slurm test-containers check bench clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(BIN)/snakemake --cores $(CORES)
@@ -15,6 +15,9 @@ report: .venv/ready  ## the same, and one page to look at and send (of another s
 
 football: .venv/ready  ## Google Research Football's engine: built once, minutes, then installed from build/wheels
 	containers/install_football.sh $(BIN)/python
+
+starcraft: .venv/ready  ## what plays StarCraft II, but for the game itself (docs/starcraft.md); needs git
+	$(BIN)/python containers/pins.py smac | tr '\n' '\0' | xargs -0 $(BIN)/pip install
 
 test: .venv/ready  ## all tests
 	$(BIN)/python -m pytest --numprocesses auto

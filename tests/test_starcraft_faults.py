@@ -18,10 +18,10 @@ from standin.battle import Battle
 from standin.faults import VARIABLE
 
 from partage import Refusal
-from partage.env import ENVS, Env, TimeStep, make
+from partage.env import Env, TimeStep, make
 from partage.rollout import Choice, Rollout, episodes, segment
 
-NEEDS = f"smacv2 is not installed: pip install --no-deps what stands on top of {ENVS / 'smac.py'}"
+NEEDS = "smacv2 is not installed: `make starcraft` adds it"
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
 TASK = "smac/3s_vs_5z"
 PATIENCE = 30  # s: games that do not hang have to answer within them, on a busy machine too

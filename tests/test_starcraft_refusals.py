@@ -66,7 +66,7 @@ def test_missing_packages_and_other_versions_are_refused_with_the_command_that_i
         require_packages(header)
     monkeypatch.setattr(starcraft, "version", {"pysc2": "4.0.0", "protobuf": "6.33.0"}.get)
     monkeypatch.setattr(starcraft, "rules", lambda: rules)
-    with pytest.raises(Refusal, match=r"smacv2 at its commit 577ab5a, found another .*`pip install --no-deps`"):
+    with pytest.raises(Refusal, match=r"smacv2 at its commit 577ab5a, found another .*`make starcraft`"):
         require_packages(header)
 
 

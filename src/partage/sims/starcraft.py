@@ -75,8 +75,8 @@ def require_packages(file: str | Path) -> None:
     elif hashlib.sha256(where.read_bytes()).hexdigest() != RULES:
         wrong.append(f"smacv2 at its commit 577ab5a, found another ({where} differs)")
     if wrong:
-        raise Refusal(f"engine='package' of smac needs {'; '.join(wrong)}: run `pip install --no-deps` with each of "
-                      f"the dependencies that stand on top of {file}.")  # fmt: skip
+        raise Refusal(f"engine='package' of smac needs {'; '.join(wrong)}: run `make starcraft`, or `pip "
+                      f"install --no-deps` each of the dependencies that stand on top of {file}.")  # fmt: skip
 
 
 def version(package: str) -> str:
