@@ -246,6 +246,19 @@ def test_only_recipes_that_changed_are_written(tmp_path: Path):
     assert [p.name for p in run_dir(tmp_path, two).iterdir()] == ["recipe.json"]  # no temporary file is left
 
 
+@pytest.mark.parametrize(("hash_of", "settled"), [("its own", True), ("another", False), (None, False)])
+def test_a_recipe_is_never_newer_than_its_own_outcome(tmp_path: Path, hash_of: str | None, settled: bool):
+    """Else Snakemake would train copied runs again."""
+    recipe = small_plan(tmp_path).pair("alpha", "toy/a", Request())[0]
+    (path,) = write_recipes(tmp_path, [recipe])
+    made = {"recipe_hash": recipe.hash if hash_of == "its own" else hash_of}
+    for name, content in (("curve.parquet", ""), ("record.json", json.dumps(made))):
+        path.with_name(name).write_text(content)
+        os.utime(path.with_name(name), (100, 100))
+    assert write_recipes(tmp_path, [recipe]) == []
+    assert (path.stat().st_mtime == 100) == settled
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

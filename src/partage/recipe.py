@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from partage.settings import Scalar, unknown
 SCHEMA = 1  # raised when a key is added, removed or changes its meaning
 SCALES = ("smoke", "lab", "paper")
 ENGINES = ("batched", "package")  # the first is the default
+OUTCOME = ("curve.parquet", "record.json")  # what a finished run leaves beside its recipe
 IMPORTED = "imported"  # the learner of variants whose runs others made: see `partage.imports`
 
 
@@ -134,8 +136,8 @@ def run_dir(root: Path, recipe: Recipe) -> Path:
 
 
 def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
-    """Write each recipe that differs from what lies there; the paths written. Untouched files keep their time,
-    which is what decides a rerun."""
+    """Write each recipe that differs from what lies there; the paths written. Times decide a rerun: untouched
+    recipes keep theirs, and that of a finished run is made no newer than the outcome (a clone has them by chance)."""
     written = []
     for recipe in recipes:
         path, text = run_dir(root, recipe) / "recipe.json", recipe.text().encode()
@@ -146,4 +148,16 @@ def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
         if not same:
             atomic.write(path, text)
             written.append(path)
+        else:
+            _settle(path, recipe)
     return written
+
+
+def _settle(path: Path, recipe: Recipe) -> None:
+    outcome = [path.with_name(name) for name in OUTCOME]
+    try:
+        made = min(each.stat().st_mtime_ns for each in outcome)
+        if made < path.stat().st_mtime_ns and json.loads(outcome[1].read_bytes())["recipe_hash"] == recipe.hash:
+            os.utime(path, ns=(made, made))
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # there is none yet, or whoever reads it says what is wrong with it

@@ -22,16 +22,15 @@ import pandas as pd
 from partage import Refusal, atomic
 from partage.checkpoint import clear_checkpoints, fitting, load_checkpoint, save_checkpoint
 from partage.provenance import code, provenance
-from partage.recipe import Recipe
+from partage.recipe import OUTCOME, Recipe
 
 __all__ = [
-    "COLUMNS", "SCHEMA",
+    "COLUMNS", "OUTCOME", "SCHEMA",
     "clear_checkpoints", "code", "fitting", "hold", "load_checkpoint", "provenance", "read", "restore",
     "save_checkpoint", "write",
 ]  # fmt: skip
 
 SCHEMA = 1  # of record.json
-OUTCOME = ("curve.parquet", "record.json")
 # One row is one measured number. env_steps are joint steps of that seed; a metric's name is free ("train_return", ...).
 COLUMNS = {"seed": "int64", "env_steps": "int64", "updates": "int64", "metric": "str", "value": "float64"}
 
