@@ -41,7 +41,7 @@ wildcard_constraints:
     run="[^/]+/[^/]+/[^/]+/[0-9-]+",
     figure="|".join(FIGURES) or "$^",  # matches nothing, where an empty constraint would be none
     scene="|".join(SCENES) or "$^",
-    listing="|".join(PLAN.listings),
+    listing="|".join(PLAN.listings) or "$^",
 
 
 include: "workflow/rules/containers.smk"

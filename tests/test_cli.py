@@ -46,6 +46,9 @@ def refused(capsys, *command: str) -> str:
         (["draw", "first"], ["partage frame first"]),
         (["frame", "first"], ["record.json", "partage train"]),
         (["train", "nowhere.json"], ["nowhere.json", "partage plan --write"]),
+        (["stale", "--results", "nowhere"], ["no folder nowhere", "--results"]),
+        (["import", "nope.csv", "alpha", "toy/c"], ["task 'toy/c'"]),
+        (["plan", "--results", "x" * 300, "--write"], ["File name too long"]),
     ],
 )
 def test_an_unknown_name_or_missing_file_is_refused(here: Path, capsys, command: list[str], words: list[str]):
@@ -87,6 +90,43 @@ def test_a_corrupt_run_is_refused(here: Path, capsys, name: str, words: str):
     assert words in said and str(place) in said
 
 
+def test_a_run_that_lies_in_another_s_folder_stands_for_nobody(here: Path, capsys):
+    one, other = everything(here)
+    for name in ("recipe.json", "curve.parquet", "record.json"):
+        (other / name).write_bytes((one / name).read_bytes())
+    assert "another recipe than today's (algorithm" in refused(capsys, "frame", "first")
+
+
+def test_a_frame_that_lacks_what_is_drawn_today_is_refused(here: Path, capsys):
+    everything(here)
+    assert main(["frame", "first"]) == 0
+    edit(here / "workflow/config/figures.toml", 'tasks = ["toy/a"]', 'tasks = ["toy/a", "toy/b"]')
+    assert "of alpha on toy/b" in refused(capsys, "draw", "first")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--runs-per-gpu", "0"], ["--checkpoint-every", "nan"], ["--checkpoint-every", "-1"]]
+)
+def test_an_option_of_a_training_that_makes_no_sense_is_refused(here: Path, capsys, wrong: list[str]):
+    assert main(["plan", "--write"]) == 0
+    said = refused(capsys, "train", "results/smoke/runs/alpha/toy/a/0-1/recipe.json", *wrong)
+    assert said.startswith(f"partage: {wrong[0]} is a number from")
+
+
+def test_a_device_is_no_file_to_write(here: Path, capsys):
+    everything(here)
+    assert "a file is expected there" in refused(capsys, "export", "--out", "/dev/null")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_an_interrupted_command_says_so(here: Path, capsys, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plan, "load", interrupted)
+    assert main(["plan"]) == 130 and capsys.readouterr().err == "partage: interrupted.\n"
+
+
 def test_a_results_folder_that_cannot_be_written_is_refused(here: Path, capsys):
     (here / "file").write_text("")
     assert "Not a directory" in refused(capsys, "plan", "--write", "--results", "file/results")
@@ -105,7 +145,7 @@ def test_a_full_or_read_only_disk_is_refused_and_nothing_is_lost(here: Path, cap
     monkeypatch.setattr(atomic.os, "fsync", full)
     for command in (["frame", "first"], ["draw", "first"], ["plan", "--write", "--scale", "lab"]):
         said = refused(capsys, *command)
-        assert os.strerror(number) in said and "nothing computed so far was lost" in said
+        assert os.strerror(number) in said and "what was written before is kept" in said
     assert sorted(path for path in (here / "results").rglob("*") if path.is_file()) == files
     assert [path.read_bytes() for path in files] == before
 

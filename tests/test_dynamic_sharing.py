@@ -112,8 +112,9 @@ def test_seps_learns_nothing_from_the_dead_and_across_ends() -> None:
     ("learner", "wrong", "words"),
     [
         ("mdps", {"fuse": 0.0}, "fuse > 0"),
-        ("mdps", {"fuse": float("nan")}, "fuse > 0"),
-        ("mdps", {"fuse_back": -1.0}, "fuse_back > 0"),
+        ("mdps", {"fuse": float("nan")}, "from 0 on, but is nan"),
+        ("mdps", {"fuse_back": -1.0}, "from 0 on, but is -1"),
+        ("mdps", {"fuse_back": 0.0}, "fuse_back > 0"),
         ("mdps", {"data": 1, "copies": 6}, "at least 128 valid observations .*has 120"),
         ("seps", {"data": 1, "copies": 6}, "SePS needs at least 128 valid observations .*has 120"),
         ("mdps", {"data": 3000}, "1 <= data <= 2000, not 3000"),

@@ -157,6 +157,14 @@ def broken(here: Path, what: str) -> Path:
             (source / "qmix" / name / "metrics.json").write_text(
                 json.dumps({"reward": {"steps": [0, 1000], "values": [0, 1]}})
             )
+    elif what in ("doubled", "far"):
+        steps = [0, 1000, 1000] if what == "doubled" else [2000, 3000, 4000]
+        for name in ("3", "7", "11"):
+            (source / "qmix" / name / "metrics.json").write_text(
+                json.dumps({"return_mean": {"steps": steps, "values": [0, 1, 2]}})
+            )
+    elif what == "nowhere":
+        return here / "nope.csv"
     elif what == "csv":
         (here / "x.csv").write_text("seed,step,value\n0,1,2\n")
         return here / "x.csv"
@@ -176,6 +184,9 @@ def broken(here: Path, what: str) -> Path:
         ("words", "whole steps and numbers"),
         ("metric", "has none of the metrics"),
         ("short", "ends at 500 steps, but toy/a gives everybody 1,000"),
+        ("doubled", "two values at one step"),
+        ("far", "ends at 0 steps"),
+        ("nowhere", "There is no file or folder"),
         ("csv", "columns seed, env_steps, metric, value are expected"),
     ],
 )

@@ -1,6 +1,7 @@
 """The contract of `Learner`, over every variant of algorithms.toml: a new one joins by being listed there."""
 
 import io
+import math
 from typing import Any
 
 import learning
@@ -188,6 +189,9 @@ def test_an_unknown_learner_or_setting_is_refused() -> None:
     for name in sorted({variant.learner for variant in VARIANTS.values()}):
         with pytest.raises(Refusal, match="wind"):
             learner.make(name, spec, {"wind": 3}, [0])
+        for wrong in ({"gamma": "0.9"}, {"copies": 8.5}, {"lr": math.nan}, {"sharing": "nome"}):
+            with pytest.raises(Refusal, match=f"'{next(iter(wrong))}'"):
+                learner.make(name, spec, wrong, [0])
 
 
 def test_every_learner_has_a_variant_and_so_meets_this_contract() -> None:

@@ -1,6 +1,7 @@
 """The planner: TOML sheets -> recipes."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -136,6 +137,14 @@ def test_a_literal_may_have_a_name_of_its_own_in_another_module(root: Path):
         ("figures.toml", 'x = "updates"', 'x = "updates"\nonly.beta = ["toy/b"]', ["only", "did you mean 'toy/a'"]),
         ("figures.toml", 'x = "updates"', 'x = "updates"\nrun.step = 3', ["run", "did you mean 'steps'"]),
         ("figures.toml", 'x = "updates"', 'x = "updates"\nrun.steps = 0', ["steps", "from 1 on"]),
+        ("figures.toml", 'x = "updates"', 'x = "updates"\nonly.beta = "toy/a"', ["'beta'", "list"]),
+        ("figures.toml", 'x = "updates"', 'x = "updates"\nbeside.loss = 1', ["'loss'", "str"]),
+        ("figures.toml", 'tasks = ["toy/a"]', "tasks = []", ["'tasks'", "at least one"]),
+        ("figures.toml", 'tasks = ["toy/a"]', 'tasks = ["toy/a", "toy/a"]', ["'tasks'", "each once"]),
+        ("algorithms.toml", "hidden = 16", "hidden = 0", ["'hidden'", "a whole number from 1 on"]),
+        ("algorithms.toml", "hidden = 16", "lr = -1", ["'lr'", "a number from 0 on"]),
+        ("algorithms.toml", '"#E69F00"', '"bleu"', ["#rrggbb", "'bleu'"]),
+        ("tasks.toml", "log_every = 10", 'log_every = 10\noptions.engine = "package"', ["'engine'", "--engine"]),
     ],
 )
 def test_a_mistake_in_a_sheet_is_one_sentence_naming_what_is_known(root: Path, sheet, old, new, words):
@@ -222,6 +231,8 @@ def test_a_run_lies_under_its_scale_algorithm_task_and_seeds(tmp_path: Path):
         ({"seeds_per_run": "many"}, "should be of type int"),
         ({"seeds_per_run": True}, "should be of type int"),
         ({"seeds_per_run": 0}, "at least 1"),
+        ({"results": "/tmp/a b"}, "has ' '"),
+        ({"results": "{x}"}, "has '{'"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(config: dict, words: str):
@@ -277,6 +288,10 @@ def test_a_recipe_is_never_newer_than_its_own_outcome(tmp_path: Path, hash_of: s
         ({"scale": "huge"}, ["scale", "'huge'"]),
         ({"task": "toy"}, ["family/name"]),
         ({"test_every": 5}, ["test_episodes"]),
+        ({"steps": 2**63}, ["steps", "below 2^63"]),
+        ({"seeds": [2**63]}, ["seeds", "below 2^63"]),
+        ({"options": {"copies": 3}}, ["'copies'", "setting"]),
+        ({"settings": {"lr": math.nan}}, ["not valid JSON", "NaN"]),
     ],
 )
 def test_a_recipe_that_is_not_one_is_refused(tmp_path: Path, change: dict, words: list[str]):

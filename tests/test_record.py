@@ -93,7 +93,7 @@ def test_a_full_or_read_only_disk_is_refused_and_loses_nothing(run: Path, recipe
     monkeypatch.setattr(atomic.os, failing, fail)
     with pytest.raises(Refusal, match=os.strerror(number)) as refusal:
         record.write(run, curve(recipe).assign(value=0.0), outcome(recipe))
-    assert "nothing computed so far was lost" in str(refusal.value)
+    assert "what was written before is kept" in str(refusal.value)
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 

@@ -26,6 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # `partage plan | head`
         sys.stderr.close()
+    except KeyboardInterrupt:
+        print("partage: interrupted.", file=sys.stderr)
+        return 130
+    except MemoryError as error:
+        print(f"partage: not enough memory ({error}): ask for fewer episodes or copies.", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        print(f"partage: Could not read or write{where}: {error.strerror or error}.", file=sys.stderr)
+        return 2
     return code
 
 
@@ -170,6 +180,10 @@ def train_command(arguments: argparse.Namespace) -> None:
             f"{recipe.algorithm} on {recipe.task} is not trained here but imported: bring its curves with "
             f"`partage import SOURCE {recipe.algorithm} {recipe.task} --scale {recipe.scale} --engine {recipe.engine}`."
         )
+    for name, least in (("runs_per_gpu", 1), ("checkpoint_every", 0)):
+        if not getattr(arguments, name) >= least:  # NaN neither
+            option = f"--{name.replace('_', '-')}"
+            raise Refusal(f"{option} is a number from {least} on, but is {getattr(arguments, name)}.")
     if arguments.device == "cuda":
         gpus.take(arguments.runs_per_gpu)  # before torch looks for them
     from partage import train

@@ -15,6 +15,8 @@ def write(path: Path, *parts: Bytes) -> None:
     Raises `Refusal` where the folder is read-only or the disk is full; what was at `path` is then still there,
     and the temporary file is gone.
     """
+    if not path.name or (path.exists() and not path.is_file()):
+        raise Refusal(f"Could not write {path}: a file is expected there, but it is a folder or a device; name a file.")
     tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +31,7 @@ def write(path: Path, *parts: Bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise Refusal(
-            f"Could not write {path} ({error.strerror or error}): nothing computed so far was lost; free space or make "
+            f"Could not write {path} ({error.strerror or error}): what was written before is kept; free space or make "
             f"the folder writable (or name another with --results), then repeat the command."
         ) from error
     finally:

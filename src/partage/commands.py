@@ -35,6 +35,7 @@ def draw(arguments: argparse.Namespace) -> None:
         engine = sheets.engine(figure.tasks[0], request)
         if (rows.attrs["scale"], rows.attrs["engine"]) != (request.scale, engine):
             raise Refusal(f"The frame of {figure.name} in {request.root} is of another scale or engine: make it anew.")
+        frames.check(figure, rows)
         pictures, numbers = request.root / "figures" / figure.name, request.root / "tables" / figure.name
         curves.save(curves.draw(sheets, figure, rows), *(pictures.with_suffix(kind) for kind in KINDS))
         table, judged = tables.build(sheets, figure, rows), claims.build(sheets, figure, rows)
@@ -123,6 +124,8 @@ def stale(arguments: argparse.Namespace) -> None:
 
     today: dict[tuple[str, str], dict[str, str]] = {}
     redo: dict[tuple[str, str], list[str]] = {}
+    if not Path(arguments.results).is_dir():
+        raise Refusal(f"There is no folder {arguments.results}: name the results' folder with --results.")
     for path in sorted(Path(arguments.results).glob("*/runs/*/*/*/*/record.json")):
         made = record.read(path.parent)[1]
         if "imported" in made:

@@ -88,6 +88,12 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
         raise unknown("line", entry["line"], LINES, where)
     if not 0 <= entry.get("smooth", 0) < 1:
         raise Refusal(f"{where}: smooth is a share of the x axis, from 0 to less than 1, but is {entry['smooth']!r}.")
+    for key in ("tasks", "algorithms"):
+        if not entry[key] or len(set(entry[key])) < len(entry[key]):
+            raise Refusal(f"{where}: {key!r} should be names, at least one, each once, but is {entry[key]!r}.")
+    strict(entry.get("only", {}), dict.fromkeys(entry["algorithms"], list), f"{where} only")
+    for key in ("beside", "also"):
+        strict(entry.get(key, {}), dict.fromkeys(entry.get(key, {}), str), f"{where} {key}")
     for algorithm in entry.get("only", {}):
         get(dict.fromkeys(entry["algorithms"]), "algorithm", algorithm, f"{where} only")
     for key, some in (*(("only", on) for on in entry.get("only", {}).values()), ("smoke", entry.get("smoke", []))):

@@ -29,7 +29,7 @@ def marl_eval(recipes: Sequence[Recipe], root: Path) -> tuple[dict[str, Any], li
     for recipe in recipes:
         place = run_dir(root, recipe)
         try:
-            curve = record.read(place)[0]
+            curve = record.read(place, recipe)[0]
         except Refusal:
             lacking.append(place)
             continue

@@ -52,6 +52,8 @@ def bring(source: Path, recipes: Sequence[Recipe], root: Path, names: Sequence[s
             f'own in algorithms.toml, with learner = "{IMPORTED}".'
         )
     renamed = METRICS | dict(_pair(name) for name in names)
+    if not source.exists():
+        raise Refusal(f"There is no file or folder {source}: a CSV file or a folder of sacred runs is expected.")
     guests = sorted(table(source) if source.is_file() else sacred(source), key=lambda guest: guest.seed)
     wanted = [seed for recipe in recipes for seed in recipe.seeds]
     if len(guests) != len(wanted):
@@ -76,14 +78,21 @@ def fit(guest: Guest, recipe: Recipe, seed: int, names: Mapping[str, str]) -> pd
         raise Refusal(
             f"Seed {guest.seed} has none of the metrics {', '.join(names)}, but {has}: say --metric theirs=ours."
         )
-    reached = max(curve["env_steps"])
+    doubled = curve[curve.duplicated(["env_steps", "metric"])]
+    theirs = set(curve["metric"])
+    if not doubled.empty or len({names[name] for name in theirs}) < len(theirs):
+        raise Refusal(
+            f"Seed {guest.seed} has two values at one step, of {', '.join(sorted(theirs))}: each of ours is "
+            f"one of theirs, once a step."
+        )
+    within = curve.loc[(curve["env_steps"] >= 0) & (curve["env_steps"] <= recipe.steps)]
+    reached = max(within["env_steps"], default=0)
     if reached < REACH * recipe.steps:
         raise Refusal(
             f"Seed {guest.seed} ends at {reached:,} steps, but {recipe.task} gives everybody {recipe.steps:,} at scale "
             f"{recipe.scale}: results of different budgets do not meet in a figure."
         )
-    kept = curve.loc[curve["env_steps"] <= recipe.steps]
-    ours = kept.assign(seed=seed, metric=[names[name] for name in kept["metric"]])
+    ours = within.assign(seed=seed, metric=[names[name] for name in within["metric"]])
     return ours.sort_values(["env_steps", "metric"], kind="stable")
 
 
@@ -163,7 +172,7 @@ def table(source: Path) -> list[Guest]:
             (int(x["seed"]), int(x["env_steps"]), int(x.get("updates") or UNCOUNTED), x["metric"], float(x["value"]))
             for x in lines
         ]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise Refusal(f"Could not read {source} ({error!r}): the columns {', '.join(needed)} are expected.") from error
     curve = pd.DataFrame(rows, columns=list(record.COLUMNS))
     facts = {"file": str(source), "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}

@@ -12,6 +12,7 @@ from partage import Refusal
 from partage.assignment import Assignment
 from partage.env import Spec
 from partage.rollout import Policy, Rollout
+from partage.settings import check, read, unknown
 
 LEARNERS = Path(__file__).parent / "learners"
 
@@ -55,9 +56,10 @@ def make(name: str, spec: Spec, settings: Mapping[str, Any], seeds: Sequence[int
     known = sorted(path.stem for path in LEARNERS.glob("[a-z]*.py"))
     if name not in known:
         raise Refusal(f"Unknown learner {name!r}: expected one of {', '.join(known)} (the files of {LEARNERS}).")
+    fields = read(LEARNERS / f"{name}.py")
+    for key, value in settings.items():
+        if key not in fields:
+            raise unknown("setting", key, fields, f"learner {name!r}")
+        check(fields[key], value, f"learner {name!r}")
     module = importlib.import_module(f"partage.learners.{name}")
-    try:
-        resolved = module.Settings(**settings)
-    except TypeError as error:
-        raise Refusal(f"The settings of learner {name!r} do not fit: {error}.") from None
-    return module.make(spec, resolved, seeds, torch.device(device))
+    return module.make(spec, module.Settings(**settings), seeds, torch.device(device))

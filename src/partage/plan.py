@@ -78,7 +78,7 @@ class Plan(NamedTuple):
 
     def engine(self, task: str, request: Request) -> str:
         """What a task is played with: what was asked for, unless it has one engine only."""
-        return self.tasks[task].engine or request.engine
+        return get(self.tasks, "task", task, "tasks.toml").engine or request.engine
 
     def settings(self, algorithm: str, task: str, scale: str) -> list[Setting]:
         """Every setting of a variant on a task, with its home."""

@@ -1,5 +1,6 @@
 """How far a run is: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -30,7 +31,8 @@ class Progress:
             self.printed = time.monotonic()
             recent = [x for run in meter.recent for x in run]
             shown = f", recent return {sum(recent) / len(recent):.2f}" if recent else ""
-            print(f"{self.name}: {100 * done / self.total:.0f} % of {self.total:,} env steps{shown}", flush=True)
+            with contextlib.suppress(OSError):  # the log's disk may be full, and the training goes on
+                print(f"{self.name}: {100 * done / self.total:.0f} % of {self.total:,} env steps{shown}", flush=True)
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()

@@ -16,6 +16,8 @@ SCHEMA = 1  # raised when a key is added, removed or changes its meaning
 SCALES = ("smoke", "lab", "paper")
 ENGINES = ("batched", "package")  # the first is the default
 OUTCOME = ("curve.parquet", "record.json")  # what a finished run leaves beside its recipe
+TAKEN = ("name", "task", "seeds", "copies", "engine")  # what `env.make` is given besides options
+MOST = 2**63
 IMPORTED = "imported"  # the learner of variants whose runs others made: see `partage.imports`
 
 
@@ -56,14 +58,18 @@ class Recipe:
     def load(path: Path) -> "Recipe":
         """Read ``recipe.json``; a `Refusal` where it is missing, corrupt or of another schema version."""
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         except OSError as error:
             raise Refusal(
                 f"Could not read the recipe {path} ({error.strerror}): write it with `partage plan --write`."
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refusal(f"{path} is not valid JSON ({error}): write it anew with `partage plan --write`.") from error
         return parse(raw, path)
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number that JSON has")
 
 
 def parse(raw: Any, where: object) -> Recipe:
@@ -107,11 +113,12 @@ def _check(recipe: Recipe, where: object) -> None:
         raise unknown("engine", recipe.engine, ENGINES, where)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", recipe.task):
         raise Refusal(f"{where}: a task is written family/name, but is {recipe.task!r}.")
-    if not recipe.seeds or min(recipe.seeds) < 0 or len(set(recipe.seeds)) < len(recipe.seeds):
-        raise Refusal(f"{where}: seeds are different whole numbers from 0 on, but are {recipe.seeds}.")
+    if not recipe.seeds or len(set(recipe.seeds)) < len(recipe.seeds) or not all(0 <= s < MOST for s in recipe.seeds):
+        raise Refusal(f"{where}: seeds are different whole numbers from 0 on, below 2^63, but are {recipe.seeds}.")
     for name, least in (("steps", 1), ("log_every", 1), ("test_every", 0), ("test_episodes", 0)):
-        if getattr(recipe, name) < least:
-            raise Refusal(f"{where}: {name} is at least {least}, but is {getattr(recipe, name)}.")
+        if not least <= getattr(recipe, name) < MOST:
+            raise Refusal(f"{where}: {name} is at least {least} and below 2^63, but is {getattr(recipe, name)}.")
+    refuse_taken(recipe.options, where)
     if recipe.test_every and not recipe.test_episodes:
         raise Refusal(f"{where}: test_every is {recipe.test_every}, so test_episodes must be at least 1, but is 0.")
 
@@ -119,6 +126,14 @@ def _check(recipe: Recipe, where: object) -> None:
 def packs(count: int, seeds_per_run: int) -> list[list[int]]:
     """Seeds 0..count-1 in consecutive packs: ``packs(5, 2)`` is [[0, 1], [2, 3], [4]]."""
     return [list(range(start, min(start + seeds_per_run, count))) for start in range(0, count, seeds_per_run)]
+
+
+def refuse_taken(options: Iterable[str], where: object) -> None:
+    """An option of an environment has a name that its `make` has not got already."""
+    for name in options:
+        if name in TAKEN:
+            raise Refusal(f"{where}: an option cannot be called {name!r}, which is said elsewhere (engine: --engine; "
+                          f"seeds: tasks.toml; copies: a setting of the learner).")  # fmt: skip
 
 
 def seeds_name(seeds: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ process was killed and the job has ended well since.
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import io
@@ -62,8 +63,9 @@ def restore(run_dir: Path, recipe: Recipe, code_hash: str) -> bool:
     return True
 
 
-def read(run_dir: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The curve and record of a finished run; a `Refusal` where one is missing, corrupt or made by another recipe."""
+def read(run_dir: Path, today: Recipe | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The curve and record of a finished run; a `Refusal` where one is missing, corrupt or made by another recipe than
+    the one that lies there, or than `today`'s."""
     record = _json(run_dir / "record.json", run_dir)
     if record.get("schema") != SCHEMA:
         raise Refusal(
@@ -73,6 +75,12 @@ def read(run_dir: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     recipe = run_dir / "recipe.json"
     if recipe.is_file() and _json(recipe, run_dir) != record.get("recipe"):
         raise Refusal(f"{run_dir} was made by another recipe than the one that lies there now: {_again(run_dir)}")
+    if not isinstance(made := record.get("recipe"), dict):
+        raise Refusal(f"{run_dir}/record.json is corrupt (it has no recipe): {_again(run_dir)}")
+    if today is not None and made != (wanted := dataclasses.asdict(today)):
+        changed = ", ".join(sorted(key for key, value in wanted.items() if made.get(key) != value))
+        raise Refusal(f"{run_dir} was made by another recipe than today's ({changed}): `partage plan --write --scale "
+                      f"{today.scale} --engine {today.engine}`, then {_again(run_dir)}")  # fmt: skip
     try:
         payload = (run_dir / "curve.parquet").read_bytes()
     except OSError as error:
@@ -134,8 +142,9 @@ def hold(run_dir: Path, wait: bool = False) -> Iterator[None]:
                 f"(NFS 4 has it, Lustre if mounted with `-o flock`)."
             ) from error
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {now}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: only a second process would have read it
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {now}\n".encode(), 0)
         yield
     finally:
         os.close(handle)

@@ -1,6 +1,7 @@
 """What is asked for: the options of the command line, the keys of Snakemake's ``--config``."""
 
 import dataclasses
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,9 @@ class Request:
         for name in ("seeds_per_run", "runs_per_gpu"):
             if getattr(request, name) < 1:
                 raise Refusal(f"{name} is at least 1, but is {getattr(request, name)}.")
+        if wrong := re.search(r"[^\w./+@=-]", request.results):
+            raise Refusal(f"results is a folder that a shell and Snakemake take as it stands: letters, digits and "
+                          f". _ - / + @ =, but {request.results!r} has {wrong[0]!r}.")  # fmt: skip
         return request
 
     @property

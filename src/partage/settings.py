@@ -27,8 +27,14 @@ class Field(NamedTuple):
     @property
     def expected(self) -> str:
         """The field's type in words, for error messages."""
-        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+        words = {"bool": "true or false", "str": "a text"}
+        words |= {"int": f"a whole number from {self.least} on", "float": f"a number from {self.least} on"}
         return words.get(self.kind) or "one of " + ", ".join(map(repr, self.choices))
+
+    @property
+    def least(self) -> int:
+        """Nothing that is set is negative, and what is counted is at least one, unless 0 is its default."""
+        return int(self.kind == "int" and self.default != 0)
 
 
 def unknown(what: str, word: object, known: Iterable[str], where: object = "") -> Refusal:
@@ -47,9 +53,9 @@ def check(field: Field, value: Any, where: object) -> Scalar:
         fits = any(value == choice and type(value) is type(choice) for choice in field.choices)
     elif field.kind == "float":
         fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        value = float(value) if fits else value
+        fits, value = fits and value >= field.least, float(value) if fits else value
     else:
-        fits = type(value) is KINDS[field.kind]
+        fits = type(value) is KINDS[field.kind] and (field.kind != "int" or value >= field.least)
     if not fits:
         raise Refusal(f"{where}: setting {field.name!r} takes {field.expected}, but is {value!r}.")
     return value

@@ -4,6 +4,7 @@ Unknown keys and wrong types are refused. Any value of a task, and any setting, 
 ``steps = {paper = 1_600_000, lab = 400_000, smoke = 40_000}``.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from partage import Refusal
-from partage.recipe import ENGINES, IMPORTED, SCALES
+from partage.recipe import ENGINES, IMPORTED, SCALES, refuse_taken
 from partage.settings import unknown
 
 Values = Mapping[str, Any]
@@ -123,6 +124,7 @@ def tasks(raw: Values) -> Iterable[Task]:
             strict(as_table(own, f"{where} {name}"), kinds | {"label": str}, f"tasks.toml [{family}.task.{name}]")
             run = {key: source[key] for source in (shared, own) for key in (*RUN, "time_limit") if key in source}
             merged = [shared.get(key, {}) | own.get(key, {}) for key in ("options", "settings", "facts")]
+            refuse_taken(merged[0], f"tasks.toml, {family}/{name}")
             engine, needs = shared.get("engine", ""), shared.get("needs", {})
             yield Task(f"{family}/{name}", own.get("label", name), run, *merged, engine=engine, needs=needs)
 
@@ -133,5 +135,7 @@ def variant(name: str, entry: dict[str, Any], learners: Mapping[str, Any]) -> Va
     strict(entry, kinds, where, ["learner", "label", "colour"])
     get(learners, "learner", entry["learner"], where)
     by_task = {key: as_table(value, f"{where} {key}") for key, value in entry.get("task", {}).items()}
+    if not re.fullmatch("#[0-9A-Fa-f]{6}", entry["colour"]):
+        raise Refusal(f"{where}: a colour is written #rrggbb, but is {entry['colour']!r}.")
     label = entry["label"] + (" (imported)" if entry["learner"] == IMPORTED else "")  # never mistaken for ours
     return Variant(name, entry["learner"], label, entry["colour"], entry.get("settings", {}), by_task)

@@ -142,12 +142,12 @@ class Training:
         payload = record.load_checkpoint(folder)
         if payload is None:
             return
-        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        if state["recipe"] != self.recipe.hash:
-            print(f"partage: the checkpoint in {folder} is another recipe's; starting anew.")
-            record.clear_checkpoints(folder)
-            return
         with record.fitting(folder / "checkpoint"):
+            state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+            if state["recipe"] != self.recipe.hash:
+                print(f"partage: the checkpoint in {folder} is another recipe's; starting anew.")
+                record.clear_checkpoints(folder)
+                return
             self.learner.load_state_dict(state["learner"])
             self.meter.load_state_dict(state["meter"])
             self.best.load_state_dict(state.get("best"))

@@ -36,6 +36,8 @@ def verify(folder: Path, steps: int | None = None, tolerance: float = 0.01, devi
         raise Refusal(f"{folder} is imported: it was not trained here, so it cannot be trained again.")
     if steps is not None and not recipe.log_every < steps:
         raise Refusal(f"--steps is more than {recipe.log_every}, where {folder} is first measured, but is {steps}.")
+    if not tolerance >= 0:  # NaN neither
+        raise Refusal(f"--tolerance is a share from 0 on, but is {tolerance}.")
     again = recipe if steps is None else dataclasses.replace(recipe, steps=min(steps, recipe.steps))
     with tempfile.TemporaryDirectory(prefix="partage-verify-") as place, contextlib.redirect_stdout(sys.stderr):
         atomic.write(Path(place) / "recipe.json", again.text().encode())

@@ -30,7 +30,7 @@ def build(figure: Figure, recipes: Sequence[Recipe], root: Path) -> pd.DataFrame
     for recipe in recipes:
         place = run_dir(root, recipe)
         try:
-            parts.append((place, *record.read(place)))
+            parts.append((place, *record.read(place, recipe)))
         except Refusal as refusal:
             broken.append(str(place))
             refusals.append(str(refusal))
@@ -86,6 +86,19 @@ def load(path: Path) -> pd.DataFrame:
     if list(frame.columns) != list(COLUMNS) or not all(key in frame.attrs for key in MEETS):
         raise Refusal(f"{path} is not a figure's frame: make it anew with `partage frame {path.stem}`.")
     return frame
+
+
+def check(figure: Figure, frame: pd.DataFrame) -> None:
+    """A `Refusal` where a frame lacks what the figure draws today."""
+    there = set(zip(frame["task"], frame["algorithm"], frame["metric"], strict=True))
+    for task in figure.tasks:
+        for name in figure.algorithms:
+            for metric in (figure.metric, *figure.beside):
+                if figure.has(name, task) and (task, name, metric) not in there:
+                    raise Refusal(
+                        f"The frame of {figure.name} lacks {metric} of {name} on {task}, as figures.toml has it now: "
+                        f"make it anew with `partage frame {figure.name}`."
+                    )
 
 
 def runs_of(frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,7 +1,6 @@
 """What there is of a plan, and what is missing: runs as they lie below a root, and as much of a figure as they make."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,13 +39,9 @@ def _look(recipe: Recipe, place: Path) -> Run:
     if not (place / "record.json").is_file():
         return Run(recipe, place, None, {}, "not made yet")
     try:
-        curve, made = record.read(place)
+        return Run(recipe, place, *record.read(place, recipe), "")
     except Refusal as refusal:
         return Run(recipe, place, None, {}, str(refusal))
-    if made["recipe"] != asdict(recipe):
-        changed = sorted(key for key, value in asdict(recipe).items() if made["recipe"].get(key) != value)
-        return Run(recipe, place, None, {}, f"made by another recipe than today's ({', '.join(changed)})")
-    return Run(recipe, place, curve, made, "")
 
 
 def part(figure: Figure, runs: Sequence[Run]) -> Part | None:
