@@ -144,6 +144,9 @@ def test_a_literal_may_have_a_name_of_its_own_in_another_module(root: Path):
         ("algorithms.toml", "hidden = 16", "hidden = 0", ["'hidden'", "a whole number from 1 on"]),
         ("algorithms.toml", "hidden = 16", "lr = -1", ["'lr'", "a number from 0 on"]),
         ("algorithms.toml", '"#E69F00"', '"bleu"', ["#rrggbb", "'bleu'"]),
+        ("algorithms.toml", "[beta]", '["../beta"]', ["a name has letters", "'../beta'"]),
+        ("tables.toml", "[sizes]", "[all]", ["a name has letters", "'all'"]),
+        ("tables.toml", "[sizes]", "[first]", ["'first'", "in figures.toml already"]),
         ("tasks.toml", "log_every = 10", 'log_every = 10\noptions.engine = "package"', ["'engine'", "--engine"]),
     ],
 )

@@ -5,6 +5,7 @@ task holds equal for all algorithms (tasks.toml), the variant's value for the fa
 """
 
 import importlib.metadata
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -174,7 +175,19 @@ def _shared(one: Figure, other: Figure) -> tuple[str, str] | None:
 
 
 def _check(plan: Plan) -> None:
-    """Names that point at each other, and every setting's type at every scale."""
+    """Names that can be a file's, names that point at each other, and every setting's type at every scale."""
+    shown: dict[str, str] = {}  # what lies in figures/ and tables/ by its name
+    sheet = {"figures.toml": plan.figures, "tables.toml": plan.listings, "scenes.toml": plan.scenes}
+    for file, entries in {**sheet, "algorithms.toml": plan.variants}.items():
+        for name in entries:
+            if not re.fullmatch(r"\w[\w.-]*", name) or name == "all":
+                raise Refusal(
+                    f"{file}: a name has letters, digits, '_', '-' and '.', and is not 'all', but is {name!r}."
+                )
+            if file in sheet and shown.setdefault(name, file) != file:
+                raise Refusal(
+                    f"{file}: {name!r} has that name in {shown[name]} already: what is shown has names apart."
+                )
     fields = {name for known in plan.learners.values() for name in known}
     families = {task.partition("/")[0] for task in plan.tasks}
     for task in plan.tasks.values():
