@@ -124,6 +124,12 @@ def test_a_run_that_cannot_be_shown_is_refused_in_one_sentence(tmp_path: Path, c
         assert main([command, str(tmp_path / "fixed")]) == 2
         said = capsys.readouterr().err
         assert "does not fit today's code (KeyError" in said and said.count("\n") == 1
+    shutil.copy(tmp_path / "fixed/policy.pt", tmp_path / "fixed/best.pt")
+    assert main(["absolute", str(tmp_path / "fixed")]) == 2
+    assert "does not fit today's code (KeyError: 'steps')" in capsys.readouterr().err
+    torch.save([], tmp_path / "fixed/policy.pt")
+    assert main(["distance", str(tmp_path / "fixed")]) == 2
+    assert "are another recipe's" in capsys.readouterr().err
 
 
 def test_tables_say_what_the_sheets_say_and_what_the_environments_are():

@@ -95,7 +95,9 @@ def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
         )
     kept, (task, policies) = _saved(folder / "best.pt", recipe), _made(recipe, "absolute", recipe.test_episodes)
     seeds: dict[str, Any] = {}
-    for r, (seed, steps, state) in enumerate(zip(recipe.seeds, kept["steps"], kept["states"], strict=True)):
+    with record.fitting(folder):
+        best = list(zip(recipe.seeds, kept["steps"], kept["states"], strict=True))
+    for r, (seed, steps, state) in enumerate(best):
         if state is None:
             raise Refusal(f"{folder} was resumed from a checkpoint of older code, which kept no best policies.")
         with record.fitting(folder):
@@ -167,6 +169,6 @@ def _read(payload: bytes, file: Path, recipe: Recipe) -> dict[str, Any]:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its unpickler raises
         raise Refusal(f"The policies in {folder} are corrupt ({type(error).__name__}): train the run again.") from error
-    if state["recipe"] != recipe.hash:
+    if not isinstance(state, dict) or state.get("recipe") != recipe.hash:
         raise Refusal(f"The policies in {folder} are another recipe's: train the run again.")
     return state
