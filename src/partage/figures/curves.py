@@ -40,7 +40,7 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         kinds = [figure.metric, *figure.beside, *([ALSO] if figure.also else [])]
         parts = [(task, kind) for task in figure.tasks for kind in kinds]
         count = len(parts)
-        columns = len(kinds) if figure.beside else min(3, count)
+        columns = len(kinds) if figure.beside else 2 if count == 4 else min(3, count)
         rows = math.ceil(count / columns)
         each = 3.4 if figure.strip else 2.4
         wide, high = (6.4, each + 2.5) if count == 1 else (3.55 * columns, each * rows + 1.8)
