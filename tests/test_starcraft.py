@@ -94,9 +94,8 @@ def test_the_same_battle_is_the_same_through_smacv2_as_through_our_simulator(
     name: str, reward: str, root: Path, games: Any
 ) -> None:
     ours: Any = make(f"smac/{name}", [0], 1, reward=reward)
-    dice = np.random.default_rng(
-        2
-    )  # 1: both sides of bane_vs_bane die at once, and the game's next battle begins before ours
+    # with 1 both sides of bane_vs_bane die at once, and the game's next battle begins before ours
+    dice = np.random.default_rng(2)
     ours._shown.key[0] = 12345
     theirs = games(name, reward=reward)
     total = 0.0

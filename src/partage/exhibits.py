@@ -94,8 +94,6 @@ def figure(name: str, entry: dict[str, Any], root: Path) -> Figure:
     strict(entry.get("only", {}), dict.fromkeys(entry["algorithms"], list), f"{where} only")
     for key in ("beside", "also"):
         strict(entry.get(key, {}), dict.fromkeys(entry.get(key, {}), str), f"{where} {key}")
-    for algorithm in entry.get("only", {}):
-        get(dict.fromkeys(entry["algorithms"]), "algorithm", algorithm, f"{where} only")
     for key, some in (*(("only", on) for on in entry.get("only", {}).values()), ("smoke", entry.get("smoke", []))):
         for task in some:
             get(dict.fromkeys(entry["tasks"]), "task", task, f"{where} {key}")

@@ -12,7 +12,8 @@ from partage import Refusal
 from partage.assignment import Assignment
 from partage.env import Spec
 from partage.rollout import Policy, Rollout
-from partage.settings import check, read, unknown
+from partage.settings import check, read
+from partage.sheets import get
 
 LEARNERS = Path(__file__).parent / "learners"
 
@@ -56,10 +57,8 @@ def make(name: str, spec: Spec, settings: Mapping[str, Any], seeds: Sequence[int
     known = sorted(path.stem for path in LEARNERS.glob("[a-z]*.py"))
     if name not in known:
         raise Refusal(f"Unknown learner {name!r}: expected one of {', '.join(known)} (the files of {LEARNERS}).")
-    fields = read(LEARNERS / f"{name}.py")
+    fields, where = read(LEARNERS / f"{name}.py"), f"learner {name!r}"
     for key, value in settings.items():
-        if key not in fields:
-            raise unknown("setting", key, fields, f"learner {name!r}")
-        check(fields[key], value, f"learner {name!r}")
+        check(get(fields, "setting", key, where), value, where)
     module = importlib.import_module(f"partage.learners.{name}")
     return module.make(spec, module.Settings(**settings), seeds, torch.device(device))

@@ -17,7 +17,7 @@ SCALES = ("smoke", "lab", "paper")
 ENGINES = ("batched", "package")  # the first is the default
 OUTCOME = ("curve.parquet", "record.json")  # what a finished run leaves beside its recipe
 TAKEN = ("name", "task", "seeds", "copies", "engine")  # what `env.make` is given besides options
-MOST = 2**63
+MOST = 2**63  # whole numbers in a curve stay below
 IMPORTED = "imported"  # the learner of variants whose runs others made: see `partage.imports`
 
 

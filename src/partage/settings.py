@@ -51,11 +51,11 @@ def check(field: Field, value: Any, where: object) -> Scalar:
     if field.kind == "Literal":
         # 1 == True == 1.0 in Python: the type has to agree too
         fits = any(value == choice and type(value) is type(choice) for choice in field.choices)
-    elif field.kind == "float":
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        fits, value = fits and value >= field.least, float(value) if fits else value
+    elif field.kind in ("int", "float"):
+        fits = type(value) in {"int": (int,), "float": (int, float)}[field.kind] and field.least <= value < math.inf
+        value = KINDS[field.kind](value) if fits else value
     else:
-        fits = type(value) is KINDS[field.kind] and (field.kind != "int" or value >= field.least)
+        fits = type(value) is KINDS[field.kind]
     if not fits:
         raise Refusal(f"{where}: setting {field.name!r} takes {field.expected}, but is {value!r}.")
     return value

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -91,14 +92,10 @@ def load(path: Path) -> pd.DataFrame:
 def check(figure: Figure, frame: pd.DataFrame) -> None:
     """A `Refusal` where a frame lacks what the figure draws today."""
     there = set(zip(frame["task"], frame["algorithm"], frame["metric"], strict=True))
-    for task in figure.tasks:
-        for name in figure.algorithms:
-            for metric in (figure.metric, *figure.beside):
-                if figure.has(name, task) and (task, name, metric) not in there:
-                    raise Refusal(
-                        f"The frame of {figure.name} lacks {metric} of {name} on {task}, as figures.toml has it now: "
-                        f"make it anew with `partage frame {figure.name}`."
-                    )
+    for task, name, metric in product(figure.tasks, figure.algorithms, (figure.metric, *figure.beside)):
+        if figure.has(name, task) and (task, name, metric) not in there:
+            raise Refusal(f"The frame of {figure.name} lacks {metric} of {name} on {task}, as figures.toml has it now: "
+                          f"make it anew with `partage frame {figure.name}`.")  # fmt: skip
 
 
 def runs_of(frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str) -> list[tuple[np.ndarray, np.ndarray]]:
