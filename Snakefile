@@ -14,34 +14,35 @@ min_version("9.16")
 CHECKOUT = Path(os.path.relpath(workflow.basedir))  # relative: moving the checkout changes no input
 SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE.resolve()))
-from partage import Refusal, plan, recipe
+from partage.config import plan, recipe
+from partage.errors import UserError
 
 # Recipes are written while this file is read, and only where they changed: their times decide what is trained again.
 try:
     REQUEST = plan.Request.of(config)
-    PLAN = plan.load(CHECKOUT).at(REQUEST.scale)
+    PLAN = plan.load(CHECKOUT).for_scale(REQUEST.scale)
     READY, LEFT_OUT = PLAN.ready(REQUEST.figures)
     FIGURES = {name: PLAN.figures[name] for name in READY if name in PLAN.figures}
-    SCENES = {name: PLAN.scenes[name] for name in READY if name in PLAN.scenes}
+    SNAPSHOTS = {name: PLAN.snapshots[name] for name in READY if name in PLAN.snapshots}
     RECIPES = PLAN.recipes(FIGURES.values(), REQUEST)
     if workflow.is_main_process:  # a job on another node reads this file too, and has nothing to decide
         recipe.write_recipes(REQUEST.root, RECIPES)
-except Refusal as refusal:
-    print(f"partage: {refusal}", file=sys.stderr)
+except UserError as error:
+    print(f"partage: {error}", file=sys.stderr)
     sys.exit(2)
 if LEFT_OUT:
     print(f"partage: left out: {LEFT_OUT}", file=sys.stderr)
 
 ROOT = REQUEST.root.as_posix()
-EPISODES = [recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.within(FIGURES.values(), REQUEST)]
+EPISODES = [recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.episode_recipes(FIGURES.values(), REQUEST)]
 RUNS = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES]
 
 
 wildcard_constraints:
     run="[^/]+/[^/]+/[^/]+/[0-9-]+",
     figure="|".join(FIGURES) or "$^",  # matches nothing, where an empty constraint would be none
-    scene="|".join(SCENES) or "$^",
-    listing="|".join(PLAN.listings) or "$^",
+    snapshot="|".join(SNAPSHOTS) or "$^",
+    table="|".join(PLAN.settings_tables) or "$^",
 
 
 include: "workflow/rules/containers.smk"
@@ -55,8 +56,8 @@ rule all:
     input:
         expand("{run}/{file}", run=RUNS, file=["curve.parquet", "record.json"]),
         expand("{root}/frames/{figure}.parquet", root=ROOT, figure=FIGURES),
-        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *SCENES], kind=["png", "svg", "pdf"]),
-        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.listings], kind=["csv", "md", "tex"]),
+        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *SNAPSHOTS], kind=["png", "svg", "pdf"]),
+        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.settings_tables], kind=["csv", "md", "tex"]),
         expand("{run}/episode.png", run=EPISODES),
 
 

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from partage import Refusal, survey
-from partage.sims.spread import NEAR
-from partage.sims.spread_tasks import Task, named
+from partage.errors import UserError
+from partage.runs import evaluate
+from partage.sims.particles.spread import NEAR
+from partage.sims.particles.tasks import Task, named
 
 EPISODES, LAST, ENOUGH = 32, 10, 0.9
 
@@ -22,7 +23,7 @@ EPISODES, LAST, ENOUGH = 32, 10, 0.9
 def arrived(obs: Float32[Tensor, "R B T N O"], task: Task) -> Float32[Tensor, "R N"]:
     """The share of the last steps for which each agent was near its landmark."""
     if not task.hardened:
-        raise Refusal("Agents of the original spread do not see their distance: nothing to tell arrivals by.")
+        raise UserError("Agents of the original spread do not see their distance: nothing to tell arrivals by.")
     last = task.spec.obs_dim - 1  # the entry that is the own distance; in shuffled tasks it stands elsewhere
     place = torch.tensor([list(order).index(last) for order in task.orders])[task.colours]
     late = obs[:, :, -LAST:]
@@ -43,7 +44,7 @@ def groups(row: Tensor) -> str:
 
 def main() -> None:
     for folder in map(Path, sys.argv[1:]):
-        recipe, policies, played = survey.play(folder, "distance", EPISODES, explore=True)
+        recipe, policies, played = evaluate.play(folder, "distance", EPISODES, explore=True)
         share, backs = arrived(played.obs, named(recipe.task.partition("/")[2])), policies.sharing()
         for r, seed in enumerate(recipe.seeds):
             late = {n: f"{x:.0%}" for n, x in enumerate(share[r].tolist()) if x < ENOUGH}
@@ -54,5 +55,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except Refusal as error:
+    except UserError as error:
         sys.exit(f"partage: {error}")

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from benchmarks.report import number
-from partage import distance, learner
-from partage.distance import Experience
-from partage.env import Spec
-from partage.rollout import generators
-from partage.train import prepare
+from partage import learners
+from partage.distances import distance
+from partage.distances.distance import Experience
+from partage.rl.rollout import generators
+from partage.runs.train import prepare
+from partage.sims.contract import Spec
 
 # Agents, and what 100 updates of 8 copies x 5 steps give   (MPD §3.2)
 SIZES = {"15 agents, 60,000 observations": 15, "30 agents, 120,000 observations": 30}
@@ -20,7 +21,7 @@ SIZES = {"15 agents, 60,000 observations": 15, "30 agents, 120,000 observations"
 def once(n_agents: int, count: int) -> float:
     """CPU-seconds of one measurement of separate actors (one run)."""
     spec = Spec(n_agents, 5, 15, 1, 50, False)
-    policies = learner.make("a2c", spec, {"sharing": "none"}, [0])
+    policies = learners.make("a2c", spec, {"sharing": "none"}, [0])
     obs = torch.randn(1, count, spec.obs_dim, generator=torch.Generator().manual_seed(0))
 
     def query(part: slice) -> torch.Tensor:

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from partage.env import Engine, Env, load, make
-from partage.sims import foraging_tasks, spread_tasks
+from partage.envs import load, make
+from partage.sims.contract import Engine, Env
+from partage.sims.foraging.tasks import named as foraging_task
+from partage.sims.particles.tasks import named as particles_task
 
 UNIT = "joint steps / CPU-s"
 REPEATS = 7
@@ -55,7 +57,7 @@ def machine() -> str:
 
 def mpe_package(name: str, actions: torch.Tensor) -> None:
     """Play mpe2 by PettingZoo's parallel interface."""
-    env = sys.modules[load("mpe").__module__].parallel(spread_tasks.named(name))
+    env = sys.modules[load("mpe").__module__].parallel(particles_task(name))
     env.reset()
     for chosen in actions[:, 0, 0].tolist():
         if not env.agents:
@@ -65,7 +67,7 @@ def mpe_package(name: str, actions: torch.Tensor) -> None:
 
 def lbf_package(name: str, actions: torch.Tensor) -> None:
     """Play lbforaging by Gymnasium's interface."""
-    env = sys.modules[load("lbf").__module__].simulator(foraging_tasks.named(name))
+    env = sys.modules[load("lbf").__module__].simulator(foraging_task(name))
     done = True
     for chosen in actions[:, 0, 0].tolist():
         if done:

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from partage.env import Spec
-from partage.replay import Replay
-from partage.rollout import Rollout, generators, team_reward
+from partage.rl.replay import Replay
+from partage.rl.rollout import Rollout, generators, team_reward
+from partage.sims.contract import Spec
 
 LBF = Spec(n_agents=4, n_actions=6, obs_dim=27, state_dim=108, horizon=50, common_reward=False)
 SMALL_MAP = Spec(n_agents=5, n_actions=12, obs_dim=55, state_dim=98, horizon=70, common_reward=True)  # 5m_vs_6m

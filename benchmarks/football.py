@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from partage.env import Spec
 from partage.sims.batch import Batched
-from partage.sims.football import HORIZON, TASKS, Football, Maker, Options
-from partage.sims.pool import Pool
+from partage.sims.contract import Spec
+from partage.sims.football.match import HORIZON, TASKS, Football, Maker, Options
+from partage.sims.workers.pool import Pool
 
 NAME = "academy_3_vs_1_with_keeper"
 TASK = TASKS[NAME]

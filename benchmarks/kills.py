@@ -20,7 +20,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from benchmarks import naps, slurm
-from partage import record
+from partage.runs import record
 
 TASKS = {"nap": naps.lasting(4)}
 ALGORITHMS = """
@@ -44,7 +44,7 @@ case "$3" in train) exec {python} "$@" --checkpoint-every 0.5 ;; *) exec {python
 def prepared(root: Path) -> Path:
     """Three algorithms, four seeds in packs of two: six runs of some seconds."""
     naps.checkout(root, **TASKS)
-    config = root / "workflow/config"
+    config = root / "src/partage/config/sheets"
     with (config / "algorithms.toml").open("a") as file:
         file.write(ALGORITHMS)
     for sheet, old, new in (

@@ -1,6 +1,6 @@
 """Speed of the learners: QMIX updates beside plain PyTorch, A2C and QMIX training end to end, by CPU time.
 
-Speeds are per CPU-second of this process, one thread (`partage.train.prepare`). Subjects that are compared take turns
+Speeds are per CPU-second of this process, one thread (`partage.runs.train.prepare`). Subjects that are compared take turns
 in one run; a value is the median of the repeats, and the ratio is the median of the ratios within a turn. The peers'
 numbers were measured by us on another day on a machine of this kind (two shared cores): compare them loosely.
 """
@@ -16,9 +16,10 @@ import torch
 from benchmarks import episodes
 from benchmarks.report import number
 from benchmarks.yardstick import Plain
-from partage import learner, plan
+from partage import learners
+from partage.config import plan
 from partage.learners import qmix
-from partage.train import Training, prepare
+from partage.runs.train import Training, prepare
 
 Speeds = dict[str, list[float]]
 ANOTHER_DAY = "measured another day"
@@ -68,7 +69,7 @@ def updates(case: Case, sharing: qmix.Sharing, quick: bool) -> list[dict[str, An
     settings = qmix.Settings(sharing=sharing)
 
     def packed(runs: int) -> Callable[[], float]:
-        made = learner.make("qmix", spec, {"sharing": sharing}, list(range(runs)))
+        made = learners.make("qmix", spec, {"sharing": sharing}, list(range(runs)))
         assert isinstance(made, qmix.QMIX)
         batch, active = episodes.batch(spec, runs, size), torch.ones(runs, dtype=torch.bool)
         return lambda: len(made.update(batch, active)["td_loss"])
@@ -92,8 +93,8 @@ def costs(quick: bool) -> list[dict[str, Any]]:
     rows, task = [], "lbf/15x15-4p-5f-v2"
 
     def updating(algorithm: str, runs: int) -> Callable[[], float]:
-        recipe = plan.load().pair(algorithm, task, plan.Request(scale="paper"))[0]
-        made: Any = learner.make(recipe.learner, spec, recipe.settings, list(range(runs)))
+        recipe = plan.load().recipes_of(algorithm, task, plan.Request(scale="paper"))[0]
+        made: Any = learners.make(recipe.learner, spec, recipe.settings, list(range(runs)))
         batch, active = episodes.batch(spec, runs, size), torch.ones(runs, dtype=torch.bool)
         shape, generator = batch["actions"].shape, torch.Generator().manual_seed(0)
         batch |= {name: torch.randint(2, shape, generator=generator) for name in ("roles", "groups")}
@@ -115,7 +116,7 @@ def costs(quick: bool) -> list[dict[str, Any]]:
 
 def training(algorithm: str, task: str, runs: int) -> Training:
     """Paper-scale training of this many seeds, without evaluations."""
-    recipe = plan.load().pair(algorithm, task, plan.Request(scale="paper", seeds_per_run=runs))[0]
+    recipe = plan.load().recipes_of(algorithm, task, plan.Request(scale="paper", seeds_per_run=runs))[0]
     return Training(replace(recipe, seeds=list(range(runs)), test_every=0, steps=10**9))
 
 

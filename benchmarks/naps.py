@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from partage import record
+from partage.runs import record
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -102,14 +102,14 @@ def checkout(root: Path, **tasks: str) -> Path:
         shutil.copy2(ROOT / name, root)
     (root / "profiles").symlink_to("workflow/profiles")
     (root / "envs/nap.py").write_text(ENV)
-    config = root / "workflow/config"
+    config = root / "src/partage/config/sheets"
     config.mkdir()
     entries = [f"[nap.task.{name}]\n{lines}\n" for name, lines in tasks.items()]
     (config / "tasks.toml").write_text("\n".join([HEAD, *entries]))
     (config / "algorithms.toml").write_text(ALGORITHMS)
     (config / "figures.toml").write_text(FIGURE.format(tasks=[f"nap/{name}" for name in tasks]))
     (config / "tables.toml").write_text(TABLE.format(tasks=[f"nap/{name}" for name in tasks]))
-    for sheet in (ROOT / "workflow/config").glob("*.toml"):  # all others are empty
+    for sheet in (ROOT / "src/partage/config/sheets").glob("*.toml"):  # all others are empty
         (config / sheet.name).touch()
     return root
 

@@ -12,8 +12,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks import episodes
 from benchmarks.learners import training
-from partage import learner, rollout
+from partage import learners
 from partage.learners.qmix import QMIX
+from partage.rl import rollout
 
 TOP = 10
 OUTSIDE = "(Python) "
@@ -34,7 +35,7 @@ def shares(work: Callable[[], Any], times: int) -> list[tuple[str, float, int]]:
 def qmix_update(quick: bool) -> list[tuple[str, float, int]]:
     """One update at LBF sizes, one run, shared networks with an id."""
     spec = episodes.LBF._replace(horizon=3) if quick else episodes.LBF
-    made = learner.make("qmix", spec, {"sharing": "id"}, [0])
+    made = learners.make("qmix", spec, {"sharing": "id"}, [0])
     assert isinstance(made, QMIX)
     batch, active = episodes.batch(spec, 1, 2 if quick else 32), torch.ones(1, dtype=torch.bool)
 

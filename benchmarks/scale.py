@@ -26,9 +26,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import environments, naps, slurm
-from partage import plan, record
-from partage.provenance import code
-from partage.recipe import Recipe, run_dir, write_recipes
+from partage.config import plan
+from partage.config.recipe import Recipe, run_dir, write_recipes
+from partage.runs import record
+from partage.runs.provenance import code
 
 TASKS = 10  # panels of the one figure
 METRICS = ("train_return", "policy_loss", "value_loss", "entropy", "gradient_norm", "test_return")
@@ -68,10 +69,10 @@ def spent(root: Path, *command: str) -> Cost:
 def prepared(root: Path, cells: int) -> list[Recipe]:
     """A checkout with that many runs of one seed; their recipes."""
     naps.checkout(root, **{f"t{number}": "" for number in range(TASKS)})
-    sheet = root / "workflow/config/tasks.toml"
+    sheet = root / "src/partage/config/sheets/tasks.toml"
     sheet.write_text(sheet.read_text().replace("seeds = 1", f"seeds = {cells // TASKS}"))
     sheets = plan.load(root)
-    return sheets.recipes(sheets.pick(), plan.Request(seeds_per_run=1, results=str(root / "results")))
+    return sheets.recipes(sheets.select_figures(), plan.Request(seeds_per_run=1, results=str(root / "results")))
 
 
 def finished(root: Path, recipes: Sequence[Recipe]) -> None:
@@ -126,7 +127,7 @@ def complete() -> dict[str, str]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         root = Path(folder).resolve() / "checkout"
         naps.checkout(root)
-        for name in ("workflow/config", "results/reference"):
+        for name in ("src/partage/config/sheets", "results/reference"):
             shutil.copytree(naps.ROOT / name, root / name, dirs_exist_ok=True)
         sheets, request = plan.load(root).at("paper"), plan.Request(scale="paper", results=str(root / "results"))
         figures = [sheets.figures[name] for name in sheets.ready(request.figures)[0] if name in sheets.figures]
@@ -158,7 +159,7 @@ def complete() -> dict[str, str]:
         dry = spent(root, "snakemake", "--dry-run", *asked[:6])
         report = spent(root, "partage", "report", "--scale", "paper")
         spent(root, "snakemake", *asked)
-        with (root / "src/partage/figures/curves.py").open("a") as file:
+        with (root / "src/partage/plots/curves.py").open("a") as file:
             file.write("# changed\n")
         redrawn = spent(root, "snakemake", *asked)
         size = (request.root / "report.html").stat().st_size / 2**20

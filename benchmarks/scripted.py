@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from partage.env import TimeStep
-from partage.figures.battles import Battle, animate, strip
+from partage.plots.battles import Battle, animate, strip
 from partage.sims.batch import Batched
+from partage.sims.contract import TimeStep
 from partage.sims.skirmish.data import maps, named
 from partage.sims.skirmish.skirmish import Options, kernel
 from partage.sims.skirmish.world import Rules, World

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from partage.env import Spec
 from partage.learners.qmix import Settings
+from partage.sims.contract import Spec
 
 
 class Agent(nn.Module):

@@ -8,11 +8,11 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=$1 build=$here/../build
 version=$(PYTHONPATH=$here/../src "$python" -c "
-from partage.sims.options import pins
-print(pins('$here/../envs/grf.py')['gfootball'])")
+from partage.config.pins import pins
+print(pins('$here/../src/partage/envs/grf.py')['gfootball'])")
 mapfile -t others < <(PYTHONPATH=$here/../src "$python" -c "
-from partage.sims.options import dependencies
-print(*[each for each in dependencies('$here/../envs/grf.py') if not each.startswith('gfootball')], sep='\n')")
+from partage.config.pins import dependencies
+print(*[each for each in dependencies('$here/../src/partage/envs/grf.py') if not each.startswith('gfootball')], sep='\n')")
 minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 own=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
 

@@ -6,18 +6,13 @@ packages ask for themselves does not fit together, says so: ``[tool.partage]``, 
 Standard library only: it runs in an image that holds nothing yet.
 """
 
-import re
 import sys
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def header(text: str) -> dict:
-    """The table in a script's PEP 723 header; empty where it has none."""
-    block = re.search(r"(?m)^# /// script$\n((?:^#(?: .*)?$\n)+?)^# ///$", text)
-    return tomllib.loads("".join(line[2:] + "\n" for line in block[1].splitlines())) if block else {}
+sys.path.insert(0, str(ROOT / "src"))
+from partage.config.pins import header  # noqa: E402
 
 
 def wanted(family: str, root: Path = ROOT) -> list[str]:
@@ -26,7 +21,7 @@ def wanted(family: str, root: Path = ROOT) -> list[str]:
     if family == "core":
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         return [*constrained, *project["dependencies"]]
-    table = header((root / "envs" / f"{family}.py").read_text(encoding="utf-8"))
+    table = header(root / f"src/partage/envs/{family}.py")
     alone = table.get("tool", {}).get("partage", {}).get("no-deps", False)
     packages = table.get("dependencies", [])
     return [*(["--no-deps"] if alone else constrained), *packages] if packages else []

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from partage import env, learner, plan
-from partage.learner import Learner
-from partage.optimiser import Optimiser
-from partage.rollout import Rollout, episodes, segment
-from partage.sheets import at_scale
-from partage.train import prepare
+from partage import envs, learners
+from partage.config import plan
+from partage.config.schema import at_scale
+from partage.learners import Learner
+from partage.nn.optimiser import Optimiser
+from partage.rl.rollout import Rollout, episodes, segment
+from partage.runs.train import prepare
+from partage.sims import contract
 
 VARIANTS = plan.load().variants
 # What makes a learner quick on small tasks; one that is not here runs with its own defaults.
@@ -52,8 +54,8 @@ def settings(variant: str, **more: Any) -> dict[str, Any]:
     return {**own, **QUICK.get(found.learner, {}), **more}
 
 
-def make(variant: str, task: env.Env, seeds: list[int], **more: Any) -> Learner:
-    return learner.make(VARIANTS[variant].learner, task.spec, settings(variant, **more), seeds)
+def make(variant: str, task: contract.Env, seeds: list[int], **more: Any) -> Learner:
+    return learners.make(VARIANTS[variant].learner, task.spec, settings(variant, **more), seeds)
 
 
 def known(variant: str) -> set[str]:
@@ -65,9 +67,9 @@ class Player:
     """A learner at a task: collects and learns, as the trainer does."""
 
     def __init__(self, variant: str, task: str, seeds: list[int], **more: Any) -> None:
-        probe = env.make(task, seeds, 1)
+        probe = envs.make(task, seeds, 1)
         self.learner, self.task = make(variant, probe, seeds, **more), task
-        self.env = env.make(task, seeds, self.learner.copies)
+        self.env = envs.make(task, seeds, self.learner.copies)
         self.step, self.memory = None, None
 
     def collect(self) -> Rollout:
@@ -90,7 +92,7 @@ class Player:
         """Mean returns of greedy episodes, run by run, on copies of its own."""
         seeds = [seed + r for r in range(self.env.runs)]
         rollout = episodes(
-            env.make(self.task, seeds, copies), self.learner.policy, torch.ones(len(seeds), dtype=torch.bool), False
+            envs.make(self.task, seeds, copies), self.learner.policy, torch.ones(len(seeds), dtype=torch.bool), False
         )
         return rollout.reward[..., 0].sum(2).mean(1)
 
@@ -122,5 +124,5 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 @functools.cache
 def lengthy(variant: str) -> str:
     """A task whose episodes differ in length, or for learners of segments one whose clock cuts them."""
-    probe = env.make("roll_call/2x3-5", [0], 1)
+    probe = envs.make("roll_call/2x3-5", [0], 1)
     return "mpe/15a_3c" if make(variant, probe, [0]).segment else "lbf/5x5-4p-1f-v3"

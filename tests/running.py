@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from partage import record, train
-from partage.recipe import SCHEMA, Recipe
+from partage.config.recipe import SCHEMA, Recipe
+from partage.runs import record, train
 
 # learner, task, how its clock ends an episode, settings: a few dozen updates, over several episodes; what is moved by
 # experience that was kept is moved several times

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from partage import plan, record
-from partage.recipe import Recipe, run_dir
+from partage.config import plan
+from partage.config.recipe import Recipe, run_dir
+from partage.runs import record
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,7 +30,7 @@ FILES = {
     "src/partage/shapes.py": 'from typing import Literal\nShape = Literal["round", "flat"]\n',
     "src/partage/learners/one.py": LEARNER,
     "src/partage/learners/two.py": LEARNER + "    anneal: int = 100\n",
-    "workflow/config/algorithms.toml": """
+    "src/partage/config/sheets/algorithms.toml": """
 [alpha]
 learner = "one"
 label = "Alpha"
@@ -45,7 +46,7 @@ label = "Beta"
 colour = "#E69F00"
 settings.anneal = 7
 """,
-    "workflow/config/tasks.toml": """
+    "src/partage/config/sheets/tasks.toml": """
 [toy]
 steps = { smoke = 100, lab = 1000, paper = 10_000 }
 seeds = { smoke = 2, lab = 3, paper = 5 }
@@ -61,7 +62,7 @@ options.size = 4
 label = "the other"
 steps = 60
 """,
-    "workflow/config/figures.toml": """
+    "src/partage/config/sheets/figures.toml": """
 [first]
 paper = "Paper, Fig. 1"
 title = "A figure"
@@ -79,7 +80,7 @@ kind = "better"
 of = "beta"
 than = ["alpha"]
 """,
-    "workflow/config/tables.toml": """
+    "src/partage/config/sheets/tables.toml": """
 [sizes]
 paper = "Paper, Table 1"
 title = "Sizes"
@@ -88,8 +89,8 @@ facts = ["agents"]
 algorithm = "alpha"
 settings = ["hidden", "lr"]
 """,
-    "workflow/config/scenes.toml": "",
-    "results/reference/numbers.csv": "task,algorithm,value\ntoy/a,alpha,1.5\n",
+    "src/partage/config/sheets/snapshots.toml": "",
+    "src/partage/config/sheets/reference/numbers.csv": "task,algorithm,value\ntoy/a,alpha,1.5\n",
 }
 SECOND = """
 [second]
@@ -151,7 +152,7 @@ def finish(recipes: list[Recipe], root: Path) -> list[Path]:
 
 def workflow(root: Path) -> Path:
     """The small checkout with the real Snakefile, rules, profile and package."""
-    ignore = shutil.ignore_patterns("__pycache__", "learners", "config", "sims")
+    ignore = shutil.ignore_patterns("__pycache__", "learners", "sheets", "sims")
     for name in ("src/partage", "workflow"):
         shutil.copytree(ROOT / name, root / name, ignore=ignore)
     shutil.copy(ROOT / "Snakefile", root)

@@ -5,19 +5,21 @@ import torch
 from learning import as_in_training, same, snapshot  # noqa: F401 (a fixture)
 from torch import Tensor
 
-from partage import Refusal, env, learner
-from partage.bank import from_rows, to_rows
+from partage import envs, learners
+from partage.errors import UserError
 from partage.learners.a2c import A2C
-from partage.rollout import Choice, Rollout, segment
+from partage.nn.bank import from_rows, to_rows
+from partage.rl.rollout import Choice, Rollout, segment
+from partage.sims import contract
 
 N, HORIZON = 3, 5
-SPEC = env.make(f"roll_call/{N}x3-{HORIZON}", [0], 1).spec
+SPEC = envs.make(f"roll_call/{N}x3-{HORIZON}", [0], 1).spec
 GAMMA = 0.9
 every_sharing = pytest.mark.parametrize("sharing", ["full", "id", "none"])
 
 
 def make(sharing: str = "id") -> A2C:
-    made = learner.make("a2c", SPEC, {"sharing": sharing, "gamma": GAMMA}, [0, 1])
+    made = learners.make("a2c", SPEC, {"sharing": sharing, "gamma": GAMMA}, [0, 1])
     assert isinstance(made, A2C)
     return made
 
@@ -79,14 +81,14 @@ class Still:
     def initial(self, copies: int, explore: bool) -> None:
         return None
 
-    def __call__(self, step: env.TimeStep, memory: None, explore: bool) -> tuple[Choice, None]:
+    def __call__(self, step: contract.TimeStep, memory: None, explore: bool) -> tuple[Choice, None]:
         return Choice(torch.zeros(step.alive.shape, dtype=torch.int64)), None
 
 
 @pytest.mark.parametrize("time_limit", ["terminal", "truncation"])
 def test_a_segment_keeps_what_a_truncated_episode_ended_on_before_the_next_begins(time_limit: str) -> None:
     task, horizon = "mpe/15a_3c", 50
-    twin, here = (env.make(task, [3], 2, time_limit=time_limit) for _ in range(2))
+    twin, here = (envs.make(task, [3], 2, time_limit=time_limit) for _ in range(2))
     last = twin.reset()
     for _ in range(horizon):
         last = twin.step(torch.zeros(1, 2, 15, dtype=torch.int64))
@@ -139,9 +141,9 @@ def test_a_gradient_that_is_not_finite_moves_nothing_and_no_other_run() -> None:
 
 
 def test_policies_that_are_not_numbers_cannot_act() -> None:
-    one, task = make(), env.make(f"roll_call/{N}x3-{HORIZON}", [0, 1], 2)
+    one, task = make(), envs.make(f"roll_call/{N}x3-{HORIZON}", [0, 1], 2)
     next(iter(one.net.parameters())).data[1] = torch.nan
-    with pytest.raises(Refusal, match=r"not numbers \(NaN\).*gradient_norm"):
+    with pytest.raises(UserError, match=r"not numbers \(NaN\).*gradient_norm"):
         one.policy(task.reset(), None, True)
 
 
@@ -166,7 +168,7 @@ def test_a_run_s_gradient_norm_is_its_own_and_its_step_is_clipped() -> None:
 
 def test_greedy_is_the_most_probable_action_and_exploring_follows_the_probabilities() -> None:
     one = make("id")
-    task = env.make(f"roll_call/{N}x3-{HORIZON}", [0, 1], 4000)
+    task = envs.make(f"roll_call/{N}x3-{HORIZON}", [0, 1], 4000)
     step = task.reset()
     with torch.no_grad():
         logits = from_rows(one.net.logits(to_rows(step.obs[:, :1, None], 1)), N)[:, 0, 0]

@@ -8,9 +8,10 @@ import pytest
 import torch
 from running import apart, lay, recipe, trained
 
-from partage import Refusal, record, survey, train
 from partage.__main__ import main
-from partage.progress import Progress
+from partage.errors import UserError
+from partage.runs import evaluate, record, train
+from partage.runs.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +73,8 @@ def test_a_checkpoint_of_older_code_is_gone_on_from_and_says_that_no_best_is_kep
     lay(tmp_path, recipe("qmix"))
     training.finish(tmp_path)
     assert (tmp_path / "curve.parquet").read_bytes() == (finished / "curve.parquet").read_bytes()
-    with pytest.raises(Refusal, match="older code"):
-        survey.absolute(tmp_path, 4)
+    with pytest.raises(UserError, match="older code"):
+        evaluate.absolute(tmp_path, 4)
 
 
 def test_the_absolute_metric_is_measured_on_its_own_episodes_and_again_the_same(finished: Path):
@@ -93,7 +94,7 @@ def test_each_seed_s_absolute_metric_is_of_its_own_best_policies(finished: Path)
     # a pack of two, and its second seed alone: the same policies and the same episodes
     alone = finished.parent / "alone"
     trained(alone, recipe("qmix", seeds=[1]))
-    assert survey.absolute(alone, 6)["seeds"]["1"] == survey.absolute(finished, 6)["seeds"]["1"]
+    assert evaluate.absolute(alone, 6)["seeds"]["1"] == evaluate.absolute(finished, 6)["seeds"]["1"]
 
 
 def test_a_run_without_tests_has_no_absolute_metric(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -107,5 +108,5 @@ def test_a_run_without_tests_has_no_absolute_metric(tmp_path: Path, capsys: pyte
 def test_a_run_of_older_code_has_no_best_policies_and_says_so(tmp_path: Path):
     trained(tmp_path, recipe("a2c", steps=200))
     (tmp_path / "best.pt").unlink()
-    with pytest.raises(Refusal, match=r"best\.pt is not there"):
-        survey.absolute(tmp_path, 2)
+    with pytest.raises(UserError, match=r"best\.pt is not there"):
+        evaluate.absolute(tmp_path, 2)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partage import assignment
-from partage.assignment import by, full, none, partition, sets_in_use
+from partage.sharing import assignment
+from partage.sharing.assignment import by, full, none, partition, sets_in_use
 
 tables = st.integers(1, 6).flatmap(
     lambda n: st.lists(st.lists(st.integers(-3, 5), min_size=n, max_size=n), min_size=1, max_size=3)

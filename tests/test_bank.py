@@ -10,10 +10,10 @@ from learning import as_in_training  # noqa: F401 (fixture)
 from torch import Tensor
 from torch.nn import functional
 
-from partage import assignment
-from partage.bank import Bank, from_rows, orthogonal, to_rows, torch_linear
-from partage.optimiser import Optimiser
-from partage.rollout import generators
+from partage.nn.bank import Bank, from_rows, orthogonal, to_rows, torch_linear
+from partage.nn.optimiser import Optimiser
+from partage.rl.rollout import generators
+from partage.sharing import assignment
 
 R, B, T, N, I, O, A = 2, 3, 4, 4, 5, 6, 3  # noqa: E741
 ASSIGNMENTS = {

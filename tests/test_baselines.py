@@ -6,11 +6,12 @@ import pytest
 import torch
 from learning import Player, as_in_training  # noqa: F401 (a fixture)
 
-from partage import Refusal, env, learner
+from partage import envs, learners
+from partage.errors import UserError
 from partage.learners.cds import CDS
 from partage.learners.eoi import EOI
 from partage.learners.rode import RODE, role_actions
-from partage.replay import transitions
+from partage.rl.replay import transitions
 
 TASK = "lbf/5x5-4p-1f-v3"
 FEW: dict[str, Any] = {"batch": 6, "copies": 3, "hidden": 16}
@@ -193,6 +194,6 @@ def test_smac_s_rule_keeps_pairs_widens_triples_and_drops_what_is_less() -> None
     ],
 )
 def test_settings_that_do_not_fit_are_refused(name: str, more: dict[str, Any], words: str) -> None:
-    spec = env.make("roll_call/4x2-6", [0], 1).spec
-    with pytest.raises(Refusal, match=words):
-        learner.make(name, spec, more, [0])
+    spec = envs.make("roll_call/4x2-6", [0], 1).spec
+    with pytest.raises(UserError, match=words):
+        learners.make(name, spec, more, [0])

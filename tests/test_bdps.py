@@ -8,12 +8,13 @@ import torch
 from learning import Player, as_in_training  # noqa: F401 (a fixture)
 from torch import Tensor
 
-from partage import Refusal, env, learner
+from partage import envs, learners
+from partage.errors import UserError
 from partage.learners._bdps import advantage
-from partage.learners._chassis import held, usual
+from partage.learners._bdps_selectors import GroupSelector, RoleSelector
+from partage.learners._off_policy import held, usual
 from partage.learners.bdps import BDPS, Settings, agents, entropy_difference, rows
-from partage.rollout import generators
-from partage.selectors import GroupSelector, RoleSelector
+from partage.rl.rollout import generators
 
 
 def player(task: str = "roll_call/4x2-6", **more: Any) -> tuple[Player, BDPS]:
@@ -189,6 +190,6 @@ def test_roles_follow_the_greedy_policy_in_tests_and_are_drawn_while_exploring()
     ],
 )
 def test_settings_that_do_not_fit_are_refused(more: dict[str, Any], words: str) -> None:
-    spec = env.make("roll_call/4x2-6", [0], 1).spec
-    with pytest.raises(Refusal, match=words):
-        learner.make("bdps", spec, more, [0])
+    spec = envs.make("roll_call/4x2-6", [0], 1).spec
+    with pytest.raises(UserError, match=words):
+        learners.make("bdps", spec, more, [0])

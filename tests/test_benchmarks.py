@@ -10,9 +10,10 @@ import torch
 from small import ROOT
 from torch import Tensor, nn
 
-from partage import env, plan
-from partage.sims.spread import NEAR
-from partage.sims.spread_tasks import named
+from partage import envs
+from partage.config import plan
+from partage.sims.particles.spread import NEAR
+from partage.sims.particles.tasks import named
 
 TARGETS = {
     "mpe/15a_3c, batched": "500,000",
@@ -65,11 +66,11 @@ def test_a_published_page_is_named_after_the_processor_alone(monkeypatch: pytest
 def test_the_yardstick_makes_the_same_updates_as_the_learner(monkeypatch: pytest.MonkeyPatch, sharing: Any):
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks import episodes, yardstick
-    from partage import learner
+    from partage import learners
     from partage.learners import qmix
 
     spec = episodes.LBF._replace(horizon=7)
-    made, plain = learner.make("qmix", spec, {"sharing": sharing}, [3]), yardstick.Plain(spec, qmix.Settings(sharing))
+    made, plain = learners.make("qmix", spec, {"sharing": sharing}, [3]), yardstick.Plain(spec, qmix.Settings(sharing))
     assert isinstance(made, qmix.QMIX)
     for ours, theirs in ((made.nets, plain.nets), (made.target, plain.target)):
         copy(ours, theirs)
@@ -114,7 +115,7 @@ def test_an_agent_has_arrived_where_it_is_near_its_landmark(monkeypatch: pytest.
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks import arrivals
 
-    task, shown = named(name), env.make(f"mpe/{name}", [0], 1000).reset()
+    task, shown = named(name), envs.make(f"mpe/{name}", [0], 1000).reset()
     places = shown.state[0].view(1000, -1, 2)  # of 15 agents, then their velocities, then the landmarks
     near = (places[:, :15] - places[:, 30:][:, torch.tensor(task.colours)]).norm(dim=-1) < NEAR
     assert near.any() and torch.equal(arrivals.arrived(shown.obs[:, :, None], task)[0], near.float().mean(0))

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 from small import checkout, curve, edit, outcome
 
-from partage import Refusal, plan
-from partage.figures import claims, curves, frame, tables
-from partage.plan import Plan, Request
+from partage.analysis import claims, frames, tables
+from partage.config import plan
+from partage.config.plan import Plan, Request
+from partage.errors import UserError
+from partage.plots import curves
 
 BOTH = 'metrics = ["train_return", "goals"]'
 
@@ -17,7 +19,7 @@ BOTH = 'metrics = ["train_return", "goals"]'
 def sheets(tmp_path: Path) -> Plan:
     """The small checkout, with a second metric beside the first."""
     checkout(tmp_path)
-    figures = tmp_path / "workflow/config/figures.toml"
+    figures = tmp_path / "src/partage/config/sheets/figures.toml"
     edit(figures, 'metric = "train_return"', 'metric = "train_return"\nbeside = { goals = "goals an episode" }')
     edit(figures, 'than = ["alpha"]', f'than = ["alpha"]\n{BOTH}')
     return plan.load(tmp_path)
@@ -26,11 +28,11 @@ def sheets(tmp_path: Path) -> Plan:
 def runs(sheets: Plan, *metrics: str) -> pd.DataFrame:
     """A frame of made-up runs; beta makes one goal more."""
     made = []
-    for recipe in sheets.recipes(sheets.pick(), Request(scale="paper")):
+    for recipe in sheets.recipes(sheets.select_figures(), Request(scale="paper")):
         rows = pd.concat([curve(recipe, metric) for metric in metrics], ignore_index=True)
         rows.loc[rows["metric"] == "goals", "value"] += recipe.algorithm == "beta"
         made.append((Path("x"), rows, outcome(recipe)))
-    return frame.join(sheets.figures["first"], made)
+    return frames.join(sheets.figures["first"], made)
 
 
 def test_each_metric_has_panels_with_a_label_of_its_own(sheets: Plan) -> None:
@@ -42,9 +44,9 @@ def test_each_metric_has_panels_with_a_label_of_its_own(sheets: Plan) -> None:
 
 
 def test_a_further_metric_that_spans_powers_of_ten_is_drawn_on_their_scale(sheets: Plan) -> None:
-    frame = runs(sheets, "train_return", "goals")
+    frames = runs(sheets, "train_return", "goals")
     for factor, scale in ((1.0, "linear"), (1e6, "log")):
-        grown = frame.assign(value=frame["value"].abs() + 1)
+        grown = frames.assign(value=frames["value"].abs() + 1)
         grown.loc[grown["algorithm"] == "beta", "value"] *= factor
         first, second = curves.draw(sheets, sheets.figures["first"], grown).axes
         assert (first.get_yscale(), second.get_yscale()) == ("linear", scale)
@@ -75,11 +77,11 @@ def test_a_claim_on_both_metrics_holds_only_if_it_holds_on_both(sheets: Plan) ->
 
 
 def test_a_run_without_the_second_metric_is_refused(sheets: Plan) -> None:
-    with pytest.raises(Refusal, match=r"draws 'goals', but .* has only the metrics train_return"):
+    with pytest.raises(UserError, match=r"draws 'goals', but .* has only the metrics train_return"):
         runs(sheets, "train_return")
 
 
 def test_a_claim_on_a_metric_that_is_not_drawn_is_refused(sheets: Plan, tmp_path: Path) -> None:
-    edit(tmp_path / "workflow/config/figures.toml", BOTH, 'metrics = ["passes"]')
-    with pytest.raises(Refusal, match="Unknown metric 'passes'"):
+    edit(tmp_path / "src/partage/config/sheets/figures.toml", BOTH, 'metrics = ["passes"]')
+    with pytest.raises(UserError, match="Unknown metric 'passes'"):
         plan.load(tmp_path)

@@ -9,11 +9,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from partage import assignment
-from partage.assignment import Assignment
-from partage.bank import Bank
-from partage.chain import BLOCK, Link, _elsewhere, chain
-from partage.rollout import generators
+from partage.nn.bank import Bank
+from partage.nn.dense import BLOCK, Link, _elsewhere, chain
+from partage.rl.rollout import generators
+from partage.sharing import assignment
+from partage.sharing.assignment import Assignment
 
 N, RUNS = 5, 2
 SHARED = torch.tensor([[0, 0, 2, 2, 2], [3, 1, 0, 1, 3]])

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from small import FILES, checkout, small_plan
 
-from partage import Refusal, plan, stats
-from partage.exhibits import Claim
-from partage.figures import claims, curves, strips
-from partage.figures.frame import COLUMNS
+from partage.analysis import claims, stats
+from partage.analysis.frames import COLUMNS
+from partage.config import plan
+from partage.config.figures import Claim
+from partage.errors import UserError
+from partage.plots import curves
 
 X = np.arange(10, 101, 10)
 
@@ -146,9 +148,9 @@ def test_an_algorithm_that_stands_on_some_tasks_only_is_compared_there(tmp_path:
 )
 def test_a_claim_that_cannot_be_judged_is_refused(tmp_path: Path, old: str, new: str, words: str):
     checkout(tmp_path)
-    path = tmp_path / "workflow/config/figures.toml"
-    path.write_text(FILES["workflow/config/figures.toml"].replace(old, new))
-    with pytest.raises(Refusal, match=words):
+    path = tmp_path / "src/partage/config/sheets/figures.toml"
+    path.write_text(FILES["src/partage/config/sheets/figures.toml"].replace(old, new))
+    with pytest.raises(UserError, match=words):
         plan.load(tmp_path)
 
 
@@ -156,18 +158,18 @@ def test_the_strip_shows_each_group_in_the_colour_of_its_first_member(tmp_path: 
     sheets = small_plan(tmp_path)
     figure = sheets.figures["first"]._replace(strip="beta")
     rows = ends([1, 2, 3], [2, 3, 4])
-    sharing = [
+    shared = [
         (0, 0, "front", [0, 0, 0]), (0, 0, "back", [0, 1, 2]),
         (500, 50, "front", [0, 1, 1]), (500, 50, "back", [0, 1, 1]),
     ]  # fmt: skip
     more = [
         ("beta", "toy/a", 0, steps, updates, f"sharing/{block}/{agent}", float(group))
-        for steps, updates, block, row in sharing
+        for steps, updates, block, row in shared
         for agent, group in enumerate(row)
     ]
     both = pd.concat([rows, pd.DataFrame(more, columns=list(COLUMNS))], ignore_index=True)
     both.attrs = rows.attrs
-    times, first = strips.groups(both, "beta", "toy/a", "back", "updates")
+    times, first = sharing.groups(both, "beta", "toy/a", "back", "updates")
     assert times.tolist() == [0, 50] and first.tolist() == [[0, 1, 2], [0, 1, 1]]
     canvas = curves.draw(sheets, figure, both)
     meshes = [axes.collections[0].get_array() for axes in canvas.axes[1:]]

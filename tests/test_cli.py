@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 from small import ROOT, checkout, edit, finish
 
-from partage import atomic, plan, record
+from partage import _io
 from partage.__main__ import main
-from partage.plan import Request
-from partage.recipe import run_dir
+from partage.config import plan
+from partage.config.plan import Request
+from partage.config.recipe import run_dir
+from partage.runs import record
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch) -> Path:
     """Commands run in the small checkout."""
     checkout(tmp_path)
-    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    monkeypatch.setattr(plan, "PACKAGE", tmp_path / "src/partage")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -65,7 +67,7 @@ def test_an_unknown_name_or_missing_file_is_refused(here: Path, capsys, command:
     ],
 )
 def test_a_mistake_in_a_sheet_is_refused(here: Path, capsys, old: str, new: str, words: str):
-    edit(here / "workflow/config/algorithms.toml", old, new)
+    edit(here / "src/partage/config/sheets/algorithms.toml", old, new)
     assert words in refused(capsys, "plan")
 
 
@@ -79,7 +81,7 @@ def test_a_recipe_of_another_schema_is_refused_before_torch_is_loaded(here: Path
 
 def everything(here: Path) -> list[Path]:
     sheets = plan.load()
-    return finish(sheets.recipes(sheets.pick(), Request()), Request().root)
+    return finish(sheets.recipes(sheets.select_figures(), Request()), Request().root)
 
 
 @pytest.mark.parametrize(("name", "words"), [("curve.parquet", "corrupt"), ("record.json", "corrupt")])
@@ -100,7 +102,7 @@ def test_a_run_that_lies_in_another_s_folder_stands_for_nobody(here: Path, capsy
 def test_a_frame_that_lacks_what_is_drawn_today_is_refused(here: Path, capsys):
     everything(here)
     assert main(["frame", "first"]) == 0
-    edit(here / "workflow/config/figures.toml", 'tasks = ["toy/a"]', 'tasks = ["toy/a", "toy/b"]')
+    edit(here / "src/partage/config/sheets/figures.toml", 'tasks = ["toy/a"]', 'tasks = ["toy/a", "toy/b"]')
     assert "of alpha on toy/b" in refused(capsys, "draw", "first")
 
 
@@ -142,7 +144,7 @@ def test_a_full_or_read_only_disk_is_refused_and_nothing_is_lost(here: Path, cap
     def full(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(_io.os, "fsync", full)
     for command in (["frame", "first"], ["draw", "first"], ["plan", "--write", "--scale", "lab"]):
         said = refused(capsys, *command)
         assert os.strerror(number) in said and "what was written before is kept" in said
@@ -192,7 +194,7 @@ def test_a_frame_moved_from_another_scale_is_not_drawn(here: Path, capsys):
 
 def test_stale_lists_runs_that_other_code_made_and_how_to_redo_them(here: Path, capsys):
     sheets = plan.load()
-    one, two = sheets.recipes(sheets.pick(), Request())
+    one, two = sheets.recipes(sheets.select_figures(), Request())
     places = finish([one, two], Request().root)
     frame = record.read(places[0])[0]
     for place, recipe in zip(places, (one, two), strict=True):
@@ -224,4 +226,4 @@ def test_the_module_runs_as_a_program_and_gives_the_exit_code():
 def test_a_run_s_place_is_where_plan_writes_its_recipe(here: Path):
     assert main(["plan", "--write", "--scale", "lab", "--engine", "package"]) == 0
     sheets, request = plan.load(), Request(scale="lab", engine="package")
-    assert all((run_dir(request.root, r) / "recipe.json").is_file() for r in sheets.recipes(sheets.pick(), request))
+    assert all((run_dir(request.root, r) / "recipe.json").is_file() for r in sheets.recipes(sheets.select_figures(), request))

@@ -13,7 +13,7 @@ from small import ROOT, edit
 
 GUIDE = ROOT / "CONTRIBUTING.md"
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SHEETS = "workflow/config/"
+SHEETS = "src/partage/config/sheets/"
 
 
 def blocks() -> list[tuple[str, str, str]]:
@@ -60,7 +60,7 @@ def finished(copy: Path) -> Path:
 
 def test_the_guide_adds_a_learner_an_environment_and_a_figure():
     files = [file for _, file, _ in blocks() if file]
-    for place in ("src/partage/learners/", "envs/", f"{SHEETS}figures.toml", "workflow/captions/"):
+    for place in ("src/partage/learners/", "envs/", f"{SHEETS}figures.toml", "src/partage/report/captions/"):
         assert any(file.startswith(place) for file in files), place
 
 

@@ -12,10 +12,11 @@ from scipy.integrate import quad
 from scipy.stats import norm
 from torch import Tensor
 
-from partage import Refusal, codes, distance
-from partage.chain import Link
-from partage.distance import CODED, VANILLA, Experience
-from partage.rollout import generators
+from partage.distances import codes, distance
+from partage.distances.distance import CODED, VANILLA, Experience
+from partage.errors import UserError
+from partage.nn.dense import Link
+from partage.rl.rollout import generators
 
 quick = settings(max_examples=50, deadline=None)
 numbers = st.floats(-3, 3, width=32)
@@ -180,23 +181,23 @@ def test_a_code_tells_actions_better_than_their_mean_does() -> None:
 def test_sizes_that_differ_few_observations_and_nan_are_refused_in_one_sentence() -> None:
     a, b = torch.zeros(1, 200, 3), torch.zeros(1, 200, 4)
     ones = torch.ones(1, 200, dtype=torch.bool)
-    with pytest.raises(Refusal, match=r"one observation size, but these have \[3, 4\]"):
+    with pytest.raises(UserError, match=r"one observation size, but these have \[3, 4\]"):
         distance.pool([a, b], [a, a], [a, a], [ones, ones])
-    with pytest.raises(Refusal, match="one action size"):
+    with pytest.raises(UserError, match="one action size"):
         distance.pool([a, a], [a, b], [a, a], [ones, ones])
     assert distance.pool([a, a], [b, b], [b, b], [ones, ones]).obs.shape == (1, 400, 3)
     experience, _ = world([1], 127)
-    with pytest.raises(Refusal, match=r"policy distance needs at least 128 valid observations .*has 127"):
+    with pytest.raises(UserError, match=r"policy distance needs at least 128 valid observations .*has 127"):
         distance.learn(experience, generators([1]))
     experience, _ = world([1])
     experience.probs[0, 3] = float("nan")
-    with pytest.raises(Refusal, match="1 of the probs are NaN"):
+    with pytest.raises(UserError, match="1 of the probs are NaN"):
         distance.learn(experience, generators([1]))
 
 
 def test_a_vanilla_wasserstein_distance_is_refused_with_the_paper_s_reason() -> None:
-    with pytest.raises(Refusal, match="cost of taking one action for another"):
+    with pytest.raises(UserError, match="cost of taking one action for another"):
         distance.known("vanilla_wasserstein")
-    with pytest.raises(Refusal, match="Unknown distance 'cosine'"):
+    with pytest.raises(UserError, match="Unknown distance 'cosine'"):
         distance.known("cosine")
     assert np.all([distance.known(kind) == kind for kind in (*CODED, *VANILLA)])

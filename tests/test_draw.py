@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from partage.env import stream
 from partage.sims import draw
+from partage.sims.contract import stream
 
 CALLER = """
 from sims.callee import answer

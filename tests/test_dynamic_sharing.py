@@ -4,10 +4,12 @@ import pytest
 import torch
 from learning import Player, as_in_training, snapshot  # noqa: F401 (fixture)
 
-from partage import Refusal, distance, env, settings
-from partage.learner import LEARNERS, make
-from partage.learners import mdps, seps
-from partage.meter import moves
+from partage import envs
+from partage.config import settings
+from partage.distances import distance
+from partage.errors import UserError
+from partage.learners import FOLDER, make, mdps, seps
+from partage.runs.metrics import moves
 
 
 def of(player: Player, kind: type):
@@ -68,7 +70,7 @@ def test_a_customised_distance_tells_the_task_s_own_feature(monkeypatch: pytest.
 
 
 def test_equally_initialised_networks_start_nothing_apart() -> None:
-    task = env.make("roll_call/4x4-3", [0], 1)
+    task = envs.make("roll_call/4x4-3", [0], 1)
     for same in (True, False):
         learner = make("a2c", task.spec, {"sharing": "none", "same_init": same}, [0, 1])
         probs = learner.probabilities(torch.ones(2, 1, 1, 4, task.spec.obs_dim), torch.zeros(2, 1, 1, 4))
@@ -125,17 +127,17 @@ def test_seps_learns_nothing_from_the_dead_and_across_ends() -> None:
     ],
 )
 def test_settings_that_cannot_be_are_refused_in_one_sentence(learner: str, wrong: dict, words: str) -> None:
-    with pytest.raises(Refusal, match=words):
-        make(learner, env.make("roll_call/4x4-3", [0], 1).spec, wrong, [0])
+    with pytest.raises(UserError, match=words):
+        make(learner, envs.make("roll_call/4x4-3", [0], 1).spec, wrong, [0])
 
 
 def test_seps_wants_the_number_of_clusters_for_two_agents() -> None:
-    with pytest.raises(Refusal, match="give clusters"):
-        make("seps", env.make("roll_call/2x2-2", [0], 1).spec, {}, [0])
+    with pytest.raises(UserError, match="give clusters"):
+        make("seps", envs.make("roll_call/2x2-2", [0], 1).spec, {}, [0])
 
 
 def test_a_learner_s_settings_may_build_on_another_s() -> None:
-    base, own = settings.read(LEARNERS / "a2c.py"), settings.read(LEARNERS / "mdps.py")
+    base, own = settings.read(FOLDER / "a2c.py"), settings.read(FOLDER / "mdps.py")
     assert base.keys() < own.keys()
     assert own["sharing"].choices == base["sharing"].choices and own["sharing"].default == "front"
 

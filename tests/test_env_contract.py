@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from partage import Refusal
-from partage.env import ENVS, Env, TimeStep, load, make
-from partage.sims.options import pins, require
+from partage.config.pins import pins, require
+from partage.envs import ENVS, load, make
+from partage.errors import UserError
+from partage.sims.contract import Env, TimeStep
 from partage.sims.skirmish.data import maps
 
 FOOTBALL = pytest.mark.skipif(
@@ -123,7 +124,7 @@ def test_an_idle_copy_ignores_even_actions_that_do_not_exist(task: str, engine: 
     chosen[0, 1] = -7
     env.step(chosen)
     chosen[0, 0] = env.spec.n_actions
-    with pytest.raises(Refusal, match="actions"):
+    with pytest.raises(UserError, match="actions"):
         env.step(chosen)
 
 
@@ -187,7 +188,7 @@ def test_saving_and_going_on_elsewhere_changes_nothing(task: str, engine: str) -
 @every_env
 def test_a_saved_state_of_another_number_of_copies_is_refused(task: str, engine: str) -> None:
     saved = make(task, [1], 3, engine=engine).state_dict()
-    with pytest.raises(Refusal, match="load with the same"):
+    with pytest.raises(UserError, match="load with the same"):
         make(task, [1], 2, engine=engine).load_state_dict(saved)
 
 
@@ -244,23 +245,23 @@ def test_a_real_end_at_the_last_moment_is_a_termination() -> None:
 @pytest.mark.parametrize("family", ["roll_call", "mpe", "lbf", "smac"])
 def test_what_does_not_exist_is_refused_with_what_does(family: str) -> None:
     task = {"roll_call": "4x4-8", "mpe": "15a_3c", "lbf": "8x8-2p-2f-v3", "smac": "3m"}[family]
-    with pytest.raises(Refusal, match="expected"):
+    with pytest.raises(UserError, match="expected"):
         make(f"{family}/nothing", [0], 1)
-    with pytest.raises(Refusal, match="batched"):
+    with pytest.raises(UserError, match="batched"):
         load(family)(task, [0], 1, "other")
-    with pytest.raises(Refusal, match="time_limit"):
+    with pytest.raises(UserError, match="time_limit"):
         make(f"{family}/{task}", [0], 1, wind=3)
-    with pytest.raises(Refusal, match="truncation"):
+    with pytest.raises(UserError, match="truncation"):
         make(f"{family}/{task}", [0], 1, time_limit="never")
-    with pytest.raises(Refusal, match="one seed"):
+    with pytest.raises(UserError, match="one seed"):
         make(f"{family}/{task}", [], 1)
     env = make(f"{family}/{task}", [0], 2)
-    with pytest.raises((Refusal, TypeError)):
+    with pytest.raises((UserError, TypeError)):
         env.step(torch.zeros(1, 2, env.spec.n_agents + 1, dtype=torch.int64))
 
 
 def test_roll_call_has_no_package() -> None:
-    with pytest.raises(Refusal, match="batched"):
+    with pytest.raises(UserError, match="batched"):
         make("roll_call/4x4-8", [0], 1, engine="package")
 
 
@@ -276,7 +277,7 @@ def test_a_missing_or_other_version_of_a_package_is_refused_with_what_to_install
     require(ENVS / f"{family}.py")
     for found, versions in (("0.1", lambda name: "0.1"), ("none", absent)):
         monkeypatch.setattr(importlib.metadata, "version", versions)
-        with pytest.raises(Refusal, match=f"found {found}: run `pip install {package}=={version}`"):
+        with pytest.raises(UserError, match=f"found {found}: run `pip install {package}=={version}`"):
             require(ENVS / f"{family}.py")
 
 

@@ -8,7 +8,7 @@ numpy 2.4.6, scipy 1.17.1 and arch 7.2.0. rliable takes [runs, tasks]; strata he
 import numpy as np
 import pytest
 
-from partage import stats
+from partage.analysis import stats
 
 RUN, TASK = np.arange(7)[:, None], np.arange(4)[None, :]
 X = 0.5 + 0.4 * np.sin(3 * RUN + 5 * TASK + 1)

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 from small import curve, finish, outcome, small_plan
 
-from partage import Refusal, exports, record
 from partage.__main__ import main
-from partage.plan import Request
-from partage.recipe import Recipe, run_dir
+from partage.config.plan import Request
+from partage.config.recipe import Recipe, run_dir
+from partage.errors import UserError
+from partage.runs import export, record
 
 
 @pytest.fixture
 def recipes(tmp_path: Path) -> list[Recipe]:
     sheets = small_plan(tmp_path)
-    return sheets.recipes(sheets.pick(), Request(scale="lab"))
+    return sheets.recipes(sheets.select_figures(), Request(scale="lab"))
 
 
 def with_tests(recipes: list[Recipe], root: Path) -> None:
@@ -29,7 +30,7 @@ def with_tests(recipes: list[Recipe], root: Path) -> None:
 
 def test_the_layout_is_that_of_marl_eval_s_readme(recipes: list[Recipe], tmp_path: Path):
     with_tests(recipes, tmp_path)
-    made, remarks = exports.marl_eval(recipes, tmp_path)
+    made, remarks = export.marl_eval(recipes, tmp_path)
     assert set(made) == {"toy"} and set(made["toy"]) == {"a"} and set(made["toy"]["a"]) == {"alpha", "beta"}
     for runs in made["toy"]["a"].values():
         assert list(runs) == ["seed_0", "seed_1", "seed_2"]
@@ -49,7 +50,7 @@ def test_the_numbers_are_the_curve_s(recipes: list[Recipe], tmp_path: Path):
     with_tests(recipes, tmp_path)
     rows = record.read(run_dir(tmp_path, recipes[0]))[0]
     mine = rows[(rows["seed"] == 1) & (rows["metric"] == "test_score")]
-    run = exports.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_1"]
+    run = export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_1"]
     steps = [run[f"step_{i}"] for i in range(len(mine))]
     assert [step["step_count"] for step in steps] == mine["env_steps"].tolist()
     assert [step["test_score"][0] for step in steps] == mine["value"].tolist()
@@ -57,7 +58,7 @@ def test_the_numbers_are_the_curve_s(recipes: list[Recipe], tmp_path: Path):
 
 def test_runs_that_are_never_tested_give_their_training_returns(recipes: list[Recipe], tmp_path: Path):
     finish(recipes, tmp_path)
-    step = exports.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_0"]["step_0"]
+    step = export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_0"]["step_0"]
     assert set(step) == {"step_count", "train_return"}
 
 
@@ -67,22 +68,22 @@ def test_absolute_metrics_are_taken_where_they_were_measured_of_this_very_recipe
     each = {"env_steps": 40, "test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
     worth = {"recipe_hash": recipes[0].hash, "episodes": 2, "seeds": {str(seed): each for seed in recipes[0].seeds}}
     path.write_text(json.dumps(worth))
-    made, remarks = exports.marl_eval(recipes, tmp_path)
+    made, remarks = export.marl_eval(recipes, tmp_path)
     run = made["toy"]["a"]["alpha"]["seed_2"]
     assert run["absolute_metrics"] == {"test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
     assert "1 runs have no absolute metric" in remarks[0] and "beta" in remarks[0]
     path.write_text(json.dumps(worth | {"recipe_hash": "another"}))
-    assert not exports.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_2"]["absolute_metrics"]
+    assert not export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_2"]["absolute_metrics"]
     path.write_text("{")
-    with pytest.raises(Refusal, match=r"corrupt.*partage absolute"):
-        exports.marl_eval(recipes, tmp_path)
+    with pytest.raises(UserError, match=r"corrupt.*partage absolute"):
+        export.marl_eval(recipes, tmp_path)
 
 
 def test_what_is_not_finished_is_left_out_and_said(recipes: list[Recipe], tmp_path: Path, monkeypatch, capsys):
-    with pytest.raises(Refusal, match="No run of the plan is finished"):
-        exports.marl_eval(recipes, tmp_path)
+    with pytest.raises(UserError, match="No run of the plan is finished"):
+        export.marl_eval(recipes, tmp_path)
     root = Request(scale="lab").root
-    monkeypatch.setattr("partage.plan.ROOT", tmp_path)
+    monkeypatch.setattr("partage.config.plan.PACKAGE", tmp_path)
     monkeypatch.chdir(tmp_path)
     with_tests(recipes[:1], root)
     assert main(["export", "--scale", "lab"]) == 0
@@ -96,4 +97,4 @@ def test_runs_that_do_not_agree_are_remarked_on_since_marl_eval_refuses_them(rec
     place = run_dir(tmp_path, recipes[1])
     rows = record.read(place)[0]
     record.write(place, rows.loc[rows["env_steps"] > 50], outcome(recipes[1]))
-    assert any("differ in their tests" in remark for remark in exports.marl_eval(recipes, tmp_path)[1])
+    assert any("differ in their tests" in remark for remark in export.marl_eval(recipes, tmp_path)[1])

@@ -11,10 +11,12 @@ import pytest
 from matplotlib import colors
 from small import checkout, curve, edit, finish, outcome, small_plan
 
-from partage import Refusal, record
-from partage.figures import claims, curves, frame, tables
-from partage.plan import Plan, Request, load
-from partage.recipe import run_dir
+from partage.analysis import claims, frames, tables
+from partage.config.plan import Plan, Request, load
+from partage.config.recipe import run_dir
+from partage.errors import UserError
+from partage.plots import curves
+from partage.runs import record
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def made(sheets: Plan, root: Path, scale: str = "smoke", seeds_per_run: int = 5)
     figure = sheets.figures["first"]
     recipes = sheets.recipes([figure], Request(scale=scale, seeds_per_run=seeds_per_run))
     finish(recipes, root)
-    return frame.build(figure, recipes, root)
+    return frames.build(figure, recipes, root)
 
 
 def texts(canvas) -> list[str]:
@@ -37,7 +39,7 @@ def texts(canvas) -> list[str]:
 
 def test_a_frame_has_one_row_per_measured_number(sheets: Plan, tmp_path: Path):
     rows = made(sheets, tmp_path)
-    assert list(rows.columns) == list(frame.COLUMNS) and len(rows) == 2 * 2 * 10
+    assert list(rows.columns) == list(frames.COLUMNS) and len(rows) == 2 * 2 * 10
     assert set(rows["algorithm"]) == {"alpha", "beta"} and set(rows["seed"]) == {0, 1}
 
 
@@ -47,22 +49,22 @@ def test_packing_seeds_changes_nothing_that_is_drawn(sheets: Plan, tmp_path: Pat
 
 def test_a_frame_survives_its_file_and_knows_its_scale(sheets: Plan, tmp_path: Path):
     rows = made(sheets, tmp_path)
-    frame.save(rows, tmp_path / "first.parquet")
-    again = frame.load(tmp_path / "first.parquet")
+    frames.save(rows, tmp_path / "first.parquet")
+    again = frames.load(tmp_path / "first.parquet")
     pd.testing.assert_frame_equal(again, rows)
     assert again.attrs == {"figure": "first", "scale": "smoke", "engine": "batched"}
 
 
 def test_a_corrupt_or_missing_frame_is_refused_with_the_command_that_makes_it(tmp_path: Path):
     path = tmp_path / "first.parquet"
-    with pytest.raises(Refusal, match="not there"):
-        frame.load(path)
+    with pytest.raises(UserError, match="not there"):
+        frames.load(path)
     path.write_bytes(b"PAR1 nothing")
-    with pytest.raises(Refusal, match=r"corrupt.*partage frame first"):
-        frame.load(path)
+    with pytest.raises(UserError, match=r"corrupt.*partage frame first"):
+        frames.load(path)
     pd.DataFrame({"x": [1]}).to_parquet(path)
-    with pytest.raises(Refusal, match="not a figure's frame"):
-        frame.load(path)
+    with pytest.raises(UserError, match="not a figure's frame"):
+        frames.load(path)
 
 
 def test_every_missing_run_is_named(sheets: Plan, tmp_path: Path):
@@ -72,8 +74,8 @@ def test_every_missing_run_is_named(sheets: Plan, tmp_path: Path):
     lost = [run_dir(tmp_path, recipe) for recipe in recipes[:2]]
     shutil.rmtree(lost[0])
     (lost[1] / "curve.parquet").write_bytes(b"")
-    with pytest.raises(Refusal) as refusal:
-        frame.build(figure, recipes, tmp_path)
+    with pytest.raises(UserError) as refusal:
+        frames.build(figure, recipes, tmp_path)
     assert all(str(place) in str(refusal.value) for place in lost) and "\n" not in str(refusal.value)
 
 
@@ -82,15 +84,15 @@ def test_scales_and_engines_never_meet_in_one_figure(sheets: Plan, tmp_path: Pat
     figure = sheets.figures["first"]
     one, two = sheets.recipes([figure], Request())
     runs = [(tmp_path / r.algorithm, curve(r), outcome(r)) for r in (one, replace(two, **change))]
-    with pytest.raises(Refusal, match="cannot mix scales or engines"):
-        frame.join(figure, runs)
+    with pytest.raises(UserError, match="cannot mix scales or engines"):
+        frames.join(figure, runs)
 
 
 def test_a_metric_that_was_not_measured_is_refused_with_those_that_were(sheets: Plan, tmp_path: Path):
     figure = sheets.figures["first"]._replace(metric="test_return")
     recipe = sheets.recipes([figure], Request())[0]
-    with pytest.raises(Refusal, match=r"draws 'test_return'.*train_return"):
-        frame.join(figure, [(tmp_path, curve(recipe), outcome(recipe))])
+    with pytest.raises(UserError, match=r"draws 'test_return'.*train_return"):
+        frames.join(figure, [(tmp_path, curve(recipe), outcome(recipe))])
 
 
 def test_a_figure_says_its_units_scale_engine_and_seeds(sheets: Plan, tmp_path: Path):
@@ -107,13 +109,13 @@ def test_a_figure_says_its_units_scale_engine_and_seeds(sheets: Plan, tmp_path: 
 @pytest.mark.parametrize("engine", ["batched", "package"])
 def test_a_simulator_of_a_game_is_never_shown_as_the_game(tmp_path: Path, engine: str):
     root = checkout(tmp_path)
-    for path in (*root.glob("workflow/config/*.toml"), root / "results/reference/numbers.csv"):
+    for path in (*root.glob("src/partage/config/sheets/*.toml"), root / "src/partage/config/sheets/reference/numbers.csv"):
         path.write_text(path.read_text().replace("toy", "smac"))
     sheets = load(root)
     figure = sheets.figures["first"]
     recipes = sheets.recipes([figure], Request(engine=engine))
     finish(recipes, tmp_path)
-    rows = frame.build(figure, recipes, tmp_path)
+    rows = frames.build(figure, recipes, tmp_path)
     canvas = curves.draw(sheets, figure, rows)
     table = tables.build(sheets, figure, rows)
     titles = [axes.get_title(loc="left") for axes in canvas.axes]
@@ -165,7 +167,7 @@ def test_colours_of_one_figure_differ_in_the_repository_s_own_sheets():
     sheets = load()
     for figure in sheets.figures.values():
         assert len({sheets.variants[name].colour for name in figure.algorithms}) == len(figure.algorithms)
-        assert (Path("workflow/captions") / figure.caption).is_file()
+        assert (Path("src/partage/report/captions") / figure.caption).is_file()
 
 
 def test_a_table_holds_final_performance_its_interval_and_the_published_value(sheets: Plan, tmp_path: Path):
@@ -182,11 +184,11 @@ def test_several_tasks_are_pooled_by_the_interquartile_mean(sheets: Plan, tmp_pa
     figure = sheets.figures["first"]._replace(tasks=["toy/a", "toy/b"])
     recipes = sheets.recipes([figure], Request(scale="lab"))
     finish(recipes, tmp_path)
-    table = tables.build(sheets, figure, frame.build(figure, recipes, tmp_path))
+    table = tables.build(sheets, figure, frames.build(figure, recipes, tmp_path))
     pooled = table[table["task"] == tables.POOLED]
     assert list(pooled["algorithm"]) == ["Alpha", "Beta"] and pooled["value"].between(0, 1).all()
     some = figure._replace(only={"beta": ["toy/a"]})
-    table = tables.build(sheets, some, frame.build(some, sheets.recipes([some], Request(scale="lab")), tmp_path))
+    table = tables.build(sheets, some, frames.build(some, sheets.recipes([some], Request(scale="lab")), tmp_path))
     assert list(table[table["task"] == tables.POOLED]["algorithm"]) == ["Alpha"]  # all tasks are not Beta's
 
 
@@ -215,6 +217,6 @@ def test_a_run_of_an_edited_recipe_is_not_drawn(sheets: Plan, tmp_path: Path):
     recipes = sheets.recipes([figure], Request())
     places = finish(recipes, tmp_path)
     edit(places[0] / "recipe.json", '"hidden": 16', '"hidden": 17')
-    with pytest.raises(Refusal, match="another recipe"):
-        frame.build(figure, recipes, tmp_path)
+    with pytest.raises(UserError, match="another recipe"):
+        frames.build(figure, recipes, tmp_path)
     assert record.read(places[1])[1]["recipe"]["algorithm"] == "beta"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from partage import Refusal
-from partage.env import ENVS, load, make
-from partage.sims.football import HORIZON, TASKS, Football, Options, rings
-from partage.sims.options import pins
-from partage.sims.view_cone import seen
+from partage.config.pins import pins
+from partage.envs import ENVS, load, make
+from partage.errors import UserError
+from partage.sims.football.match import HORIZON, TASKS, Football, Options, rings
+from partage.sims.football.view_cone import seen
 
 real = pytest.mark.skipif(
     importlib.util.find_spec("gfootball") is None, reason="gfootball is not installed: `make football` adds it"
@@ -262,7 +262,7 @@ def test_an_installation_that_cannot_play_is_refused(
     found: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions(monkeypatch, **found)
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(UserError, match=words):
         make("grf/academy_3_vs_1_with_keeper", [0], 1, engine="package")
 
 
@@ -276,17 +276,17 @@ def test_what_the_header_pins_is_what_an_installation_is_held_to(monkeypatch: py
 @pytest.mark.parametrize(
     ("task", "options", "words"),
     [
-        ("academy_corner", {}, "Unknown task of grf 'academy_corner': expected one of academy_3_vs_1"),
+        ("academy_corner", {}, "Unknown task of grf 'academy_corner': known are academy_3_vs_1"),
         ("academy_3_vs_1_with_keeper", {"agents": 3}, "each of the 4 left players .* got agents=3"),
         (
             "academy_3_vs_1_with_keeper",
             {"engine": "batched"},
-            "Unknown engine of grf 'batched': expected one of package",
+            "Unknown engine of grf 'batched': known are package",
         ),
-        ("academy_3_vs_1_with_keeper", {"still": "spin"}, "expected one of last, goal"),
+        ("academy_3_vs_1_with_keeper", {"still": "spin"}, "known are last, goal"),
         ("academy_3_vs_1_with_keeper", {"wind": 1}, "Unknown option 'wind'"),
     ],
 )
 def test_what_does_not_exist_is_refused(task: str, options: dict, words: str) -> None:
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(UserError, match=words):
         load("grf")(task, [0], 1, **options)

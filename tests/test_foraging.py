@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from partage import Refusal
-from partage.env import Env, make
-from partage.sims.foraging import observe
-from partage.sims.foraging_tasks import named
+from partage.envs import make
+from partage.errors import UserError
+from partage.sims.contract import Env
+from partage.sims.foraging.rules import observe
+from partage.sims.foraging.tasks import named
 
 TASKS = [
     "15x15-4p-5f-v2",
@@ -183,11 +184,11 @@ def test_the_score_is_the_share_of_food_eaten_and_never_passes_one() -> None:
     ["15x15-4p-5f", "15x15-4p-5f-v1", "Foraging-8x8-2p-2f-v3", "8x8-1p-2f-v3", "2x8-2p-1f-v3", "0s-8x8-2p-2f-v3"],
 )
 def test_a_task_outside_the_grammar_is_refused(task: str) -> None:
-    with pytest.raises(Refusal, match="expected"):
+    with pytest.raises(UserError, match="expected"):
         make(f"lbf/{task}", [0], 1)
 
 
 def test_the_package_is_refused_a_field_that_is_not_square() -> None:
     assert make("lbf/5x9-2p-2f-v3", [0], 1).reset().obs.shape == (1, 1, 2, 12)
-    with pytest.raises(Refusal, match="square"):
+    with pytest.raises(UserError, match="square"):
         make("lbf/5x9-2p-2f-v3", [0], 1, engine="package")

@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from partage.assignment import Assignment, Move, full, fuse_divide, fuse_divide_literal, none
+from partage.sharing.assignment import (
+    Assignment,
+    Move,
+    full,
+    fuse_divide,
+    fuse_divide_literal,
+    none,
+)
 
 quick = settings(max_examples=80, deadline=None)
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from partage import Refusal, env
-from partage.sims import gpu
+from partage import envs
+from partage.errors import UserError
+from partage.sims import contract, gpu
 
 
 class There(np.ndarray):
@@ -58,7 +59,7 @@ def cuda(monkeypatch) -> StandIn:
     return stand_in
 
 
-def play(made: env.Env, step: env.TimeStep, steps: int, seed: int) -> list[torch.Tensor]:
+def play(made: contract.Env, step: contract.TimeStep, steps: int, seed: int) -> list[torch.Tensor]:
     """Random legal actions from an instant on; what every instant shows."""
     generator, seen = torch.Generator().manual_seed(seed), []
     for _ in range(steps):
@@ -72,14 +73,14 @@ def play(made: env.Env, step: env.TimeStep, steps: int, seed: int) -> list[torch
 
 @pytest.mark.parametrize("task", ["smac/3s5z_vs_3s6z", "smac/MMM2"])
 def test_a_thread_for_each_copy_plays_the_cpu_s_battles(task: str, cuda: StandIn):
-    here, there = env.make(task, [3, 4], 35), env.make(task, [3, 4], 35, device="cuda")  # two blocks, the last not full
+    here, there = envs.make(task, [3, 4], 35), envs.make(task, [3, 4], 35, device="cuda")  # two blocks, the last not full
     for ours, theirs in zip(play(here, here.reset(), 12, 0), play(there, there.reset(), 12, 0), strict=True):
         assert torch.equal(ours, theirs)
     assert cuda.launched >= 13
 
 
 def test_battles_go_on_from_what_was_saved_on_either_device(cuda: StandIn):
-    made = [env.make("smac/3m", [1], 4, device=device) for device in ("cuda", "cuda", "cpu")]
+    made = [envs.make("smac/3m", [1], 4, device=device) for device in ("cuda", "cuda", "cpu")]
     play(made[0], made[0].reset(), 5, 1)
     saved = made[0].state_dict()
     first, *others = [play(each, each.load_state_dict(saved), 5, 2) for each in made]
@@ -90,10 +91,10 @@ def test_battles_go_on_from_what_was_saved_on_either_device(cuda: StandIn):
 def test_without_a_gpu_the_option_is_refused_and_says_what_to_do():
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(Refusal, match=r"numba-cuda.*leave the option out"):
-        env.make("smac/3m", [0], 1, device="cuda")
+    with pytest.raises(UserError, match=r"numba-cuda.*leave the option out"):
+        envs.make("smac/3m", [0], 1, device="cuda")
 
 
 def test_the_game_itself_has_no_such_option():
-    with pytest.raises(Refusal, match="Unknown option 'device'"):
-        env.make("smac/3m", [0], 1, engine="package", device="cuda")
+    with pytest.raises(UserError, match="Unknown option 'device'"):
+        envs.make("smac/3m", [0], 1, engine="package", device="cuda")

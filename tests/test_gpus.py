@@ -8,7 +8,7 @@ from queue import Empty
 
 import pytest
 
-from partage import gpus
+from partage.runs import gpus
 
 
 @pytest.fixture

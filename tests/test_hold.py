@@ -14,15 +14,17 @@ import pytest
 import running
 from small import curve, outcome, small_plan
 
-from partage import Refusal, atomic, record, train
-from partage.plan import Request
-from partage.provenance import image
-from partage.recipe import Recipe
+from partage import _io
+from partage.config.plan import Request
+from partage.config.recipe import Recipe
+from partage.errors import UserError
+from partage.runs import record, train
+from partage.runs.provenance import image
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
-    return small_plan(tmp_path / "checkout").pair("alpha", "toy/a", Request())[0]
+    return small_plan(tmp_path / "checkout").recipes_of("alpha", "toy/a", Request())[0]
 
 
 def keep(run_dir: Path, ready) -> None:
@@ -37,7 +39,7 @@ def test_a_second_process_is_refused_until_the_first_ends_even_by_sigkill(tmp_pa
     first = context.Process(target=keep, args=(tmp_path, ready))
     first.start()
     assert ready.wait(10)
-    with pytest.raises(Refusal, match=f"is being trained by process {first.pid} on ") as refusal, record.hold(tmp_path):
+    with pytest.raises(UserError, match=f"is being trained by process {first.pid} on ") as refusal, record.hold(tmp_path):
         pass
     assert "\n" not in str(refusal.value)
     first.kill()
@@ -66,7 +68,7 @@ def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(record.fcntl, "flock", no_locks)
-    with pytest.raises(Refusal, match=r"No locks available.*flock"), record.hold(tmp_path):
+    with pytest.raises(UserError, match=r"No locks available.*flock"), record.hold(tmp_path):
         pass
 
 
@@ -106,7 +108,7 @@ def test_the_image_is_named_with_its_digest(tmp_path: Path, monkeypatch):
 def test_what_a_process_left_that_was_killed_while_writing_goes_with_the_next_write(tmp_path: Path):
     (tmp_path / ".curve.parquet.123.tmp").write_bytes(b"half")
     (tmp_path / ".other.123.tmp").write_bytes(b"half")
-    atomic.write(tmp_path / "curve.parquet", b"whole")
+    _io.write(tmp_path / "curve.parquet", b"whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.123.tmp", "curve.parquet"]
 
 

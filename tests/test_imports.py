@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from small import FILES, checkout, finish
 
-from partage import Refusal, imports, plan, record
 from partage.__main__ import main
-from partage.figures import claims, frame, tables
-from partage.plan import Request
-from partage.recipe import run_dir
+from partage.analysis import claims, frames, tables
+from partage.config import plan
+from partage.config.plan import Request
+from partage.config.recipe import run_dir
+from partage.errors import UserError
+from partage.runs import import_, record
 
 GUEST = """
 [theirs]
@@ -25,12 +27,12 @@ colour = "#009E73"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small checkout, its first figure with a guest and over steps."""
     checkout(tmp_path)
-    sheets = tmp_path / "workflow/config"
-    (sheets / "algorithms.toml").write_text(FILES["workflow/config/algorithms.toml"] + GUEST)
-    text = FILES["workflow/config/figures.toml"].replace('"updates"', '"env_steps"')
+    sheets = tmp_path / "src/partage/config/sheets"
+    (sheets / "algorithms.toml").write_text(FILES["src/partage/config/sheets/algorithms.toml"] + GUEST)
+    text = FILES["src/partage/config/sheets/figures.toml"].replace('"updates"', '"env_steps"')
     text = text.replace('algorithms = ["alpha", "beta"]', 'algorithms = ["alpha", "beta", "theirs"]')
     (sheets / "figures.toml").write_text(text.replace('than = ["alpha"]', 'than = ["alpha", "theirs"]'))
-    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    monkeypatch.setattr(plan, "PACKAGE", tmp_path / "src/partage")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -75,7 +77,7 @@ def test_runs_of_sacred_stand_in_our_figure_and_table_under_a_label_that_says_so
     figure = sheets.figures["first"]
     recipes = sheets.recipes([figure], request)
     finish([recipe for recipe in recipes if recipe.algorithm != "theirs"], request.root)
-    rows = frame.build(figure, recipes, request.root)
+    rows = frames.build(figure, recipes, request.root)
     mine = rows[(rows["algorithm"] == "theirs") & (rows["seed"] == 1)]
     assert mine["value"].tolist() == pytest.approx([7 + x / 10 for x in range(11)])  # 3, 7, 11 are seeds 0, 1, 2
     table = tables.build(sheets, figure, rows).set_index("algorithm")
@@ -86,7 +88,7 @@ def test_runs_of_sacred_stand_in_our_figure_and_table_under_a_label_that_says_so
 
 def test_the_record_says_where_each_seed_comes_from(here: Path):
     brought(here, three(here))
-    recipe = plan.load().pair("theirs", "toy/a", Request(scale="lab"))[0]
+    recipe = plan.load().recipes_of("theirs", "toy/a", Request(scale="lab"))[0]
     made = record.read(run_dir(Request(scale="lab").root, recipe))[1]["imported"]
     assert [made["seeds"][seed]["seed"] for seed in ("0", "1", "2")] == [3, 7, 11]
     first = made["seeds"]["0"]
@@ -96,7 +98,7 @@ def test_the_record_says_where_each_seed_comes_from(here: Path):
 
 def test_imported_runs_are_not_stale_not_trained_and_not_verified(here: Path, capsys: pytest.CaptureFixture[str]):
     brought(here, three(here))
-    place = run_dir(Request(scale="lab").root, plan.load().pair("theirs", "toy/a", Request(scale="lab"))[0])
+    place = run_dir(Request(scale="lab").root, plan.load().recipes_of("theirs", "toy/a", Request(scale="lab"))[0])
     capsys.readouterr()
     assert main(["stale"]) == 0 and "no run was made by other code" in capsys.readouterr().out
     assert main(["train", str(place / "recipe.json")]) == 2
@@ -109,14 +111,14 @@ def test_a_csv_file_and_a_metric_of_another_name_do_as_well(here: Path):
     source = here / "curves.csv"
     source.write_text("\n".join(["seed,env_steps,metric,value", *lines]))
     assert brought(here, source, "--metric", "won=train_return") == 0
-    recipe = plan.load().pair("theirs", "toy/a", Request(scale="lab"))[0]
+    recipe = plan.load().recipes_of("theirs", "toy/a", Request(scale="lab"))[0]
     rows = record.read(run_dir(Request(scale="lab").root, recipe))[0]
     assert set(rows["metric"]) == {"train_return"} and len(rows) == 63 and set(rows["updates"]) == {-1}
 
 
 def test_what_lies_beyond_the_budget_is_left_out(here: Path):
     brought(here, three(here, steps=3000))
-    recipe = plan.load().pair("theirs", "toy/a", Request(scale="lab"))[0]
+    recipe = plan.load().recipes_of("theirs", "toy/a", Request(scale="lab"))[0]
     assert record.read(run_dir(Request(scale="lab").root, recipe))[0]["env_steps"].to_numpy().max() == recipe.steps
 
 
@@ -124,8 +126,8 @@ def test_a_figure_over_updates_does_not_draw_runs_that_do_not_count_them(here: P
     brought(here, three(here))
     sheets, request = plan.load(), Request(scale="lab")
     figure = sheets.figures["first"]._replace(x="updates", algorithms=["theirs"])
-    with pytest.raises(Refusal, match="imported without their number"):
-        frame.build(figure, sheets.pair("theirs", "toy/a", request), request.root)
+    with pytest.raises(UserError, match="imported without their number"):
+        frames.build(figure, sheets.recipes_of("theirs", "toy/a", request), request.root)
 
 
 def broken(here: Path, what: str) -> Path:
@@ -206,4 +208,4 @@ def test_only_a_variant_that_is_declared_as_imported_takes_others_runs(here: Pat
 
 
 def test_the_names_of_their_metrics_are_ours(here: Path):
-    assert set(imports.METRICS.values()) == {"test_return", "test_score", "test_length", "train_return"}
+    assert set(import_.METRICS.values()) == {"test_return", "test_score", "test_length", "train_return"}

@@ -22,7 +22,7 @@ esac
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """What the script reads, and a folder of commands that come before the system's."""
-    for name in ("containers", "envs", "src/partage/sims"):
+    for name in ("containers", "envs", "src/partage/config"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "src/partage/__init__.py", tmp_path / "src/partage")
     shutil.copy(ROOT / "requirements.lock", tmp_path)

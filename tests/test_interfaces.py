@@ -7,10 +7,10 @@ import pytest
 import torch
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from partage import Refusal
-from partage.env import make
-from partage.interfaces.pettingzoo import ParallelTask
-from partage.interfaces.smac import StarCraft2Env
+from partage.envs import make
+from partage.errors import UserError
+from partage.wrappers.pettingzoo import ParallelTask
+from partage.wrappers.smac import StarCraft2Env
 
 TASKS = ["mpe/15a_3c", "lbf/8x8-2p-2f-v3", "smac/3m"]
 every_task = pytest.mark.parametrize("task", TASKS)
@@ -51,7 +51,7 @@ def test_what_is_seen_belongs_to_the_spaces_and_is_the_envs(task: str) -> None:
 def test_an_agent_without_an_action_is_refused() -> None:
     env = ParallelTask("lbf/8x8-2p-2f-v3")
     env.reset()
-    with pytest.raises(Refusal, match="none came of agent_1"):
+    with pytest.raises(UserError, match="none came of agent_1"):
         env.step({"agent_0": 0})
 
 
@@ -116,16 +116,16 @@ def test_running_out_of_time_is_told_only_when_asked_for() -> None:
 
 
 def test_the_drop_in_refuses_what_the_simulator_does_not_play() -> None:
-    with pytest.raises(Refusal, match="step_mul=8 only, but 4"):
+    with pytest.raises(UserError, match="step_mul=8 only, but 4"):
         StarCraft2Env("3m", step_mul=4)
-    with pytest.raises(Refusal, match="argument of StarCraft2Env 'wind'"):
+    with pytest.raises(UserError, match="argument of StarCraft2Env 'wind'"):
         StarCraft2Env("3m", wind=3)
-    with pytest.raises(Refusal, match="Unknown map"):
+    with pytest.raises(UserError, match="Unknown map"):
         StarCraft2Env("4m")
     env = StarCraft2Env("3m", seed=1)
     env.reset()
-    with pytest.raises(Refusal, match="Agent 1 cannot do action 6: it has 1, 2, 3, 4, 5"):
+    with pytest.raises(UserError, match="Agent 1 cannot do action 6: it has 1, 2, 3, 4, 5"):
         env.step([1, 6, 1])
-    with pytest.raises(Refusal, match="no replay"):
+    with pytest.raises(UserError, match="no replay"):
         env.save_replay()
     assert env.seed() == 1 and StarCraft2Env("3m").seed() != StarCraft2Env("3m").seed()

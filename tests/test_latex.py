@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from small import finish, small_plan
 
-from partage.figures import curves, frame, latex, listings, tables
-from partage.plan import Request
+from partage.analysis import frames, latex, settings_tables, tables
+from partage.config.plan import Request
+from partage.plots import curves
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def table(tmp_path: Path):
     figure, request = sheets.figures["first"], Request(scale="paper")
     recipes = sheets.recipes([figure], request)
     finish(recipes, tmp_path)
-    return sheets, figure, frame.build(figure, recipes, tmp_path)
+    return sheets, figure, frames.build(figure, recipes, tmp_path)
 
 
 def test_a_table_has_rules_of_booktabs_and_a_row_for_each_algorithm(table):
@@ -50,8 +51,8 @@ def test_words_are_written_so_that_latex_shows_them(words: str, expected: str):
 
 def test_a_table_of_what_is_set_is_written_too(table):
     sheets, *_ = table
-    listing = sheets.listings["sizes"]
-    text = latex.listed(listing, listings.build(sheets, listing, "paper"))
+    listing = sheets.settings_tables["sizes"]
+    text = latex.table_content(listing, settings_tables.build(sheets, listing, "paper"))
     assert r"\begin{tabular}{lrrr}" in text and r"toy/a & 3 & 16 & 0.001 \\" in text
 
 

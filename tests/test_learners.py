@@ -7,12 +7,24 @@ from typing import Any
 import learning
 import pytest
 import torch
-from learning import VARIANTS, Player, as_in_training, known, lengthy, optimisers, parameters, same, snapshot  # noqa: F401
+from learning import (  # noqa: F401
+    VARIANTS,
+    Player,
+    as_in_training,
+    known,
+    lengthy,
+    optimisers,
+    parameters,
+    same,
+    snapshot,
+)
 from torch import Tensor
 
-from partage import Refusal, env, learner
-from partage.env import TimeStep
-from partage.rollout import episodes, segment
+from partage import envs, learners
+from partage.errors import UserError
+from partage.rl.rollout import episodes, segment
+from partage.sims import contract
+from partage.sims.contract import TimeStep
 from partage.sims.roll_call import ceiling
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -130,7 +142,7 @@ def test_going_on_from_a_saved_state_is_going_on(variant: str) -> None:
 class Restricted:
     """An environment in which only some actions are legal, others at every step; it notes what was chosen."""
 
-    def __init__(self, inner: env.Env) -> None:
+    def __init__(self, inner: contract.Env) -> None:
         self.inner, self.spec, self.runs, self.copies = inner, inner.spec, inner.runs, inner.copies
         self.generator = torch.Generator().manual_seed(0)
         self.legal, self.only, self.seen = 0, 0, torch.zeros(inner.spec.n_actions, dtype=torch.int64)
@@ -164,7 +176,7 @@ class Restricted:
 @pytest.mark.parametrize("explore", [True, False])
 def test_only_legal_actions_are_chosen(variant: str, explore: bool) -> None:
     player = Player(variant, "roll_call/3x5-12", [0, 1])
-    restricted = Restricted(env.make("roll_call/3x5-12", [0, 1], player.learner.copies))
+    restricted = Restricted(envs.make("roll_call/3x5-12", [0, 1], player.learner.copies))
     if explore and player.learner.segment:
         segment(restricted, player.learner.policy, restricted.reset(), None, 24)
     else:
@@ -183,18 +195,18 @@ def test_it_learns_where_actions_are_illegal(variant: str) -> None:
 
 
 def test_an_unknown_learner_or_setting_is_refused() -> None:
-    spec = env.make(SMALL, [0], 1).spec
-    with pytest.raises(Refusal, match="'nothing': expected one of a2c"):
-        learner.make("nothing", spec, {}, [0])
+    spec = envs.make(SMALL, [0], 1).spec
+    with pytest.raises(UserError, match="'nothing': known are a2c"):
+        learners.make("nothing", spec, {}, [0])
     for name in sorted({variant.learner for variant in VARIANTS.values()}):
-        with pytest.raises(Refusal, match="wind"):
-            learner.make(name, spec, {"wind": 3}, [0])
+        with pytest.raises(UserError, match="wind"):
+            learners.make(name, spec, {"wind": 3}, [0])
         for wrong in ({"gamma": "0.9"}, {"copies": 8.5}, {"lr": math.nan}, {"sharing": "nome"}):
-            with pytest.raises(Refusal, match=f"'{next(iter(wrong))}'"):
-                learner.make(name, spec, wrong, [0])
+            with pytest.raises(UserError, match=f"'{next(iter(wrong))}'"):
+                learners.make(name, spec, wrong, [0])
 
 
 def test_every_learner_has_a_variant_and_so_meets_this_contract() -> None:
-    files = {path.stem for path in learner.LEARNERS.glob("[a-z]*.py")}
+    files = {path.stem for path in learners.LEARNERS.glob("[a-z]*.py")}
     assert files == {variant.learner for variant in VARIANTS.values()}
     assert set(learning.QUICK) <= files

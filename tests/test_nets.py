@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from partage.bank import from_rows, to_rows
-from partage.nets import MLP, Mixer, RecurrentQ, static
-from partage.rollout import generators
+from partage.nn.bank import from_rows, to_rows
+from partage.nn.networks import MLP, Mixer, RecurrentQ, static
+from partage.rl.rollout import generators
 
 R, B, T, N, OBS, A, H, STATE = 2, 3, 5, 3, 4, 3, 6, 7
 every_sharing = pytest.mark.parametrize("sharing", ["full", "id", "none"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small import ROOT
 
-from partage.sims.options import pins
+from partage.config.pins import pins
 
 PINS = runpy.run_path(str(ROOT / "containers/pins.py"))
 CONSTRAINED = ["--constraint", "requirements.lock"]

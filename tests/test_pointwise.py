@@ -3,7 +3,7 @@
 import torch
 from torch import Generator
 
-from partage.pointwise import categorical, log_softmax
+from partage.nn.pointwise import categorical, log_softmax
 
 
 def test_actions_are_drawn_as_often_as_the_softmax_says_and_never_where_not_available() -> None:

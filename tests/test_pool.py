@@ -16,11 +16,11 @@ import pytest
 import torch
 from toy import CRASH, END, EXIT, HANG, MEET, RAISE, STAY, Forgetful, Toy
 
-from partage import Refusal
-from partage.env import Spec, TimeStep
-from partage.rollout import Choice, episodes, segment
+from partage.errors import UserError
+from partage.rl.rollout import Choice, episodes, segment
 from partage.sims.batch import Batched
-from partage.sims.pool import Pool
+from partage.sims.contract import Spec, TimeStep
+from partage.sims.workers.pool import Pool
 
 SPEC = Spec(n_agents=2, n_actions=7, obs_dim=5, state_dim=5, horizon=6, common_reward=True)
 FAILURES = pytest.mark.parametrize("failure", [RAISE, HANG, EXIT, CRASH], ids=["raise", "hang", "exit", "crash"])
@@ -168,14 +168,14 @@ def test_a_simulator_that_never_starts_is_refused_with_its_own_words(
     made: Callable[..., Batched], capfd: pytest.CaptureFixture
 ) -> None:
     env = made(1, partial(Toy, broken=True))
-    with pytest.raises(Refusal, match=r"failed 3 times .* no such game"):
+    with pytest.raises(UserError, match=r"failed 3 times .* no such game"):
         env.reset()
     assert capfd.readouterr().err.count("is started again") == 2
 
 
 def test_one_that_fails_in_every_episode_is_refused(made: Callable[..., Batched]) -> None:
     env = made(1)
-    with pytest.raises(Refusal, match="exit code 7"):
+    with pytest.raises(UserError, match="exit code 7"):
         for _ in range(4):
             env.reset()
             move(env, EXIT)
@@ -191,7 +191,7 @@ def test_failures_now_and_then_are_borne(made: Callable[..., Batched]) -> None:
 
 
 def test_workers_load_no_torch(tmp_path: Path) -> None:
-    code = "import sys, toy, partage.sims.worker; sys.exit('torch' in sys.modules)"
+    code = "import sys, toy, partage.sims.workers.worker; sys.exit('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": ":".join(sys.path)}).returncode
         == 0
@@ -245,7 +245,7 @@ TRAINER = """
     from test_pool import SPEC
     from toy import Toy
     from partage.sims.batch import Batched
-    from partage.sims.pool import Pool
+    from partage.sims.workers.pool import Pool
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     env = Batched(SPEC, partial(Pool, partial(Toy, litter={litter!r}), SPEC, workers=2), [0], 2, "truncation")
     env.reset()

@@ -6,7 +6,7 @@ from learning import Player, as_in_training, same  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from partage.learners.qmix import QMIX
-from partage.rollout import episodes
+from partage.rl.rollout import episodes
 from partage.sims.shown import INSTANTS
 
 TASK = "lbf/5x5-4p-1f-v3"

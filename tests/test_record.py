@@ -12,15 +12,17 @@ import pandas as pd
 import pytest
 from small import curve, outcome, small_plan
 
-from partage import Refusal, atomic, record
-from partage.plan import Request
-from partage.provenance import code
-from partage.recipe import Recipe
+from partage import _io
+from partage.config.plan import Request
+from partage.config.recipe import Recipe
+from partage.errors import UserError
+from partage.runs import record
+from partage.runs.provenance import code
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
-    return small_plan(tmp_path / "checkout").pair("alpha", "toy/a", Request())[0]
+    return small_plan(tmp_path / "checkout").recipes_of("alpha", "toy/a", Request())[0]
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def flip(path: Path) -> None:
 )
 def test_a_harmed_run_is_refused_with_the_command_that_mends_it(run: Path, name: str, harm, words: str):
     harm(run / name)
-    with pytest.raises(Refusal, match=words) as refusal:
+    with pytest.raises(UserError, match=words) as refusal:
         record.read(run)
     assert f"partage train {run}/recipe.json" in str(refusal.value) and "\n" not in str(refusal.value)
 
@@ -90,8 +92,8 @@ def test_a_full_or_read_only_disk_is_refused_and_loses_nothing(run: Path, recipe
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(atomic.os, failing, fail)
-    with pytest.raises(Refusal, match=os.strerror(number)) as refusal:
+    monkeypatch.setattr(_io.os, failing, fail)
+    with pytest.raises(UserError, match=os.strerror(number)) as refusal:
         record.write(run, curve(recipe).assign(value=0.0), outcome(recipe))
     assert "what was written before is kept" in str(refusal.value)
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
@@ -104,7 +106,7 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path, recipe: Reci
         lambda: record.save_checkpoint(tmp_path / "file/run", b"x"),
         lambda: record.hold(tmp_path / "file/run").__enter__(),
     ):
-        with pytest.raises(Refusal, match="Not a directory"):
+        with pytest.raises(UserError, match="Not a directory"):
             attempt()
 
 
@@ -146,7 +148,7 @@ def test_with_no_whole_checkpoint_left_the_user_decides(tmp_path: Path):
         record.save_checkpoint(tmp_path, bytes([number]) * 1000)
     for path in (tmp_path / "checkpoint").iterdir():
         truncate(path)
-    with pytest.raises(Refusal, match="No whole checkpoint") as refusal:
+    with pytest.raises(UserError, match="No whole checkpoint") as refusal:
         record.load_checkpoint(tmp_path)
     assert "delete that folder" in str(refusal.value) and len(list((tmp_path / "checkpoint").iterdir())) == 2
 
@@ -155,9 +157,9 @@ def test_a_failed_save_leaves_the_last_checkpoint_and_no_litter(tmp_path: Path, 
     record.save_checkpoint(tmp_path, b"whole")
     with monkeypatch.context() as patched:
         patched.setattr(
-            atomic.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
+            _io.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
         )
-        with pytest.raises(Refusal, match="No space left"):
+        with pytest.raises(UserError, match="No space left"):
             record.save_checkpoint(tmp_path, b"half")
     assert record.load_checkpoint(tmp_path) == b"whole"
     assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["a"]
@@ -191,50 +193,80 @@ def test_provenance_says_what_made_a_run(recipe: Recipe):
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    for name, text in {
-        "src/partage/__init__.py": "",
-        "src/partage/train.py": "from partage import learner, record\nfrom partage.nets import x\n",
-        "src/partage/learner.py": "import torch\n",
-        "src/partage/nets.py": "def f():\n    import partage.bank\n",
-        "src/partage/bank.py": "",
-        "src/partage/record.py": "",
-        "src/partage/learners/one.py": "from partage.bank import y\n",
-        "src/partage/learners/two.py": "",
-        "src/partage/figures/curves.py": "",
-        "src/partage/sims/__init__.py": "",
-        "src/partage/sims/units.toml": "",
-        "src/partage/sims/spread.py": "",
+def package(tmp_path: Path) -> Path:
+    """Return a package with one learner, one family and what they import."""
+    files = {
+        "__init__.py": "",
+        "errors.py": "",
+        "config/__init__.py": "",
+        "config/recipe.py": "",
+        "runs/__init__.py": "",
+        "runs/train.py": "from partage import learners\nfrom partage.runs import metrics, record\n",
+        "runs/metrics.py": "from partage.config.recipe import Recipe\n",
+        "runs/record.py": "",
+        "learners/__init__.py": "from partage.errors import look_up\n",
+        "learners/one.py": "def f():\n    import partage.nn.bank\n",
+        "learners/two.py": "",
+        "nn/__init__.py": "",
+        "nn/bank.py": "from partage.kernels.mlp import forward\n",
+        "kernels/__init__.py": "from partage import _jit\n",
+        "kernels/mlp.py": "",
+        "_jit.py": "",
+        "plots/curves.py": "",
+        "sims/__init__.py": "",
+        "sims/units.toml": "",
+        "sims/spread.py": "",
+        "envs/__init__.py": "",
         "envs/mpe.py": "from partage.sims import spread\n",
         "envs/lbf.py": "",
-    }.items():
+    }
+    for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return tmp_path
 
 
-def test_a_run_s_code_is_what_its_trainer_learner_and_environment_import(sources: Path):
-    files = code("one", "mpe", sources)["files"]
-    assert {name.removeprefix("src/partage/") for name in files} == {
-        "__init__.py", "train.py", "learner.py", "nets.py", "bank.py", "learners/one.py", "sims/__init__.py",
-        "sims/units.toml", "sims/spread.py", "envs/mpe.py",
-    }  # fmt: skip
-    assert files["src/partage/bank.py"] == hashlib.sha256(b"").hexdigest()
+def test_a_run_s_code_is_what_moves_numbers_of_what_it_imports(package: Path):
+    files = code("one", "mpe", package)["files"]
+    assert set(files) == {
+        "partage/_jit.py",
+        "partage/envs/mpe.py",
+        "partage/kernels/__init__.py",
+        "partage/kernels/mlp.py",
+        "partage/learners/__init__.py",
+        "partage/learners/one.py",
+        "partage/nn/__init__.py",
+        "partage/nn/bank.py",
+        "partage/runs/metrics.py",
+        "partage/runs/train.py",
+        "partage/sims/__init__.py",
+        "partage/sims/spread.py",
+        "partage/sims/units.toml",
+    }
+    empty = hashlib.sha256(b"").hexdigest()
+    assert files["partage/sims/spread.py"] == empty
 
 
 @pytest.mark.parametrize(
     ("name", "moves"),
     [
-        ("bank.py", True),
+        ("nn/bank.py", True),
+        ("kernels/mlp.py", True),
+        ("_jit.py", True),
         ("learners/one.py", True),
         ("sims/units.toml", True),
+        ("runs/train.py", True),
         ("learners/two.py", False),
-        ("figures/curves.py", False),
-        ("record.py", False),
+        ("envs/lbf.py", False),
+        ("plots/curves.py", False),
+        ("config/recipe.py", False),
+        ("errors.py", False),
+        ("runs/record.py", False),
     ],
 )
-def test_only_code_a_run_depends_on_makes_it_stale(sources: Path, name: str, moves: bool):
-    before = code("one", "mpe", sources)["hash"]
-    (sources / "src/partage" / name).write_text("z = 1\n")
-    assert (code("one", "mpe", sources)["hash"] != before) == moves
+def test_only_code_a_run_depends_on_makes_it_stale(package: Path, name: str, moves: bool):
+    before = code("one", "mpe", package)["hash"]
+    file = package / name
+    file.write_text("z = 1\n")
+    assert (code("one", "mpe", package)["hash"] != before) == moves

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from partage import pointwise
-from partage.assignment import full
-from partage.bank import from_rows, to_rows
-from partage.recurrence import GRU, by_library, unroll
-from partage.rollout import generators
+from partage.kernels import pointwise
+from partage.nn.bank import from_rows, to_rows
+from partage.nn.gru import GRU, by_library, unroll
+from partage.rl.rollout import generators
+from partage.sharing.assignment import full
 
 N, INPUTS, HIDDEN = 3, 5, 4
 ASSIGNMENTS = {

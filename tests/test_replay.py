@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from partage.replay import Replay
-from partage.rollout import Rollout, generators
+from partage.rl.replay import Replay
+from partage.rl.rollout import Rollout, generators
 from partage.sims.shown import INSTANTS
 
 N, A, OBS, STATE = 3, 11, 4, 6  # 11 actions: a mask of two bytes

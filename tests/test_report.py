@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from small import ROOT, SECOND, checkout, edit, finish
 
-from partage import Refusal, plan, record
 from partage.__main__ import main
-from partage.figures import page, report, stock
-from partage.plan import Plan, Request
-from partage.recipe import Recipe, run_dir
+from partage.config import plan
+from partage.config.plan import Plan, Request
+from partage.config.recipe import Recipe, run_dir
+from partage.errors import UserError
+from partage.report import build, inventory, page
+from partage.runs import record
 
 
 class Links(HTMLParser):
@@ -59,11 +61,11 @@ def words(html: str) -> str:
 def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """The small plan with a second figure and captions; commands run there."""
     checkout(tmp_path)
-    with (tmp_path / "workflow/config/figures.toml").open("a") as file:
+    with (tmp_path / "src/partage/config/sheets/figures.toml").open("a") as file:
         file.write(SECOND)
-    (tmp_path / "workflow/captions").mkdir()
-    (tmp_path / "workflow/captions/first.rst").write_text("What *first* shows: 5 < 6 & so on.\n\nTwo paragraphs.\n")
-    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    (tmp_path / "src/partage/report/captions").mkdir(parents=True)
+    (tmp_path / "src/partage/report/captions/first.rst").write_text("What *first* shows: 5 < 6 & so on.\n\nTwo paragraphs.\n")
+    monkeypatch.setattr(plan, "PACKAGE", tmp_path / "src/partage")
     monkeypatch.chdir(tmp_path)
     return plan.load()
 
@@ -71,7 +73,7 @@ def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 def made(sheets: Plan, scale: str, *figures: str) -> tuple[Request, list[Recipe]]:
     """Finished runs of these figures, with full records."""
     request = Request(scale=scale)
-    recipes = sheets.recipes(sheets.pick(list(figures)) if figures else [], request)
+    recipes = sheets.recipes(sheets.select_figures(list(figures)) if figures else [], request)
     for place, recipe in zip(finish(recipes, request.root), recipes, strict=True):
         curve, now = record.read(place)[0], record.datetime.now(record.UTC)
         facts = {"started": now, "wall_seconds": 7200.0, "cpu_seconds": 3600.0, "resumed": 0, "threads": 1}
@@ -81,7 +83,7 @@ def made(sheets: Plan, scale: str, *figures: str) -> tuple[Request, list[Recipe]
 
 def test_the_page_needs_nothing_but_itself(sheets: Plan):
     request, _ = made(sheets, "paper", "first", "second")
-    html = report.build(sheets, request, request.root)
+    html = build.build(sheets, request, request.root)
     sound(html)
     found = links(html)
     for tag, name, value in found.found:
@@ -94,12 +96,12 @@ def test_the_page_needs_nothing_but_itself(sheets: Plan):
 
 def test_every_figure_table_and_claim_of_the_plan_is_on_it(sheets: Plan):
     request, _ = made(sheets, "paper", "first", "second")
-    html = report.build(sheets, request, request.root)
+    html = build.build(sheets, request, request.root)
     said = words(html)
     for figure in sheets.figures.values():
         assert figure.title in said and figure.paper in said and f'id="{figure.name}"' in html
         assert all(claim.says in said for claim in figure.claims)
-    assert all(listing.title in said for listing in sheets.listings.values())
+    assert all(listing.title in said for listing in sheets.settings_tables.values())
     assert html.count("<img") == 3  # two figures, and the profile of the one with several tasks
     assert "What first shows: 5 < 6 & so on." in said and "published" in said and "1.5" in said
     assert "Nothing: all runs of the plan are there." in said and "15 of 15 cells" in said
@@ -107,13 +109,13 @@ def test_every_figure_table_and_claim_of_the_plan_is_on_it(sheets: Plan):
 
 def test_numbers_intervals_and_the_verdict_are_those_of_the_tables(sheets: Plan):
     request, _ = made(sheets, "paper", "first")
-    said = words(report.build(sheets, Request(scale="paper", figures="first"), request.root))
+    said = words(build.build(sheets, Request(scale="paper", figures="first"), request.root))
     assert "P(Beta > Alpha) 0.500" in said and "open Beta is better." in said
 
 
 def test_cost_and_provenance_come_from_the_records(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
-    html = report.build(sheets, request, request.root)
+    html = build.build(sheets, request, request.root)
     said = words(html)
     assert "toy/a alpha 50,000 1.00 0.00" in said  # env steps of five seeds, CPU-h, GPU-h
     for recipe in recipes:
@@ -122,8 +124,8 @@ def test_cost_and_provenance_come_from_the_records(sheets: Plan):
 
 
 def test_gpu_hours_are_the_wall_time_of_runs_on_one():
-    assert stock.hours({"wall_seconds": 7200.0, "cpu_seconds": 1800.0, "device": "cuda:1"}) == (0.5, 2.0)
-    assert stock.hours({"wall_seconds": 7200.0, "cpu_seconds": 1800.0, "device": "cpu"}) == (0.5, 0.0)
+    assert inventory.hours({"wall_seconds": 7200.0, "cpu_seconds": 1800.0, "device": "cuda:1"}) == (0.5, 2.0)
+    assert inventory.hours({"wall_seconds": 7200.0, "cpu_seconds": 1800.0, "device": "cpu"}) == (0.5, 0.0)
 
 
 def test_missing_runs_are_named_with_the_command_that_makes_them(sheets: Plan):
@@ -131,7 +133,7 @@ def test_missing_runs_are_named_with_the_command_that_makes_them(sheets: Plan):
     lost = [recipe for recipe in recipes if recipe.task == "toy/b"]
     for recipe in lost:
         shutil.rmtree(run_dir(request.root, recipe))
-    said = words(report.build(sheets, request, request.root))
+    said = words(build.build(sheets, request, request.root))
     assert all(run_dir(request.root, recipe).as_posix() in said for recipe in lost)
     assert ".venv/bin/snakemake --cores all --config scale=paper figures=second" in said
     assert "figures=first" not in said and "1 of 2 tasks" in said and "10 of 15 cells" in said
@@ -139,7 +141,7 @@ def test_missing_runs_are_named_with_the_command_that_makes_them(sheets: Plan):
 
 def test_a_figure_of_which_nothing_is_made_is_listed_with_its_claims_open(sheets: Plan):
     request, _ = made(sheets, "paper")
-    html = report.build(sheets, request, request.root)
+    html = build.build(sheets, request, request.root)
     said = words(html)
     assert "There are no runs of it yet that it can be drawn from." in said and "<img" not in html
     assert "open Beta is better." in said and "Missing: 2 of 2 runs" in said
@@ -148,7 +150,7 @@ def test_a_figure_of_which_nothing_is_made_is_listed_with_its_claims_open(sheets
 def test_a_figure_that_cannot_be_drawn_says_why_and_spoils_no_other(sheets: Plan):
     request, _ = made(sheets, "paper", "first", "second")
     figures = sheets.figures | {"first": sheets.figures["first"]._replace(metric="test_score")}
-    html = report.build(sheets._replace(figures=figures), request, request.root)
+    html = build.build(sheets._replace(figures=figures), request, request.root)
     said = words(html)
     assert "draws 'test_score'" in said and html.count("<img") == 2 and "15 of 15 cells" in said
 
@@ -157,9 +159,9 @@ def test_of_a_task_that_is_not_whole_the_algorithms_that_are_there_are_shown(she
     request, recipes = made(sheets, "paper", "first")
     shutil.rmtree(run_dir(request.root, recipes[1]))
     figure = sheets.figures["first"]
-    part = stock.part(figure, stock.look(recipes, request.root))
+    part = inventory.part(figure, inventory.look(recipes, request.root))
     assert part and not part.whole and part.figure.algorithms == ["alpha"] and not part.figure.claims
-    said = words(report.build(sheets, request, request.root))
+    said = words(build.build(sheets, request, request.root))
     assert "Not whole yet" in said and "open Beta is better." in said
 
 
@@ -167,38 +169,38 @@ def test_a_claim_that_rests_on_part_of_its_tasks_stays_open(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
     figure = sheets.figures["first"]._replace(tasks=["toy/a", "toy/b"])
     wanted = sheets._replace(figures={"first": figure}).recipes([figure], request)
-    there = stock.part(figure, stock.look(wanted, request.root))
+    there = inventory.part(figure, inventory.look(wanted, request.root))
     assert there and there.figure.tasks == ["toy/a"] and not there.whole and len(recipes) < len(wanted)
-    assert set(report.judge(sheets, figure, there)["claim_verdict"]) == {"open"}
+    assert set(build.judge(sheets, figure, there)["claim_verdict"]) == {"open"}
 
 
 def test_runs_of_a_recipe_that_the_sheets_no_longer_give_do_not_count(sheets: Plan, tmp_path: Path):
     request, _ = made(sheets, "paper", "first")
-    edit(tmp_path / "workflow/config/algorithms.toml", "hidden = 16", "hidden = 17")
-    said = words(report.build(plan.load(), request, request.root))
+    edit(tmp_path / "src/partage/config/sheets/algorithms.toml", "hidden = 16", "hidden = 17")
+    said = words(build.build(plan.load(), request, request.root))
     assert "made by another recipe than today's (settings)" in said
 
 
 def test_a_corrupt_run_is_missing_and_says_why(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
     (run_dir(request.root, recipes[0]) / "curve.parquet").write_bytes(b"PAR1")
-    assert "curve.parquet is corrupt" in words(report.build(sheets, request, request.root))
+    assert "curve.parquet is corrupt" in words(build.build(sheets, request, request.root))
 
 
 def test_smoke_scale_and_simulators_say_what_they_are_not(sheets: Plan):
     smoke, _ = made(sheets, "smoke", "first")
-    said = words(report.build(sheets, smoke, smoke.root))
+    said = words(build.build(sheets, smoke, smoke.root))
     assert "Smoke scale: not a result." in said and "not a result (smoke)" in said
     assert "this suite's own simulators" in said
     paper, _ = made(sheets, "paper", "first")
-    assert "Smoke scale" not in words(report.build(sheets, paper, paper.root))
+    assert "Smoke scale" not in words(build.build(sheets, paper, paper.root))
     package = Request(scale="paper", engine="package")
-    assert "simulators" not in words(report.build(sheets, package, package.root))
+    assert "simulators" not in words(build.build(sheets, package, package.root))
 
 
 def test_the_same_runs_give_the_same_page(sheets: Plan):
     request, _ = made(sheets, "paper", "first", "second")
-    assert report.build(sheets, request, request.root) == report.build(sheets, request, request.root)
+    assert build.build(sheets, request, request.root) == build.build(sheets, request, request.root)
 
 
 def test_runs_that_lie_elsewhere_are_reported_from_there(sheets: Plan, tmp_path: Path, capsys):
@@ -213,7 +215,7 @@ def test_runs_that_lie_elsewhere_are_reported_from_there(sheets: Plan, tmp_path:
 
 def test_a_malformed_caption_is_refused_and_a_sound_one_may_hold_what_it_likes():
     assert page.caption("a *b* ``c`` `d <https://example.org>`_", "x.rst").count("<") >= 8
-    with pytest.raises(Refusal, match=r"x\.rst is not sound"):
+    with pytest.raises(UserError, match=r"x\.rst is not sound"):
         page.caption("an *open emphasis", "x.rst")
 
 
@@ -222,20 +224,20 @@ def test_words_from_records_cannot_break_the_page(sheets: Plan):
     place = run_dir(request.root, recipes[0])
     curve, facts = record.read(place)
     record.write(place, curve, facts | {"machine": facts["machine"] | {"cpu": "<b>&</b> \" onload='x'"}})
-    html = report.build(sheets, request, request.root)
+    html = build.build(sheets, request, request.root)
     assert "<b>&</b>" in words(html) and "<b>" not in html
 
 
 def test_the_published_runs_make_a_page_with_the_published_verdicts(monkeypatch: pytest.MonkeyPatch):
     """Runs of the repository itself: recipes of today's sheets, whole and partial figures, published values."""
     sheets, root = plan.load(ROOT), ROOT / "results/published"
-    html = report.build(sheets, Request(scale="paper"), root)
+    html = build.build(sheets, Request(scale="paper"), root)
     sound(html)
     said = words(html)
     assert "made by another recipe" not in said and "is corrupt" not in said
     for figure in sheets.figures.values():
         assert figure.title in said and all(claim.says in said for claim in figure.claims)
-    assert all(scene.title in said and f"partage scene {name}" in said for name, scene in sheets.scenes.items())
+    assert all(scene.title in said and f"partage scene {name}" in said for name, scene in sheets.snapshots.items())
     for path in (ROOT / "results/published").glob("*/*-claims.csv"):
         for line in path.read_text().splitlines()[1:]:
             says, verdict = re.match(r'"?(.*?)"?,(holds|fails|open),', line).groups()  # type: ignore[union-attr]
@@ -245,4 +247,4 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(monkeypatch:
 
 def test_records_keep_what_the_page_shows(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
-    assert [run.made["recipe"] for run in stock.look(recipes, request.root)] == [asdict(recipe) for recipe in recipes]
+    assert [run.made["recipe"] for run in inventory.look(recipes, request.root)] == [asdict(recipe) for recipe in recipes]

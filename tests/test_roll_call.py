@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partage import Refusal
-from partage.env import make
+from partage.envs import make
+from partage.errors import UserError
 from partage.sims.roll_call import ceiling
 
 partitions = st.integers(1, 6).flatmap(
@@ -56,10 +56,10 @@ def test_everyone_sees_the_clock_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("task", ["4x4", "4-8", "0x4-8", "4x4-0", "4x4-8-2"])
 def test_a_task_outside_the_grammar_is_refused(task: str) -> None:
-    with pytest.raises(Refusal, match="<agents>x<actions>-<horizon>"):
+    with pytest.raises(UserError, match="<agents>x<actions>-<horizon>"):
         make(f"roll_call/{task}", [0], 1)
 
 
 def test_a_partition_of_other_agents_has_no_ceiling() -> None:
-    with pytest.raises(Refusal, match="4 agents"):
+    with pytest.raises(UserError, match="4 agents"):
         ceiling(8, 4, 4, [0, 1])

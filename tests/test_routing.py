@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partage.nets import RoutedQ
-from partage.rollout import generators
-from partage.routing import routes
+from partage.nn.networks import RoutedQ
+from partage.nn.routing import routes
+from partage.rl.rollout import generators
 
 
 def case(runs: int, time: int, rows: int, sets: int, seed: int = 0) -> tuple[RoutedQ, torch.Tensor, ...]:

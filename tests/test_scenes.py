@@ -10,11 +10,12 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Wedge
 from small import checkout, edit
 
-from partage import Refusal, plan, scenes
-from partage.figures import pitch
-from partage.plan import Request
-from partage.sims.football import View
-from partage.sims.view_cone import seen
+from partage.config import plan, snapshots
+from partage.config.plan import Request
+from partage.errors import UserError
+from partage.plots import pitch
+from partage.sims.football.match import View
+from partage.sims.football.view_cone import seen
 
 SCENE = """
 [cones]
@@ -32,9 +33,9 @@ pictures = 3
 def root(tmp_path: Path) -> Path:
     """The small checkout, with a scene of its own and a family that has to be installed."""
     checkout(tmp_path)
-    (tmp_path / "workflow/config/scenes.toml").write_text(SCENE)
+    (tmp_path / "src/partage/config/sheets/snapshots.toml").write_text(SCENE)
     needs = 'engine = "package"\nneeds = { ball = "make ball" }\ntime_limit = "terminal"'
-    edit(tmp_path / "workflow/config/tasks.toml", 'time_limit = "terminal"', needs)
+    edit(tmp_path / "src/partage/config/sheets/tasks.toml", 'time_limit = "terminal"', needs)
     return tmp_path
 
 
@@ -54,7 +55,7 @@ def test_what_is_not_installed_is_left_out_with_a_line_and_refused_with_the_same
     ready, line = plan.load(root).ready()
     assert ready == [] and line == "first, cones: ball is not installed; run `make ball` to add what needs it."
     for name in ("first", "cones", "cones,first"):
-        with pytest.raises(Refusal, match="ball is not installed; run `make ball`"):
+        with pytest.raises(UserError, match="ball is not installed; run `make ball`"):
             plan.load(root).ready(name)
 
 
@@ -62,16 +63,16 @@ def test_what_is_installed_is_ready(root: Path, monkeypatch: pytest.MonkeyPatch)
     installed(monkeypatch, "ball")
     sheets = plan.load(root)
     assert sheets.ready() == (["first", "cones"], "") and sheets.ready("cones, first") == (["cones", "first"], "")
-    with pytest.raises(Refusal, match="did you mean 'cones'"):
+    with pytest.raises(UserError, match="did you mean 'cones'"):
         sheets.ready("cone")
 
 
 def test_a_family_with_one_engine_is_played_with_it_whatever_is_asked_for(root: Path) -> None:
     sheets = plan.load(root)
     for engine in ("batched", "package"):
-        assert {r.engine for r in sheets.recipes(sheets.pick(), Request(engine=engine))} == {"package"}
-    edit(root / "workflow/config/tasks.toml", '"package"', '"wooden"')
-    with pytest.raises(Refusal, match="Unknown engine 'wooden'"):
+        assert {r.engine for r in sheets.recipes(sheets.select_figures(), Request(engine=engine))} == {"package"}
+    edit(root / "src/partage/config/sheets/tasks.toml", '"package"', '"wooden"')
+    with pytest.raises(UserError, match="Unknown engine 'wooden'"):
         plan.load(root)
 
 
@@ -87,20 +88,20 @@ def test_the_repositorys_own_football_says_how_to_add_it(monkeypatch: pytest.Mon
     [
         ("step = 2", "step = -1", "at least 0"),
         ("pictures = 3", "pictures = 0", "pictures at least 1"),
-        ("seed = 1", 'seed = "1"', "'seed' should be of type int"),
+        ("seed = 1", 'seed = "1"', "'seed' should be a whole number"),
         ("seed = 1\n", "", "lacks the key 'seed'"),
         ("seed = 1", "seeds = 1", "did you mean 'seed'"),
     ],
 )
 def test_a_mistake_in_a_scene_is_refused(root: Path, old: str, new: str, words: str) -> None:
-    edit(root / "workflow/config/scenes.toml", old, new)
-    with pytest.raises(Refusal, match=words):
-        scenes.read(root / "workflow/config/scenes.toml")
+    edit(root / "src/partage/config/sheets/snapshots.toml", old, new)
+    with pytest.raises(UserError, match=words):
+        snapshots.read(root / "src/partage/config/sheets/snapshots.toml")
 
 
 def test_a_scene_of_a_task_that_does_not_exist_is_refused(root: Path) -> None:
-    edit(root / "workflow/config/scenes.toml", "toy/b", "toy/c")
-    with pytest.raises(Refusal, match=r"Unknown task 'toy/c' in scenes.toml \[cones\]"):
+    edit(root / "src/partage/config/sheets/snapshots.toml", "toy/b", "toy/c")
+    with pytest.raises(UserError, match=r"Unknown task 'toy/c' in snapshots.toml \[cones\]"):
         plan.load(root)
 
 
@@ -118,7 +119,7 @@ def made_up(seed: int) -> list[View]:
 @pytest.fixture
 def drawn(root: Path, monkeypatch: pytest.MonkeyPatch) -> Canvas:
     monkeypatch.setattr(pitch, "play", lambda scene: (made_up(scene.seed), "goal"))
-    return pitch.draw(scenes.read(root / "workflow/config/scenes.toml")["cones"])
+    return pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
 
 
 def test_a_scene_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(drawn: Canvas) -> None:
@@ -134,7 +135,7 @@ def test_a_scene_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(dr
 
 def test_drawing_a_scene_twice_gives_the_same_bytes(drawn: Canvas, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pitch, "play", lambda scene: (made_up(scene.seed), "goal"))
-    again = pitch.draw(scenes.read(root / "workflow/config/scenes.toml")["cones"])
+    again = pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
     one, two = io.BytesIO(), io.BytesIO()
     for canvas, file in ((drawn, one), (again, two)):
         canvas.savefig(file, format="png", metadata={"Software": None})
@@ -143,6 +144,6 @@ def test_drawing_a_scene_twice_gives_the_same_bytes(drawn: Canvas, root: Path, m
 
 def test_a_step_after_the_episodes_end_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pitch, "play", lambda scene: (made_up(scene.seed), "goal"))
-    edit(root / "workflow/config/scenes.toml", "step = 2", "step = 6")
-    with pytest.raises(Refusal, match="steps 0 to 5, but step is 6"):
-        pitch.draw(scenes.read(root / "workflow/config/scenes.toml")["cones"])
+    edit(root / "src/partage/config/sheets/snapshots.toml", "step = 2", "step = 6")
+    with pytest.raises(UserError, match="steps 0 to 5, but step is 6"):
+        pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])

@@ -8,8 +8,8 @@ import torch
 from battlefield import Field, battles, random_actions
 
 from benchmarks.scripted import Battles, record
-from partage import Refusal
-from partage.figures.battles import animate, strip
+from partage.errors import UserError
+from partage.plots.battles import animate, strip
 from partage.sims.skirmish.data import maps, named
 from partage.sims.skirmish.ground import terrain
 from partage.sims.skirmish.skirmish import Options
@@ -197,7 +197,7 @@ def test_random_play_does_not_win_against_64_zerglings() -> None:
 
 
 def test_an_unknown_map_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(Refusal, match="expected one of 3m, 8m, 5m_vs_6m"):
+    with pytest.raises(UserError, match="known are 3m, 8m, 5m_vs_6m"):
         named("4m")
 
 

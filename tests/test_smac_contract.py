@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from partage.env import make
+from partage.envs import make
 from partage.sims import batch
 from partage.sims.batch import Shown
 from partage.sims.skirmish import contract

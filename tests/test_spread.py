@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy import stats
 
-from partage import Refusal
-from partage.env import Env, make
-from partage.sims.spread_tasks import TASKS, named
+from partage.envs import make
+from partage.errors import UserError
+from partage.sims.contract import Env
+from partage.sims.particles.tasks import TASKS, named
 
 COLOURED = ["15a_3c", "30a_5c_super", "15a_3c_shuffle", "30a_3c_original"]
 
@@ -157,5 +158,5 @@ def test_the_original_tasks_show_no_distance_and_pay_no_bonus() -> None:
 
 @pytest.mark.parametrize("task", ["15a_4c", "", "simple_spread_v3_original", "15a_3c_original_original"])
 def test_an_unknown_scenario_is_refused_with_the_known_ones(task: str) -> None:
-    with pytest.raises(Refusal, match=r"15a_3c_shuffle"):
+    with pytest.raises(UserError, match=r"15a_3c_shuffle"):
         make(f"mpe/{task}", [0], 1)

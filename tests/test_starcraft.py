@@ -13,10 +13,11 @@ import torch
 from standin import install
 from standin.battle import Battle
 
-from partage import Refusal
-from partage.env import ENVS, TimeStep, make
+from partage.envs import ENVS, make
+from partage.errors import UserError
+from partage.sims.contract import TimeStep
 from partage.sims.single import Instant
-from partage.sims.starcraft import Care, Game, Play, require_packages
+from partage.sims.starcraft.game import Care, Game, Play, require_packages
 
 NEEDS = "smacv2 is not installed: `make starcraft` adds it"
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
@@ -119,7 +120,7 @@ def test_the_pinned_packages_are_those_that_are_tested_here() -> None:
 
 @pytest.mark.parametrize(("kind", "regained", "dealt"), [("v1", 7.0, 33.0), ("v2", 0.0, 33.0)])
 def test_what_enemies_regain_pays_by_version_1_and_not_by_smacv2(kind: str, regained: float, dealt: float) -> None:
-    from partage.sims.smac_v1 import V1
+    from partage.sims.starcraft.smac_v1 import V1
 
     def unit(health: float, shield: float) -> Any:
         return SimpleNamespace(health=health, shield=shield)
@@ -203,5 +204,5 @@ def test_a_seed_fixes_an_episode_whatever_the_global_generators_are_at(root: Pat
 def test_an_action_that_is_not_available_is_refused(root: Path, games: Any) -> None:
     game = games()
     game.reset(1)
-    with pytest.raises(Refusal, match="agent 2 of smac/5m_vs_6m chose 0"):
+    with pytest.raises(UserError, match="agent 2 of smac/5m_vs_6m chose 0"):
         game.step([1, 1, 0, 1, 1])

@@ -17,9 +17,10 @@ from standin import install
 from standin.battle import Battle
 from standin.faults import VARIABLE
 
-from partage import Refusal
-from partage.env import Env, TimeStep, make
-from partage.rollout import Choice, Rollout, episodes, segment
+from partage.envs import make
+from partage.errors import UserError
+from partage.rl.rollout import Choice, Rollout, episodes, segment
+from partage.sims.contract import Env, TimeStep
 
 NEEDS = "smacv2 is not installed: `make starcraft` adds it"
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
@@ -135,7 +136,7 @@ def test_a_game_that_starts_slowly_is_waited_for(root: Path, monkeypatch: pytest
 def test_a_game_that_never_starts_is_given_up_with_what_was_wrong(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "crash launch 0 0")
     env = make(TASK, [0], 1, engine="package")
-    with pytest.raises(Refusal, match=r"failed 3 times without finishing an episode; the last .*Failed to connect"):
+    with pytest.raises(UserError, match=r"failed 3 times without finishing an episode; the last .*Failed to connect"):
         env.reset()
     assert launches(root) == 3
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partage import stats
+from partage.analysis import stats
 
 
 def rng() -> np.random.Generator:

@@ -13,11 +13,16 @@ from matplotlib.colors import to_hex
 from running import lay, recipe, trained
 from small import ROOT
 
-from partage import Refusal, distance, env, exhibits, plan, survey, train
+from partage import envs
 from partage.__main__ import main
-from partage.figures import distances, listings
-from partage.figures.style import WARNING
-from partage.recipe import ENGINES
+from partage.analysis import settings_tables
+from partage.config import figures, plan
+from partage.config.recipe import ENGINES
+from partage.distances import distance
+from partage.errors import UserError
+from partage.plots import distances
+from partage.plots.style import WARNING
+from partage.runs import evaluate, train
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +62,8 @@ def test_distances_of_a_learner_of_values_are_measured_too(bdps: Path):
 def test_the_distance_of_a_run_is_that_of_its_policies_on_what_agents_met(tmp_path: Path):
     """The vanilla one, pair by pair from the policies' definition."""
     trained(tmp_path, recipe("a2c", settings={"sharing": "none", "copies": 4}))
-    found = survey.run(tmp_path, "vanilla_hellinger", 2)
-    _, policies, played = survey.play(tmp_path, "distance", 2, explore=True)
+    found = evaluate.run(tmp_path, "vanilla_hellinger", 2)
+    _, policies, played = evaluate.play(tmp_path, "distance", 2, explore=True)
     obs = played.obs[:, :, :-1]
     for r, i, j in ((0, 3, 7), (1, 0, 14)):
         apart = []
@@ -79,7 +84,7 @@ def test_codes_of_a_run_that_shares_by_a_feature_tell_that_feature(tmp_path: Pat
         return learn(pooled, generators)
 
     monkeypatch.setattr(distance, "learn", spy)
-    assert survey.run(tmp_path, "hellinger", 1).attrs["told"] == "task" and told == [1]
+    assert evaluate.run(tmp_path, "hellinger", 1).attrs["told"] == "task" and told == [1]
 
 
 def test_an_infinite_distance_has_the_colour_that_the_picture_says():
@@ -134,8 +139,8 @@ def test_a_run_that_cannot_be_shown_is_refused_in_one_sentence(tmp_path: Path, c
 
 def test_tables_say_what_the_sheets_say_and_what_the_environments_are():
     made = plan.load()
-    for listing in made.listings.values():
-        table = listings.build(made, listing, "paper")
+    for listing in made.settings_tables.values():
+        table = settings_tables.build(made, listing, "paper")
         assert list(table["task"]) == listing.tasks
         assert list(table.columns) == ["task", *listing.facts, *listing.settings]
     for task in made.tasks.values():
@@ -143,13 +148,13 @@ def test_tables_say_what_the_sheets_say_and_what_the_environments_are():
             engine = task.engine or ENGINES[0]
             if any(importlib.util.find_spec(package) is None for package in task.needs):
                 continue  # football, where it is not installed
-            spec = env.make(task.name, [0], 1, engine=engine).spec
+            spec = envs.make(task.name, [0], 1, engine=engine).spec
             assert (task.facts["agents"], task.facts["horizon"]) == (spec.n_agents, spec.horizon)
 
 
 def test_table_two_has_the_papers_numbers_of_roles_and_groups():
     made = plan.load()
-    table = listings.build(made, made.listings["bdps-tab2"], "paper").set_index("task")
+    table = settings_tables.build(made, made.settings_tables["bdps-tab2"], "paper").set_index("task")
     assert tuple(table.loc["lbf/15x15-4p-5f-v2", ["agents", "roles", "groups"]]) == (4, 2, 2)
 
 
@@ -172,16 +177,16 @@ def test_table_is_written_where_figures_tables_lie(tmp_path: Path, capsys: pytes
     ],
 )
 def test_a_mistake_in_tables_toml_is_one_sentence(tmp_path: Path, old: str, new: str, word: str):
-    for part in ("workflow/config", "workflow/captions", "src/partage", "results/reference"):
+    for part in ("src/partage/config/sheets", "src/partage/report/captions", "src/partage", "results/reference"):
         copytree(ROOT / part, tmp_path / part)
-    file = tmp_path / "workflow/config/tables.toml"
+    file = tmp_path / "src/partage/config/sheets/tables.toml"
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
-    with pytest.raises(Refusal, match=word):
+    with pytest.raises(UserError, match=word):
         plan.load(tmp_path)
 
 
 def test_listing_defaults_are_empty():
-    one = exhibits.listing("t", {"paper": "p", "title": "t", "tasks": ["a/b"]})
+    one = figures.listing("t", {"paper": "p", "title": "t", "tasks": ["a/b"]})
     assert (one.facts, one.algorithm, one.settings) == ([], "", [])

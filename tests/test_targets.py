@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from partage.targets import linear_schedule, masked_mse, n_step_returns, td_target
+from partage.rl.losses import linear_schedule, masked_mse, n_step_returns, td_target
 
 REWARD = [1.0, 2.0, 3.0]
 NEXT = [10.0, 20.0, 40.0]  # the values of what follows each step

@@ -14,8 +14,10 @@ import pytest
 import torch
 from running import CASES, apart, lay, recipe, started, trained
 
-from partage import Refusal, atomic, record, train
-from partage.progress import Progress
+from partage import _io
+from partage.errors import UserError
+from partage.runs import record, train
+from partage.runs.progress import Progress
 
 every_learner = pytest.mark.parametrize("name", CASES)
 
@@ -90,7 +92,7 @@ def test_a_run_killed_while_it_saves_ends_as_if_nothing_had_happened(
 
     with monkeypatch.context() as patched:
         for function in kept:
-            patched.setattr(atomic.os, function, die(function))
+            patched.setattr(_io.os, function, die(function))
         assert apart(lambda: train.run(path, checkpoint_every=0.0)) == -signal.SIGKILL
     assert (tmp_path / "checkpoint").exists() and not (tmp_path / "record.json").exists()
     train.run(path)
@@ -149,7 +151,7 @@ def test_with_no_whole_checkpoint_the_run_is_refused_and_nothing_deleted(tmp_pat
     path = checkpointed(tmp_path, "a2c", monkeypatch)
     for checkpoint in newest_first(tmp_path):
         checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
-    with pytest.raises(Refusal, match="No whole checkpoint is left") as refusal:
+    with pytest.raises(UserError, match="No whole checkpoint is left") as refusal:
         train.run(path)
     assert "\n" not in str(refusal.value) and len(newest_first(tmp_path)) == 2
 
@@ -168,8 +170,8 @@ def test_a_full_disk_is_refused_and_the_run_goes_on_from_the_checkpoint_before(
         kept(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(atomic.os, function, full)
-        with pytest.raises(Refusal, match="No space left on device"):
+        patched.setattr(_io.os, function, full)
+        with pytest.raises(UserError, match="No space left on device"):
             train.run(path, checkpoint_every=0.0)
     assert record.load_checkpoint(tmp_path) is not None
     train.run(path)
@@ -191,7 +193,7 @@ def test_a_checkpoint_that_todays_code_cannot_read_is_refused_and_kept(tmp_path:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     record.save_checkpoint(tmp_path, buffer.getvalue())
-    with pytest.raises(Refusal, match=r"does not fit today's code \(RuntimeError") as refusal:
+    with pytest.raises(UserError, match=r"does not fit today's code \(RuntimeError") as refusal:
         train.run(path)
     assert "\n" not in str(refusal.value) and record.load_checkpoint(tmp_path) == buffer.getvalue()
 

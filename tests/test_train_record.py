@@ -8,9 +8,11 @@ import pytest
 import torch
 from running import lay, recipe, trained
 
-from partage import Refusal, env, record, train
-from partage.learner import make
-from partage.provenance import code
+from partage import envs
+from partage.errors import UserError
+from partage.learners import make
+from partage.runs import record, train
+from partage.runs.provenance import code
 
 every_learner = pytest.mark.parametrize("name", ["a2c", "qmix"])
 
@@ -38,7 +40,7 @@ def test_the_trained_policy_can_be_loaded_and_is_without_its_replay(name: str, t
     trained(tmp_path, one)
     saved = torch.load(tmp_path / "policy.pt", weights_only=True)
     assert saved["recipe"] == one.hash and "replay" not in saved["learner"]
-    spec = env.make(one.task, [0], 1).spec
+    spec = envs.make(one.task, [0], 1).spec
     networks = vars(make(one.learner, spec, one.settings, [7, 8]))["net" if name == "a2c" else "nets"]
     networks.load_state_dict(saved["learner"]["net" if name == "a2c" else "nets"])
 
@@ -81,7 +83,7 @@ def test_a_device_that_is_not_there_is_refused(device: str, tmp_path: Path) -> N
     if device == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     path = lay(tmp_path, recipe("a2c"))
-    with pytest.raises(Refusal, match=r"Device 'cuda'|Unknown device") as refusal:
+    with pytest.raises(UserError, match=r"Device 'cuda'|Unknown device") as refusal:
         train.run(path, device)
     assert "\n" not in str(refusal.value) and not (tmp_path / "record.json").exists()
 
@@ -96,7 +98,7 @@ def test_a_recipe_that_cannot_be_run_is_refused(tmp_path: Path) -> None:
             ({"options": {"wind": 3}}, "wind"),
         ]
     ):
-        with pytest.raises(Refusal, match=words) as refusal:
+        with pytest.raises(UserError, match=words) as refusal:
             train.run(lay(tmp_path / str(number), recipe("a2c", **more)))
         assert "\n" not in str(refusal.value)
         with record.hold(tmp_path / str(number)):  # it let go of the folder

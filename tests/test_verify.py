@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from running import recipe, trained
 
-from partage import Refusal, record, verify
 from partage.__main__ import main
+from partage.errors import UserError
+from partage.runs import record, verify
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_the_first_steps_alone_can_be_verified(run: Path):
     assert found.same and found.verdict == "same bits"
     curve = record.read(run)[0]
     assert f"{(curve['env_steps'] < 350).sum():,} numbers" in found.says
-    with pytest.raises(Refusal, match="--steps is more than 100"):
+    with pytest.raises(UserError, match="--steps is more than 100"):
         verify.verify(run, steps=100)
 
 

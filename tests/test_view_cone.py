@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from partage.sims.view_cone import ANGLE, REACH, STILL, seen, turned
+from partage.sims.football.view_cone import ANGLE, REACH, STILL, seen, turned
 
 HERE, EAST = np.zeros((1, 2)), np.array([[1.0, 0.0]])
 numbers = st.floats(-1, 1, allow_subnormal=False).map(lambda x: round(x, 6))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from small import ROOT, SECOND, edit, workflow
 
-from partage import plan
-from partage.request import Request
+from partage.config import plan
+from partage.config.request import Request
 
 STAND_IN = """#!{python}
 import os, sys
@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, "src")
 from small import curve, outcome
 from partage import record
-from partage.recipe import Recipe
+from partage.config.recipe import Recipe
 path = Path(sys.argv[4])
 recipe = Recipe.load(path)
 with open("trained.txt", "a") as file:
@@ -105,7 +105,7 @@ def test_a_second_invocation_has_nothing_to_do(root: Path):
 
 def test_an_edited_setting_retrains_only_its_cells_and_redraws(root: Path):
     before = (root / "results/smoke/runs/beta/toy/a/0-1/record.json").stat().st_mtime_ns
-    edit(root / "workflow/config/algorithms.toml", "hidden = 16", "hidden = 17")
+    edit(root / "src/partage/config/sheets/algorithms.toml", "hidden = 16", "hidden = 17")
     assert jobs(root) == {"train": 1, "frame": 1, "draw": 1, "table": 1}  # it is listed, too
     assert snakemake(root).returncode == 0
     assert trained(root) == ["alpha toy/a", "alpha toy/a", "beta toy/a"]
@@ -114,7 +114,7 @@ def test_an_edited_setting_retrains_only_its_cells_and_redraws(root: Path):
 
 
 def test_a_setting_of_another_scale_changes_nothing(root: Path):
-    edit(root / "workflow/config/algorithms.toml", "paper = 1e-3", "paper = 5e-3")
+    edit(root / "src/partage/config/sheets/algorithms.toml", "paper = 1e-3", "paper = 5e-3")
     assert jobs(root) == {}
 
 
@@ -131,7 +131,7 @@ def test_a_comment_in_a_learner_costs_nothing(root: Path):
 
 
 def test_an_edited_drawing_file_redraws_and_never_retrains(root: Path):
-    edit(root / "src/partage/figures/curves.py", "linewidth=1.8", "linewidth=5.0")
+    edit(root / "src/partage/plots/curves.py", "linewidth=1.8", "linewidth=5.0")
     assert jobs(root) == {"draw": 1}
     before = (root / "results/smoke/figures/first.png").read_bytes()
     assert snakemake(root).returncode == 0
@@ -143,7 +143,7 @@ def test_an_edited_drawing_file_redraws_and_never_retrains(root: Path):
     ("sheet", "old", "new"), [("figures", "A figure", "The figure"), ("algorithms", "Beta", "Better")]
 )
 def test_an_edited_title_or_label_redraws_and_never_retrains(root: Path, sheet: str, old: str, new: str):
-    edit(root / f"workflow/config/{sheet}.toml", f'"{old}"', f'"{new}"')
+    edit(root / f"src/partage/config/sheets/{sheet}.toml", f'"{old}"', f'"{new}"')
     assert jobs(root) == {"draw": 1}
 
 
@@ -152,7 +152,7 @@ def test_the_report_is_asked_for_by_name_and_follows_what_it_shows(root: Path):
     assert snakemake(root, "--", "report").returncode == 0
     page = (root / "results/smoke/report.html").read_text()
     assert "4 of 4 cells" in page and "A figure" in page and jobs(root, "report") == {}
-    edit(root / "workflow/config/algorithms.toml", '"Beta"', '"Better"')
+    edit(root / "src/partage/config/sheets/algorithms.toml", '"Beta"', '"Better"')
     assert jobs(root, "report") == {"draw": 1, "report": 1}
     assert trained(root) == ["alpha toy/a", "beta toy/a"]
 
@@ -160,17 +160,17 @@ def test_the_report_is_asked_for_by_name_and_follows_what_it_shows(root: Path):
 def test_an_absolute_metric_is_asked_for_by_name_of_the_runs_that_are_tested(root: Path):
     assert jobs(root, "absolutes") == {"absolutes": 1}
     for old, new in (("test_every = 0", "test_every = 50"), ("test_episodes = 0", "test_episodes = 2")):
-        edit(root / "workflow/config/tasks.toml", old, new)
+        edit(root / "src/partage/config/sheets/tasks.toml", old, new)
     assert jobs(root, "absolutes") == {"train": 2, "absolute": 2, "absolutes": 1}
 
 
 def test_an_edited_table_is_written_again_and_nothing_else(root: Path):
-    edit(root / "workflow/config/tables.toml", '"hidden", "lr"', '"lr"')
+    edit(root / "src/partage/config/sheets/tables.toml", '"hidden", "lr"', '"lr"')
     assert jobs(root) == {"table": 1}
 
 
 def test_a_new_figure_runs_only_what_it_lacks(root: Path):
-    with (root / "workflow/config/figures.toml").open("a") as file:
+    with (root / "src/partage/config/sheets/figures.toml").open("a") as file:
         file.write(SECOND)
     assert jobs(root) == {"train": 1, "frame": 1, "draw": 1}
 
@@ -181,7 +181,7 @@ def test_a_deleted_run_is_noticed(root: Path):
 
 
 def test_more_seeds_train_only_the_new_ones(root: Path):
-    edit(root / "workflow/config/tasks.toml", "smoke = 2, lab = 3", "smoke = 7, lab = 3")
+    edit(root / "src/partage/config/sheets/tasks.toml", "smoke = 2, lab = 3", "smoke = 7, lab = 3")
     # packs of five: 0-1 becomes 0-4, and 5-6 is new; with one seed a run only seeds 2-6 would be
     assert jobs(root)["train"] == 4
 

@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from small import ROOT
 
 from benchmarks import naps, slurm
-from partage.sims.options import pins
+from partage.config.pins import pins
 
 LACKING = [name for name in ("apptainer", "mmdebstrap") if not shutil.which(name)]
 WHY = (
@@ -119,7 +119,7 @@ def options(base: Path) -> Iterator[str]:
 def sheets(root: Path) -> Path:
     """A checkout in which each family has one run of a few steps."""
     naps.checkout(root, unused="")
-    config = root / "workflow/config"
+    config = root / "src/partage/config/sheets"
     tasks = [f"{family}/{task}" for family, task in TASKS.items()]
     (config / "tasks.toml").write_text(
         "".join(FAMILY.format(family=family, task=task) for family, task in TASKS.items())

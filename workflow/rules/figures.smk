@@ -1,5 +1,9 @@
 # Figures follow the drawing code: editing it redraws, and never retrains.
-DRAWING = sorted(str(path) for path in SOURCE.glob("partage/figures/*.py")) + [str(SOURCE / "partage/stats.py")]
+DRAWING = [
+    str(path)
+    for room in ("analysis", "plots", "report")
+    for path in sorted((SOURCE / "partage" / room).glob("*.py"))
+]
 OPTIONS = f"--scale {REQUEST.scale} --engine {REQUEST.engine} --seeds-per-run {REQUEST.seeds_per_run}"
 OPTIONS += f" --results {REQUEST.results}"
 RUNS_OF = {
@@ -12,7 +16,7 @@ rule frame:
     input:
         curves=lambda wildcards: expand("{run}/curve.parquet", run=RUNS_OF[wildcards.figure]),
         records=lambda wildcards: expand("{run}/record.json", run=RUNS_OF[wildcards.figure]),
-        code=str(SOURCE / "partage/figures/frame.py"),
+        code=str(SOURCE / "partage/analysis/frames.py"),
         image=CORE,
     output:
         f"{ROOT}/frames/{{figure}}.parquet",
@@ -46,29 +50,29 @@ rule draw:
     container:
         "images/core.sif"
     params:
-        look=lambda wildcards: PLAN.look(FIGURES[wildcards.figure]),
+        look=lambda wildcards: PLAN.figure_content(FIGURES[wildcards.figure]),
     shell:
         f"{PARTAGE} draw {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
 
 
-rule scene:
+rule snapshot:
     input:
         code=DRAWING,
         image=lambda wildcards: (
-            [ancient(f"images/{SCENES[wildcards.scene].task.split('/')[0]}.sif")] if CONTAINED else []
+            [ancient(f"images/{SNAPSHOTS[wildcards.snapshot].task.split('/')[0]}.sif")] if CONTAINED else []
         ),
     output:
-        f"{ROOT}/figures/{{scene}}.png",
-        f"{ROOT}/figures/{{scene}}.svg",
-        f"{ROOT}/figures/{{scene}}.pdf",
+        f"{ROOT}/figures/{{snapshot}}.png",
+        f"{ROOT}/figures/{{snapshot}}.svg",
+        f"{ROOT}/figures/{{snapshot}}.pdf",
     log:
-        f"{ROOT}/logs/scene/{{scene}}.log",
+        f"{ROOT}/logs/snapshot/{{snapshot}}.log",
     container:
-        lambda wildcards: f"images/{SCENES[wildcards.scene].task.split('/')[0]}.sif"
+        lambda wildcards: f"images/{SNAPSHOTS[wildcards.snapshot].task.split('/')[0]}.sif"
     params:
-        look=lambda wildcards: repr(SCENES[wildcards.scene]),
+        look=lambda wildcards: repr(SNAPSHOTS[wildcards.snapshot]),
     shell:
-        f"{PARTAGE} scene {{wildcards.scene}} {OPTIONS} > {{log}} 2>&1"
+        f"{PARTAGE} snapshot {{wildcards.snapshot}} {OPTIONS} > {{log}} 2>&1"
 
 
 # It plays with the run's policies, so drawing code is no input: a copied run need not have them. Else --forcerun episode.
@@ -90,17 +94,17 @@ rule episode:
 
 rule table:
     input:
-        code=str(SOURCE / "partage/figures/listings.py"),
+        code=str(SOURCE / "partage/analysis/settings_tables.py"),
         image=CORE,
     output:
-        f"{ROOT}/tables/{{listing}}.csv",
-        f"{ROOT}/tables/{{listing}}.md",
-        f"{ROOT}/tables/{{listing}}.tex",
+        f"{ROOT}/tables/{{table}}.csv",
+        f"{ROOT}/tables/{{table}}.md",
+        f"{ROOT}/tables/{{table}}.tex",
     log:
-        f"{ROOT}/logs/table/{{listing}}.log",
+        f"{ROOT}/logs/table/{{table}}.log",
     container:
         "images/core.sif"
     params:
-        look=lambda wildcards: PLAN.listed(wildcards.listing, REQUEST.scale),
+        look=lambda wildcards: PLAN.table_content(wildcards.table, REQUEST.scale),
     shell:
-        f"{PARTAGE} table {{wildcards.listing}} {OPTIONS} > {{log}} 2>&1"
+        f"{PARTAGE} table {{wildcards.table}} {OPTIONS} > {{log}} 2>&1"

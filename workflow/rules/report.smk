@@ -1,5 +1,5 @@
 # Everything on one page. `partage report` makes the same page of what there is now, and trains nothing.
-CAPTIONS = [CHECKOUT / "workflow/captions" / figure.caption for figure in FIGURES.values()]
+CAPTIONS = [SOURCE / "partage/report/captions" / figure.caption for figure in FIGURES.values()]
 TESTED = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES if each.test_every]
 ABSOLUTE = [f"{run}/absolute.json" for run in TESTED]
 

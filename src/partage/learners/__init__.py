@@ -1,0 +1,70 @@
+"""The algorithms, a file each; what they have in common is the protocol `Learner`.
+
+``learners/<name>.py`` is the learner called <name>; `_name.py` is for learners alone.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from partage.config.settings import check, read_learners
+from partage.errors import look_up
+from partage.rl.rollout import Policy, Rollout
+from partage.sharing.assignment import Assignment
+from partage.sims.contract import Spec
+
+FOLDER = Path(__file__).parent
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Learns R runs side by side. A run's losses, gradients, noise and experience never meet another's."""
+
+    policy: Policy
+    copies: int  # environment copies of each run it collects with
+    segment: int | None  # transitions of each copy between two updates; None: whole episodes
+
+    def learn(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Take in what was collected and update; returns measures ``[R]`` by name."""
+        ...
+
+    def probabilities(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """Act probabilities ``[R, B, T, N, A]`` of each agent along its column of ``obs [R, B, T, N, O]``.
+
+        ``actions [R, B, T, N]`` are what the column did: recurrent policies see the last one, and take each copy for a
+        whole episode. Availability is left aside; a learner of values gives their softmax.
+        """
+        ...
+
+    def sharing(self) -> dict[str, Assignment]:
+        """Who goes through which parameter set, block by block."""
+        ...
+
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:
+        """All that a resumed run needs to go on as if it had never stopped; experience only with `replay`."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def make(
+    name: str,
+    spec: Spec,
+    settings: Mapping[str, Any],
+    seeds: Sequence[int],
+    device: str = "cpu",
+) -> Learner:
+    """Return the learner of ``learners/<name>.py`` with its `Settings`, one run per seed.
+
+    Raises `UserError` for a name without a file or a setting its `Settings` does not have.
+    """
+    fields = look_up(read_learners(FOLDER), "learner", name, f"the files of {FOLDER}")
+    for key, value in settings.items():
+        where = f"learner {name!r}"
+        check(look_up(fields, "setting", key, where), value, where)
+    module = importlib.import_module(f"partage.learners.{name}")
+    return module.make(spec, module.Settings(**settings), seeds, torch.device(device))

@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device, nn
 from torch.nn import functional
 
-from partage.env import Spec, TimeStep, stream
-from partage.exploration import Dice, Exploration, choose
-from partage.nets import Mixer, RoutedQ
-from partage.rollout import Choice, generators, normal
-from partage.selectors import GroupSelector, RoleSelector
+from partage.learners._bdps_selectors import GroupSelector, RoleSelector
+from partage.nn.networks import Mixer, RoutedQ
+from partage.rl.exploration import Dice, Exploration, choose
+from partage.rl.rollout import Choice, generators, normal
+from partage.sims.contract import Spec, TimeStep, stream
 
 if TYPE_CHECKING:
     from partage.learners.bdps import Settings

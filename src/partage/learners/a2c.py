@@ -23,16 +23,16 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, device, nn
 
-from partage import assignment
-from partage.assignment import Assignment
-from partage.bank import Rows, from_rows, orthogonal, to_rows
-from partage.chain import chain
-from partage.env import Spec, TimeStep, stream
-from partage.nets import MLP, Static, static
-from partage.optimiser import Optimiser
-from partage.pointwise import categorical, log_softmax
-from partage.rollout import Choice, Rollout, generators, restore, uniform
-from partage.targets import n_step_returns
+from partage.nn.bank import Rows, from_rows, orthogonal, to_rows
+from partage.nn.dense import chain
+from partage.nn.networks import MLP, Static, static
+from partage.nn.optimiser import Optimiser
+from partage.nn.pointwise import categorical, log_softmax
+from partage.rl.losses import n_step_returns
+from partage.rl.rollout import Choice, Rollout, generators, restore, uniform
+from partage.sharing import assignment
+from partage.sharing.assignment import Assignment
+from partage.sims.contract import Spec, TimeStep, stream
 
 Sharing = Literal["full", "id", "none", "front"]
 

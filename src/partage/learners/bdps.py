@@ -24,15 +24,15 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device
 
-from partage import Refusal
-from partage.env import Spec, stream
+from partage.errors import UserError
 from partage.learners import qmix
 from partage.learners._bdps import Actor, Networks, advantage
-from partage.learners._chassis import Chassis, at, before, held
-from partage.optimiser import Optimiser
-from partage.rollout import generators, normal, uniform
-from partage.selectors import RoleSelector
-from partage.targets import total
+from partage.learners._bdps_selectors import RoleSelector
+from partage.learners._off_policy import Chassis, at, before, held
+from partage.nn.optimiser import Optimiser
+from partage.rl.losses import total
+from partage.rl.rollout import generators, normal, uniform
+from partage.sims.contract import Spec, stream
 
 
 @dataclass(frozen=True)
@@ -152,16 +152,16 @@ def entropy_difference(q_u: Tensor, q_v: Tensor, batch: dict[str, Tensor]) -> Fl
 
 def _check(s: Settings, spec: Spec) -> None:
     if not 2 <= s.roles <= spec.n_agents:
-        raise Refusal(f"BDPS gives {spec.n_agents} agents 2 to {spec.n_agents} roles (n >= k >= 2), not {s.roles}.")
+        raise UserError(f"BDPS gives {spec.n_agents} agents 2 to {spec.n_agents} roles (n >= k >= 2), not {s.roles}.")
     if not 2 <= s.groups <= s.roles:
-        raise Refusal(f"BDPS puts {s.roles} roles in 2 to {s.roles} groups (k >= m >= 2), not {s.groups}.")
+        raise UserError(f"BDPS puts {s.roles} roles in 2 to {s.roles} groups (k >= m >= 2), not {s.groups}.")
     if s.period < 1 or s.every < 1 or s.period * s.every >= spec.horizon:
-        raise Refusal(
+        raise UserError(
             f"BDPS changes groups within an episode: period >= 1, every >= 1 and period * every < {spec.horizon} (its "
             f"horizon), but they are {s.period} and {s.every}."
         )
     if s.sharing == "none":
-        raise Refusal("BDPS shares in roles and groups: sharing says whether agents show an id, id or full, not none.")
+        raise UserError("BDPS shares in roles and groups: sharing says whether agents show an id, id or full, not none.")
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> BDPS:

@@ -24,19 +24,20 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device, nn
 from torch.nn import functional
 
-from partage import Refusal, assignment
-from partage.assignment import Assignment
-from partage.bank import Bank, from_rows, to_rows
-from partage.chain import Link, chain
-from partage.env import Spec, stream
+from partage.errors import UserError
 from partage.learners import qmix
-from partage.learners._chassis import Chassis, before
-from partage.nets import Mixer, PickedRecurrent, Recurrent, Static
-from partage.optimiser import Optimiser
-from partage.pointwise import log_softmax
-from partage.replay import transitions
-from partage.rollout import generators, uniform
-from partage.targets import linear_schedule, total
+from partage.learners._off_policy import Chassis, before
+from partage.nn.bank import Bank, from_rows, to_rows
+from partage.nn.dense import Link, chain
+from partage.nn.networks import Mixer, PickedRecurrent, Recurrent, Static
+from partage.nn.optimiser import Optimiser
+from partage.nn.pointwise import log_softmax
+from partage.rl.losses import linear_schedule, total
+from partage.rl.replay import transitions
+from partage.rl.rollout import generators, uniform
+from partage.sharing import assignment
+from partage.sharing.assignment import Assignment
+from partage.sims.contract import Spec, stream
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class CDS(Chassis):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         if min(settings.fade_steps, settings.chunk, settings.chunks) < 1:
             counts = f"{settings.fade_steps}, {settings.chunk}, {settings.chunks}"
-            raise Refusal(f"CDS counts fade_steps, chunk and chunks from 1 on, but they are {counts}.")
+            raise UserError(f"CDS counts fade_steps, chunk and chunks from 1 on, but they are {counts}.")
         self.settings: Settings
         super().__init__(spec, settings, seeds, where, Networks(spec, settings, seeds))
         g = generators([stream(seed, "predictors") for seed in seeds])

@@ -23,16 +23,17 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device, nn
 from torch.nn import functional
 
-from partage import Refusal, assignment
-from partage.assignment import Assignment
-from partage.env import Spec, TimeStep, stream
+from partage.errors import UserError
 from partage.learners import qmix
-from partage.learners._chassis import Chassis
-from partage.nets import MLP
-from partage.optimiser import Optimiser
-from partage.pointwise import log_softmax
-from partage.replay import transitions
-from partage.rollout import Choice, generators, uniform
+from partage.learners._off_policy import Chassis
+from partage.nn.networks import MLP
+from partage.nn.optimiser import Optimiser
+from partage.nn.pointwise import log_softmax
+from partage.rl.replay import transitions
+from partage.rl.rollout import Choice, generators, uniform
+from partage.sharing import assignment
+from partage.sharing.assignment import Assignment
+from partage.sims.contract import Spec, TimeStep, stream
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Actor:
 class EOI(Chassis):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         if min(settings.chunk, settings.chunks) < 1:
-            raise Refusal(f"EOI counts chunk and chunks from 1 on, but they are {settings.chunk}, {settings.chunks}.")
+            raise UserError(f"EOI counts chunk and chunks from 1 on, but they are {settings.chunk}, {settings.chunks}.")
         self.settings: Settings
         super().__init__(spec, settings, seeds, where, qmix.Networks(spec, settings, seeds))
         self.individual = Individual(spec, settings, seeds).to(where)

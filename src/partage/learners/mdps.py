@@ -8,7 +8,7 @@ share; farther than twice that, they part. Networks and losses are those of the 
 at half the threshold. `rule = "literal"` is that code: one change an agent and call, fusions that do nothing but bar
 others, and divisions that copy set i into set j whoever uses them.
 
-**Departures.** `rule = "intended"` is the algorithm that the text describes (`partage.assignment.fuse_divide`); a
+**Departures.** `rule = "intended"` is the algorithm that the text describes (`partage.sharing.assignment.fuse_divide`); a
 division copies the optimiser's moments as well. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
 """
 
@@ -20,12 +20,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, device
 
-from partage import Refusal, codes, distance
-from partage.assignment import fuse_divide, fuse_divide_literal
-from partage.distance import Experience
-from partage.env import Spec
+from partage.distances import codes, distance
+from partage.distances.distance import Experience
+from partage.errors import UserError
 from partage.learners import a2c
-from partage.rollout import Rollout
+from partage.rl.rollout import Rollout
+from partage.sharing.assignment import fuse_divide, fuse_divide_literal
+from partage.sims.contract import Spec
 
 RULES = {"intended": fuse_divide, "literal": fuse_divide_literal}
 
@@ -111,14 +112,14 @@ class MDPS(a2c.Around):
 
 def _check(s: Settings, n_agents: int) -> None:
     if not (s.fuse > 0 and s.fuse_back > 0):  # NaN neither
-        raise Refusal(
+        raise UserError(
             f"MDPS fuses below a distance fuse > 0 (backs: fuse_back > 0), but they are {s.fuse}, {s.fuse_back}."
         )
     if not 1 <= s.data <= s.period:
-        raise Refusal(f"MDPS measures on the last data updates of each period: 1 <= data <= {s.period}, not {s.data}.")
+        raise UserError(f"MDPS measures on the last data updates of each period: 1 <= data <= {s.period}, not {s.data}.")
     codes.enough(s.data * s.copies * s.segment * n_agents, "The policy distance")
     if s.rule != "none" and s.sharing not in ("front", "none"):
-        raise Refusal(
+        raise UserError(
             f"MDPS moves agents between sets of their own: it begins with sharing front or none, not {s.sharing!r}."
         )
 

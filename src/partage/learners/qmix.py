@@ -18,12 +18,12 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device, nn
 
-from partage.assignment import Assignment
-from partage.env import Spec, TimeStep, stream
-from partage.exploration import Dice, Exploration, choose
-from partage.learners._chassis import Chassis, before
-from partage.nets import Mixer, RecurrentQ, Sharing, static
-from partage.rollout import Choice, generators
+from partage.learners._off_policy import Chassis, before
+from partage.nn.networks import Mixer, RecurrentQ, Sharing, static
+from partage.rl.exploration import Dice, Exploration, choose
+from partage.rl.rollout import Choice, generators
+from partage.sharing.assignment import Assignment
+from partage.sims.contract import Spec, TimeStep, stream
 
 
 @dataclass(frozen=True)

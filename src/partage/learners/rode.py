@@ -24,15 +24,16 @@ from sklearn.cluster import KMeans
 from torch import Tensor, device, nn
 from torch.nn import functional
 
-from partage import Refusal, assignment
-from partage.bank import Bank, from_rows, to_rows
-from partage.env import Spec, TimeStep, stream
-from partage.exploration import Dice, Exploration, choose
+from partage.errors import UserError
 from partage.learners import qmix
-from partage.learners._chassis import Chassis, before, held
-from partage.nets import MLP, Mixer, PickedRecurrent, Recurrent, static
-from partage.optimiser import Optimiser
-from partage.rollout import Choice, generators
+from partage.learners._off_policy import Chassis, before, held
+from partage.nn.bank import Bank, from_rows, to_rows
+from partage.nn.networks import MLP, Mixer, PickedRecurrent, Recurrent, static
+from partage.nn.optimiser import Optimiser
+from partage.rl.exploration import Dice, Exploration, choose
+from partage.rl.rollout import Choice, generators
+from partage.sharing import assignment
+from partage.sims.contract import Spec, TimeStep, stream
 
 LEAST = 3  # roles; also how many there are before the clustering
 
@@ -276,15 +277,15 @@ def role_actions(labels: Sequence[int], basic: int) -> list[list[int]]:
 
 def _check(s: Settings, spec: Spec) -> None:
     if not 2 <= s.clusters <= spec.n_actions:
-        raise Refusal(f"RODE makes 2 to {spec.n_actions} clusters of {spec.n_actions} actions, not {s.clusters}.")
+        raise UserError(f"RODE makes 2 to {spec.n_actions} clusters of {spec.n_actions} actions, not {s.clusters}.")
     if not 1 <= s.interval < spec.horizon:
-        raise Refusal(
+        raise UserError(
             f"RODE changes roles within an episode: 1 <= interval < {spec.horizon} (its horizon), but is {s.interval}."
         )
     if not 0 <= s.basic <= spec.n_actions:
-        raise Refusal(f"RODE's basic actions are the first of {spec.n_actions}, but there are to be {s.basic}.")
+        raise UserError(f"RODE's basic actions are the first of {spec.n_actions}, but there are to be {s.basic}.")
     if s.sharing == "none":
-        raise Refusal("RODE shares by roles: sharing says whether agents show an id, id or full, not none.")
+        raise UserError("RODE shares by roles: sharing says whether agents show an id, id or full, not none.")
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> RODE:

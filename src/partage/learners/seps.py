@@ -21,12 +21,14 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import davies_bouldin_score
 from torch import Tensor, device
 
-from partage import Refusal, assignment, codes
-from partage.assignment import Assignment, by
-from partage.env import Spec, stream
+from partage.distances import codes
+from partage.errors import UserError
 from partage.learners import a2c
-from partage.nets import Static
-from partage.rollout import Rollout
+from partage.nn.networks import Static
+from partage.rl.rollout import Rollout
+from partage.sharing import assignment
+from partage.sharing.assignment import Assignment, by
+from partage.sims.contract import Spec, stream
 
 HIDDEN, KL = 64, 1e-4  # reference code
 MOST = 10  # networks where K is not given   (reference code)
@@ -97,16 +99,16 @@ class SePS(a2c.Around):
 
 def _check(s: Settings, n_agents: int) -> None:
     if not 0 <= s.clusters <= n_agents:
-        raise Refusal(
+        raise UserError(
             f"SePS makes at most one cluster an agent: clusters is 0 (found) to {n_agents}, but is {s.clusters}."
         )
     if s.clusters == 0 and n_agents < 3:
-        raise Refusal("SePS finds the number of clusters from 3 agents on: give clusters (1 or 2) for 2 agents.")
+        raise UserError("SePS finds the number of clusters from 3 agents on: give clusters (1 or 2) for 2 agents.")
     if not 1 <= s.data <= s.pretraining:
-        raise Refusal(f"SePS learns its code from data of the pretraining updates: 1 to {s.pretraining}, not {s.data}.")
+        raise UserError(f"SePS learns its code from data of the pretraining updates: 1 to {s.pretraining}, not {s.data}.")
     codes.enough(s.data * s.copies * s.segment * n_agents, "SePS")
     if s.sharing != "full":
-        raise Refusal(f"SePS begins with one network for all: sharing is full, not {s.sharing!r}.")
+        raise UserError(f"SePS begins with one network for all: sharing is full, not {s.sharing!r}.")
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> SePS:

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from partage import Refusal
-from partage.env import Spec, TimeLimit, TimeStep, stream
+from partage.errors import UserError
+from partage.sims.contract import Spec, TimeLimit, TimeStep, stream
 from partage.sims.shown import Shown
 
 
@@ -62,7 +62,7 @@ def load_arrays(arrays: Any, saved: Mapping[str, Any]) -> None:
     for name, array in arrays._asdict().items():
         found, expected = tuple(saved[name].shape) if name in saved else "nothing", flat(array).shape
         if found != expected:
-            raise Refusal(f"The saved simulator holds {found} for {name!r}, expected {expected}: save and load with "
+            raise UserError(f"The saved simulator holds {found} for {name!r}, expected {expected}: save and load with "
                           "the same task, number of runs and copies.")  # fmt: skip
     for name, array in arrays._asdict().items():
         flat(array)[...] = saved[name].numpy()
@@ -107,9 +107,9 @@ class Batched:
         state_is_obs: bool = False,
     ) -> None:
         if not seeds or copies < 1:
-            raise Refusal(f"Expected at least one seed and one copy, got seeds {list(seeds)} and {copies} copies.")
+            raise UserError(f"Expected at least one seed and one copy, got seeds {list(seeds)} and {copies} copies.")
         if time_limit not in get_args(TimeLimit):
-            raise Refusal(f"Expected time_limit to be one of {get_args(TimeLimit)}, got {time_limit!r}.")
+            raise UserError(f"Expected time_limit to be one of {get_args(TimeLimit)}, got {time_limit!r}.")
         self.spec, self.runs, self.copies = spec, len(seeds), copies
         self._shown = shown = blank(spec, seeds, copies, state_is_obs)
         self._sim = sim(len(seeds) * copies)
@@ -123,7 +123,7 @@ class Batched:
         shown = self._shown
         chosen = np.ones(len(shown.live), bool) if where is None else where.bool().cpu().numpy().reshape(-1)
         if chosen.shape != shown.live.shape:
-            raise Refusal(
+            raise UserError(
                 f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got {chosen.size} entries."
             )
         for array in (shown.reward, shown.feature, shown.terminated, shown.truncated, shown.score, shown.clock):
@@ -147,12 +147,12 @@ class Batched:
         """The actions as rows, refused if a live copy's action is none of the task's."""
         expected = (self.runs, self.copies, self.spec.n_agents)
         if tuple(actions.shape) != expected or actions.dtype != torch.int64:
-            raise Refusal(f"Expected int64 actions of shape {expected}, got {actions.dtype} {tuple(actions.shape)}.")
+            raise UserError(f"Expected int64 actions of shape {expected}, got {actions.dtype} {tuple(actions.shape)}.")
         chosen = np.ascontiguousarray(actions.detach().cpu().numpy()).reshape(-1, self.spec.n_agents)
         if chosen.min() < 0 or chosen.max() >= self.spec.n_actions:
             live = chosen[self._shown.live]
             if live.size and (live.min() < 0 or live.max() >= self.spec.n_actions):
-                raise Refusal(f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}.")
+                raise UserError(f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}.")
         return chosen
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,15 +6,12 @@ The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), ap
 the counter's hash mixed with the key.
 """
 
-import hashlib
-import inspect
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from partage import _jit
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -23,49 +20,15 @@ ONE, HALF = np.uint64(1), np.uint64(32)
 UNIT = 2.0**-53  # distance of neighbouring draws of `uniform` on [0, 1)
 
 
-def digest(files: Iterable[Path]) -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
+SOURCES = _jit.digest(Path(__file__).parent.rglob("*.py"))  # of all simulators
 
-
-SOURCES = digest(Path(__file__).parent.rglob("*.py"))  # of all simulators
-
-
-def kept(dispatcher: Any, sources: str = SOURCES) -> Any:
-    """The compiled function, to be compiled anew when any of these sources changes.
-
-    Numba's disk cache looks at a function's own file only, and so would keep using old code of what it calls.
-    """
-    file = dispatcher._cache._cache_file
-    file._source_stamp = (file._source_stamp, sources)
-    return dispatcher
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """The function compiled by Numba, kept on disk so that the next process starts at once.
-
-    `unwrap`: under the tests every function arrives wrapped in a type checker, which Numba cannot read.
-    Division by zero gives infinity or NaN, as in the packages' NumPy.
-    """
-    return kept(njit(cache=True, error_model="numpy")(inspect.unwrap(function)))
-
-
-def inlined(function: Callable[..., Any]) -> Any:
-    """As `compiled`, for the parts a simulator calls per copy: its code is put where the call is."""
-    return kept(njit(cache=True, error_model="numpy", forceinline=True)(inspect.unwrap(function)))
-
-
-LEAN: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
-
-
-def lean(function: Callable[..., Any]) -> Any:
-    """As `compiled`, for what makes no arrays: without Numba's reference counts, which in code that reads a few numbers
-    here and there cost several times the rules themselves."""
-    return kept(njit(**LEAN)(inspect.unwrap(function)))
-
-
-def lean_inlined(function: Callable[..., Any]) -> Any:
-    """As `inlined`, without reference counts: what a GPU's device function may be, too."""
-    return kept(njit(forceinline=True, **LEAN)(inspect.unwrap(function)))
+compiled = _jit.compiler(SOURCES)
+# For the parts that a simulator calls per copy: the code is put where the call is.
+inlined = _jit.compiler(SOURCES, forceinline=True)
+# For what makes no arrays: without Numba's reference counts, which in code that reads a few numbers
+# here and there cost several times the rules themselves.
+lean = _jit.compiler(SOURCES, _nrt=False)
+lean_inlined = _jit.compiler(SOURCES, _nrt=False, forceinline=True)  # also as a GPU's device function
 
 
 @inlined

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from partage import Refusal
+from partage.errors import UserError
 from partage.sims.batch import load_arrays, save_arrays
 from partage.sims.shown import Shown
 
@@ -27,7 +27,7 @@ def target() -> Any:
             return cuda
     except ImportError:
         pass
-    raise Refusal(
+    raise UserError(
         "Option device='cuda' needs an NVIDIA GPU and numba-cuda, and Numba finds no GPU here: "
         "run `pip install 'numba-cuda[cu13]'` where there is one, or leave the option out."
     )

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from partage import Refusal
+from partage.errors import UserError
 from partage.sims.batch import Shown
 from partage.sims.draw import compiled, inlined
 
@@ -39,7 +39,7 @@ def ceiling(horizon: int, n_agents: int, n_actions: int, partition: Sequence[int
     """
     sets = [int(number) for number in partition]
     if len(sets) != n_agents:
-        raise Refusal(f"Expected a partition of {n_agents} agents, got {len(sets)} entries.")
+        raise UserError(f"Expected a partition of {n_agents} agents, got {len(sets)} entries.")
     right: dict[int, int] = {}
     for (number, _), size in Counter((number, n % n_actions) for n, number in enumerate(sets)).items():
         right[number] = max(right.get(number, 0), size)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from partage import Refusal
+from partage.errors import UserError
 from partage.sims.shown import Shown
 
 
@@ -69,7 +69,7 @@ class Singles:
     def load(self, state: Mapping[str, Any]) -> None:
         saved = state.get("singles", [])
         if len(saved) != len(self._singles):
-            raise Refusal(f"The saved simulators are {len(saved)}, expected {len(self._singles)}: load with the same "
+            raise UserError(f"The saved simulators are {len(saved)}, expected {len(self._singles)}: load with the same "
                           "engine, number of runs and copies.")  # fmt: skip
         for single, content in zip(self._singles, saved, strict=True):
             single.load(content)

@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from partage import Refusal
-from partage.env import Spec
+from partage.errors import look_up
+from partage.sims.contract import Spec
 
 Rectangle = tuple[int, int, int, int]  # y from, y to, x from, x to, cells, both included
 
@@ -135,6 +135,4 @@ def named(task: str) -> Map:
     >>> named("5m_vs_6m").spec
     Spec(n_agents=5, n_actions=12, obs_dim=55, state_dim=98, horizon=70, common_reward=True)
     """
-    if task not in maps():
-        raise Refusal(f"Unknown map smac/{task}: expected one of {', '.join(maps())}.")
-    return maps()[task]
+    return look_up(maps(), "map of smac", task)

@@ -18,7 +18,16 @@ from partage.sims.skirmish.battle import ENERGY_START, explode, land, recover, s
 from partage.sims.skirmish.data import Map
 from partage.sims.skirmish.motion import move_all
 from partage.sims.skirmish.orders import act, answer, obey, think
-from partage.sims.skirmish.world import ATTACK, ATTACK_MOVE, NOBODY, STOP, Rules, Units, World, blank
+from partage.sims.skirmish.world import (
+    ATTACK,
+    ATTACK_MOVE,
+    NOBODY,
+    STOP,
+    Rules,
+    Units,
+    World,
+    blank,
+)
 
 STEP = 8  # game loops of a step
 SETTLING = 2  # loops from the spawn to the first observation

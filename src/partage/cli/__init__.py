@@ -1,0 +1,1 @@
+"""The command line: `parser` reads it, `commands` does what it asks for."""

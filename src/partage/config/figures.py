@@ -1,0 +1,224 @@
+"""figures.toml and tables.toml: what is shown (standard library only)."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from partage.config.recipe import SCALES
+from partage.config.schema import Values, as_table, strict
+from partage.config.tasks import RUN
+from partage.errors import UserError, one_of
+
+AXES = ("updates", "env_steps")
+CLAIMS = ("better", "grows", "settles", "negative")  # how one is judged: `partage.analysis.claims`
+LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
+
+
+class Claim(NamedTuple):
+    """What a paper says of a figure, and how it is judged."""
+
+    says: str
+    kind: str  # one of CLAIMS
+    of: str  # the algorithm it is about
+    than: list[str]  # better: the algorithms it is compared with
+    metrics: list[str]  # the curves it is about; better: the figure's own if none is named
+
+
+class Figure(NamedTuple):
+    """One entry of figures.toml."""
+
+    name: str
+    paper: str  # which figure of which paper
+    title: str
+    caption: str  # file in report/captions
+    tasks: list[str]
+    algorithms: list[str]
+    metric: str  # the rows of a curve that are drawn
+    x: str  # one of AXES
+    x_label: str
+    y_label: str
+    claims: list[Claim]
+    reference: dict[tuple[str, str], float]  # (task, algorithm) -> published final value
+    beside: dict[str, str]  # further metrics, in panels beside the first's: metric -> y label
+    also: dict[str, str]  # metrics of the first algorithm, together beside each panel: -> label
+    also_label: str
+    strip: str  # the algorithm whose sharing is drawn below each panel ("": none)
+    episode: str  # the algorithm of whose choices within an episode a strip is drawn ("": none)
+    line: str  # one of LINES
+    smooth: float  # curves are moving means over this share of the x axis (0: as measured)
+    only: dict[str, list[str]]  # algorithms that are drawn on some of the tasks: -> tasks
+    run: Values  # steps, measuring and seeds of its runs, where they are not those of tasks.toml
+    smoke: list[str]  # the tasks that smoke scale is content with (none named: all)
+
+    def for_scale(self, scale: str) -> "Figure":
+        """Return what of it is made at this scale."""
+        if self.smoke and scale == SCALES[0]:
+            return self._replace(tasks=self.smoke)
+        return self
+
+    def draws(self, algorithm: str, task: str) -> bool:
+        """Return whether this algorithm is drawn on this task."""
+        tasks = self.only.get(algorithm, self.tasks)
+        return algorithm in self.algorithms and task in self.tasks and task in tasks
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield each (algorithm, task) that is drawn, task by task."""
+        for task in self.tasks:
+            for algorithm in self.algorithms:
+                if self.draws(algorithm, task):
+                    yield algorithm, task
+
+
+class SettingsTable(NamedTuple):
+    """One entry of tables.toml: what is set, not what came out."""
+
+    name: str
+    paper: str  # which table of which paper
+    title: str
+    tasks: list[str]
+    facts: list[str]  # columns, of what tasks.toml says of a task
+    algorithm: str  # whose settings are listed ("": none)
+    settings: list[str]  # columns
+
+
+NEEDED = {
+    "paper": str,
+    "title": str,
+    "caption": str,
+    "tasks": list[str],
+    "algorithms": list[str],
+    "metric": str,
+    "x": str,
+    "x_label": str,
+    "y_label": str,
+}
+OPTIONAL = {
+    "reference": str,
+    "claims": list,
+    "beside": dict,
+    "also": dict,
+    "also_label": str,
+    "strip": str,
+    "episode": str,
+    "line": str,
+    "smooth": float,
+    "only": dict,
+    "run": dict,
+    "smoke": list[str],
+}
+
+
+def read_figure(name: str, entry: dict[str, Any], folder: Path) -> Figure:
+    """Return one entry of figures.toml, whose ``reference`` lies in ``folder/reference``.
+
+    Raises `UserError` for what does not belong in it.
+    """
+    where = f"figures.toml [{name}]"
+    strict(entry, NEEDED | OPTIONAL, where, NEEDED)
+    file = entry.get("reference")
+    figure = Figure(
+        name=name,
+        paper=entry["paper"],
+        title=entry["title"],
+        caption=entry["caption"],
+        tasks=entry["tasks"],
+        algorithms=entry["algorithms"],
+        metric=entry["metric"],
+        x=entry["x"],
+        x_label=entry["x_label"],
+        y_label=entry["y_label"],
+        claims=[],
+        reference=_read_reference(folder / "reference" / file) if file else {},
+        beside=entry.get("beside", {}),
+        also=entry.get("also", {}),
+        also_label=entry.get("also_label", ""),
+        strip=entry.get("strip", ""),
+        episode=entry.get("episode", ""),
+        line=entry.get("line", LINES[0]),
+        smooth=float(entry.get("smooth", 0)),
+        only=entry.get("only", {}),
+        run=entry.get("run", {}),
+        smoke=entry.get("smoke", []),
+    )
+    _check_figure(figure, where)
+    claims = [_read_claim(claim, figure, where) for claim in entry.get("claims", [])]
+    return figure._replace(claims=claims)
+
+
+def _check_figure(figure: Figure, where: str) -> None:
+    one_of("x axis", figure.x, AXES, where)
+    one_of("line", figure.line, LINES, where)
+    if not 0 <= figure.smooth < 1:
+        raise UserError(
+            f"{where}: smooth is a share of the x axis, from 0 to less than 1, "
+            f"but is {figure.smooth!r}."
+        )
+    for key, names in (("tasks", figure.tasks), ("algorithms", figure.algorithms)):
+        if not names or len(set(names)) < len(names):
+            raise UserError(
+                f"{where}: {key!r} should be names, at least one, each once, but is {names!r}."
+            )
+    for key, name in (("strip", figure.strip), ("episode", figure.episode)):
+        if name:
+            one_of("algorithm", name, figure.algorithms, f"{where} {key}")
+    for key, metrics in (("beside", figure.beside), ("also", figure.also)):
+        strict(metrics, dict.fromkeys(metrics, str), f"{where} {key}")
+    strict(figure.only, dict.fromkeys(figure.algorithms, list[str]), f"{where} only")
+    for tasks in figure.only.values():
+        for task in tasks:
+            one_of("task", task, figure.tasks, f"{where} only")
+    for task in figure.smoke:
+        one_of("task", task, figure.tasks, f"{where} smoke")
+    strict(figure.run, dict.fromkeys(RUN, object), f"{where} run")
+
+
+def _read_claim(entry: Any, figure: Figure, figure_where: str) -> Claim:
+    where = f"{figure_where} claims"
+    kinds = {"says": str, "kind": str, "of": str, "than": list[str], "metrics": list[str]}
+    strict(as_table(entry, where), kinds, where, ["says", "kind", "of"])
+    claim = Claim(
+        entry["says"], entry["kind"], entry["of"], entry.get("than", []), entry.get("metrics", [])
+    )
+    one_of("kind of claim", claim.kind, CLAIMS, where)
+    metrics = [figure.metric, *figure.beside]
+    if claim.kind == "better":
+        needed = "than"
+    else:
+        needed = "metrics"
+        metrics += figure.also
+    if not entry.get(needed):
+        raise UserError(f"{figure_where}: a claim of kind {claim.kind!r} lacks {needed!r}.")
+    for algorithm in (claim.of, *claim.than):
+        one_of("algorithm", algorithm, figure.algorithms, where)
+    for metric in claim.metrics:
+        one_of("metric", metric, metrics, where)
+    return claim
+
+
+def read_settings_table(name: str, entry: dict[str, Any]) -> SettingsTable:
+    """Return one entry of tables.toml. Raises `UserError` for what does not belong in it."""
+    kinds = {
+        "paper": str,
+        "title": str,
+        "tasks": list[str],
+        "facts": list[str],
+        "algorithm": str,
+        "settings": list[str],
+    }
+    strict(entry, kinds, f"tables.toml [{name}]", ["paper", "title", "tasks"])
+    optional: dict[str, Any] = {"facts": [], "algorithm": "", "settings": []}
+    return SettingsTable(name=name, **(optional | entry))
+
+
+def _read_reference(path: Path) -> dict[tuple[str, str], float]:
+    """Return published final values: a CSV with the columns task, algorithm, value and others."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {(row["task"], row["algorithm"]): float(row["value"]) for row in rows}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"Could not read {path}: columns task, algorithm and a number value are expected "
+            f"({error!r})."
+        ) from error

@@ -1,0 +1,232 @@
+"""What is to be run: the config files -> figures -> cells -> recipes (standard library only, milliseconds).
+
+A setting's value is the last one given of: the learner's default, the variant's value
+(algorithms.toml), the value the task holds equal for all algorithms (tasks.toml), the variant's
+value for the family, its value for the task.
+"""
+
+import importlib.metadata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from partage.config import consistency, figures, schema, snapshots, tasks
+from partage.config.algorithms import Variant, read_variant
+from partage.config.figures import Figure, SettingsTable
+from partage.config.recipe import IMPORTED, SCHEMA, Recipe, packs
+from partage.config.request import Request
+from partage.config.settings import Field, check, read_learners
+from partage.config.snapshots import Snapshot
+from partage.config.tasks import Task, run_values
+from partage.config.types import Scalar
+from partage.errors import UserError, look_up
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class Cell(NamedTuple):
+    """One curve: an algorithm on a task with a seed."""
+
+    algorithm: str
+    task: str
+    seed: int
+
+
+class Setting(NamedTuple):
+    """A resolved setting and where its value stands."""
+
+    name: str
+    value: Scalar
+    home: str
+
+
+class Plan(NamedTuple):
+    """All that the config files say, by name."""
+
+    figures: dict[str, Figure]
+    tasks: dict[str, Task]
+    variants: dict[str, Variant]
+    learners: dict[str, dict[str, Field]]
+    settings_tables: dict[str, SettingsTable]
+    snapshots: dict[str, Snapshot]
+
+    def for_scale(self, scale: str) -> "Plan":
+        """Return the plan with its figures as they are made at this scale."""
+        scaled = {name: figure.for_scale(scale) for name, figure in self.figures.items()}
+        return self._replace(figures=scaled)
+
+    def select_figures(self, names: str | Sequence[str] = "all") -> list[Figure]:
+        """Return figures by name: "all", one name, a list, or names with commas between."""
+        wanted = names.split(",") if isinstance(names, str) else list(names)
+        if wanted == ["all"]:
+            return list(self.figures.values())
+        return [look_up(self.figures, "figure", str(n).strip(), "figures.toml") for n in wanted]
+
+    def ready(self, names: str = "all") -> tuple[list[str], str]:
+        """Return the figures and snapshots that can be made here, and a line on what is left out.
+
+        Raises `UserError` where a name other than "all" asks for what lacks a package.
+        """
+        known: dict[str, Figure | Snapshot] = {**self.figures, **self.snapshots}
+        wanted = list(known) if names == "all" else [name.strip() for name in names.split(",")]
+        waiting: dict[tuple[str, str], list[str]] = {}  # (package, command) -> what lacks it
+        for name in wanted:
+            shown = look_up(known, "figure", name, "figures.toml or snapshots.toml")
+            needed = [shown.task] if isinstance(shown, Snapshot) else shown.tasks
+            for need in self._missing_packages(needed):
+                waiting.setdefault(need, []).append(name)
+        lines = [
+            f"{', '.join(lacking)}: {package} is not installed; run `{command}` to add what needs it."
+            for (package, command), lacking in waiting.items()
+        ]
+        if lines and names != "all":
+            raise UserError(" ".join(lines))
+        left_out = {name for lacking in waiting.values() for name in lacking}
+        return [name for name in wanted if name not in left_out], " ".join(lines)
+
+    def _missing_packages(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield each package that the tasks need and that is not installed, and how to install it."""
+        needs: dict[str, str] = {}
+        for name in names:
+            needs |= self.tasks[name].needs
+        for package, command in needs.items():
+            try:
+                importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                yield package, command
+
+    def engine(self, task: str, request: Request) -> str:
+        """Return the engine that plays a task: the one asked for, unless it has only one."""
+        return look_up(self.tasks, "task", task, "tasks.toml").engine or request.engine
+
+    def settings(self, algorithm: str, task: str, scale: str) -> list[Setting]:
+        """Return every setting of a variant on a task, with its home."""
+        variant = look_up(self.variants, "algorithm", algorithm, "algorithms.toml")
+        held_equal = look_up(self.tasks, "task", task, "tasks.toml").settings
+        fields = self.learners[variant.learner]
+        family = task.partition("/")[0]
+        default_home = f"learners/{variant.learner}.py"
+        found = {f.name: Setting(f.name, f.default, default_home) for f in fields.values()}
+        layers = (
+            (f"algorithms.toml [{algorithm}.settings]", variant.settings),
+            (f"tasks.toml, equal for all on {task}", _known_only(held_equal, fields)),
+            (f'algorithms.toml [{algorithm}.task."{family}"]', variant.task.get(family, {})),
+            (f'algorithms.toml [{algorithm}.task."{task}"]', variant.task.get(task, {})),
+        )
+        for home, values in layers:
+            found |= self.checked_settings(variant.learner, values, scale, home)
+        return list(found.values())
+
+    def checked_settings(
+        self, learner: str, values: Mapping[str, Any], scale: str, home: str
+    ) -> dict[str, Setting]:
+        """Return the settings that stand in one home. Raises `UserError` for one of a wrong type."""
+        found = {}
+        for name, value in values.items():
+            field = look_up(self.learners[learner], f"setting of learner {learner!r}", name, home)
+            scaled = schema.at_scale(value, scale, f"{home} {name}")
+            found[name] = Setting(name, check(field, scaled, home), home)
+        return found
+
+    def recipes(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
+        """Return the runs that the figures need, each once."""
+        pairs: dict[tuple[str, str], None] = {}
+        for figure in figures:
+            pairs |= dict.fromkeys(figure.pairs())
+        found = []
+        for algorithm, task in pairs:
+            found += self.recipes_of(algorithm, task, request)
+        return found
+
+    def recipes_of(self, algorithm: str, task: str, request: Request) -> list[Recipe]:
+        """Return the runs of one algorithm on one task: its seeds in packs."""
+        scale = request.scale
+        settings = {s.name: s.value for s in self.settings(algorithm, task, scale)}
+        overrides = self.figure_overrides(algorithm, task)
+        run, options = run_values(self.tasks[task], scale, overrides)
+        seeds = run.pop("seeds")
+        return [
+            Recipe(
+                schema=SCHEMA,
+                scale=scale,
+                engine=self.engine(task, request),
+                algorithm=algorithm,
+                learner=self.variants[algorithm].learner,
+                settings=settings,
+                task=task,
+                options=options,
+                seeds=pack,
+                **run,
+            )
+            for pack in packs(seeds, request.seeds_per_run)
+        ]
+
+    def figure_overrides(self, algorithm: str, task: str) -> Mapping[str, Any]:
+        """Return what the figures that draw this pair set instead of the task's steps and seeds."""
+        for figure in self.figures.values():
+            if figure.draws(algorithm, task):
+                return figure.run
+        return {}
+
+    def episode_recipes(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
+        """Return the run with the first seed of each pair whose choices within an episode are drawn."""
+        pairs: dict[tuple[str, str], None] = {}
+        for figure in figures:
+            if figure.episode:
+                pairs |= dict.fromkeys((figure.episode, task) for task in figure.tasks)
+        return [self.recipes_of(*pair, request)[0] for pair in pairs]
+
+    def table_content(self, name: str, scale: str) -> str:
+        """Return all that a settings table shows: when it changes, the table is written again."""
+        table = self.settings_tables[name]
+        facts = [self.tasks[task].facts for task in table.tasks]
+        settings = []
+        if table.algorithm:
+            settings = [self.settings(table.algorithm, task, scale) for task in table.tasks]
+        return repr((table, facts, settings))
+
+    def figure_content(self, figure: Figure) -> str:
+        """Return all that the config says of a figure's look: when it changes, it is drawn again."""
+        variants = [self.variants[name] for name in figure.algorithms]
+        curves = [(variant.name, variant.label, variant.colour) for variant in variants]
+        labels = [self.tasks[task].label for task in figure.tasks]
+        return repr((figure, curves, labels))
+
+
+def cells(recipes: Iterable[Recipe]) -> list[Cell]:
+    """Return the curves that these runs make."""
+    return [Cell(recipe.algorithm, recipe.task, seed) for recipe in recipes for seed in recipe.seeds]
+
+
+def load(root: Path | None = None) -> Plan:
+    """Return the plan of a checkout (of this package when None).
+
+    Every entry is checked at every scale, whether a figure uses it or not.
+    """
+    package = PACKAGE if root is None else root / "src/partage"
+    folder = package / "config/sheets"
+    learners = read_learners(package / "learners")
+    learners[IMPORTED] = {}  # of others: nothing here can be set
+    plan = Plan(
+        figures={n: figures.read_figure(n, e, folder) for n, e in _entries(folder / "figures.toml")},
+        tasks={task.name: task for task in tasks.read_tasks(schema.toml(folder / "tasks.toml"))},
+        variants={n: read_variant(n, e, learners) for n, e in _entries(folder / "algorithms.toml")},
+        learners=learners,
+        settings_tables={
+            n: figures.read_settings_table(n, e) for n, e in _entries(folder / "tables.toml")
+        },
+        snapshots=snapshots.read(folder / "snapshots.toml"),
+    )
+    consistency.check(plan)
+    return plan
+
+
+def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a config file's entries, each a table."""
+    for name, entry in schema.toml(path).items():
+        yield name, schema.as_table(entry, f"{path.name} [{name}]")
+
+
+def _known_only(values: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Return the values that the learner has a field for: a task's are for all learners."""
+    return {name: value for name, value in values.items() if name in fields}

@@ -1,0 +1,56 @@
+"""How every TOML file of ours is read: strictly (standard library only).
+
+Unknown keys and wrong types are refused. A value may be a table by scale:
+``steps = {paper = 1_600_000, lab = 400_000, smoke = 40_000}``.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from partage.config.recipe import SCALES
+from partage.config.types import expected, fits
+from partage.errors import UserError, look_up, unknown
+
+Values = Mapping[str, Any]
+
+
+def toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds. Raises `UserError` where it is missing or not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"Could not read {path} ({error.strerror}): install partage again, or run it from a checkout."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from error
+
+
+def as_table(value: Any, where: str) -> dict[str, Any]:
+    """Return `value` if it is a table; else raise `UserError`."""
+    if not isinstance(value, dict):
+        raise UserError(f"{where} should be a table, but is {value!r}.")
+    return value
+
+
+def strict(entry: Values, kinds: Mapping[str, Any], where: str, needed: Iterable[str] = ()) -> None:
+    """Raise `UserError` unless all keys are known, each of its type, and none of `needed` is missing."""
+    for key, value in entry.items():
+        kind = look_up(kinds, "key", key, where)
+        if not fits(value, kind):
+            raise UserError(f"{where}: {key!r} should be {expected(kind)}, but is {value!r}.")
+    for key in needed:
+        if key not in entry:
+            raise UserError(f"{where} lacks the key {key!r}.")
+
+
+def at_scale(value: Any, scale: str, where: str) -> Any:
+    """Return a value that is a table by scale at one scale; any other value as it is."""
+    if not isinstance(value, dict):
+        return value
+    for key in value:
+        if key not in SCALES:
+            raise unknown("scale", key, SCALES, where)
+    return look_up(value, "scale", scale, where)

@@ -1,0 +1,38 @@
+"""snapshots.toml: pictures of a game itself, where nobody has learned yet (standard library only)."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from partage.config import schema
+from partage.errors import UserError
+
+
+class Snapshot(NamedTuple):
+    """One episode: who sees whom at one step of it, and pictures of its course."""
+
+    name: str
+    paper: str  # which figure of which paper
+    title: str
+    caption: str  # file in report/captions
+    task: str  # of family grf
+    seed: int  # of the episode, and of what the players do
+    step: int  # whose view cones are drawn
+    pictures: int  # of its course
+
+
+def read(path: Path) -> dict[str, Snapshot]:
+    """Return the entries of snapshots.toml."""
+    entries = schema.toml(path)
+    return {name: read_snapshot(name, entry) for name, entry in entries.items()}
+
+
+def read_snapshot(name: str, entry: Any) -> Snapshot:
+    """Return one entry of snapshots.toml. Raises `UserError` for what does not belong in it."""
+    where = f"snapshots.toml [{name}]"
+    schema.as_table(entry, where)
+    whole_numbers = ("seed", "step", "pictures")
+    kinds = {key: int if key in whole_numbers else str for key in Snapshot._fields if key != "name"}
+    schema.strict(entry, kinds, where, kinds)
+    if min(entry["seed"], entry["step"]) < 0 or entry["pictures"] < 1:
+        raise UserError(f"{where}: seed and step are at least 0 and pictures at least 1.")
+    return Snapshot(name=name, **entry)

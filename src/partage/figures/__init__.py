@@ -1,1 +1,0 @@
-"""From records to pictures and tables. Nothing here trains, and no torch is imported on this side."""

@@ -1,0 +1,111 @@
+"""A layer is a bank of parameter sets; the assignment says which agent goes through which.
+
+Inside a network, features lie in *rows*: ``[R, G, T, M, F]`` for R runs, G groups of agents and T instants. With one
+set there is one group and its M = B * N rows are all agents' copies (a plain linear layer); with more, each agent is
+its own group, M = B, and its set's weights are picked for it. Time lies before the copies so that padding behind the
+longest episode sits at the end of every sum over rows and cannot change it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float32, Int64, Num
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from partage.nn.dense import Link
+from partage.sharing.assignment import Assignment
+
+Rows = Float32[Tensor, "R G T M F"]
+Init = Callable[[Tensor, Tensor, Generator], None]  # fills weight [I, O] and bias [O] in place
+
+
+def within(bound: float) -> Init:
+    """Uniform between -bound and bound, weights and bias."""
+
+    def init(weight: Tensor, bias: Tensor, generator: Generator) -> None:
+        weight.uniform_(-bound, bound, generator=generator)
+        bias.uniform_(-bound, bound, generator=generator)
+
+    return init
+
+
+def torch_linear(weight: Tensor, bias: Tensor, generator: Generator) -> None:
+    """torch.nn.Linear's own default: uniform within 1 / sqrt(inputs)."""
+    within(1 / math.sqrt(weight.shape[0]))(weight, bias, generator)
+
+
+def orthogonal(gain: float, noise: float = 0.0) -> Init:
+    """Orthogonal weights of this gain, zero bias, then Gaussian noise of this standard deviation on both."""
+
+    def init(weight: Tensor, bias: Tensor, generator: Generator) -> None:
+        nn.init.orthogonal_(weight, gain, generator=generator)
+        bias.zero_()
+        if noise:
+            weight += noise * torch.randn(weight.shape, generator=generator)
+            bias += noise * torch.randn(bias.shape, generator=generator)
+
+    return init
+
+
+def to_rows(x: Num[Tensor, "R B T N F"], sets: int) -> Num[Tensor, "R G T M F"]:
+    """Lay features out for banks of this many sets."""
+    if sets == 1:
+        return x.transpose(1, 2).flatten(2, 3).unsqueeze(1)
+    return x.permute(0, 3, 2, 1, 4)
+
+
+def from_rows(rows: Rows, n_agents: int) -> Float32[Tensor, "R B T N F"]:
+    """The inverse of `to_rows`."""
+    if rows.shape[1] == 1:
+        return rows.squeeze(1).unflatten(2, (-1, n_agents)).transpose(1, 2)
+    return rows.permute(0, 3, 2, 1, 4)
+
+
+class Bank(nn.Module):
+    """S affine maps side by side for each of R runs: ``weight [R, S, I, O]``, ``bias [R, S, O]``.
+
+    The last inputs may be one-hot: they are not multiplied but looked up. ``one_hot=A`` announces A inputs whose index
+    `forward` takes; ``agent_id=N`` an id of the agent, which amounts to a private bias.
+    Each run's parameters are drawn from its own generator, set after set, so they do not depend on the pack.
+    """
+
+    def __init__(
+        self,
+        generators: Sequence[Generator],
+        sets: int,
+        inputs: int,
+        outputs: int,
+        init: Init = torch_linear,
+        one_hot: int = 0,
+        agent_id: int = 0,
+    ) -> None:
+        super().__init__()
+        if agent_id and sets != 1:
+            raise ValueError(f"an agent id goes with 1 shared set of weights, not {sets}")
+        self.parts = [inputs, one_hot, agent_id]
+        weight = torch.empty(len(generators), sets, sum(self.parts), outputs)
+        bias = torch.empty(len(generators), sets, outputs)
+        for r, generator in enumerate(generators):
+            for s in range(sets):
+                init(weight[r, s], bias[r, s], generator)
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def picked(self, index: Assignment, relu: bool = False) -> Link:
+        """The sets that each agent goes through; they hold until the next update."""
+        dense, table = self.weight, self.bias.unsqueeze(2)  # [R, S, 1, O]
+        if self.parts[1:] != [0, 0]:  # a split costs its gradient a copy of everything
+            dense, one_hot, ids = dense.split(self.parts, 2)
+            if ids.shape[2]:
+                table = table + ids  # [R, 1, N, O]
+            if one_hot.shape[2]:
+                table = (table.unsqueeze(3) + functional.pad(one_hot, (0, 0, 1, 0)).unsqueeze(2)).flatten(2, 3)
+            dense = dense.contiguous()  # once, not at every step that is acted
+        return Link(dense, table, index, 1 + self.parts[1], relu)
+
+    def forward(
+        self, rows: Rows, index: Assignment, hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False
+    ) -> Float32[Tensor, "R G T M O"]:
+        """Each agent's rows through its set."""
+        return self.picked(index, relu)(rows, hot)

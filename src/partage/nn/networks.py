@@ -1,0 +1,205 @@
+"""Networks that two or more learners use, made of banks."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from partage.nn.bank import Bank, Init, Rows, from_rows, to_rows, torch_linear
+from partage.nn.dense import Link, chain, through
+from partage.nn.gru import GRU, Cell, unroll, walk
+from partage.nn.mixing import Mix
+from partage.nn.routing import Reorder, routes
+from partage.sharing import assignment
+from partage.sharing.assignment import Assignment
+
+Sharing = Literal["full", "id", "none"]
+
+
+class Static(NamedTuple):
+    """A sharing that nobody moves: how many sets a bank holds, whether agents show an id, who uses which set."""
+
+    sets: int
+    agent_id: int  # N where the input has a one-hot agent id, else 0
+    assignment: Assignment
+
+
+def static(sharing: Sharing, runs: int, n_agents: int) -> Static:
+    """``full``: one set; ``id``: one set and a one-hot agent id in the input; ``none``: a set for every agent."""
+    if sharing == "none":
+        return Static(n_agents, 0, assignment.none(runs, n_agents))
+    return Static(1, n_agents if sharing == "id" else 0, assignment.full(runs, n_agents))
+
+
+class MLP(nn.Module):
+    """Banks with ReLU between them (and after the last where `end` is True)."""
+
+    def __init__(
+        self,
+        generators: Sequence[Generator],
+        sets: int,
+        sizes: Sequence[int],
+        init: Init = torch_linear,
+        agent_id: int = 0,
+        end: bool = False,
+    ) -> None:
+        super().__init__()
+        self.end = end
+        self.banks = nn.ModuleList(
+            Bank(generators, sets, inputs, outputs, init, agent_id=agent_id if layer == 0 else 0)
+            for layer, (inputs, outputs) in enumerate(pairwise(sizes))
+        )
+
+    def links(self, index: Assignment) -> list[Link]:
+        last = None if self.end else self.banks[-1]
+        return [bank.picked(index, relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
+
+    def forward(self, rows: Rows, index: Assignment) -> Float32[Tensor, "R G T M O"]:
+        return chain(rows, self.links(index))
+
+
+class Recurrent(nn.Module):
+    """The body of PyMARL's agent: FC(obs, last action, id) ReLU, GRU -> a hidden state for every instant."""
+
+    def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
+        super().__init__()
+        self.sets, self.hidden = sharing.sets, hidden
+        self.encoder = Bank(generators, self.sets, obs_dim, hidden, one_hot=n_actions, agent_id=sharing.agent_id)
+        self.memory = GRU(generators, self.sets, hidden, hidden)
+
+    def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
+        weight = self.encoder.weight
+        return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
+
+    def picked(self, index: Assignment) -> "PickedRecurrent":
+        """The networks that each agent goes through; they hold until the next update."""
+        return PickedRecurrent(self.sets, self.encoder.picked(index, relu=True), self.memory.picked(index))
+
+
+class PickedRecurrent(NamedTuple):
+    sets: int
+    encoder: Link
+    memory: Cell
+
+    def __call__(
+        self,
+        obs: Float32[Tensor, "R B T N O"],
+        last_action: Int64[Tensor, "R B T N"],  # -1: none yet
+        h: Float32[Tensor, "R B N H"],
+    ) -> Float32[Tensor, "R G T M H"]:
+        """The states after every instant."""
+        last = to_rows(last_action[..., None], self.sets).squeeze(-1)
+        rows = self.encoder(to_rows(obs, self.sets), last)
+        return unroll(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
+
+
+class RecurrentQ(nn.Module):
+    """PyMARL's agent: `Recurrent`, then FC -> the value of each action."""
+
+    def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
+        super().__init__()
+        self.body = Recurrent(generators, sharing, obs_dim, n_actions, hidden)
+        self.head = Bank(generators, sharing.sets, hidden, n_actions)
+
+    def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
+        return self.body.initial(copies, n_agents)
+
+    def picked(self, index: Assignment) -> "PickedQ":
+        """The networks that each agent goes through; they hold until the next update."""
+        return PickedQ(self.body.picked(index), self.head.picked(index))
+
+    def forward(
+        self, obs: Tensor, last_action: Tensor, h: Tensor, index: Assignment
+    ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
+        """As `PickedQ`, with the networks of this assignment."""
+        return self.picked(index)(obs, last_action, h)
+
+
+class PickedQ(NamedTuple):
+    body: PickedRecurrent
+    head: Link
+
+    def __call__(
+        self, obs: Tensor, last_action: Tensor, h: Tensor
+    ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
+        """Action values, and the hidden state after the last instant; arguments as `PickedRecurrent`'s."""
+        states = self.body(obs, last_action, h)
+        q = from_rows(self.head(states), obs.shape[3])
+        return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]
+
+
+class RoutedQ(nn.Module):
+    """S whole agents' networks FC ReLU, GRU, FC; which one a row goes through may change from instant to instant.
+
+    A row's hidden state stays its own: the next network goes on from it.
+    """
+
+    def __init__(self, generators: list[Generator], sets: int, inputs: int, n_actions: int, hidden: int) -> None:
+        super().__init__()
+        self.sets, self.n_actions = sets, n_actions
+        self.encoder = Bank(generators, sets, inputs, hidden)
+        self.memory = GRU(generators, sets, hidden, hidden)
+        self.head = Bank(generators, sets, hidden, n_actions)
+
+    def forward(
+        self, x: Float32[Tensor, "R T M F"], h: Float32[Tensor, "R M H"], index: Int64[Tensor, "R T M"]
+    ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
+        """Action values and hidden states at every instant; no gradient goes to `h`."""
+        if x.device.type != "cpu":
+            return self.everything(x, h, index)
+        way, own = routes(index, self.sets), assignment.none(len(x), self.sets)
+        rows = Reorder.apply(x.flatten(0, 2), way.to, way.back)
+        fed = through(rows, way.bounds, [self.encoder.picked(own, relu=True)])  # type: ignore[arg-type]
+        states = walk(fed, h.detach().flatten(0, 1), self.memory.picked(own), way.order)
+        q = through(states, way.bounds, [self.head.picked(own)])
+        back = [Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)]  # type: ignore[union-attr]
+        return back[0], back[1]
+
+    def everything(self, x: Tensor, h: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, by computing all sets and selecting: for other devices, and to check `forward` against."""
+        x_bank, h_bank = self.memory.inputs, self.memory.hidden
+
+        def through(rows: Tensor, weight: Tensor, bias: Tensor, own: Tensor) -> Tensor:
+            every = torch.einsum("rmi,rsio->rsmo", rows, weight) + bias[:, :, None]
+            return every.gather(1, own.expand(-1, -1, -1, every.shape[-1])).squeeze(1)
+
+        values, states, h = [], [], h.detach()
+        for t in range(x.shape[1]):
+            own = index[:, t, None, :, None]
+            fed = through(x[:, t], self.encoder.weight, self.encoder.bias, own).relu()
+            from_x, from_h = (through(y, b.weight, b.bias, own) for y, b in ((fed, x_bank), (h, h_bank)))
+            (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
+            h = torch.lerp((xn + (xr + hr).sigmoid() * hn).tanh(), h, (xz + hz).sigmoid())
+            states.append(h)
+            values.append(through(h, self.head.weight, self.head.bias, own))
+        return torch.stack(values, 1), torch.stack(states, 1)
+
+
+class Mixer(nn.Module):
+    """QMIX's monotonic mixer: Q_tot = |W2(s)| ELU(|W1(s)| q + b1(s)) + V(s)   (PyMARL's sizes).
+
+    The four hypernetworks' first layers read the same state, so they are one bank.
+    """
+
+    def __init__(self, generators: Sequence[Generator], n_agents: int, state_dim: int, embed: int, hyper: int) -> None:
+        super().__init__()
+        self.n_agents, self.embed, self.hyper = n_agents, embed, hyper
+        self.first = Bank(generators, 1, state_dim, 2 * hyper + 2 * embed)
+        self.w1 = Bank(generators, 1, hyper, embed * n_agents)
+        self.w2 = Bank(generators, 1, hyper, embed)
+        self.v = Bank(generators, 1, embed, 1)
+
+    def forward(self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]) -> Float32[Tensor, "R B T"]:
+        everyone = assignment.full(q.shape[0], self.n_agents)
+        first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
+        for_w1, for_w2, b1, for_v = first.split([self.hyper, self.hyper, self.embed, self.embed], -1)
+        w1 = self.w1(functional.relu(for_w1), everyone).view(-1, self.n_agents, self.embed)
+        w2 = self.w2(functional.relu(for_w2), everyone).view(-1, self.embed)
+        v = self.v(functional.relu(for_v), everyone).squeeze(1).squeeze(-1)
+        rows = q.transpose(1, 2).reshape(-1, self.n_agents)
+        mixed = Mix.apply(rows, w1, b1.reshape(-1, self.embed), w2).view(v.shape)  # type: ignore[union-attr]
+        return (mixed + v).transpose(1, 2)

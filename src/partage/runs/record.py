@@ -1,0 +1,151 @@
+"""A run's outcome, ``curve.parquet`` and ``record.json``: written whole or not at all, checked when read (no torch).
+
+Beside them in the run's folder lie its recipe, its checkpoints (`partage.runs.checkpoint`), its lock, and a second copy of
+the outcome in ``kept``: Snakemake deletes the outputs that it knows of before it runs a job, also where the last main
+process was killed and the job has ended well since.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import io
+import json
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from partage import _io
+from partage.config.recipe import OUTCOME, Recipe
+from partage.errors import UserError
+from partage.runs.checkpoint import clear_checkpoints, fitting, load_checkpoint, save_checkpoint
+from partage.runs.provenance import code, provenance
+
+__all__ = [
+    "COLUMNS", "OUTCOME", "SCHEMA",
+    "clear_checkpoints", "code", "fitting", "hold", "load_checkpoint", "provenance", "read", "restore",
+    "save_checkpoint", "write",
+]  # fmt: skip
+
+SCHEMA = 1  # of record.json
+# One row is one measured number. env_steps are joint steps of that seed; a metric's name is free ("train_return", ...).
+COLUMNS = {"seed": "int64", "env_steps": "int64", "updates": "int64", "metric": "str", "value": "float64"}
+
+
+def write(run_dir: Path, curve: pd.DataFrame, record: dict[str, Any]) -> None:
+    """Write the curve, then the record that vouches for it: what `provenance` returns, and whatever else is added."""
+    if list(curve.columns) != list(COLUMNS):
+        raise ValueError(f"a curve has the columns {list(COLUMNS)}, but this one has {list(curve.columns)}")
+    buffer = io.BytesIO()
+    curve.astype(COLUMNS).to_parquet(buffer, index=False)
+    payload = buffer.getbuffer()
+    record = {"schema": SCHEMA, **record, "curve_sha256": hashlib.sha256(payload).hexdigest()}
+    text = (json.dumps(record, sort_keys=True, indent=2) + "\n").encode()
+    for folder in (run_dir / "kept", run_dir):
+        for name, content in zip(OUTCOME, (payload, text), strict=True):
+            _io.write(folder / name, content)
+
+
+def restore(run_dir: Path, recipe: Recipe, code_hash: str) -> bool:
+    """Put the outcome back from its second copy, if that is whole and of this very recipe and code; whether it was."""
+    try:
+        made = read(run_dir / "kept")[1]
+    except UserError:
+        return False
+    if (made.get("recipe_hash"), made["code"].get("hash")) != (recipe.hash, code_hash):
+        return False
+    for name in OUTCOME:
+        _io.write(run_dir / name, (run_dir / "kept" / name).read_bytes())
+    return True
+
+
+def read(run_dir: Path, today: Recipe | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The curve and record of a finished run; a `UserError` where one is missing, corrupt or made by another recipe than
+    the one that lies there, or than `today`'s."""
+    record = _json(run_dir / "record.json", run_dir)
+    if record.get("schema") != SCHEMA:
+        raise UserError(
+            f"{run_dir}/record.json has schema {record.get('schema')!r}, but this version of partage reads {SCHEMA}: "
+            f"{_again(run_dir)}"
+        )
+    recipe = run_dir / "recipe.json"
+    if recipe.is_file() and _json(recipe, run_dir) != record.get("recipe"):
+        raise UserError(f"{run_dir} was made by another recipe than the one that lies there now: {_again(run_dir)}")
+    if not isinstance(made := record.get("recipe"), dict):
+        raise UserError(f"{run_dir}/record.json is corrupt (it has no recipe): {_again(run_dir)}")
+    if today is not None and made != (wanted := dataclasses.asdict(today)):
+        changed = ", ".join(sorted(key for key, value in wanted.items() if made.get(key) != value))
+        raise UserError(f"{run_dir} was made by another recipe than today's ({changed}): `partage plan --write --scale "
+                      f"{today.scale} --engine {today.engine}`, then {_again(run_dir)}")  # fmt: skip
+    try:
+        payload = (run_dir / "curve.parquet").read_bytes()
+    except OSError as error:
+        raise UserError(f"Could not read {run_dir}/curve.parquet ({error.strerror}): {_again(run_dir)}") from error
+    if hashlib.sha256(payload).hexdigest() != record.get("curve_sha256"):
+        raise UserError(f"{run_dir}/curve.parquet is corrupt (it is not the one its record names): {_again(run_dir)}")
+    curve = pd.read_parquet(io.BytesIO(payload))
+    if list(curve.columns) != list(COLUMNS):
+        raise UserError(
+            f"{run_dir}/curve.parquet has columns {list(curve.columns)}, not {list(COLUMNS)}: {_again(run_dir)}"
+        )
+    return curve, record
+
+
+def _json(path: Path, run_dir: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"Could not read {path} ({error.strerror}): {_again(run_dir)}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is corrupt ({error}): {_again(run_dir)}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is corrupt (not an object): {_again(run_dir)}")
+    return found
+
+
+def _again(run_dir: Path) -> str:
+    return f"make the run again with `partage train {run_dir}/recipe.json`."
+
+
+@contextlib.contextmanager
+def hold(run_dir: Path, wait: bool = False) -> Iterator[None]:
+    """Keep a second process off a run. The kernel lets go when the process ends, however it ends (SIGKILL too).
+
+    Where another process has it, `wait` until that has ended; else that is a `UserError`.
+    """
+    path = run_dir / "lock"
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(
+            path, os.O_RDWR | os.O_CREAT, 0o644
+        )  # closed on exec: programs started by the run do not hold it
+    except OSError as error:
+        raise UserError(f"Could not write {path} ({error.strerror}): make the folder writable, then repeat.") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+            if not wait:
+                raise UserError(
+                    f"{run_dir} is being trained by {holder}: wait for it to end, or stop it first."
+                ) from error
+            print(f"partage: {run_dir} is being trained by {holder}: waiting for it to end.", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise UserError(
+                f"Could not lock {path} ({error.strerror}): results must lie on a file system with flock "
+                f"(NFS 4 has it, Lustre if mounted with `-o flock`)."
+            ) from error
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with contextlib.suppress(OSError):  # a full disk: only a second process would have read it
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {now}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

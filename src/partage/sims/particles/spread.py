@@ -1,0 +1,193 @@
+"""Particle spread: agents of several colours look for their colour's landmark; and mpe2's simple_spread_v3.
+
+A point mass of mass 1 is pushed by a force of 5 along an axis; time step 0.1, damping 0.25. Agents start uniform in
+[-1, 1]^2 at rest. In the coloured tasks (SePS authors' scenarios, hardened by the MDPS authors; episodes of 50 steps)
+velocity moves first, nobody collides, landmarks lie uniform in [-3, 3]^2, and agent i of colour g earns
+
+    r_i = 0.5 (-|p_i - l_g| + B_g),    B_g = 1/n_g * sum over a != b of 0.1 / (|p_a - p_b| + 0.05)
+
+with B_g only while all n_g agents of the colour are within 0.15 of their landmark. An agent observes velocity,
+position, all landmarks relative to itself, and the distance to its own. In simple_spread_v3 (25 steps) position moves
+first by the old velocity, landmarks lie in [-1, 1]^2, agents push each other apart, and agent i earns half of minus
+the sum over landmarks of the nearest agent's distance, and half of -1 for each agent it touches.
+
+State for mixers: all positions, velocities and landmarks (a colour is an agent's place in the order, so is not told).
+Arithmetic is float64 in the packages' order of operations; observations are rounded to float32 at the end.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from partage.sims.batch import Kernel, Shown
+from partage.sims.draw import compiled, inlined, uniform
+from partage.sims.particles import simple_spread
+from partage.sims.particles.simple_spread import gap
+from partage.sims.particles.tasks import Task
+
+DT, DAMPING, FORCE = 0.1, 0.25, 5.0
+NEAR = 0.15  # distance from its landmark at which an agent has arrived
+LOCAL = 0.5  # the coloured scenarios keep MPE's weight of an agent's own part, with no common part
+
+
+class Rules(NamedTuple):
+    """A task's constants."""
+
+    colour: Int64[np.ndarray, "N"]
+    size: Int64[np.ndarray, "G"]  # agents of each colour
+    order: Int64[np.ndarray, "G O"]  # place k of a colour's observation shows entry order[colour, k] ...
+    shuffled: bool  # ... which is k itself unless the task is shuffled
+    reach: float  # landmarks lie in [-reach, reach]^2
+    simple: bool
+    hardened: bool
+
+
+class World(NamedTuple):
+    position: Float64[np.ndarray, "C N 2"]
+    velocity: Float64[np.ndarray, "C N 2"]
+    landmark: Float64[np.ndarray, "C L 2"]
+    distance: Float64[np.ndarray, "C N"]  # to the own landmark (coloured tasks)
+
+
+def kernel(task: Task, copies: int) -> Kernel:
+    """The compiled simulator of that many copies."""
+    n, marks = task.n_agents, task.n_landmarks
+    reach = 1.0 if task.simple else 3.0
+    sizes = np.array(task.groups)
+    rules = Rules(task.colours, sizes, task.orders, task.shuffled, reach, task.simple, task.hardened)
+    world = World(*(np.zeros(shape) for shape in ((copies, n, 2), (copies, n, 2), (copies, marks, 2), (copies, n))))
+    return Kernel(rules, world, begin, advance)
+
+
+@inlined
+def move(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: int) -> None:
+    """One step of time: the only difference between the two integrations is when the position moves."""
+    position, velocity = world.position[copy], world.velocity[copy]
+    force = np.zeros(position.shape)
+    for n in range(len(position)):
+        action = actions[copy, n]
+        force[n, 0] = FORCE * ((action == 2) - (action == 1))
+        force[n, 1] = FORCE * ((action == 4) - (action == 3))
+    if rules.simple:
+        simple_spread.push(force, position)
+    for n in range(len(position)):
+        for axis in range(2):
+            if rules.simple:
+                position[n, axis] += velocity[n, axis] * DT
+            velocity[n, axis] = velocity[n, axis] * (1 - DAMPING) + force[n, axis] * DT
+            if not rules.simple:
+                position[n, axis] += velocity[n, axis] * DT
+
+
+@inlined
+def measure(rules: Rules, world: World, copy: int) -> None:
+    """The distance of each agent to the landmark of its colour."""
+    for n in range(len(rules.colour)):
+        world.distance[copy, n] = gap(world.position[copy, n], world.landmark[copy, rules.colour[n]])
+
+
+@inlined
+def bonus(position: Float64[np.ndarray, "n 2"]) -> float:
+    """What each agent of a colour gets, before halving, while all of the colour have arrived."""
+    total = 0.0
+    for a in range(len(position)):
+        for b in range(len(position)):
+            if a != b:
+                total += 0.1 / (gap(position[a], position[b]) + 0.05)
+    return total / len(position)
+
+
+@inlined
+def earn_coloured(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+    """Minus the own distance, and what the whole colour earns for having arrived."""
+    distance, reward = world.distance[copy], shown.reward[copy]
+    first = 0
+    for size in rules.size:
+        last = first + size
+        arrived = rules.hardened
+        for n in range(first, last):
+            arrived = arrived and distance[n] < NEAR
+        extra = bonus(world.position[copy, first:last]) if arrived else 0.0
+        for n in range(first, last):
+            reward[n] = LOCAL * (extra - distance[n])
+        first = last
+
+
+@inlined
+def observe_coloured(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+    """Velocity, position, all landmarks relative to the agent, the distance to its own."""
+    position, velocity, landmark = world.position[copy], world.velocity[copy], world.landmark[copy]
+    for n in range(len(position)):
+        row, x, y = shown.obs[copy, n], position[n, 0], position[n, 1]
+        row[0], row[1], row[2], row[3] = velocity[n, 0], velocity[n, 1], x, y
+        for mark in range(len(landmark)):  # both axes in one turn: loops over two axes cost three times as much
+            row[4 + 2 * mark] = landmark[mark, 0] - x
+            row[5 + 2 * mark] = landmark[mark, 1] - y
+        if rules.hardened:
+            row[4 + 2 * len(landmark)] = world.distance[copy, n]
+
+
+@inlined
+def shuffle(rules: Rules, shown: Shown, copy: int) -> None:
+    """Put every observation in its colour's order. (A pass of its own: inside the loop above it would cost that
+    loop its speed in the tasks that are not shuffled.)"""
+    entries = shown.obs[copy].copy()
+    for n in range(len(entries)):
+        order = rules.order[rules.colour[n]]
+        for place in range(len(order)):
+            shown.obs[copy, n, place] = entries[n, order[place]]
+
+
+@inlined
+def show(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+    """Observations, and the state: positions, velocities, landmarks."""
+    if rules.simple:
+        simple_spread.observe(world.position[copy], world.velocity[copy], world.landmark[copy], shown.obs[copy])
+    else:
+        observe_coloured(rules, world, shown, copy)
+        if rules.shuffled:
+            shuffle(rules, shown, copy)
+    state, n_agents = shown.state[copy], world.position.shape[1]
+    for n in range(n_agents):
+        state[2 * n], state[2 * n + 1] = world.position[copy, n, 0], world.position[copy, n, 1]
+        moving = 2 * (n_agents + n)
+        state[moving], state[moving + 1] = world.velocity[copy, n, 0], world.velocity[copy, n, 1]
+    for mark in range(world.landmark.shape[1]):
+        place = 2 * (2 * n_agents + mark)
+        state[place], state[place + 1] = world.landmark[copy, mark, 0], world.landmark[copy, mark, 1]
+
+
+@compiled
+def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+    for copy in range(len(where)):
+        if where[copy]:
+            world.velocity[copy] = 0
+            for n in range(len(rules.colour)):
+                for axis in range(2):
+                    world.position[copy, n, axis] = uniform(shown.key, shown.counter, copy, -1.0, 1.0)
+            for mark in range(world.landmark.shape[1]):
+                for axis in range(2):
+                    world.landmark[copy, mark, axis] = uniform(
+                        shown.key, shown.counter, copy, -rules.reach, rules.reach
+                    )
+            if not rules.simple:
+                measure(rules, world, copy)
+            show(rules, world, shown, copy)
+
+
+@compiled
+def advance(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
+    for copy in range(len(actions)):
+        if shown.live[copy]:
+            move(rules, world, actions, copy)
+            if rules.simple:
+                simple_spread.earn(world.position[copy], world.landmark[copy], shown.reward[copy])
+            else:
+                measure(rules, world, copy)
+                earn_coloured(rules, world, shown, copy)
+            show(rules, world, shown, copy)
+            total = 0.0
+            for reward in shown.reward[copy]:
+                total += reward
+            shown.score[copy] += np.float32(total)
