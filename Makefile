@@ -33,7 +33,7 @@ check: .venv/ready  ## style, types, direction of imports, workflow
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/snakefmt --line-length 120 --check Snakefile workflow/rules
+	$(BIN)/snakefmt --line-length 100 --check Snakefile workflow/rules
 	$(BIN)/partage plan --scale paper
 	$(BIN)/snakemake --lint
 

@@ -25,7 +25,9 @@ try:
     FIGURES = {name: PLAN.figures[name] for name in READY if name in PLAN.figures}
     SNAPSHOTS = {name: PLAN.snapshots[name] for name in READY if name in PLAN.snapshots}
     RECIPES = PLAN.recipes(FIGURES.values(), REQUEST)
-    if workflow.is_main_process:  # a job on another node reads this file too, and has nothing to decide
+    if (
+        workflow.is_main_process
+    ):  # a job on another node reads this file too, and has nothing to decide
         recipe.write_recipes(REQUEST.root, RECIPES)
 except UserError as error:
     print(f"partage: {error}", file=sys.stderr)
@@ -34,7 +36,10 @@ if LEFT_OUT:
     print(f"partage: left out: {LEFT_OUT}", file=sys.stderr)
 
 ROOT = REQUEST.root.as_posix()
-EPISODES = [recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.episode_recipes(FIGURES.values(), REQUEST)]
+EPISODES = [
+    recipe.run_dir(REQUEST.root, each).as_posix()
+    for each in PLAN.episode_recipes(FIGURES.values(), REQUEST)
+]
 RUNS = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES]
 
 
@@ -56,8 +61,18 @@ rule all:
     input:
         expand("{run}/{file}", run=RUNS, file=["curve.parquet", "record.json"]),
         expand("{root}/frames/{figure}.parquet", root=ROOT, figure=FIGURES),
-        expand("{root}/figures/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *SNAPSHOTS], kind=["png", "svg", "pdf"]),
-        expand("{root}/tables/{figure}.{kind}", root=ROOT, figure=[*FIGURES, *PLAN.settings_tables], kind=["csv", "md", "tex"]),
+        expand(
+            "{root}/figures/{figure}.{kind}",
+            root=ROOT,
+            figure=[*FIGURES, *SNAPSHOTS],
+            kind=["png", "svg", "pdf"],
+        ),
+        expand(
+            "{root}/tables/{figure}.{kind}",
+            root=ROOT,
+            figure=[*FIGURES, *PLAN.settings_tables],
+            kind=["csv", "md", "tex"],
+        ),
         expand("{run}/episode.png", run=EPISODES),
 
 

@@ -1,6 +1,8 @@
-"""``make bench``: every speed this suite promises, as one table with where it was measured, in about four minutes.
+"""``make bench``: every speed this suite promises, as one table with where it was measured, in
+about four minutes.
 
-``python -m benchmarks --quick`` only shows that each line runs: seconds, and numbers that mean nothing.
+``python -m benchmarks --quick`` only shows that each line runs: seconds, and numbers that mean
+nothing.
 """
 
 import argparse
@@ -32,7 +34,9 @@ def page(day: date, quick: bool) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="run every line once on toy sizes and write nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="run every line once on toy sizes and write nothing"
+    )
     quick, day = parser.parse_args().quick, datetime.now(UTC).date()
     text = page(day, quick)
     print(text)

@@ -1,8 +1,10 @@
-"""Which agents of a coloured spread task find their landmark: a colour is paid only while all of it have arrived.
+"""Which agents of a coloured spread task find their landmark: a colour is paid only while all of it
+have arrived.
 
-``python -m benchmarks.arrivals RUN ...`` plays 32 episodes with the policies of each run (it needs ``policy.pt``) and
-prints, seed by seed, the return, who shares a back with whom, and every agent that has arrived for less than 90 % of
-the last ten steps of the episodes. No speed, but what docs/fidelity.md rests on.
+``python -m benchmarks.arrivals RUN ...`` plays 32 episodes with the policies of each run (it needs
+``policy.pt``) and prints, seed by seed, the return, who shares a back with whom, and every agent
+that has arrived for less than 90 % of the last ten steps of the episodes. No speed, but what
+docs/fidelity.md rests on.
 """
 
 import sys
@@ -23,11 +25,19 @@ EPISODES, LAST, ENOUGH = 32, 10, 0.9
 def arrived(obs: Float32[Tensor, "R B T N O"], task: Task) -> Float32[Tensor, "R N"]:
     """The share of the last steps for which each agent was near its landmark."""
     if not task.hardened:
-        raise UserError("Agents of the original spread do not see their distance: nothing to tell arrivals by.")
-    last = task.spec.obs_dim - 1  # the entry that is the own distance; in shuffled tasks it stands elsewhere
+        raise UserError(
+            "Agents of the original spread do not see their distance: nothing to tell arrivals by."
+        )
+    last = (
+        task.spec.obs_dim - 1
+    )  # the entry that is the own distance; in shuffled tasks it stands elsewhere
     place = torch.tensor([list(order).index(last) for order in task.orders])[task.colours]
     late = obs[:, :, -LAST:]
-    return (late.gather(-1, place.expand(late.shape[:-1])[..., None]).squeeze(-1) < NEAR).float().mean((1, 2))
+    return (
+        (late.gather(-1, place.expand(late.shape[:-1])[..., None]).squeeze(-1) < NEAR)
+        .float()
+        .mean((1, 2))
+    )
 
 
 def groups(row: Tensor) -> str:

@@ -1,7 +1,8 @@
 """Joint environment steps per CPU-second of the StarCraft battles, by random legal play.
 
-``PYTHONPATH=src python -m benchmarks.battles`` prints a table. A joint step is eight game loops of one copy and writes
-observations, available actions, state and rewards; resets are included, choosing actions is not.
+``PYTHONPATH=src python -m benchmarks.battles`` prints a table. A joint step is eight game loops of
+one copy and writes observations, available actions, state and rewards; resets are included,
+choosing actions is not.
 """
 
 import statistics
@@ -42,7 +43,9 @@ def choose(
 
 
 def repeated(name: str, copies: int, steps: int, repeats: int) -> list[float]:
-    """Each repeat's speed, after one that compiles and comes to where battles of all ages are under way."""
+    """Each repeat's speed, after one that compiles and comes to where battles of all ages are under
+    way.
+    """
     found = named(name)
     env = Batched(found.spec, lambda n: kernel(found, Options(), n), [0], copies, "terminal")
     chosen = np.zeros((copies, found.n_agents), np.int64)

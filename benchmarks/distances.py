@@ -1,4 +1,6 @@
-"""Seconds for one measurement of policy distance: a code learned and every pair measured, at the paper's sizes."""
+"""Seconds for one measurement of policy distance: a code learned and every pair measured, at the
+paper's sizes.
+"""
 
 import statistics
 import time
@@ -47,7 +49,13 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
         limit = "at most 20" if n_agents == 30 else ""
         what = f"One measurement of policy distance, {name}"
         rows.append(
-            {"what": what, "value": statistics.median(seconds), "unit": "CPU-s", "target": None, "note": note}
+            {
+                "what": what,
+                "value": statistics.median(seconds),
+                "unit": "CPU-s",
+                "target": None,
+                "note": note,
+            }
             | ({"peer": f"limit: {limit}"} if limit else {})
         )
     return rows

@@ -1,10 +1,11 @@
-"""Joint environment steps per CPU-second: the batched simulators, and the packages they are held to, in one run.
+"""Joint environment steps per CPU-second: the batched simulators, and the packages they are held
+to, in one run.
 
-``PYTHONPATH=src python benchmarks/environments.py`` prints a table. A joint step moves all agents of one copy and
-writes their observations, the state and the rewards; resets are included, drawing random actions is not. Time is the
-process's CPU time (`time.process_time`), so other work on the machine counts less; each number is the median of the
-repeats. A package runs one copy by its own interface, without this suite's adapter (which would slow it by a fifth
-to a third).
+``PYTHONPATH=src python benchmarks/environments.py`` prints a table. A joint step moves all agents
+of one copy and writes their observations, the state and the rewards; resets are included, drawing
+random actions is not. Time is the process's CPU time (`time.process_time`), so other work on the
+machine counts less; each number is the median of the repeats. A package runs one copy by its own
+interface, without this suite's adapter (which would slow it by a fifth to a third).
 """
 
 import os
@@ -51,7 +52,10 @@ def machine() -> str:
     """The processor's name, cores, and how many threads the simulators use."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    name = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     return f"{name}, {os.cpu_count()} cores, 1 thread used, Python {platform.python_version()}"
 
 
@@ -91,7 +95,10 @@ def repeated(case: Case, repeats: int) -> list[float]:
     generator = torch.Generator().manual_seed(0)
     shape = (case.episodes * env.spec.horizon, 1, case.copies, env.spec.n_agents)
     actions = torch.randint(env.spec.n_actions, shape, generator=generator)
-    packages: dict[str, Callable[[str, torch.Tensor], None]] = {"mpe": mpe_package, "lbf": lbf_package}
+    packages: dict[str, Callable[[str, torch.Tensor], None]] = {
+        "mpe": mpe_package,
+        "lbf": lbf_package,
+    }
     speeds = []
     for _ in range(repeats + 1):
         start = time.process_time()
@@ -111,7 +118,9 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     torch.set_num_threads(1)
     ours: dict[str, float] = {}
-    cases = [case._replace(copies=2, episodes=1) for case in CASES if case.target] if quick else CASES
+    cases = (
+        [case._replace(copies=2, episodes=1) for case in CASES if case.target] if quick else CASES
+    )
     for case in cases:
         speeds = repeated(case, 1 if quick else REPEATS)
         value = statistics.median(speeds)
@@ -120,7 +129,15 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
         if case.engine == "batched":
             ours[case.task] = value
         else:
-            rows.append(row(f"{case.task}, batched over package", ours[case.task] / value, "times", None, "same run"))
+            rows.append(
+                row(
+                    f"{case.task}, batched over package",
+                    ours[case.task] / value,
+                    "times",
+                    None,
+                    "same run",
+                )
+            )
     return rows
 
 
@@ -133,7 +150,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| what | value | unit | target | note |", "|---|---:|---|---:|---|"]
     for entry in rows:
         target = "" if entry["target"] is None else f"≥ {entry['target']:,.0f}"
-        lines.append(f"| {entry['what']} | {entry['value']:,.0f} | {entry['unit']} | {target} | {entry['note']} |")
+        lines.append(
+            f"| {entry['what']} | {entry['value']:,.0f} | {entry['unit']} | {target} | {entry['note']} |"
+        )
     return "\n".join(lines)
 
 

@@ -11,13 +11,19 @@ from partage.rl.rollout import Rollout, generators, team_reward
 from partage.sims.contract import Spec
 
 LBF = Spec(n_agents=4, n_actions=6, obs_dim=27, state_dim=108, horizon=50, common_reward=False)
-SMALL_MAP = Spec(n_agents=5, n_actions=12, obs_dim=55, state_dim=98, horizon=70, common_reward=True)  # 5m_vs_6m
-LARGE_MAP = Spec(n_agents=27, n_actions=36, obs_dim=285, state_dim=1170, horizon=180, common_reward=True)  # 27m_vs_30m
+SMALL_MAP = Spec(
+    n_agents=5, n_actions=12, obs_dim=55, state_dim=98, horizon=70, common_reward=True
+)  # 5m_vs_6m
+LARGE_MAP = Spec(
+    n_agents=27, n_actions=36, obs_dim=285, state_dim=1170, horizon=180, common_reward=True
+)  # 27m_vs_30m
 SIZES = {"LBF": LBF, "5m_vs_6m": SMALL_MAP, "27m_vs_30m": LARGE_MAP}
 
 
 def rollout(spec: Spec, lengths: Tensor, seed: int = 0) -> Rollout:
-    """Episodes of these lengths ``[R, B]``, Gaussian numbers in them; seven actions in ten are available."""
+    """Episodes of these lengths ``[R, B]``, Gaussian numbers in them; seven actions in ten are
+    available.
+    """
     generator = torch.Generator().manual_seed(seed)
     (r, b), n, a, time = lengths.shape, spec.n_agents, spec.n_actions, int(lengths.max())
 
@@ -57,7 +63,9 @@ def batch(spec: Spec, runs: int, size: int) -> dict[str, Tensor]:
 
 
 def memory(quick: bool = False) -> list[dict[str, Any]]:
-    """Bytes of one episode in the replay, and of 5000 at 27m_vs_30m sizes; measured on `count` and scaled."""
+    """Bytes of one episode in the replay, and of 5000 at 27m_vs_30m sizes; measured on `count` and
+    scaled.
+    """
     rows, count, gib = [], 4 if quick else 50, 2**30
     cases: Sequence[tuple[str, int, float | None]] = [
         ("LBF", 50, None),
@@ -66,14 +74,31 @@ def memory(quick: bool = False) -> list[dict[str, Any]]:
         ("27m_vs_30m", 180, None),
     ]
     for name, mean, limit in cases:
-        spread = torch.linspace(0.5, 1.5, count) if mean < SIZES[name].horizon else torch.ones(count)
+        spread = (
+            torch.linspace(0.5, 1.5, count) if mean < SIZES[name].horizon else torch.ones(count)
+        )
         lengths = (mean * spread).round().long()
         each = sum(replay(SIZES[name], n.view(1, 1)).nbytes() for n in lengths) / count
         what = f"replay, {name} sizes, mean length {mean}"
         note = f"{count} synthetic episodes of {int(lengths.min())} to {int(lengths.max())} steps"
-        rows.append({"what": what, "value": each / 1e6, "unit": "MB / episode", "target": None, "note": note})
+        rows.append(
+            {
+                "what": what,
+                "value": each / 1e6,
+                "unit": "MB / episode",
+                "target": None,
+                "note": note,
+            }
+        )
         if name == "27m_vs_30m":
-            whole = {"what": f"{what}: 5,000 episodes", "value": 5000 * each / gib, "unit": "GiB", "most": limit}
+            whole = {
+                "what": f"{what}: 5,000 episodes",
+                "value": 5000 * each / gib,
+                "unit": "GiB",
+                "most": limit,
+            }
             peer = "≈ 39 GB allocated at once (PyMARL, by arithmetic)"
-            rows.append({**whole, "target": None, "note": "scaled from the row above", "peer": peer})
+            rows.append(
+                {**whole, "target": None, "note": "scaled from the row above", "peer": peer}
+            )
     return rows

@@ -1,8 +1,9 @@
 """Football: what observing costs, what a worker costs, and whether two workers are worth two.
 
-A step's cost is CPU time. The bare engine is the package's own environment (`gfootball.env.football_env`: raw
-observations, no wrappers) on the same games and actions; the worker's share is its process's CPU time, in which the
-trainer's is not. The pool's gain is wall-clock time, with as many workers as in the line, so it wants idle cores.
+A step's cost is CPU time. The bare engine is the package's own environment
+(`gfootball.env.football_env`: raw observations, no wrappers) on the same games and actions; the
+worker's share is its process's CPU time, in which the trainer's is not. The pool's gain is
+wall-clock time, with as many workers as in the line, so it wants idle cores.
 """
 
 import importlib.util
@@ -69,7 +70,13 @@ def observing(football: Football, times: int) -> None:
 def pooled(workers: int, copies: int, steps: int) -> tuple[float, float]:
     """Joint steps per second of wall-clock time, and per CPU-second of the workers."""
     spec = Spec(*TASK.sizes, HORIZON, common_reward=True)
-    env = Batched(spec, partial(Pool, Maker(NAME, Options()), spec, workers=workers), [0], copies, "truncation")
+    env = Batched(
+        spec,
+        partial(Pool, Maker(NAME, Options()), spec, workers=workers),
+        [0],
+        copies,
+        "truncation",
+    )
     step = env.reset()
     generator = torch.Generator().manual_seed(0)
     processes = [each._process.pid for each in env._sim._workers]
@@ -98,7 +105,10 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     actions = np.random.default_rng(0).integers(0, 19, (steps, len(TASK.left)))
     engine(env, actions[:50])
     ours(football, actions[:50])
-    pairs = [(spent(partial(engine, env, actions)), spent(partial(ours, football, actions))) for _ in range(repeats)]
+    pairs = [
+        (spent(partial(engine, env, actions)), spent(partial(ours, football, actions)))
+        for _ in range(repeats)
+    ]
     share = statistics.median(spent(partial(observing, football, steps)) for _ in range(repeats))
     theirs, mine = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
@@ -108,14 +118,35 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     where = f"grf/{NAME}"
     return [
         row(f"{where}, the package alone", steps / theirs, UNIT),
-        row(f"{where}, a copy with its cones", steps / mine, UNIT, ratio=ratio, ratio_to="the package alone"),
-        row(f"{where}, in a worker", worker, UNIT, 0.85 * steps / theirs, note="target: 15 % below the package"),
-        row(f"{where}, observation and cones of 4 agents", 100 * share / mine, "% of a step", most=5.0),
-        row(f"{where}, 2 workers over 1", gain, "times, wall-clock", 1.7, note="needs 2 idle cores"),
+        row(
+            f"{where}, a copy with its cones",
+            steps / mine,
+            UNIT,
+            ratio=ratio,
+            ratio_to="the package alone",
+        ),
+        row(
+            f"{where}, in a worker",
+            worker,
+            UNIT,
+            0.85 * steps / theirs,
+            note="target: 15 % below the package",
+        ),
+        row(
+            f"{where}, observation and cones of 4 agents",
+            100 * share / mine,
+            "% of a step",
+            most=5.0,
+        ),
+        row(
+            f"{where}, 2 workers over 1", gain, "times, wall-clock", 1.7, note="needs 2 idle cores"
+        ),
     ]
 
 
-def row(what: str, value: float, unit: str, target: float | None = None, note: str = "", **more: Any) -> dict[str, Any]:
+def row(
+    what: str, value: float, unit: str, target: float | None = None, note: str = "", **more: Any
+) -> dict[str, Any]:
     return {"what": what, "value": value, "unit": unit, "target": target, "note": note} | more
 
 

@@ -1,9 +1,11 @@
-"""Kills the workflow at random and looks what is left: ``python -m benchmarks.kills [--kills 50] [--slurm]``.
+"""Kills the workflow at random and looks what is left: ``python -m benchmarks.kills [--kills 50]
+[--slurm]``.
 
-Tiny runs are trained and drawn once in peace. Then the same is begun anew, and again and again one of its processes
-gets SIGKILL: a trainer, the shell around one (its worker), the main process, with --slurm also a node's daemon. After
-that comes one run in peace. Curves and frames must be the same to the last bit, no process and no temporary file be
-left. Exits with 1 where they are not. What came out stands in docs/reliability.md.
+Tiny runs are trained and drawn once in peace. Then the same is begun anew, and again and again one
+of its processes gets SIGKILL: a trainer, the shell around one (its worker), the main process, with
+--slurm also a node's daemon. After that comes one run in peace. Curves and frames must be the same
+to the last bit, no process and no temporary file be left. Exits with 1 where they are not. What
+came out stands in docs/reliability.md.
 """
 
 import argparse
@@ -60,9 +62,19 @@ def prepared(root: Path) -> Path:
 
 
 def options(root: Path, on_slurm: bool) -> list[str]:
-    where = ["--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
+    where = [
+        "--workflow-profile",
+        "profiles/slurm",
+        "--slurm-init-seconds-before-status-checks",
+        "2",
+    ]
     where += ["--set-resources", "train:mem_mb=100"]
-    return [*(where if on_slurm else ["--cores", "2"]), "--config", "seeds_per_run=2", f"python={root / 'python'}"]
+    return [
+        *(where if on_slurm else ["--cores", "2"]),
+        "--config",
+        "seeds_per_run=2",
+        f"python={root / 'python'}",
+    ]
 
 
 def in_peace(root: Path, on_slurm: bool) -> None:
@@ -75,7 +87,10 @@ def results(root: Path) -> dict[str, str]:
     below = root / "results"
     runs = [path.parent for path in below.glob("smoke/runs/*/*/*/*/recipe.json")]
     found = {str(run.relative_to(below)): record.read(run)[0].to_csv() for run in runs}
-    found |= {str(path.relative_to(below)): path.read_bytes().hex() for path in below.glob("smoke/frames/*")}
+    found |= {
+        str(path.relative_to(below)): path.read_bytes().hex()
+        for path in below.glob("smoke/frames/*")
+    }
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in found.items()}
 
 
@@ -85,20 +100,30 @@ def processes(root: Path) -> dict[int, str]:
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if (path / "cwd").resolve() == root and int(path.name) != os.getpid():
-                found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                found[int(path.name)] = (
+                    (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
     return found
 
 
 def victim(root: Path, main: int, kind: str) -> int | None:
     """A process of that kind, if there is one now."""
     trains = [(number, line) for number, line in processes(root).items() if "partage train" in line]
-    shells = [number for number, line in trains if "bash -c" in line or "/bin/sh" in line.split(" ")[0]]
-    chosen = {"main process": [main], "worker": shells, "trainer": [n for n, _ in trains if n not in shells]}[kind]
+    shells = [
+        number for number, line in trains if "bash -c" in line or "/bin/sh" in line.split(" ")[0]
+    ]
+    chosen = {
+        "main process": [main],
+        "worker": shells,
+        "trainer": [n for n, _ in trains if n not in shells],
+    }[kind]
     return random.choice(chosen) if chosen else None
 
 
 def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
-    """Kill until it has been done `kills` times; what was killed how often, and how often the main process began."""
+    """Kill until it has been done `kills` times; what was killed how often, and how often the main
+    process began.
+    """
     count: Counter[str] = Counter()
     kinds = ["trainer", "worker", "main process", *(["slurmd"] if cluster else [])]
     main = naps.snakemake(root, *options(root, bool(cluster)))
@@ -144,7 +169,11 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--slurm", action="store_true", help="on a throw-away cluster (benchmarks.slurm; needs root)")
+    parser.add_argument(
+        "--slurm",
+        action="store_true",
+        help="on a throw-away cluster (benchmarks.slurm; needs root)",
+    )
     asked = parser.parse_args()
     random.seed(asked.seed)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -157,11 +186,16 @@ def main() -> int:
             in_peace(disturbed, asked.slurm)
             remains = left(disturbed)
         expected, found = results(calm), results(disturbed)
-        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        resumed = sum(
-            record.read(path.parent)[1]["resumed"] for path in disturbed.glob("results/smoke/runs/*/*/*/*/record.json")
+        wrong = sorted(
+            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
         )
-        print(f"{', '.join(f'{kind}: {n}' for kind, n in sorted(count.items()))}; {time.monotonic() - began:.0f} s")
+        resumed = sum(
+            record.read(path.parent)[1]["resumed"]
+            for path in disturbed.glob("results/smoke/runs/*/*/*/*/record.json")
+        )
+        print(
+            f"{', '.join(f'{kind}: {n}' for kind, n in sorted(count.items()))}; {time.monotonic() - began:.0f} s"
+        )
         print(f"{len(expected)} curves and frames, {len(wrong)} of them lost or different: {wrong}")
         print(f"runs went on from a checkpoint {resumed} times; left over: {remains}")
         return int(bool(wrong or remains))

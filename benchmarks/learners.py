@@ -1,8 +1,10 @@
-"""Speed of the learners: QMIX updates beside plain PyTorch, A2C and QMIX training end to end, by CPU time.
+"""Speed of the learners: QMIX updates beside plain PyTorch, A2C and QMIX training end to end, by
+CPU time.
 
-Speeds are per CPU-second of this process, one thread (`partage.runs.train.prepare`). Subjects that are compared take turns
-in one run; a value is the median of the repeats, and the ratio is the median of the ratios within a turn. The peers'
-numbers were measured by us on another day on a machine of this kind (two shared cores): compare them loosely.
+Speeds are per CPU-second of this process, one thread (`partage.runs.train.prepare`). Subjects that
+are compared take turns in one run; a value is the median of the repeats, and the ratio is the
+median of the ratios within a turn. The peers' numbers were measured by us on another day on a
+machine of this kind (two shared cores): compare them loosely.
 """
 
 import statistics
@@ -40,10 +42,18 @@ CASES = [
 ]
 
 
-LIMITS = {"bdps": 3.5, "bdps-individual": 3.5, "cds": 1.8, "eoi": 1.5, "rode": 2.5}  # most QMIX updates one may cost
+LIMITS = {
+    "bdps": 3.5,
+    "bdps-individual": 3.5,
+    "cds": 1.8,
+    "eoi": 1.5,
+    "rode": 2.5,
+}  # most QMIX updates one may cost
 
 
-def take_turns(subjects: Mapping[str, Callable[[], float]], repeats: int, warm_up: int = 1) -> Speeds:
+def take_turns(
+    subjects: Mapping[str, Callable[[], float]], repeats: int, warm_up: int = 1
+) -> Speeds:
     """Speed of each subject in each turn; a subject does its work and returns how much that was."""
     speeds: Speeds = {name: [] for name in subjects}
     for turn in range(-warm_up, repeats):
@@ -55,10 +65,19 @@ def take_turns(subjects: Mapping[str, Callable[[], float]], repeats: int, warm_u
     return speeds
 
 
-def row(what: str, speeds: Sequence[float], unit: str, target: float | None = None, **extra: Any) -> dict[str, Any]:
+def row(
+    what: str, speeds: Sequence[float], unit: str, target: float | None = None, **extra: Any
+) -> dict[str, Any]:
     """A row of the table (see `environments.measure`); `extra` are its columns ratio and peer."""
     note = f"median of {len(speeds)}, {number(min(speeds))} to {number(max(speeds))}"
-    return {"what": what, "value": statistics.median(speeds), "unit": unit, "target": target, "note": note, **extra}
+    return {
+        "what": what,
+        "value": statistics.median(speeds),
+        "unit": unit,
+        "target": target,
+        "note": note,
+        **extra,
+    }
 
 
 def updates(case: Case, sharing: qmix.Sharing, quick: bool) -> list[dict[str, Any]]:
@@ -97,7 +116,9 @@ def costs(quick: bool) -> list[dict[str, Any]]:
         made: Any = learners.make(recipe.learner, spec, recipe.settings, list(range(runs)))
         batch, active = episodes.batch(spec, runs, size), torch.ones(runs, dtype=torch.bool)
         shape, generator = batch["actions"].shape, torch.Generator().manual_seed(0)
-        batch |= {name: torch.randint(2, shape, generator=generator) for name in ("roles", "groups")}
+        batch |= {
+            name: torch.randint(2, shape, generator=generator) for name in ("roles", "groups")
+        }
         if recipe.learner == "rode":
             made.clustered[:] = True  # as it is from 50,000 steps on
         return lambda: len(made.update(batch, active)["td_loss"])
@@ -109,14 +130,21 @@ def costs(quick: bool) -> list[dict[str, Any]]:
             ratios = [a / b for a, b in zip(speeds["qmix"], speeds[name], strict=True)]
             note = f"median of {len(ratios)}, {number(min(ratios))} to {number(max(ratios))}"
             what = f"cost of an update, LBF sizes, {name}, R={runs}"
-            value = {"value": statistics.median(ratios), "unit": "QMIX updates", "target": None, "most": most}
+            value = {
+                "value": statistics.median(ratios),
+                "unit": "QMIX updates",
+                "target": None,
+                "most": most,
+            }
             rows.append({"what": what, **value, "note": note})
     return rows
 
 
 def training(algorithm: str, task: str, runs: int) -> Training:
     """Paper-scale training of this many seeds, without evaluations."""
-    recipe = plan.load().recipes_of(algorithm, task, plan.Request(scale="paper", seeds_per_run=runs))[0]
+    recipe = plan.load().recipes_of(
+        algorithm, task, plan.Request(scale="paper", seeds_per_run=runs)
+    )[0]
     return Training(replace(recipe, seeds=list(range(runs)), test_every=0, steps=10**9))
 
 
@@ -142,7 +170,8 @@ def actor_critics(quick: bool) -> list[dict[str, Any]]:
     peer = f"1,100 to 1,500 (SePS), 460 (MADPS): A2C, one seed, on LBF, {ANOTHER_DAY}"
     unit = "env steps / CPU-s"
     return [
-        row(f"A2C training, mpe/15a_3c, {name}, R=5, summed", x, unit, 12_000, peer=peer) for name, x in speeds.items()
+        row(f"A2C training, mpe/15a_3c, {name}, R=5, summed", x, unit, 12_000, peer=peer)
+        for name, x in speeds.items()
     ]
 
 
@@ -162,7 +191,15 @@ def end_to_end(quick: bool) -> list[dict[str, Any]]:
     each = [speed / 5 for speed in speeds["R=5"]]
     return [
         row(f"{what}, R=1", speeds["R=1"], unit, 1_200, peer=peer),
-        row(f"{what}, R=5, summed", speeds["R=5"], unit, 1_200, peer=peer, ratio=ratio, ratio_to="R=1"),
+        row(
+            f"{what}, R=5, summed",
+            speeds["R=5"],
+            unit,
+            1_200,
+            peer=peer,
+            ratio=ratio,
+            ratio_to="R=1",
+        ),
         row(f"{what}, R=5, per run", each, unit),
     ]
 
@@ -170,5 +207,16 @@ def end_to_end(quick: bool) -> list[dict[str, Any]]:
 def measure(quick: bool = False) -> list[dict[str, Any]]:
     """All rows; `quick` only shows that every line runs (its numbers mean nothing)."""
     prepare("cpu")
-    rows = [entry for case in CASES for sharing in ("id", "none") for entry in updates(case, sharing, quick)]
-    return [*rows, *costs(quick), *actor_critics(quick), *end_to_end(quick), *episodes.memory(quick)]
+    rows = [
+        entry
+        for case in CASES
+        for sharing in ("id", "none")
+        for entry in updates(case, sharing, quick)
+    ]
+    return [
+        *rows,
+        *costs(quick),
+        *actor_critics(quick),
+        *end_to_end(quick),
+        *episodes.memory(quick),
+    ]

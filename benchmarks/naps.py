@@ -1,5 +1,5 @@
-"""A checkout with the real package, workflow and profiles, and a sheet of toy tasks that mostly sleep: for tests of the
-workflow and of its faults."""
+"""A checkout with the real package, workflow and profiles, and a sheet of toy tasks that mostly
+sleep: for tests of the workflow and of its faults."""
 
 import os
 import shutil
@@ -121,7 +121,9 @@ def lasting(seconds: float) -> str:
 
 def snakemake(root: Path, *options: str) -> subprocess.Popen[str]:
     """It, under way; what it says goes to ``said.txt``."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "CUDA_VISIBLE_DEVICES")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "CUDA_VISIBLE_DEVICES")
+    }
     with open(root / "said.txt", "a") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *options],
@@ -141,8 +143,12 @@ def ended(root: Path, process: subprocess.Popen[str], seconds: float) -> str:
     return said
 
 
-def until(what: str, true: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait for it, at most four minutes, and only as long as the process goes on that is to bring it about."""
+def until(
+    what: str, true: Callable[[], object], process: subprocess.Popen[str] | None = None
+) -> None:
+    """Wait for it, at most four minutes, and only as long as the process goes on that is to bring
+    it about.
+    """
     deadline = time.monotonic() + 240
     while not true():
         assert time.monotonic() < deadline, f"not after 240 s: {what}"
@@ -160,7 +166,9 @@ def begun(root: Path, task: str) -> bool:
     return path.exists() and task in path.read_text().split()
 
 
-def outcomes(root: Path, tasks: Sequence[str], results: str = "results") -> dict[str, tuple[pd.DataFrame, dict]]:
+def outcomes(
+    root: Path, tasks: Sequence[str], results: str = "results"
+) -> dict[str, tuple[pd.DataFrame, dict]]:
     return {task: record.read(run(root, task, results)) for task in tasks}
 
 

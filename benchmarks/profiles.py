@@ -1,7 +1,8 @@
 """Where one update goes: the operations that use most CPU time, by `torch.profiler`.
 
-Self time is an operation's own, without those it calls. A hand-written backward and its pointwise loops (Numba) count
-under the name of their `autograd.Function`. The profiler's own cost makes many small operations look dearer.
+Self time is an operation's own, without those it calls. A hand-written backward and its pointwise
+loops (Numba) count under the name of their `autograd.Function`. The profiler's own cost makes many
+small operations look dearer.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,10 @@ def shares(work: Callable[[], Any], times: int) -> list[tuple[str, float, int]]:
     events = made.key_averages()
     whole = sum(event.self_cpu_time_total for event in events)
     events = sorted(events, key=lambda event: -event.self_cpu_time_total)
-    return [(event.key, 100 * event.self_cpu_time_total / whole, event.count // times) for event in events]
+    return [
+        (event.key, 100 * event.self_cpu_time_total / whole, event.count // times)
+        for event in events
+    ]
 
 
 def qmix_update(quick: bool) -> list[tuple[str, float, int]]:
@@ -54,7 +58,9 @@ def a2c_update(quick: bool) -> list[tuple[str, float, int]]:
     def work() -> None:
         nonlocal step, memory
         with record_function(f"{OUTSIDE}collect, the simulator included"):
-            collected, step, memory = rollout.segment(made.env, made.learner.policy, step, memory, 5)
+            collected, step, memory = rollout.segment(
+                made.env, made.learner.policy, step, memory, 5
+            )
         with record_function(f"{OUTSIDE}learn"):
             made.learner.learn(collected)
 
@@ -75,6 +81,8 @@ def section(quick: bool = False) -> str:
             "## Where the time goes",
             "",
             *markdown("One QMIX update, LBF sizes, R=1, sharing id", qmix_update(quick)),
-            *markdown("One NPS A2C update, mpe/15a_3c, R=5, collecting included", a2c_update(quick)),
+            *markdown(
+                "One NPS A2C update, mpe/15a_3c, R=5, collecting included", a2c_update(quick)
+            ),
         ]
     )

@@ -20,11 +20,27 @@ def goal(entry: dict[str, Any]) -> str:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """A row is what, value, unit, target (least), note; perhaps `most`, ratio (with ratio_to) and peer."""
-    lines = ["| what | value | unit | target | ratio | best peer | note |", "|---|---:|---|---:|---:|---|---|"]
+    """A row is what, value, unit, target (least), note; perhaps `most`, ratio (with ratio_to) and
+    peer.
+    """
+    lines = [
+        "| what | value | unit | target | ratio | best peer | note |",
+        "|---|---:|---|---:|---:|---|---|",
+    ]
     for entry in rows:
-        ratio = f"{entry['ratio']:.2f} times {entry.get('ratio_to', 'plain PyTorch')}" if "ratio" in entry else ""
-        columns = (entry["what"], number(entry["value"]), entry["unit"], goal(entry), ratio, entry.get("peer", ""))
+        ratio = (
+            f"{entry['ratio']:.2f} times {entry.get('ratio_to', 'plain PyTorch')}"
+            if "ratio" in entry
+            else ""
+        )
+        columns = (
+            entry["what"],
+            number(entry["value"]),
+            entry["unit"],
+            goal(entry),
+            ratio,
+            entry.get("peer", ""),
+        )
         lines.append(f"| {' | '.join(columns)} | {entry['note']} |")
     return "\n".join(lines)
 

@@ -1,8 +1,10 @@
-"""What 100 to 10,000 runs cost beside training: ``python -m benchmarks.scale [--cells 100 ...] [--slurm | --plan]``.
+"""What 100 to 10,000 runs cost beside training: ``python -m benchmarks.scale [--cells 100 ...]
+[--slurm | --plan]``.
 
-Planning, Snakemake's own work on the graph, files and bytes, collecting and drawing: measured on made-up runs, whose
-curves have the size of real ones. With --slurm (root): the rate at which a throw-away cluster's queue takes jobs, and
-what a job costs that trains nothing. The numbers stand in docs/scale.md.
+Planning, Snakemake's own work on the graph, files and bytes, collecting and drawing: measured on
+made-up runs, whose curves have the size of real ones. With --slurm (root): the rate at which a
+throw-away cluster's queue takes jobs, and what a job costs that trains nothing. The numbers stand
+in docs/scale.md.
 """
 
 import argparse
@@ -34,7 +36,10 @@ from partage.runs.provenance import code
 TASKS = 10  # panels of the one figure
 METRICS = ("train_return", "policy_loss", "value_loss", "entropy", "gradient_norm", "test_return")
 REDRAWN = "mpd-fig3"  # the figure with most panels and strips
-BLOCKS = {"mdps": ("front", "back"), "bdps": ("roles", "groups")}  # what moves, in the strips of these algorithms
+BLOCKS = {
+    "mdps": ("front", "back"),
+    "bdps": ("roles", "groups"),
+}  # what moves, in the strips of these algorithms
 AGENTS = 15  # rows of a strip
 POINTS = 100  # of each metric: what a run of paper scale has
 
@@ -55,14 +60,22 @@ def spent(root: Path, *command: str) -> Cost:
             [sys.executable, "-m", *command], cwd=root, env=environment, stdout=said, stderr=said
         )
         while process.poll() is None:
-            with suppress(OSError):  # what the kernel says of a child that has ended would count this process's memory
-                found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+            with suppress(
+                OSError
+            ):  # what the kernel says of a child that has ended would count this process's memory
+                found = re.search(
+                    r"VmHWM:\s*(\d+)", Path(f"/proc/{process.pid}/status").read_text()
+                )
                 memory = max(memory, int(found[1]) / 1024 if found else 0)
             time.sleep(0.02)
     after = os.times()
     if process.returncode:
-        raise RuntimeError(f"{command} ended with {process.returncode}:\n{(root / 'said.txt').read_text()[-3000:]}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        raise RuntimeError(
+            f"{command} ended with {process.returncode}:\n{(root / 'said.txt').read_text()[-3000:]}"
+        )
+    cpu = (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
     return Cost(time.monotonic() - began, cpu, memory)
 
 
@@ -72,7 +85,9 @@ def prepared(root: Path, cells: int) -> list[Recipe]:
     sheet = root / "src/partage/config/sheets/tasks.toml"
     sheet.write_text(sheet.read_text().replace("seeds = 1", f"seeds = {cells // TASKS}"))
     sheets = plan.load(root)
-    return sheets.recipes(sheets.select_figures(), plan.Request(seeds_per_run=1, results=str(root / "results")))
+    return sheets.recipes(
+        sheets.select_figures(), plan.Request(seeds_per_run=1, results=str(root / "results"))
+    )
 
 
 def finished(root: Path, recipes: Sequence[Recipe]) -> None:
@@ -123,26 +138,50 @@ def measured(cells: int) -> dict[str, str]:
 
 
 def complete() -> dict[str, str]:
-    """The papers' whole plan, made up: a dry run, its report, and one figure redrawn after a change of the code."""
+    """The papers' whole plan, made up: a dry run, its report, and one figure redrawn after a change
+    of the code.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         root = Path(folder).resolve() / "checkout"
         naps.checkout(root)
         for name in ("src/partage/config/sheets", "results/reference"):
             shutil.copytree(naps.ROOT / name, root / name, dirs_exist_ok=True)
-        sheets, request = plan.load(root).at("paper"), plan.Request(scale="paper", results=str(root / "results"))
-        figures = [sheets.figures[name] for name in sheets.ready(request.figures)[0] if name in sheets.figures]
+        sheets, request = (
+            plan.load(root).at("paper"),
+            plan.Request(scale="paper", results=str(root / "results")),
+        )
+        figures = [
+            sheets.figures[name]
+            for name in sheets.ready(request.figures)[0]
+            if name in sheets.figures
+        ]
         recipes = sheets.recipes(figures, request)
         write_recipes(request.root, recipes)
-        shown = {name for each in figures for name in (each.metric, *(each.beside or ()), *(each.also or ()))}
+        shown = {
+            name
+            for each in figures
+            for name in (each.metric, *(each.beside or ()), *(each.also or ()))
+        }
         for recipe in recipes:
             moving = [name for name in BLOCKS if recipe.algorithm.startswith(name)]
-            strips = [f"sharing/{block}/{n}" for name in moving for block in BLOCKS[name] for n in range(AGENTS)]
+            strips = [
+                f"sharing/{block}/{n}"
+                for name in moving
+                for block in BLOCKS[name]
+                for n in range(AGENTS)
+            ]
             names = [*sorted(shown), *strips]
             steps = np.linspace(1, recipe.steps, POINTS).astype(int)
             steps = np.tile(steps, len(names))
-            columns = {"env_steps": steps, "updates": steps // 40, "metric": np.repeat(names, POINTS)}
+            columns = {
+                "env_steps": steps,
+                "updates": steps // 40,
+                "metric": np.repeat(names, POINTS),
+            }
             values = np.random.default_rng(0).integers(3, size=len(names) * POINTS).astype(float)
-            frame = pd.concat([pd.DataFrame({"seed": seed, **columns, "value": values}) for seed in recipe.seeds])
+            frame = pd.concat(
+                [pd.DataFrame({"seed": seed, **columns, "value": values}) for seed in recipe.seeds]
+            )
             made = {"recipe": asdict(recipe), "recipe_hash": recipe.hash}
             made |= {"code": code(recipe.learner, recipe.task.partition("/")[0], root)}
             record.write(run_dir(request.root, recipe), frame, made)
@@ -173,7 +212,10 @@ def complete() -> dict[str, str]:
 
 def queued(cells: int) -> dict[str, str]:
     """How fast a queue that starts nothing takes jobs."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, slurm.cluster(Path(folder) / "slurm"):
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        slurm.cluster(Path(folder) / "slurm"),
+    ):
         slurm.said("scontrol", "update", "PartitionName=cpu", "State=DOWN")
         root = Path(folder).resolve() / "checkout"
         prepared(root, cells)
@@ -182,8 +224,12 @@ def queued(cells: int) -> dict[str, str]:
             time.sleep(0.5)
             if process.poll() is not None:
                 raise RuntimeError((root / "said.txt").read_text()[-3000:])
-        times = sorted(datetime.fromisoformat(when) for when in slurm.said("squeue", "-h", "-o", "%V").split())
-        rate = cells / max((times[-1] - times[0]).total_seconds(), 1)  # SLURM says when, to the second
+        times = sorted(
+            datetime.fromisoformat(when) for when in slurm.said("squeue", "-h", "-o", "%V").split()
+        )
+        rate = cells / max(
+            (times[-1] - times[0]).total_seconds(), 1
+        )  # SLURM says when, to the second
         process.kill()
         process.wait()
         slurm.said("scancel", "--user=root")
@@ -191,8 +237,13 @@ def queued(cells: int) -> dict[str, str]:
 
 
 def through(cells: int) -> dict[str, str]:
-    """What a job costs that only finds its run finished: SLURM, two start-ups of Snakemake, one of torch."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, slurm.cluster(Path(folder) / "slurm", 2):
+    """What a job costs that only finds its run finished: SLURM, two start-ups of Snakemake, one of
+    torch.
+    """
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        slurm.cluster(Path(folder) / "slurm", 2),
+    ):
         root = Path(folder).resolve() / "checkout"
         recipes = prepared(root, cells)
         finished(root, recipes)
@@ -202,12 +253,28 @@ def through(cells: int) -> dict[str, str]:
         began = time.monotonic()
         naps.ended(root, snakemake(root, cells), 1200)
         seconds = time.monotonic() - began
-        return {"jobs": f"{cells:,}", "made, 4 at a time": f"{seconds:.0f} s, {seconds / cells:.1f} s a job"}
+        return {
+            "jobs": f"{cells:,}",
+            "made, 4 at a time": f"{seconds:.0f} s, {seconds / cells:.1f} s a job",
+        }
 
 
 def snakemake(root: Path, cells: int) -> subprocess.Popen[str]:
-    quick = ["--slurm-init-seconds-before-status-checks", "5", "--set-resources", "train:mem_mb=100"]
-    asked = ["--workflow-profile", "profiles/slurm", "--jobs", str(cells), *quick, "--config", "seeds_per_run=1"]
+    quick = [
+        "--slurm-init-seconds-before-status-checks",
+        "5",
+        "--set-resources",
+        "train:mem_mb=100",
+    ]
+    asked = [
+        "--workflow-profile",
+        "profiles/slurm",
+        "--jobs",
+        str(cells),
+        *quick,
+        "--config",
+        "seeds_per_run=1",
+    ]
     return naps.snakemake(root, *asked)
 
 

@@ -1,8 +1,9 @@
-"""A throw-away SLURM cluster on this machine: a controller and two nodes, the first with two GPUs that do not exist.
+"""A throw-away SLURM cluster on this machine: a controller and two nodes, the first with two GPUs
+that do not exist.
 
-For tests and measurements, as root: ``python -m benchmarks.slurm up FOLDER``, ``... down FOLDER``, ``... probe
-FOLDER``. No accounts, no munge, no cgroups; memory is counted but not enforced. Debian: ``apt-get install slurmctld
-slurmd slurm-client``.
+For tests and measurements, as root: ``python -m benchmarks.slurm up FOLDER``, ``... down FOLDER``,
+``... probe FOLDER``. No accounts, no munge, no cgroups; memory is counted but not enforced. Debian:
+``apt-get install slurmctld slurmd slurm-client``.
 """
 
 import os
@@ -16,7 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-CONF = Path("/etc/slurm/slurm.conf")  # jobs lose SLURM_CONF on their way, so it has to be where SLURM looks by itself
+CONF = Path(
+    "/etc/slurm/slurm.conf"
+)  # jobs lose SLURM_CONF on their way, so it has to be where SLURM looks by itself
 NODES = ("n1", "n2")
 SETTINGS = """
 ClusterName=throwaway
@@ -60,7 +63,9 @@ def missing() -> str:
     """Why there can be no cluster here; empty where there can."""
     if os.geteuid() != 0:
         return "a throw-away SLURM needs root"
-    lacking = [name for name in ("slurmctld", "slurmd", "sbatch", "squeue") if not shutil.which(name)]
+    lacking = [
+        name for name in ("slurmctld", "slurmd", "sbatch", "squeue") if not shutil.which(name)
+    ]
     if lacking:
         return f"no {', '.join(lacking)}: apt-get install slurmctld slurmd slurm-client"
     return f"{CONF} is another cluster's" if CONF.exists() else ""
@@ -84,13 +89,17 @@ def up(folder: Path, cpus: int = 8) -> None:
     deadline = time.monotonic() + 60
     while said("sinfo", "-h", "-N", "-p", "cpu", "-o", "%T").split() != ["idle"] * len(NODES):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"the cluster did not come up:\n{said('sinfo', '-N', '-l')}\nlogs in {folder}/log")
+            raise RuntimeError(
+                f"the cluster did not come up:\n{said('sinfo', '-N', '-l')}\nlogs in {folder}/log"
+            )
         time.sleep(0.2)
 
 
 def start(node: str) -> None:
     """Start a node's daemon; jobs that ran when it was killed go on."""
-    subprocess.run(["slurmd", "-N", node, "-f", str(CONF.resolve())], check=True)  # gres.conf is looked for beside it
+    subprocess.run(
+        ["slurmd", "-N", node, "-f", str(CONF.resolve())], check=True
+    )  # gres.conf is looked for beside it
 
 
 def kill(folder: Path, node: str) -> None:
@@ -107,7 +116,9 @@ def down(folder: Path) -> None:
         while jobs() and time.monotonic() < deadline:
             time.sleep(0.5)
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and (left := list((folder / "run").glob("*.pid"))):  # they remove them at the end
+    while time.monotonic() < deadline and (
+        left := list((folder / "run").glob("*.pid"))
+    ):  # they remove them at the end
         for path in left:
             with suppress(OSError, ValueError):
                 os.kill(int(path.read_text()), signal.SIGTERM)
@@ -124,7 +135,11 @@ def said(*command: str) -> str:
 def jobs(state: str = "PENDING,RUNNING,COMPLETING") -> dict[str, str]:
     """Job number -> its comment, which holds the rule and its wildcards."""
     rows = said("squeue", "-h", "-t", state, "-o", "%i %k").splitlines()
-    return {number: comment for number, _, comment in (row.partition(" ") for row in rows) if number.isdigit()}
+    return {
+        number: comment
+        for number, _, comment in (row.partition(" ") for row in rows)
+        if number.isdigit()
+    }
 
 
 @contextmanager
@@ -138,7 +153,9 @@ def cluster(folder: Path, cpus: int = 8) -> Iterator[Path]:
 
 
 def probe(folder: Path) -> None:
-    """Whether a job can run at all on such a cluster here: exits with 1 and says why, where it cannot."""
+    """Whether a job can run at all on such a cluster here: exits with 1 and says why, where it
+    cannot.
+    """
     try:
         with cluster(folder):
             subprocess.run(["srun", "true"], check=True, timeout=60)

@@ -1,7 +1,7 @@
 """What the QMIX learner is held to: the same update as plain PyTorch writes it, for one run.
 
-Torch's own layers and autograd; `nn.GRU` over all time, one module per agent where nobody shares, targets without a
-graph, foreach optimiser.
+Torch's own layers and autograd; `nn.GRU` over all time, one module per agent where nobody shares,
+targets without a graph, foreach optimiser.
 """
 
 from copy import deepcopy
@@ -50,7 +50,10 @@ class Networks(nn.Module):
         return self.agents[0](x.flatten(1, 2)).unflatten(1, x.shape[1:3])
 
     def total(self, q: Tensor, state: Tensor) -> Tensor:
-        w1, w2 = self.w1(state).abs().unflatten(-1, (self.spec.n_agents, self.embed)), self.w2(state).abs()
+        w1, w2 = (
+            self.w1(state).abs().unflatten(-1, (self.spec.n_agents, self.embed)),
+            self.w2(state).abs(),
+        )
         hidden = functional.elu((q[..., None] * w1).sum(-2) + self.b1(state))
         return (hidden * w2).sum(-1) + self.v(state).squeeze(-1)
 
@@ -62,7 +65,9 @@ class Plain:
         self.spec, self.settings, self.nets = spec, settings, Networks(spec, settings)
         self.target = deepcopy(self.nets).requires_grad_(False)
         s, parameters = settings, list(self.nets.parameters())
-        self.optimiser = torch.optim.RMSprop(parameters, lr=s.lr, alpha=s.alpha, eps=s.rms_eps, foreach=True)
+        self.optimiser = torch.optim.RMSprop(
+            parameters, lr=s.lr, alpha=s.alpha, eps=s.rms_eps, foreach=True
+        )
 
     def update(self, batch: dict[str, Tensor]) -> Tensor:
         """One gradient step; returns the loss before it."""
@@ -73,10 +78,14 @@ class Plain:
             parts.append(torch.eye(self.spec.n_agents).expand(*parts[0].shape[:3], -1))
         x = torch.cat(parts, -1)
         q = self.nets.q(x)
-        total = self.nets.total(q[:-1].gather(-1, b["actions"][..., None]).squeeze(-1), b["state"][:-1])
+        total = self.nets.total(
+            q[:-1].gather(-1, b["actions"][..., None]).squeeze(-1), b["state"][:-1]
+        )
         with torch.no_grad():
             best = q[1:].masked_fill(~b["avail_actions"][1:], -torch.inf).argmax(-1, keepdim=True)
-            following = self.target.total(self.target.q(x)[1:].gather(-1, best).squeeze(-1), b["state"][1:])
+            following = self.target.total(
+                self.target.q(x)[1:].gather(-1, best).squeeze(-1), b["state"][1:]
+            )
             goal = b["team_reward"] + self.settings.gamma * following * ~b["terminated"]
         loss = ((total - goal) * b["filled"]).square().sum() / b["filled"].sum()
         self.optimiser.zero_grad()

@@ -1,9 +1,11 @@
-"""What pip is to install in a family's image, one argument a line: ``python3 pins.py core`` or ``pins.py lbf``.
+"""What pip is to install in a family's image, one argument a line: ``python3 pins.py core`` or
+``pins.py lbf``.
 
-The suite's own packages stand in pyproject.toml, a family's in the PEP 723 header of ``envs/<family>.py`` and nowhere
-else; versions that neither fixes are those of requirements.lock. A header whose list is complete, because what its
-packages ask for themselves does not fit together, says so: ``[tool.partage]``, ``no-deps = true``.
-Standard library only: it runs in an image that holds nothing yet.
+The suite's own packages stand in pyproject.toml, a family's in the PEP 723 header of
+``envs/<family>.py`` and nowhere else; versions that neither fixes are those of requirements.lock. A
+header whose list is complete, because what its packages ask for themselves does not fit together,
+says so: ``[tool.partage]``, ``no-deps = true``. Standard library only: it runs in an image that
+holds nothing yet.
 """
 
 import sys

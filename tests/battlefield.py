@@ -12,10 +12,15 @@ FLAT = named("5m_vs_6m").ground
 
 
 class Field:
-    """One copy of a battle of any units; `pause` makes all of them stand idle, the enemies without a goal."""
+    """One copy of a battle of any units; `pause` makes all of them stand idle, the enemies without
+    a goal.
+    """
 
     def __init__(self, allies: list[str], enemies: list[str], ground: str = "5m_vs_6m") -> None:
-        sides = [tuple(Group(name, 1, at) for name in names) for names, at in ((allies, (9, 16)), (enemies, (23, 16)))]
+        sides = [
+            tuple(Group(name, 1, at) for name in names)
+            for names, at in ((allies, (9, 16)), (enemies, (23, 16)))
+        ]
         found = Map("test", 100, "PP", "test", *sides, goal=(9, 16), ground=maps()[ground].ground)
         made = kernel(found, Options(in_order=True), 1)
         self.rules: Rules = made.rules
@@ -65,6 +70,12 @@ def random_actions(available: torch.Tensor, generator: torch.Generator) -> torch
     return torch.where(available, torch.rand(available.shape, generator=generator), -1.0).argmax(-1)
 
 
-def battles(name: str, copies: int, seed: int = 0, options: Options | None = None) -> tuple[Batched, World, Rules]:
+def battles(
+    name: str, copies: int, seed: int = 0, options: Options | None = None
+) -> tuple[Batched, World, Rules]:
     made = kernel(named(name), options or Options(), copies)
-    return Batched(named(name).spec, lambda _: made, [seed], copies, "terminal"), made.world, made.rules
+    return (
+        Batched(named(name).spec, lambda _: made, [seed], copies, "terminal"),
+        made.world,
+        made.rules,
+    )

@@ -23,7 +23,14 @@ QUICK: dict[str, dict[str, Any]] = {
     "a2c": {"lr": 3e-3},
     "qmix": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
     "bdps": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "period": 2},
-    "cds": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "beta": 0.0, "chunk": 32, "chunks": 1},
+    "cds": {
+        "epsilon_anneal": 2000,
+        "copies": 8,
+        "target_every": 80,
+        "beta": 0.0,
+        "chunk": 32,
+        "chunks": 1,
+    },
     "eoi": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "chunk": 32, "chunks": 1},
     "mdps": {"lr": 3e-3, "period": 20, "data": 10, "fuse": 0.02},
     "rode": {
@@ -77,7 +84,10 @@ class Player:
         if self.learner.segment is None:
             return episodes(self.env, self.learner.policy, everyone, True)
         if self.step is None:
-            self.step, self.memory = self.env.reset(), self.learner.policy.initial(self.learner.copies, True)
+            self.step, self.memory = (
+                self.env.reset(),
+                self.learner.policy.initial(self.learner.copies, True),
+            )
         rollout, self.step, self.memory = segment(
             self.env, self.learner.policy, self.step, self.memory, self.learner.segment
         )
@@ -92,7 +102,10 @@ class Player:
         """Mean returns of greedy episodes, run by run, on copies of its own."""
         seeds = [seed + r for r in range(self.env.runs)]
         rollout = episodes(
-            envs.make(self.task, seeds, copies), self.learner.policy, torch.ones(len(seeds), dtype=torch.bool), False
+            envs.make(self.task, seeds, copies),
+            self.learner.policy,
+            torch.ones(len(seeds), dtype=torch.bool),
+            False,
         )
         return rollout.reward[..., 0].sum(2).mean(1)
 
@@ -109,7 +122,11 @@ def optimisers(one: Learner) -> list[Optimiser]:
 def parameters(one: Learner) -> dict[str, Tensor]:
     """Every parameter of every network, trained or not, by name."""
     modules = {name: x for name, x in parts(one).items() if isinstance(x, nn.Module)}
-    return {f"{name}.{key}": p for name, module in modules.items() for key, p in module.named_parameters()}
+    return {
+        f"{name}.{key}": p
+        for name, module in modules.items()
+        for key, p in module.named_parameters()
+    }
 
 
 def snapshot(one: Learner) -> dict[str, Tensor]:
@@ -123,6 +140,8 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 
 @functools.cache
 def lengthy(variant: str) -> str:
-    """A task whose episodes differ in length, or for learners of segments one whose clock cuts them."""
+    """A task whose episodes differ in length, or for learners of segments one whose clock cuts
+    them.
+    """
     probe = envs.make("roll_call/2x3-5", [0], 1)
     return "mpe/15a_3c" if make(variant, probe, [0]).segment else "lbf/5x5-4p-1f-v3"

@@ -10,19 +10,38 @@ import pandas as pd
 from partage.config.recipe import SCHEMA, Recipe
 from partage.runs import record, train
 
-# learner, task, how its clock ends an episode, settings: a few dozen updates, over several episodes; what is moved by
-# experience that was kept is moved several times
+# learner, task, how its clock ends an episode, settings: a few dozen updates, over several
+# episodes; what is moved by experience that was kept is moved several times
 CASES = {
     "a2c": ("a2c", "mpe/15a_3c", "truncation", {"sharing": "id", "copies": 4}, 600),
     "qmix": (
         "qmix",
         "lbf/5x5-2p-1f-v3",
         "terminal",
-        {"sharing": "id", "batch": 4, "buffer": 9, "target_every": 3, "epsilon_anneal": 300, "hidden": 16},
+        {
+            "sharing": "id",
+            "batch": 4,
+            "buffer": 9,
+            "target_every": 3,
+            "epsilon_anneal": 300,
+            "hidden": 16,
+        },
         500,
     ),
-    "mdps": ("mdps", "mpe/15a_3c", "truncation", {"copies": 4, "period": 8, "data": 5, "fuse": 0.3}, 600),
-    "seps": ("seps", "mpe/15a_3c", "truncation", {"copies": 4, "pretraining": 16, "data": 8, "clusters": 3}, 600),
+    "mdps": (
+        "mdps",
+        "mpe/15a_3c",
+        "truncation",
+        {"copies": 4, "period": 8, "data": 5, "fuse": 0.3},
+        600,
+    ),
+    "seps": (
+        "seps",
+        "mpe/15a_3c",
+        "truncation",
+        {"copies": 4, "pretraining": 16, "data": 8, "clusters": 3},
+        600,
+    ),
 }
 
 

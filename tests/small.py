@@ -128,7 +128,15 @@ def curve(recipe: Recipe, metric: str = "train_return") -> pd.DataFrame:
         steps = np.arange(recipe.log_every, recipe.steps + 1, recipe.log_every)
         value = 1 - np.exp(-3 * steps / recipe.steps) + 0.1 * seed
         parts.append(
-            pd.DataFrame({"seed": seed, "env_steps": steps, "updates": steps // 10, "metric": metric, "value": value})
+            pd.DataFrame(
+                {
+                    "seed": seed,
+                    "env_steps": steps,
+                    "updates": steps // 10,
+                    "metric": metric,
+                    "value": value,
+                }
+            )
         )
     return pd.concat(parts, ignore_index=True)
 

@@ -51,7 +51,9 @@ def value(one: A2C, obs: Tensor) -> Tensor:
 
 
 @every_sharing
-def test_the_clock_s_end_bootstraps_from_the_last_observation_and_a_real_end_from_nothing(sharing: str) -> None:
+def test_the_clock_s_end_bootstraps_from_the_last_observation_and_a_real_end_from_nothing(
+    sharing: str,
+) -> None:
     now = torch.ones(2, 2, 1, dtype=torch.bool)
     final = torch.randn(2, 2, 1, N, SPEC.obs_dim, generator=torch.Generator().manual_seed(5))
     for flags, future in (
@@ -61,7 +63,9 @@ def test_the_clock_s_end_bootstraps_from_the_last_observation_and_a_real_end_fro
     ):
         one, made = make(sharing), rollout(**flags)
         advantage = made.reward + GAMMA * future(one, made) - value(one, made.obs[:, :, :1])
-        expected = advantage.square().sum(3).mean((1, 2))  # sum over agents, mean over copies and time
+        expected = (
+            advantage.square().sum(3).mean((1, 2))
+        )  # sum over agents, mean over copies and time
         torch.testing.assert_close(one.learn(made)["value_loss"], expected)
 
 
@@ -69,7 +73,11 @@ def test_the_clock_s_end_bootstraps_from_the_last_observation_and_a_real_end_fro
 def test_the_next_episode_s_first_observation_does_not_count_for_the_last_one(flag: str) -> None:
     ended = torch.ones(2, 2, 1, dtype=torch.bool)
     final = torch.ones(2, 2, 1, N, SPEC.obs_dim) if flag == "truncated" else None
-    left, right, ours, theirs = make(), make(), *(rollout(**{flag: ended}, final_obs=final) for _ in range(2))
+    left, right, ours, theirs = (
+        make(),
+        make(),
+        *(rollout(**{flag: ended}, final_obs=final) for _ in range(2)),
+    )
     theirs.obs[:, :, 1] += 7
     left.learn(ours), right.learn(theirs)
     assert same(snapshot(left), snapshot(right))
@@ -86,7 +94,9 @@ class Still:
 
 
 @pytest.mark.parametrize("time_limit", ["terminal", "truncation"])
-def test_a_segment_keeps_what_a_truncated_episode_ended_on_before_the_next_begins(time_limit: str) -> None:
+def test_a_segment_keeps_what_a_truncated_episode_ended_on_before_the_next_begins(
+    time_limit: str,
+) -> None:
     task, horizon = "mpe/15a_3c", 50
     twin, here = (envs.make(task, [3], 2, time_limit=time_limit) for _ in range(2))
     last = twin.reset()
@@ -100,7 +110,9 @@ def test_a_segment_keeps_what_a_truncated_episode_ended_on_before_the_next_begin
     assert torch.equal(made.terminated, (where & (not truncated)).expand(1, 2, -1))
     assert torch.equal(made.obs[:, :, horizon], first)
     if truncated:
-        assert made.final_obs is not None and torch.equal(made.final_obs[:, :, horizon - 1], ended_on)
+        assert made.final_obs is not None and torch.equal(
+            made.final_obs[:, :, horizon - 1], ended_on
+        )
         assert not torch.equal(ended_on, first)
     else:
         assert made.final_obs is None
@@ -126,7 +138,9 @@ def test_the_value_of_the_dead_is_learned_since_returns_run_on_into_it() -> None
     late = made._replace(reward=torch.zeros_like(made.reward), filled=torch.zeros_like(made.filled))
     late.filled[:, :, 2:] = True  # only what came after its death
     one.learn(late)
-    moved = {name for name, x in one.net.state_dict().items() if not torch.equal(x[:, 1], before[name])}
+    moved = {
+        name for name, x in one.net.state_dict().items() if not torch.equal(x[:, 1], before[name])
+    }
     assert moved and all(name.startswith("critic") for name in moved)
 
 

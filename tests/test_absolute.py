@@ -1,4 +1,6 @@
-"""The best policies of a run, and what they are worth on episodes of their own (the absolute metric)."""
+"""The best policies of a run, and what they are worth on episodes of their own (the absolute
+metric).
+"""
 
 import json
 from pathlib import Path
@@ -48,7 +50,9 @@ def test_what_is_kept_is_the_first_of_the_best_tests(finished: Path):
         assert found["steps"][r] == scores.index[order.index(max(order))]
 
 
-def test_a_killed_and_resumed_run_keeps_the_same_policies(finished: Path, tmp_path: Path, monkeypatch):
+def test_a_killed_and_resumed_run_keeps_the_same_policies(
+    finished: Path, tmp_path: Path, monkeypatch
+):
     def work() -> None:
         def show(self: Progress, meter) -> None:
             if meter.updates == 5:
@@ -64,7 +68,9 @@ def test_a_killed_and_resumed_run_keeps_the_same_policies(finished: Path, tmp_pa
     assert equal(kept(tmp_path), kept(finished))
 
 
-def test_a_checkpoint_of_older_code_is_gone_on_from_and_says_that_no_best_is_kept(finished: Path, tmp_path: Path):
+def test_a_checkpoint_of_older_code_is_gone_on_from_and_says_that_no_best_is_kept(
+    finished: Path, tmp_path: Path
+):
     training = train.Training(recipe("qmix"))
     training.advance()
     training.best.load_state_dict(None)
@@ -97,7 +103,9 @@ def test_each_seed_s_absolute_metric_is_of_its_own_best_policies(finished: Path)
     assert evaluate.absolute(alone, 6)["seeds"]["1"] == evaluate.absolute(finished, 6)["seeds"]["1"]
 
 
-def test_a_run_without_tests_has_no_absolute_metric(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_run_without_tests_has_no_absolute_metric(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     trained(tmp_path, recipe("a2c", test_every=0, steps=200))
     assert not (tmp_path / "best.pt").exists()
     assert main(["absolute", str(tmp_path)]) == 2

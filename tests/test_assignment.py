@@ -27,7 +27,9 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 
 @quick
 @given(tables)
-def test_the_canonical_partition_numbers_sets_in_order_of_first_appearance(table: list[list[int]]) -> None:
+def test_the_canonical_partition_numbers_sets_in_order_of_first_appearance(
+    table: list[list[int]],
+) -> None:
     for row in partition(torch.tensor(table)).tolist():
         for n, number in enumerate(row):
             assert 0 <= number <= len(set(row[:n]))  # one that was seen before, or the next new one
@@ -52,10 +54,14 @@ def test_renaming_the_sets_leaves_the_partition(table: list[list[int]], random) 
 
 @quick
 @given(tables, st.data())
-def test_assignments_have_equal_partitions_exactly_if_they_share_alike(table: list[list[int]], data) -> None:
+def test_assignments_have_equal_partitions_exactly_if_they_share_alike(
+    table: list[list[int]], data
+) -> None:
     one = torch.tensor(table)
     other = torch.tensor([[data.draw(st.integers(0, 2)) for _ in row] for row in table])
-    assert torch.equal(partition(one), partition(other)) == torch.equal(together(one), together(other))
+    assert torch.equal(partition(one), partition(other)) == torch.equal(
+        together(one), together(other)
+    )
 
 
 @quick
@@ -77,7 +83,10 @@ def test_full_sharing_uses_one_set_and_none_as_many_as_agents(runs: int, agents:
 
 
 @quick
-@given(st.lists(st.sampled_from(["red", "green", 3, (1, 2)]), min_size=1, max_size=6), st.integers(1, 3))
+@given(
+    st.lists(st.sampled_from(["red", "green", 3, (1, 2)]), min_size=1, max_size=6),
+    st.integers(1, 3),
+)
 def test_agents_with_equal_labels_share_whatever_the_labels_are(labels: list, runs: int) -> None:
     index = by(labels, runs)
     alike = torch.tensor([[a == b for b in labels] for a in labels])

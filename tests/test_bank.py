@@ -1,4 +1,6 @@
-"""Banks: whatever the assignment, an agent's features go through its own set as through a `torch.nn.Linear`."""
+"""Banks: whatever the assignment, an agent's features go through its own set as through a
+`torch.nn.Linear`.
+"""
 
 from functools import partial
 
@@ -36,14 +38,24 @@ def by_hand(x: Tensor, weight: Tensor, bias: Tensor, index: Tensor, relu: bool) 
     for r in range(len(x)):
         sets = index[r].tolist()
         runs.append(
-            torch.stack([functional.linear(x[r, :, :, n], weight[r, s].T, bias[r, s]) for n, s in enumerate(sets)], 2)
+            torch.stack(
+                [
+                    functional.linear(x[r, :, :, n], weight[r, s].T, bias[r, s])
+                    for n, s in enumerate(sets)
+                ],
+                2,
+            )
         )
     y = torch.stack(runs)
     return y.relu() if relu else y
 
 
 def gradients(y: Tensor, *leaves: Tensor) -> list[Tensor]:
-    return list(torch.autograd.grad((y * noise(9, *y.shape)).sum(), leaves, allow_unused=True, materialize_grads=True))
+    return list(
+        torch.autograd.grad(
+            (y * noise(9, *y.shape)).sum(), leaves, allow_unused=True, materialize_grads=True
+        )
+    )
 
 
 def assert_close(found: list[Tensor], expected: list[Tensor]) -> None:
@@ -66,13 +78,17 @@ def test_a_bank_is_one_linear_layer_per_set(case: tuple[int, list[list[int]]], r
 
 
 @every_assignment
-def test_a_one_hot_input_is_looked_up_as_if_it_were_multiplied(case: tuple[int, list[list[int]]]) -> None:
+def test_a_one_hot_input_is_looked_up_as_if_it_were_multiplied(
+    case: tuple[int, list[list[int]]],
+) -> None:
     sets, index = case[0], torch.tensor(case[1])
     bank = Bank(generators([1, 2]), sets, I, O, one_hot=A)
     x = noise(0, R, B, T, N, I).requires_grad_()
     hot = torch.randint(-1, A, (R, B, T, N), generator=torch.Generator().manual_seed(3))
     assert (hot == -1).any()
-    y = from_rows(bank(to_rows(x, sets), index, to_rows(hot[..., None], sets).squeeze(-1), relu=True), N)
+    y = from_rows(
+        bank(to_rows(x, sets), index, to_rows(hot[..., None], sets).squeeze(-1), relu=True), N
+    )
     ones = functional.one_hot(hot + 1, A + 1)[..., 1:].float()  # -1: all zeros
     expected = by_hand(torch.cat((x, ones), -1), bank.weight, bank.bias, index, True)
     leaves = (x, bank.weight, bank.bias)
@@ -82,7 +98,10 @@ def test_a_one_hot_input_is_looked_up_as_if_it_were_multiplied(case: tuple[int, 
 @every_assignment
 def test_no_action_yet_is_the_same_as_no_one_hot_input(case: tuple[int, list[list[int]]]) -> None:
     sets, index = case[0], torch.tensor(case[1])
-    bank, plain = Bank(generators([1, 2]), sets, I, O, one_hot=A), Bank(generators([1, 2]), sets, I, O)
+    bank, plain = (
+        Bank(generators([1, 2]), sets, I, O, one_hot=A),
+        Bank(generators([1, 2]), sets, I, O),
+    )
     plain.weight.data, plain.bias.data = bank.weight.data[:, :, :I].clone(), bank.bias.data
     rows = to_rows(noise(0, R, B, T, N, I), sets)
     nothing = torch.full(rows.shape[:4], -1)
@@ -111,18 +130,26 @@ def test_an_agent_id_in_several_sets_is_a_mistake_of_the_program() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(*(st.integers(1, 4) for _ in range(5)), st.booleans())
-def test_rows_are_features_in_another_order(r: int, b: int, t: int, n: int, f: int, shared: bool) -> None:
+def test_rows_are_features_in_another_order(
+    r: int, b: int, t: int, n: int, f: int, shared: bool
+) -> None:
     x = torch.arange(r * b * t * n * f, dtype=torch.float32).view(r, b, t, n, f)
     rows = to_rows(x, 1 if shared else n)
     assert rows.shape == ((r, 1, t, b * n, f) if shared or n == 1 else (r, n, t, b, f))
     assert torch.equal(from_rows(rows, n), x)
-    assert torch.equal(rows[:, :, 0].flatten().sort().values, x[:, :, 0].flatten())  # time stays time
+    assert torch.equal(
+        rows[:, :, 0].flatten().sort().values, x[:, :, 0].flatten()
+    )  # time stays time
 
 
 def test_copying_a_set_changes_the_target_its_moments_and_nothing_else() -> None:
     bank, other = Bank(generators([1, 2]), 3, I, O), Bank(generators([1, 2]), 3, I, O)
-    optimiser = Optimiser(torch.nn.ModuleList([other, bank]), partial(torch.optim.Adam, lr=0.1), 1.0)
-    optimiser.step((bank.weight * noise(0, *bank.weight.shape)).sum((1, 2, 3)) + other.weight.sum((1, 2, 3)))
+    optimiser = Optimiser(
+        torch.nn.ModuleList([other, bank]), partial(torch.optim.Adam, lr=0.1), 1.0
+    )
+    optimiser.step(
+        (bank.weight * noise(0, *bank.weight.shape)).sum((1, 2, 3)) + other.weight.sum((1, 2, 3))
+    )
     weight, bias = bank.weight.detach().clone(), bank.bias.detach().clone()
     untouched = other.weight.detach().clone()
     moment = optimiser.torch.state[optimiser.flat]["exp_avg"]
@@ -130,7 +157,9 @@ def test_copying_a_set_changes_the_target_its_moments_and_nothing_else() -> None
     moments = moment[part][: weight.numel()].view_as(weight)
     assert not torch.equal(moments[1, 2], moments[1, 0])
     optimiser.copy(bank, 1, source=0, target=2)
-    assert torch.equal(moments[1, 2], moments[1, 0]) and not torch.equal(moments[0, 2], moments[0, 0])
+    assert torch.equal(moments[1, 2], moments[1, 0]) and not torch.equal(
+        moments[0, 2], moments[0, 0]
+    )
     assert torch.equal(other.weight, untouched)
     assert torch.equal(bank.weight[1, 2], weight[1, 0]) and torch.equal(bank.bias[1, 2], bias[1, 0])
     weight[1, 2], bias[1, 2] = weight[1, 0], bias[1, 0]
@@ -154,7 +183,9 @@ def test_a_run_s_parameters_do_not_depend_on_its_pack(init, more: dict[str, int]
 
 
 def test_an_orthogonal_bank_is_orthogonal_with_its_gain_and_noise() -> None:
-    exact, noisy = (Bank(generators([0]), 1, 40, 40, orthogonal(0.5, noise)) for noise in (0.0, 0.2))
+    exact, noisy = (
+        Bank(generators([0]), 1, 40, 40, orthogonal(0.5, noise)) for noise in (0.0, 0.2)
+    )
     weight = exact.weight[0, 0].detach()
     torch.testing.assert_close(weight @ weight.T, 0.25 * torch.eye(40), rtol=0, atol=1e-5)
     assert not exact.bias.any()
@@ -163,14 +194,23 @@ def test_an_orthogonal_bank_is_orthogonal_with_its_gain_and_noise() -> None:
 
 @pytest.mark.parametrize("outputs", [1, 5, 6, 7, 64])
 @pytest.mark.parametrize("rows", [1, 7, 40, 160])
-def test_outputs_and_gradients_are_the_same_to_the_last_bit_in_any_pack(rows: int, outputs: int) -> None:
-    index, x, weight = assignment.full(5, 1), noise(0, 5, 1, 1, rows, 64), noise(1, 5, 1, 1, rows, outputs)
+def test_outputs_and_gradients_are_the_same_to_the_last_bit_in_any_pack(
+    rows: int, outputs: int
+) -> None:
+    index, x, weight = (
+        assignment.full(5, 1),
+        noise(0, 5, 1, 1, rows, 64),
+        noise(1, 5, 1, 1, rows, outputs),
+    )
 
     def through(runs: slice) -> list[Tensor]:
         bank = Bank(generators(list(range(5))[runs]), 1, 64, outputs)
         inputs = x[runs].clone().requires_grad_()
         out = bank(inputs, index[runs])
-        return [out, *torch.autograd.grad((out * weight[runs]).sum(), [inputs, bank.weight, bank.bias])]
+        return [
+            out,
+            *torch.autograd.grad((out * weight[runs]).sum(), [inputs, bank.weight, bank.bias]),
+        ]
 
     packed = through(slice(0, 5))
     for r in range(5):

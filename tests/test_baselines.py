@@ -1,4 +1,6 @@
-"""What CDS, EOI and RODE claim, each on its own; that they learn is the contract's (`test_learners`)."""
+"""What CDS, EOI and RODE claim, each on its own; that they learn is the contract's
+(`test_learners`).
+"""
 
 from typing import Any
 
@@ -30,7 +32,9 @@ def test_transitions_are_drawn_from_the_real_ones_only_whatever_the_padding() ->
     r, b, t = transitions(filled, noise)
     assert filled[r, b, t].all() and len(set(zip(b[1].tolist(), t[1].tolist(), strict=True))) == 5
     longer = torch.cat((filled, torch.zeros(2, 3, 4, dtype=torch.bool)), 2)
-    assert all(torch.equal(x, y) for x, y in zip(transitions(longer, noise)[1:], (b, t), strict=True))
+    assert all(
+        torch.equal(x, y) for x, y in zip(transitions(longer, noise)[1:], (b, t), strict=True)
+    )
 
 
 def test_eoi_s_target_converges_to_a_frozen_value_network() -> None:
@@ -43,7 +47,9 @@ def test_eoi_s_target_converges_to_a_frozen_value_network() -> None:
     for _ in range(20):
         eoi.update(batch, torch.ones(2, dtype=torch.bool))
         with torch.no_grad():
-            pairs = zip(eoi.individual_target.parameters(), eoi.individual.value.parameters(), strict=True)
+            pairs = zip(
+                eoi.individual_target.parameters(), eoi.individual.value.parameters(), strict=True
+            )
             gap.append(max(float((slow - fast).abs().max()) for slow, fast in pairs))
     assert gap[-1] < 1e-6 < gap[0]
 
@@ -67,14 +73,19 @@ def test_eoi_learns_to_tell_agents_and_acts_for_it_in_exploring_episodes_only() 
         memory = eoi.policy.initial(3, explore)
         greedy = eoi.policy.base(step, memory.base, False)[0].actions
         actions = eoi.policy(step, memory, explore)[0].actions
-        wanted = eoi.individual.values(step.obs).masked_fill(~step.avail_actions, -torch.inf).argmax(-1)
+        wanted = (
+            eoi.individual.values(step.obs).masked_fill(~step.avail_actions, -torch.inf).argmax(-1)
+        )
         if memory.who is None:
             assert torch.equal(actions, greedy)
         else:
             one = memory.who[:, 0, :, None] == torch.arange(4)
             assert one.sum() == 6 and torch.equal(actions, torch.where(one, wanted, greedy))
     batch = batch_of(player)
-    losses = [float(eoi.update(batch, torch.ones(2, dtype=torch.bool))["classifier_loss"].mean()) for _ in range(150)]
+    losses = [
+        float(eoi.update(batch, torch.ones(2, dtype=torch.bool))["classifier_loss"].mean())
+        for _ in range(150)
+    ]
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -97,7 +108,14 @@ def test_cds_pays_for_what_tells_agents_apart() -> None:
             for predictor, named in zip(cds.predictors_target, (False, True), strict=True):
                 hot = torch.nn.functional.one_hot(batch["actions"][r, b, t, n], 6).float()
                 who = torch.nn.functional.one_hot(torch.tensor(n), 4).float()
-                x = torch.cat((states[r, b, t - 1, n], batch["obs"][r, b, t, n], hot, *([who] if named else [])))
+                x = torch.cat(
+                    (
+                        states[r, b, t - 1, n],
+                        batch["obs"][r, b, t, n],
+                        hot,
+                        *([who] if named else []),
+                    )
+                )
                 x = (x @ predictor.first.weight[r, 0] + predictor.first.bias[r, 0]).relu()
                 x = torch.cat((x, who)) if named else x
                 x = (x @ predictor.second.weight[r, 0] + predictor.second.bias[r, 0]).relu()
@@ -128,7 +146,9 @@ def test_cds_heads_on_an_agent_s_history_agree_with_the_agent_s_own() -> None:
     with torch.no_grad():
         _, own, states = cds.nets.parts(batch["obs"], batch["actions"])
         every = cds.nets.agent.by_all_heads(states)
-    torch.testing.assert_close(every.diagonal(dim1=3, dim2=4).movedim(-1, 3), own, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        every.diagonal(dim1=3, dim2=4).movedim(-1, 3), own, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_cds_intrinsic_reward_fades_where_asked() -> None:
@@ -160,7 +180,9 @@ def test_rode_clusters_once_fixes_roles_and_lets_epsilon_start_again() -> None:
 
 
 def test_rode_s_greedy_actions_are_of_the_agent_s_role_where_one_is_available() -> None:
-    player = Player("rode", "roll_call/4x6-9", [0, 1], encode_until=50, clusters=6, batch=4, copies=4).learn(6)
+    player = Player(
+        "rode", "roll_call/4x6-9", [0, 1], encode_until=50, clusters=6, batch=4, copies=4
+    ).learn(6)
     rode = player.learner
     assert isinstance(rode, RODE) and rode.clustered.all()
     step, memory = player.env.reset(), rode.policy.initial(4, False)

@@ -23,7 +23,9 @@ def player(task: str = "roll_call/4x2-6", **more: Any) -> tuple[Player, BDPS]:
     return made, made.learner
 
 
-def scripted(one: BDPS, roles: Callable[[int], list[int]], groups: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def scripted(
+    one: BDPS, roles: Callable[[int], list[int]], groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Roles by the number of the period, and the groups that greedy agents choose."""
     think, now = one.policy.think, {"t": 0}
 
@@ -42,18 +44,36 @@ def scripted(one: BDPS, roles: Callable[[int], list[int]], groups: list[int], mo
         monkeypatch.setattr(one.nets.selector, "values", lambda s: values.expand(*s.shape[:4], 2))
 
 
-# Agents see the same clock and no id, agent n is right when it names n mod 2: what differs is who goes through what.
+# Agents see the same clock and no id, agent n is right when it names n mod 2: what differs is who
+# goes through what.
 GAMES = {
     "one role for all is right for half": ("individual", lambda p: [0, 0, 0, 0], [0, 0, 0, 0], 3.0),
     "two roles are right for all": ("individual", lambda p: [0, 1, 0, 1], [0, 0, 0, 0], 6.0),
-    "roles that agents swap are right for all": ("individual", lambda p: [p % 2, 1 - p % 2] * 2, [0, 0, 0, 0], 6.0),
-    "one role and one group are right for half": ("both", lambda p: [0, 0, 0, 0], [0, 0, 0, 0], 3.0),
-    "one role and two groups are right for all": ("both", lambda p: [0, 0, 0, 0], [0, 1, 0, 1], 6.0),
+    "roles that agents swap are right for all": (
+        "individual",
+        lambda p: [p % 2, 1 - p % 2] * 2,
+        [0, 0, 0, 0],
+        6.0,
+    ),
+    "one role and one group are right for half": (
+        "both",
+        lambda p: [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        3.0,
+    ),
+    "one role and two groups are right for all": (
+        "both",
+        lambda p: [0, 0, 0, 0],
+        [0, 1, 0, 1],
+        6.0,
+    ),
 }
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_roles_and_groups_reach_their_ceiling_and_never_pass_it(game: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roles_and_groups_reach_their_ceiling_and_never_pass_it(
+    game: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     levels, roles, groups, best = GAMES[game]
     one, bdps = player(sharing="full", levels=levels)
     scripted(bdps, roles, groups, monkeypatch)
@@ -69,21 +89,31 @@ def test_counting_players_of_each_role_is_attention_over_all_living_agents() -> 
     n, k, h = 5, 3, 8
     selector = GroupSelector(generators([0]), n, k, 2, h)
     g = torch.Generator().manual_seed(0)
-    roles, alive = torch.randint(k, (n,), generator=g), torch.tensor([True, True, False, True, True])
+    roles, alive = (
+        torch.randint(k, (n,), generator=g),
+        torch.tensor([True, True, False, True, True]),
+    )
     with torch.no_grad():
         x = selector.features(torch.eye(k)[roles].view(1, 1, 1, n, k), selector.everyone)
         wx = selector.heads(x, selector.everyone).view(n, k, h)
         score = selector.score(x, selector.everyone).view(n, 2, k)
         heads = []
         for head in range(k):
-            e = torch.nn.functional.leaky_relu(score[:, None, 0, head] + score[None, :, 1, head], 0.2)
-            alpha = e.masked_fill(~alive, -torch.inf).softmax(1)  # eq. 4: over living agents, oneself included
+            e = torch.nn.functional.leaky_relu(
+                score[:, None, 0, head] + score[None, :, 1, head], 0.2
+            )
+            alpha = e.masked_fill(~alive, -torch.inf).softmax(
+                1
+            )  # eq. 4: over living agents, oneself included
             heads.append(torch.nn.functional.elu(alpha @ wx[:, head]))  # eq. 5
         mixed = torch.cat(heads, -1).view(1, 1, 1, n, k * h)
         fed = selector.out(mixed, selector.everyone).relu()
         expected = selector.memory(fed, torch.zeros(1, 1, n, h), selector.everyone)[:, 0, -1]
         found = selector.states(
-            selector.attention(), roles.view(1, 1, 1, n), alive.view(1, 1, 1, n), torch.zeros(1, n, h)
+            selector.attention(),
+            roles.view(1, 1, 1, n),
+            alive.view(1, 1, 1, n),
+            torch.zeros(1, n, h),
         )
     torch.testing.assert_close(found[:, 0][:, alive], expected[:, alive], rtol=1e-4, atol=1e-6)
 
@@ -109,7 +139,9 @@ def test_the_advantage_is_how_much_better_the_best_available_action_is() -> None
     q_u, q_v = torch.tensor([[1.0, 3.0, 9.0]]), torch.tensor([[1.0, 0.0, 0.0]])
     avail, did = torch.tensor([[True, True, False]]), torch.tensor([0])
     assert advantage(Settings(), q_u, q_v, avail, did).tolist() == [[1.0, 0.0, 0.0]]
-    assert advantage(Settings(advantage_of="role"), q_u, q_v, avail, did).tolist() == [[2.0, 0.0, 0.0]]
+    assert advantage(Settings(advantage_of="role"), q_u, q_v, avail, did).tolist() == [
+        [2.0, 0.0, 0.0]
+    ]
     assert advantage(Settings(advantage="chosen"), q_u, q_v, avail, did).tolist() == [[1.0]]
 
 
@@ -144,7 +176,9 @@ def test_the_loss_of_a_period_is_written_plainly() -> None:
                     now = mixed(mixers[0], mine, batch["state"], r, b, t)
                     target = batch["team_reward"][r, b, t:end].sum()
                     if not batch["terminated"][r, b, t:end].any():
-                        target = target + 0.99 * mixed(mixers[1], later[r, b, end].amax(-1), batch["state"], r, b, end)
+                        target = target + 0.99 * mixed(
+                            mixers[1], later[r, b, end].amax(-1), batch["state"], r, b, end
+                        )
                     errors.append((now - target).square())
             torch.testing.assert_close(found[r], torch.stack(errors).mean(), rtol=1e-4, atol=1e-6)
 
@@ -158,10 +192,15 @@ def mixed(mixer: Any, q: Tensor, state: Tensor, r: int, b: int, t: int) -> Tenso
 
 def test_the_entropy_difference_is_negative_where_the_team_level_is_surer() -> None:
     sure, unsure = torch.tensor([[[[5.0, 0.0]]]]).expand(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
-    batch = {"filled": torch.ones(1, 1, 2, dtype=torch.bool), "alive": torch.ones(1, 1, 3, 2, dtype=torch.bool)}
+    batch = {
+        "filled": torch.ones(1, 1, 2, dtype=torch.bool),
+        "alive": torch.ones(1, 1, 3, 2, dtype=torch.bool),
+    }
     p = sure[0, 0, 0].softmax(-1)
     entropy = float(-(p * p.log()).sum())
-    assert float(entropy_difference(unsure, sure, batch)) == pytest.approx(entropy - torch.tensor(2.0).log().item())
+    assert float(entropy_difference(unsure, sure, batch)) == pytest.approx(
+        entropy - torch.tensor(2.0).log().item()
+    )
 
 
 def test_rows_and_agents_are_inverse() -> None:

@@ -1,4 +1,6 @@
-"""The benchmarks run and name every target (speed is never asserted); their yardstick does the learner's work."""
+"""The benchmarks run and name every target (speed is never asserted); their yardstick does the
+learner's work.
+"""
 
 import subprocess
 import sys
@@ -44,7 +46,11 @@ def test_a_quick_run_reports_every_named_target_and_both_profiles_and_writes_not
     command = [sys.executable, "-m", "benchmarks", "--quick"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in ran.stdout.splitlines() if line[:1] == "|"]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in ran.stdout.splitlines()
+        if line[:1] == "|"
+    ]
     found = {row[0]: row[3] for row in rows if len(row) == 7}
     for what, target in TARGETS.items():
         assert found[what].split()[1] == target, what
@@ -57,26 +63,36 @@ def test_a_published_page_is_named_after_the_processor_alone(monkeypatch: pytest
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks.report import slug
 
-    assert slug("AMD EPYC(TM) 7763 64-Core @ 2.45GHz, 2 cores, Python") == "amd-epyc-7763-64-core-2.45ghz"
+    assert (
+        slug("AMD EPYC(TM) 7763 64-Core @ 2.45GHz, 2 cores, Python")
+        == "amd-epyc-7763-64-core-2.45ghz"
+    )
     for page in Path(ROOT / "benchmarks/results").glob("*.md"):
         assert "/work" not in page.read_text() and "/home" not in page.read_text()
 
 
 @pytest.mark.parametrize("sharing", ["id", "none"])
-def test_the_yardstick_makes_the_same_updates_as_the_learner(monkeypatch: pytest.MonkeyPatch, sharing: Any):
+def test_the_yardstick_makes_the_same_updates_as_the_learner(
+    monkeypatch: pytest.MonkeyPatch, sharing: Any
+):
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks import episodes, yardstick
     from partage import learners
     from partage.learners import qmix
 
     spec = episodes.LBF._replace(horizon=7)
-    made, plain = learners.make("qmix", spec, {"sharing": sharing}, [3]), yardstick.Plain(spec, qmix.Settings(sharing))
+    made, plain = (
+        learners.make("qmix", spec, {"sharing": sharing}, [3]),
+        yardstick.Plain(spec, qmix.Settings(sharing)),
+    )
     assert isinstance(made, qmix.QMIX)
     for ours, theirs in ((made.nets, plain.nets), (made.target, plain.target)):
         copy(ours, theirs)
     batch, active = episodes.batch(spec, 1, 4), torch.ones(1, dtype=torch.bool)
     for _ in range(3):
-        torch.testing.assert_close(plain.update(batch), made.update(batch, active)["td_loss"][0], rtol=2e-4, atol=1e-6)
+        torch.testing.assert_close(
+            plain.update(batch), made.update(batch, active)["td_loss"][0], rtol=2e-4, atol=1e-6
+        )
 
 
 @torch.no_grad()
@@ -95,27 +111,41 @@ def copy(ours: Any, theirs: Any) -> None:
             getattr(other.gru, f"weight_{name}_l0").copy_(bank.weight[0, n].T)
             getattr(other.gru, f"bias_{name}_l0").copy_(bank.bias[0, n])
     sizes = [mixer.hyper, mixer.hyper, mixer.embed, mixer.embed]
-    first = zip(mixer.first.weight[0, 0].split(sizes, -1), mixer.first.bias[0, 0].split(sizes), strict=True)
-    for layer, (weight, bias) in zip((theirs.w1[0], theirs.w2[0], theirs.b1, theirs.v[0]), first, strict=True):
+    first = zip(
+        mixer.first.weight[0, 0].split(sizes, -1), mixer.first.bias[0, 0].split(sizes), strict=True
+    )
+    for layer, (weight, bias) in zip(
+        (theirs.w1[0], theirs.w2[0], theirs.b1, theirs.v[0]), first, strict=True
+    ):
         into(layer, weight, bias)
     for layer, bank in ((theirs.w1[2], mixer.w1), (theirs.w2[2], mixer.w2), (theirs.v[2], mixer.v)):
         into(layer, bank.weight[0, 0], bank.bias[0, 0])
 
 
-def test_the_checkout_in_which_clusters_are_tested_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_checkout_in_which_clusters_are_tested_can_be_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks import naps
 
     planned = plan.load(naps.checkout(tmp_path / "naps", a=naps.lasting(1), b=""))
-    assert [recipe.task for recipe in planned.recipes(planned.figures.values(), plan.Request())] == ["nap/a", "nap/b"]
+    assert [
+        recipe.task for recipe in planned.recipes(planned.figures.values(), plan.Request())
+    ] == ["nap/a", "nap/b"]
 
 
 @pytest.mark.parametrize("name", ["15a_3c", "15a_3c_shuffle"])
-def test_an_agent_has_arrived_where_it_is_near_its_landmark(monkeypatch: pytest.MonkeyPatch, name: str):
+def test_an_agent_has_arrived_where_it_is_near_its_landmark(
+    monkeypatch: pytest.MonkeyPatch, name: str
+):
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks import arrivals
 
     task, shown = named(name), envs.make(f"mpe/{name}", [0], 1000).reset()
-    places = shown.state[0].view(1000, -1, 2)  # of 15 agents, then their velocities, then the landmarks
+    places = shown.state[0].view(
+        1000, -1, 2
+    )  # of 15 agents, then their velocities, then the landmarks
     near = (places[:, :15] - places[:, 30:][:, torch.tensor(task.colours)]).norm(dim=-1) < NEAR
-    assert near.any() and torch.equal(arrivals.arrived(shown.obs[:, :, None], task)[0], near.float().mean(0))
+    assert near.any() and torch.equal(
+        arrivals.arrived(shown.obs[:, :, None], task)[0], near.float().mean(0)
+    )

@@ -20,7 +20,11 @@ def sheets(tmp_path: Path) -> Plan:
     """The small checkout, with a second metric beside the first."""
     checkout(tmp_path)
     figures = tmp_path / "src/partage/config/sheets/figures.toml"
-    edit(figures, 'metric = "train_return"', 'metric = "train_return"\nbeside = { goals = "goals an episode" }')
+    edit(
+        figures,
+        'metric = "train_return"',
+        'metric = "train_return"\nbeside = { goals = "goals an episode" }',
+    )
     edit(figures, 'than = ["alpha"]', f'than = ["alpha"]\n{BOTH}')
     return plan.load(tmp_path)
 
@@ -38,7 +42,10 @@ def runs(sheets: Plan, *metrics: str) -> pd.DataFrame:
 def test_each_metric_has_panels_with_a_label_of_its_own(sheets: Plan) -> None:
     canvas = curves.draw(sheets, sheets.figures["first"], runs(sheets, "train_return", "goals"))
     first, second = canvas.axes
-    assert second.get_ylabel() == "goals an episode" and first.get_ylabel() == "team return (sum over agents)"
+    assert (
+        second.get_ylabel() == "goals an episode"
+        and first.get_ylabel() == "team return (sum over agents)"
+    )
     assert second.get_ylim()[1] > first.get_ylim()[1] + 0.5
     assert {line.get_color() for line in first.lines} == {line.get_color() for line in second.lines}
 
@@ -65,7 +72,12 @@ def test_the_table_has_a_part_for_each_metric(sheets: Plan) -> None:
     figure, rows = sheets.figures["first"], runs(sheets, "train_return", "goals")
     table = tables.build(sheets, figure, rows)
     assert list(table["metric"]) == ["train_return"] * 2 + ["goals"] * 2
-    assert table["published"].notna().tolist() == [True, False, False, False]  # the paper's number is of the first
+    assert table["published"].notna().tolist() == [
+        True,
+        False,
+        False,
+        False,
+    ]  # the paper's number is of the first
     text = tables.markdown(figure, table, claims.build(sheets, figure, rows))
     assert text.count("| task | algorithm |") == 2 and "**goals an episode**" in text
 

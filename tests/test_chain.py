@@ -1,4 +1,6 @@
-"""Chains: what the banks alone give, forward and backward, whoever shares; and the same bits in any pack."""
+"""Chains: what the banks alone give, forward and backward, whoever shares; and the same bits in any
+pack.
+"""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -21,7 +23,14 @@ OTHER = torch.tensor([[0, 1, 2, 3, 2], [3, 3, 3, 3, 3]])
 CASES = {  # sets, agent ids, one-hot inputs, widths, assignment of each bank, rows of an agent
     "none": (N, 0, 0, [11, 64, 64, 5], [assignment.none(RUNS, N)] * 3, 8),
     "fronts and backs apart": (N, 0, 0, [11, 64, 64, 64, 5], [SHARED, SHARED, OTHER, OTHER], 30),
-    "full, more rows than go together": (1, 0, 0, [11, 64, 64, 1], [assignment.full(RUNS, N)] * 3, BLOCK),
+    "full, more rows than go together": (
+        1,
+        0,
+        0,
+        [11, 64, 64, 1],
+        [assignment.full(RUNS, N)] * 3,
+        BLOCK,
+    ),
     "id": (1, N, 0, [12, 64, 5], [assignment.full(RUNS, N)] * 2, 7),
     "id and last action": (1, N, 4, [12, 64, 5], [assignment.full(RUNS, N)] * 2, 7),
     "last action": (N, 0, 6, [9, 16, 5], [OTHER] * 2, 20),
@@ -75,7 +84,11 @@ def by_inputs(x: Tensor, case: Case) -> Tensor:
     """Each agent's rows with their one-hots written out, times the whole weight of its set."""
     for n, (bank, index) in enumerate(zip(case.banks, case.indices, strict=True)):
         _, hot, ids = bank.parts
-        agents = (torch.arange(x.shape[2] * x.shape[3]) % max(ids, 1)).view(x.shape[2:4]).expand(x.shape[:4])
+        agents = (
+            (torch.arange(x.shape[2] * x.shape[3]) % max(ids, 1))
+            .view(x.shape[2:4])
+            .expand(x.shape[:4])
+        )
         more = [functional.one_hot(agents, ids)] if ids else []
         if hot:
             at = torch.full(x.shape[:4], -1) if case.hot is None else case.hot
@@ -96,7 +109,9 @@ def test_a_chain_is_its_banks_one_after_the_other(name: str) -> None:
     for ours in (case.through(), case.through(in_torch)):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
         for found, expected in zip(case.gradients(ours), gradients, strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+            torch.testing.assert_close(
+                found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
+            )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -120,18 +135,26 @@ def test_a_run_is_the_same_bits_alone_and_in_a_pack(name: str) -> None:
 @pytest.mark.parametrize("name", ["full, more rows than go together", "id and last action"])
 def test_rows_without_gradient_behind_the_last_change_no_bit(name: str) -> None:
     case = made(name)
-    longer = torch.cat((case.x, torch.randn(*case.x.shape[:2], 2, *case.x.shape[3:])), 2).detach().requires_grad_()
+    longer = (
+        torch.cat((case.x, torch.randn(*case.x.shape[:2], 2, *case.x.shape[3:])), 2)
+        .detach()
+        .requires_grad_()
+    )
     hot = None if case.hot is None else torch.cat((case.hot, case.hot[:, :, :2]), 2)
     y, padded = case.through(), case._replace(x=longer, hot=hot).through()
     assert torch.equal(y, padded[:, :, :3])
     weights = torch.linspace(-1, 1, y[0].numel()).view(y[0].shape)
     parameters = [p for bank in case.banks for p in bank.parameters()]
-    short, long = (torch.autograd.grad((out[:, :, :3] * weights).sum(), parameters) for out in (y, padded))
+    short, long = (
+        torch.autograd.grad((out[:, :, :3] * weights).sum(), parameters) for out in (y, padded)
+    )
     assert all(map(torch.equal, short, long))
 
 
 def test_a_set_gets_the_gradients_of_all_who_use_it_and_none_else() -> None:
     case = made("one bank")._replace(indices=[torch.full((RUNS, N), 3)])
-    (gradient,) = torch.autograd.grad(case.banks[0](case.x, case.indices[0]).sum(), [case.banks[0].weight])
+    (gradient,) = torch.autograd.grad(
+        case.banks[0](case.x, case.indices[0]).sum(), [case.banks[0].weight]
+    )
     assert torch.equal(gradient[:, [0, 1, 2, 4]], torch.zeros_like(gradient[:, [0, 1, 2, 4]]))
     torch.testing.assert_close(gradient[:, 3, :, 0], case.x.sum((1, 2, 3)))

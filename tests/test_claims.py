@@ -1,4 +1,6 @@
-"""Verdicts, on made-up frames whose answer is known; the sharing strip and the panel of further metrics."""
+"""Verdicts, on made-up frames whose answer is known; the sharing strip and the panel of further
+metrics.
+"""
 
 import math
 from pathlib import Path
@@ -21,9 +23,9 @@ X = np.arange(10, 101, 10)
 def frame(values: dict[tuple[str, str, int], np.ndarray], scale: str = "paper") -> pd.DataFrame:
     """Curves by (algorithm, metric, seed) on toy/a."""
     parts = [
-        pd.DataFrame({"seed": seed, "env_steps": X * 10, "updates": X, "metric": metric, "value": y}).assign(
-            algorithm=algorithm, task="toy/a"
-        )
+        pd.DataFrame(
+            {"seed": seed, "env_steps": X * 10, "updates": X, "metric": metric, "value": y}
+        ).assign(algorithm=algorithm, task="toy/a")
         for (algorithm, metric, seed), y in values.items()
     ]
     made = pd.concat(parts, ignore_index=True)[list(COLUMNS)].astype(COLUMNS)
@@ -34,7 +36,10 @@ def frame(values: dict[tuple[str, str, int], np.ndarray], scale: str = "paper") 
 def ends(alpha: list[float], beta: list[float], scale: str = "paper") -> pd.DataFrame:
     """Two algorithms whose seeds end at these values."""
     both = {"alpha": alpha, "beta": beta}
-    return frame({(n, "train_return", s): np.full(10, y) for n, v in both.items() for s, y in enumerate(v)}, scale)
+    return frame(
+        {(n, "train_return", s): np.full(10, y) for n, v in both.items() for s, y in enumerate(v)},
+        scale,
+    )
 
 
 def test_improvement_counts_pairs_and_halves_ties():
@@ -72,18 +77,28 @@ def test_better(tmp_path: Path, alpha: list[float], beta: list[float], scale: st
 
 def test_curves_may_be_drawn_as_moving_means_and_the_picture_says_so(tmp_path: Path):
     sheets = small_plan(tmp_path)
-    rows = frame({(n, "train_return", s): np.where(X % 20, 1.0, 3.0) for n in ("alpha", "beta") for s in (0, 1)})
+    rows = frame(
+        {
+            (n, "train_return", s): np.where(X % 20, 1.0, 3.0)
+            for n in ("alpha", "beta")
+            for s in (0, 1)
+        }
+    )
     for share, spread in ((0.0, 2.0), (0.5, 0.5)):
         canvas = curves.draw(sheets, sheets.figures["first"]._replace(smooth=share), rows)
         y = np.asarray(canvas.axes[0].lines[0].get_ydata(), dtype=float)
         assert np.ptp(y[2:-2]) <= spread and (np.ptp(y) > 1.9) == (share == 0)
-        assert ("moving means over 50" in " ".join(text.get_text() for text in canvas.texts)) == (share > 0)
+        assert ("moving means over 50" in " ".join(text.get_text() for text in canvas.texts)) == (
+            share > 0
+        )
 
 
 def moving(curve: np.ndarray, kind: str, tmp_path: Path) -> str:
     sheets = small_plan(tmp_path)
     figure = sheets.figures["first"]._replace(
-        tasks=["toy/a"], claims=[Claim("It moves.", kind, "alpha", [], ["distance/x"])], also={"distance/x": "X"}
+        tasks=["toy/a"],
+        claims=[Claim("It moves.", kind, "alpha", [], ["distance/x"])],
+        also={"distance/x": "X"},
     )
     rows = {("alpha", "distance/x", seed): curve * (1 + 0.01 * seed) for seed in range(5)}
     return claims.build(sheets, figure, frame(rows))["claim_verdict"].iat[0]
@@ -111,7 +126,9 @@ def test_dynamics(tmp_path: Path, curve: np.ndarray, kind: str, verdict: str):
 
 def test_one_seed_near_zero_does_not_decide_a_mean():
     crosses = np.where(X < 70, 1e-6, -1.0)
-    assert claims.change(X, crosses) == -claims.BEYOND and claims.change(X, -crosses) == -claims.BEYOND
+    assert (
+        claims.change(X, crosses) == -claims.BEYOND and claims.change(X, -crosses) == -claims.BEYOND
+    )
 
 
 def test_one_part_that_fails_fails_the_claim(tmp_path: Path):
@@ -121,7 +138,9 @@ def test_one_part_that_fails_fails_the_claim(tmp_path: Path):
     rows = {("alpha", "distance/x", s): X * 1.0 for s in range(4)}
     rows |= {("alpha", "distance/y", s): np.ones(10) for s in range(4)}
     judged = claims.build(sheets, figure, frame(rows))
-    assert list(judged["verdict"]) == ["holds", "fails"] and set(judged["claim_verdict"]) == {"fails"}
+    assert list(judged["verdict"]) == ["holds", "fails"] and set(judged["claim_verdict"]) == {
+        "fails"
+    }
 
 
 def test_an_algorithm_that_stands_on_some_tasks_only_is_compared_there(tmp_path: Path):
@@ -133,7 +152,10 @@ def test_an_algorithm_that_stands_on_some_tasks_only_is_compared_there(tmp_path:
     both.attrs = made.attrs
     assert claims.build(sheets, figure, both)["value"].tolist() == [1.0]
     canvas = curves.draw(sheets, figure, both)
-    assert [sum(line.get_linewidth() == 1.8 for line in axes.lines) for axes in canvas.axes] == [2, 1]
+    assert [sum(line.get_linewidth() == 1.8 for line in axes.lines) for axes in canvas.axes] == [
+        2,
+        1,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -173,12 +195,17 @@ def test_the_strip_shows_each_group_in_the_colour_of_its_first_member(tmp_path: 
     assert times.tolist() == [0, 50] and first.tolist() == [[0, 1, 2], [0, 1, 1]]
     canvas = curves.draw(sheets, figure, both)
     meshes = [axes.collections[0].get_array() for axes in canvas.axes[1:]]
-    assert [np.asarray(mesh).tolist() for mesh in meshes] == [[[0, 0], [0, 1], [0, 1]], [[0, 0], [1, 1], [2, 1]]]
+    assert [np.asarray(mesh).tolist() for mesh in meshes] == [
+        [[0, 0], [0, 1], [0, 1]],
+        [[0, 0], [1, 1], [2, 1]],
+    ]
 
 
 def test_infinite_distances_are_counted_and_the_rest_is_drawn(tmp_path: Path):
     sheets = small_plan(tmp_path)
-    figure = sheets.figures["first"]._replace(algorithms=["alpha"], also={"distance/x": "X", "distance/y": "Y"})
+    figure = sheets.figures["first"]._replace(
+        algorithms=["alpha"], also={"distance/x": "X", "distance/y": "Y"}
+    )
     rows = {("alpha", "train_return", s): X * 1.0 for s in range(2)}
     rows |= {("alpha", "distance/x", s): np.where(X > 50, np.inf, 1.0 + s) for s in range(2)}
     rows |= {("alpha", "distance/y", s): X * 1.0 for s in range(2)}

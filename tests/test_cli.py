@@ -53,7 +53,9 @@ def refused(capsys, *command: str) -> str:
         (["plan", "--results", "x" * 300, "--write"], ["File name too long"]),
     ],
 )
-def test_an_unknown_name_or_missing_file_is_refused(here: Path, capsys, command: list[str], words: list[str]):
+def test_an_unknown_name_or_missing_file_is_refused(
+    here: Path, capsys, command: list[str], words: list[str]
+):
     said = refused(capsys, *command)
     assert all(word in said for word in words), said
 
@@ -84,7 +86,9 @@ def everything(here: Path) -> list[Path]:
     return finish(sheets.recipes(sheets.select_figures(), Request()), Request().root)
 
 
-@pytest.mark.parametrize(("name", "words"), [("curve.parquet", "corrupt"), ("record.json", "corrupt")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("curve.parquet", "corrupt"), ("record.json", "corrupt")]
+)
 def test_a_corrupt_run_is_refused(here: Path, capsys, name: str, words: str):
     place = everything(here)[0]
     (place / name).write_bytes((place / name).read_bytes()[:-9])
@@ -102,14 +106,20 @@ def test_a_run_that_lies_in_another_s_folder_stands_for_nobody(here: Path, capsy
 def test_a_frame_that_lacks_what_is_drawn_today_is_refused(here: Path, capsys):
     everything(here)
     assert main(["frame", "first"]) == 0
-    edit(here / "src/partage/config/sheets/figures.toml", 'tasks = ["toy/a"]', 'tasks = ["toy/a", "toy/b"]')
+    edit(
+        here / "src/partage/config/sheets/figures.toml",
+        'tasks = ["toy/a"]',
+        'tasks = ["toy/a", "toy/b"]',
+    )
     assert "of alpha on toy/b" in refused(capsys, "draw", "first")
 
 
 @pytest.mark.parametrize(
     "wrong", [["--runs-per-gpu", "0"], ["--checkpoint-every", "nan"], ["--checkpoint-every", "-1"]]
 )
-def test_an_option_of_a_training_that_makes_no_sense_is_refused(here: Path, capsys, wrong: list[str]):
+def test_an_option_of_a_training_that_makes_no_sense_is_refused(
+    here: Path, capsys, wrong: list[str]
+):
     assert main(["plan", "--write"]) == 0
     said = refused(capsys, "train", "results/smoke/runs/alpha/toy/a/0-1/recipe.json", *wrong)
     assert said.startswith(f"partage: {wrong[0]} is a number from")
@@ -135,7 +145,9 @@ def test_a_results_folder_that_cannot_be_written_is_refused(here: Path, capsys):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_full_or_read_only_disk_is_refused_and_nothing_is_lost(here: Path, capsys, monkeypatch, number: int):
+def test_a_full_or_read_only_disk_is_refused_and_nothing_is_lost(
+    here: Path, capsys, monkeypatch, number: int
+):
     everything(here)
     assert main(["frame", "first"]) == 0 and main(["draw", "first"]) == 0
     files = sorted(path for path in (here / "results").rglob("*") if path.is_file())
@@ -158,7 +170,12 @@ def test_plan_lists_cells_runs_steps_and_what_is_made(here: Path, capsys):
     everything(here)
     assert main(["plan", "--write"]) == 0
     out = capsys.readouterr().out
-    assert "0 of 2 recipes written" in out and out.splitlines()[2].split()[:4] == ["first", "4", "2", "2"]
+    assert "0 of 2 recipes written" in out and out.splitlines()[2].split()[:4] == [
+        "first",
+        "4",
+        "2",
+        "2",
+    ]
 
 
 def test_plan_writes_nothing_unless_asked(here: Path):
@@ -170,13 +187,20 @@ def test_show_names_each_setting_s_home(here: Path, capsys):
     assert main(["show", "alpha", "toy/a"]) == 0
     lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()[1:]]
     assert ["hidden", "16", 'algorithms.toml [alpha.task."toy/a"]'] in lines
-    assert ["twice", "True", "learners/one.py"] in lines and ["time_limit", "terminal", "tasks.toml"] in lines
+    assert ["twice", "True", "learners/one.py"] in lines and [
+        "time_limit",
+        "terminal",
+        "tasks.toml",
+    ] in lines
 
 
 def test_frame_and_draw_make_the_figure_and_its_table(here: Path, capsys):
     everything(here)
     assert main(["frame", "first"]) == 0 and main(["draw", "first"]) == 0
-    made = {path.relative_to(here / "results/smoke").as_posix() for path in (here / "results/smoke").glob("[fgt]*/*")}
+    made = {
+        path.relative_to(here / "results/smoke").as_posix()
+        for path in (here / "results/smoke").glob("[fgt]*/*")
+    }
     assert made == {
         "frames/first.parquet",
         *(f"figures/first.{k}" for k in ("png", "svg", "pdf")),
@@ -188,7 +212,9 @@ def test_a_frame_moved_from_another_scale_is_not_drawn(here: Path, capsys):
     everything(here)
     assert main(["frame", "first"]) == 0
     (here / "results/paper/frames").mkdir(parents=True)
-    (here / "results/smoke/frames/first.parquet").rename(here / "results/paper/frames/first.parquet")
+    (here / "results/smoke/frames/first.parquet").rename(
+        here / "results/paper/frames/first.parquet"
+    )
     assert "another scale or engine" in refused(capsys, "draw", "first", "--scale", "paper")
 
 
@@ -220,10 +246,17 @@ def test_the_module_runs_as_a_program_and_gives_the_exit_code():
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "partage", "plan", "--scale", "papr"]
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert (ran.returncode, ran.stdout) == (2, "") and ran.stderr.count("\n") == 1 and "Traceback" not in ran.stderr
+    assert (
+        (ran.returncode, ran.stdout) == (2, "")
+        and ran.stderr.count("\n") == 1
+        and "Traceback" not in ran.stderr
+    )
 
 
 def test_a_run_s_place_is_where_plan_writes_its_recipe(here: Path):
     assert main(["plan", "--write", "--scale", "lab", "--engine", "package"]) == 0
     sheets, request = plan.load(), Request(scale="lab", engine="package")
-    assert all((run_dir(request.root, r) / "recipe.json").is_file() for r in sheets.recipes(sheets.select_figures(), request))
+    assert all(
+        (run_dir(request.root, r) / "recipe.json").is_file()
+        for r in sheets.recipes(sheets.select_figures(), request)
+    )

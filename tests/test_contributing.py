@@ -1,4 +1,6 @@
-"""CONTRIBUTING.md's recipes, followed to the letter in a copy of the checkout: what they add is trained and drawn."""
+"""CONTRIBUTING.md's recipes, followed to the letter in a copy of the checkout: what they add is
+trained and drawn.
+"""
 
 import os
 import re
@@ -23,7 +25,9 @@ def blocks() -> list[tuple[str, str, str]]:
 
 def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": "src", "MPLBACKEND": "Agg"}
-    ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout}{ran.stderr}"
     return ran
 
@@ -43,7 +47,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with (root / file).open("a", encoding="utf-8") as sheet:
                 sheet.write("\n" + text)
         elif file:
-            assert not (root / file).exists(), f"{file} is there already: the guide's example needs another name"
+            assert not (root / file).exists(), (
+                f"{file} is there already: the guide's example needs another name"
+            )
             (root / file).write_text(text, encoding="utf-8")
     return root
 
@@ -51,7 +57,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(copy: Path) -> Path:
     """The copy after the guide's commands."""
-    commands = [line for language, _, text in blocks() if language == "bash" for line in text.splitlines()]
+    commands = [
+        line for language, _, text in blocks() if language == "bash" for line in text.splitlines()
+    ]
     assert len(commands) >= 2
     for command in commands:
         run(copy, "bash", "-c", command)
@@ -60,7 +68,12 @@ def finished(copy: Path) -> Path:
 
 def test_the_guide_adds_a_learner_an_environment_and_a_figure():
     files = [file for _, file, _ in blocks() if file]
-    for place in ("src/partage/learners/", "envs/", f"{SHEETS}figures.toml", "src/partage/report/captions/"):
+    for place in (
+        "src/partage/learners/",
+        "envs/",
+        f"{SHEETS}figures.toml",
+        "src/partage/report/captions/",
+    ):
         assert any(file.startswith(place) for file in files), place
 
 
@@ -69,7 +82,9 @@ def test_the_new_figure_is_trained_and_drawn(finished: Path):
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
     made = sorted(path.name for path in (finished / "results/smoke/runs").iterdir())
     assert made == ["fps", "pairs"]
-    assert "A2C, in pairs" in (finished / "results/smoke/tables/ring.md").read_text(encoding="utf-8")
+    assert "A2C, in pairs" in (finished / "results/smoke/tables/ring.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_new_learner_shares_in_pairs_and_learns_the_new_game(finished: Path):
@@ -81,8 +96,20 @@ def test_the_new_learner_shares_in_pairs_and_learns_the_new_game(finished: Path)
 
 
 def test_the_new_environment_keeps_the_contract(finished: Path):
-    edit(finished / "tests/test_env_contract.py", "CASES = [\n", 'CASES = [\n    ("ring/4x6", "batched"),\n')
+    edit(
+        finished / "tests/test_env_contract.py",
+        "CASES = [\n",
+        'CASES = [\n    ("ring/4x6", "batched"),\n',
+    )
     ran = run(
-        finished, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "ring", "tests/test_env_contract.py"
+        finished,
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "ring",
+        "tests/test_env_contract.py",
     )
     assert re.search(r"[1-9]\d* passed", ran.stdout) and "skipped" not in ran.stdout

@@ -6,13 +6,19 @@ import torch
 from partage import envs, learners
 from partage.rl import rollout
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device on this machine")
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="torch finds no CUDA device on this machine"
+)
 TASK = "roll_call/4x4-8"
 
 
-def after(device: str, name: str, sharing: str, updates: int) -> tuple[learners.Learner, dict[str, torch.Tensor]]:
+def after(
+    device: str, name: str, sharing: str, updates: int
+) -> tuple[learners.Learner, dict[str, torch.Tensor]]:
     game = envs.make(TASK, seeds=[0, 1], copies=8)
-    settings = {"sharing": sharing, "copies": 8} | ({"epsilon_anneal": 3000} if name == "qmix" else {"lr": 3e-3})
+    settings = {"sharing": sharing, "copies": 8} | (
+        {"epsilon_anneal": 3000} if name == "qmix" else {"lr": 3e-3}
+    )
     learns = learners.make(name, game.spec, settings, [0, 1], device)
     everyone, step = torch.ones(2, dtype=torch.bool), game.reset()
     measures: dict[str, torch.Tensor] = {}

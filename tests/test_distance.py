@@ -24,41 +24,59 @@ numbers = st.floats(-3, 3, width=32)
 
 def gaussians(seed: int, agents: int = 5, latent: int = 4) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(seed)
-    return torch.randn(2, agents, latent, generator=g), torch.rand(2, agents, latent, generator=g) + 0.2
+    return torch.randn(2, agents, latent, generator=g), torch.rand(
+        2, agents, latent, generator=g
+    ) + 0.2
 
 
 def actions(seed: int, agents: int = 5) -> Tensor:
-    return (2 * torch.randn(2, agents, 4, generator=torch.Generator().manual_seed(seed))).softmax(-1)
+    return (2 * torch.randn(2, agents, 4, generator=torch.Generator().manual_seed(seed))).softmax(
+        -1
+    )
 
 
-@pytest.mark.parametrize(("m", "s", "n", "t"), [(0.0, 1.0, 1.5, 0.5), (-1.0, 0.3, 0.2, 2.0), (0.0, 1.0, 0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("m", "s", "n", "t"), [(0.0, 1.0, 1.5, 0.5), (-1.0, 0.3, 0.2, 2.0), (0.0, 1.0, 0.0, 1.0)]
+)
 def test_the_closed_forms_are_the_integrals(m: float, s: float, n: float, t: float) -> None:
     mean, std = torch.tensor([[m], [n]]), torch.tensor([[s], [t]])
     w2 = quad(lambda u: (norm.ppf(u, m, s) - norm.ppf(u, n, t)) ** 2, 0, 1)[0] ** 0.5
-    overlap = quad(lambda x: math.sqrt(norm.pdf(x, m, s) * norm.pdf(x, n, t)), -20, 20, limit=200)[0]
+    overlap = quad(lambda x: math.sqrt(norm.pdf(x, m, s) * norm.pdf(x, n, t)), -20, 20, limit=200)[
+        0
+    ]
     assert distance.wasserstein(mean, std)[0, 1] == pytest.approx(w2, abs=1e-4)
     assert distance.bhattacharyya(mean, std)[0, 1] == pytest.approx(-math.log(overlap), abs=1e-5)
-    assert distance.hellinger(mean, std)[0, 1] == pytest.approx(math.sqrt(max(1 - overlap, 0)), abs=1e-3)
+    assert distance.hellinger(mean, std)[0, 1] == pytest.approx(
+        math.sqrt(max(1 - overlap, 0)), abs=1e-3
+    )
 
 
 def test_over_independent_dimensions_overlaps_multiply_and_squares_add() -> None:
     mean, std = gaussians(0)
     each = [(mean[..., k : k + 1], std[..., k : k + 1]) for k in range(4)]
-    torch.testing.assert_close(distance.wasserstein(mean, std) ** 2, sum(distance.wasserstein(*x) ** 2 for x in each))
-    torch.testing.assert_close(distance.bhattacharyya(mean, std), sum(distance.bhattacharyya(*x) for x in each))
+    torch.testing.assert_close(
+        distance.wasserstein(mean, std) ** 2, sum(distance.wasserstein(*x) ** 2 for x in each)
+    )
+    torch.testing.assert_close(
+        distance.bhattacharyya(mean, std), sum(distance.bhattacharyya(*x) for x in each)
+    )
 
 
 @quick
 @given(st.integers(0, 10**6))
 def test_every_distance_is_symmetric_not_negative_and_renames_with_its_agents(seed: int) -> None:
     order = torch.randperm(5, generator=torch.Generator().manual_seed(seed))
-    forms = [(f, gaussians(seed)) for f in CODED.values()] + [(f, (actions(seed),)) for f in VANILLA.values()]
+    forms = [(f, gaussians(seed)) for f in CODED.values()] + [
+        (f, (actions(seed),)) for f in VANILLA.values()
+    ]
     for form, x in forms:
         d = form(*x)
         torch.testing.assert_close(d, d.transpose(1, 2), atol=1e-5, rtol=1e-5)
         assert d.min() >= 0
         assert torch.diagonal(d, dim1=1, dim2=2).abs().max() < 2e-3  # `measure` makes it nothing
-        torch.testing.assert_close(form(*(y[:, order] for y in x)), d[:, order][:, :, order], atol=2e-3, rtol=1e-4)
+        torch.testing.assert_close(
+            form(*(y[:, order] for y in x)), d[:, order][:, :, order], atol=2e-3, rtol=1e-4
+        )
 
 
 @quick
@@ -84,12 +102,18 @@ def test_vanilla_distances_of_policies_that_never_do_the_same_are_infinite_and_o
     probs = torch.tensor([[1.0, 0, 0], [0, 0.5, 0.5], [0.5, 0.5, 0]])
     bd, hd = distance.vanilla_bhattacharyya(probs), distance.vanilla_hellinger(probs)
     assert bd[0, 1] == math.inf and hd[0, 1] == pytest.approx(1.0)
-    assert bd[0, 2] == pytest.approx(math.log(2) / 2) and hd[0, 2] == pytest.approx(math.sqrt(1 - 0.5**0.5), abs=1e-6)
+    assert bd[0, 2] == pytest.approx(math.log(2) / 2) and hd[0, 2] == pytest.approx(
+        math.sqrt(1 - 0.5**0.5), abs=1e-6
+    )
 
 
 def world(seeds: list[int], count: int = 640, dead: float = 0.0) -> tuple[Experience, Tensor]:
-    """Four agents on random observations: 0 and 1 act alike, 2 and 3 otherwise; and everyone's probabilities."""
-    obs = torch.stack([torch.randn(count, 3, generator=torch.Generator().manual_seed(s)) for s in seeds])
+    """Four agents on random observations: 0 and 1 act alike, 2 and 3 otherwise; and everyone's
+    probabilities.
+    """
+    obs = torch.stack(
+        [torch.randn(count, 3, generator=torch.Generator().manual_seed(s)) for s in seeds]
+    )
     left = torch.stack((3 * obs[..., 0], -3 * obs[..., 0], obs[..., 1]), -1).softmax(-1)
     everyone = torch.stack((left, left, left.flip(-1), left[..., [1, 0, 2]]), 2)
     own = everyone[:, torch.arange(count), torch.arange(count) % 4]
@@ -101,13 +125,21 @@ def measured(seeds: list[int], kinds: list[str] | None = None, **more) -> dict[s
     experience, everyone = world(seeds, **more)
     code = distance.learn(experience, generators(seeds))
     kinds = kinds or [*CODED, *VANILLA]
-    return distance.measure(kinds, code, experience.obs, experience.valid, lambda part: everyone[:, part])
+    return distance.measure(
+        kinds, code, experience.obs, experience.valid, lambda part: everyone[:, part]
+    )
 
 
 def test_equal_policies_are_exactly_nothing_apart_and_others_are_apart() -> None:
     for kind, d in measured([1, 2]).items():
-        assert torch.equal(d, d.transpose(1, 2)) and not torch.diagonal(d, dim1=1, dim2=2).any(), kind
-        assert (d[:, 0, 1] < 1e-3).all() and (d[:, 0, 2] > 100 * d[:, 0, 1]).all() and (d[:, 0, 2] > 3e-3).all(), kind
+        assert torch.equal(d, d.transpose(1, 2)) and not torch.diagonal(d, dim1=1, dim2=2).any(), (
+            kind
+        )
+        assert (
+            (d[:, 0, 1] < 1e-3).all()
+            and (d[:, 0, 2] > 100 * d[:, 0, 1]).all()
+            and (d[:, 0, 2] > 3e-3).all()
+        ), kind
 
 
 def test_a_run_s_distances_do_not_depend_on_its_pack() -> None:
@@ -121,11 +153,14 @@ def test_what_the_dead_are_said_to_see_and_do_changes_nothing() -> None:
     results = []
     for garbage in (0.0, 1e3):
         spoilt = Experience(
-            *(torch.where(experience.valid[..., None], x, garbage) for x in experience[:3]), experience.valid
+            *(torch.where(experience.valid[..., None], x, garbage) for x in experience[:3]),
+            experience.valid,
         )
         code = distance.learn(spoilt, generators([5]))
         results.append(
-            distance.measure(["wasserstein"], code, spoilt.obs, spoilt.valid, lambda part: everyone[:, part])
+            distance.measure(
+                ["wasserstein"], code, spoilt.obs, spoilt.valid, lambda part: everyone[:, part]
+            )
         )
     assert torch.equal(results[0]["wasserstein"], results[1]["wasserstein"])
 
@@ -187,7 +222,9 @@ def test_sizes_that_differ_few_observations_and_nan_are_refused_in_one_sentence(
         distance.pool([a, a], [a, b], [a, a], [ones, ones])
     assert distance.pool([a, a], [b, b], [b, b], [ones, ones]).obs.shape == (1, 400, 3)
     experience, _ = world([1], 127)
-    with pytest.raises(UserError, match=r"policy distance needs at least 128 valid observations .*has 127"):
+    with pytest.raises(
+        UserError, match=r"policy distance needs at least 128 valid observations .*has 127"
+    ):
         distance.learn(experience, generators([1]))
     experience, _ = world([1])
     experience.probs[0, 3] = float("nan")

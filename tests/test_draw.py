@@ -24,7 +24,9 @@ print(ask(), sum(ask.stats.cache_hits.values()))
 
 
 def generators(count: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([stream(0, "copy", b) for b in range(count)], np.uint64), np.zeros(count, np.uint64)
+    return np.array([stream(0, "copy", b) for b in range(count)], np.uint64), np.zeros(
+        count, np.uint64
+    )
 
 
 def test_draws_are_uniform_along_a_copy_and_across_copies() -> None:

@@ -17,7 +17,9 @@ def of(player: Player, kind: type):
     return player.learner
 
 
-def test_mdps_begins_with_one_front_and_backs_of_their_own_and_measures_when_a_period_ends() -> None:
+def test_mdps_begins_with_one_front_and_backs_of_their_own_and_measures_when_a_period_ends() -> (
+    None
+):
     player = Player("mdps", "roll_call/4x4-3", [0, 1], period=10, data=4)
     assert player.learner.sharing()["front"].tolist() == [[0] * 4] * 2
     assert player.learner.sharing()["back"].tolist() == [[0, 1, 2, 3]] * 2
@@ -49,12 +51,20 @@ def test_without_a_rule_sharing_stays_and_all_five_distances_are_measured() -> N
     measures = player.learner.learn(player.collect())
     assert {name for name in measures if name.startswith("distance/")} == {
         f"distance/{kind}"
-        for kind in ("wasserstein", "bhattacharyya", "hellinger", "vanilla_bhattacharyya", "vanilla_hellinger")
+        for kind in (
+            "wasserstein",
+            "bhattacharyya",
+            "hellinger",
+            "vanilla_bhattacharyya",
+            "vanilla_hellinger",
+        )
     }
     assert player.learner.sharing()["front"].tolist() == [[0, 1, 2, 3]]
 
 
-def test_a_customised_distance_tells_the_task_s_own_feature(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_customised_distance_tells_the_task_s_own_feature(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     player = Player("mdps", "roll_call/4x4-3", [0, 1], period=2, data=2, feature="task")
     told, learn = [], distance.learn
 
@@ -65,7 +75,9 @@ def test_a_customised_distance_tells_the_task_s_own_feature(monkeypatch: pytest.
     monkeypatch.setattr(distance, "learn", spy)
     for _ in range(2):
         rollout = player.collect()
-        player.learner.learn(rollout._replace(feature=torch.arange(2.0).view(2, 1, 1).expand_as(rollout.feature)))
+        player.learner.learn(
+            rollout._replace(feature=torch.arange(2.0).view(2, 1, 1).expand_as(rollout.feature))
+        )
     assert told[0].shape[-1] == 1 and told[0][0].eq(0).all() and told[0][1].eq(1).all()
 
 
@@ -73,7 +85,9 @@ def test_equally_initialised_networks_start_nothing_apart() -> None:
     task = envs.make("roll_call/4x4-3", [0], 1)
     for same in (True, False):
         learner = make("a2c", task.spec, {"sharing": "none", "same_init": same}, [0, 1])
-        probs = learner.probabilities(torch.ones(2, 1, 1, 4, task.spec.obs_dim), torch.zeros(2, 1, 1, 4))
+        probs = learner.probabilities(
+            torch.ones(2, 1, 1, 4, task.spec.obs_dim), torch.zeros(2, 1, 1, 4)
+        )
         assert torch.allclose(probs[:, 0, 0, :1].expand(-1, 4, -1), probs[:, 0, 0]) == same
         assert not torch.allclose(probs[0], probs[1])  # runs differ all the same
 
@@ -91,7 +105,9 @@ def test_seps_trains_nothing_before_it_clusters_and_then_does() -> None:
 
 
 def test_seps_finds_the_colours_where_agents_see_differently() -> None:
-    player = Player("seps", "mpe/15a_3c_shuffle", [0], clusters=0, pretraining=100, data=100).learn(100)
+    player = Player("seps", "mpe/15a_3c_shuffle", [0], clusters=0, pretraining=100, data=100).learn(
+        100
+    )
     assert player.learner.sharing()["front"].tolist() == [[0] * 5 + [1] * 5 + [2] * 5]
 
 
@@ -126,7 +142,9 @@ def test_seps_learns_nothing_from_the_dead_and_across_ends() -> None:
         ("seps", {"sharing": "none"}, "sharing is full"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_in_one_sentence(learner: str, wrong: dict, words: str) -> None:
+def test_settings_that_cannot_be_are_refused_in_one_sentence(
+    learner: str, wrong: dict, words: str
+) -> None:
     with pytest.raises(UserError, match=words):
         make(learner, envs.make("roll_call/4x4-3", [0], 1).spec, wrong, [0])
 

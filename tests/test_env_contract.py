@@ -19,7 +19,8 @@ from partage.sims.contract import Env, TimeStep
 from partage.sims.skirmish.data import maps
 
 FOOTBALL = pytest.mark.skipif(
-    importlib.util.find_spec("gfootball") is None, reason="gfootball is not installed: `make football` adds it"
+    importlib.util.find_spec("gfootball") is None,
+    reason="gfootball is not installed: `make football` adds it",
 )
 CASES = [
     ("roll_call/4x3-6", "batched"),
@@ -36,15 +37,20 @@ CASES = [
     pytest.param("grf/academy_pass_and_shoot_with_keeper", "package", marks=FOOTBALL),
 ]
 every_env = pytest.mark.parametrize(("task", "engine"), CASES)
-# In battles idle agents die early, and the score is the victory: tests/test_smac_contract.py has these two tests' like.
-every_peaceful_env = pytest.mark.parametrize(("task", "engine"), [case for case in CASES if "smac" not in case[0]])
+# In battles idle agents die early, and the score is the victory: tests/test_smac_contract.py has
+# these two tests' like.
+every_peaceful_env = pytest.mark.parametrize(
+    ("task", "engine"), [case for case in CASES if "smac" not in case[0]]
+)
 
 
 def actions(env: Env, seed: int = 0) -> Iterator[torch.Tensor]:
     """Endless legal actions; those of run 0's copies do not depend on how many runs there are."""
     generator = torch.Generator().manual_seed(seed)
     while True:
-        one = torch.randint(env.spec.n_actions, (1, env.copies, env.spec.n_agents), generator=generator)
+        one = torch.randint(
+            env.spec.n_actions, (1, env.copies, env.spec.n_agents), generator=generator
+        )
         yield one.expand(env.runs, -1, -1)
 
 
@@ -136,14 +142,18 @@ def test_there_is_always_a_legal_action(task: str, engine: str) -> None:
 
 
 @every_env
-def test_runs_of_different_seeds_differ_and_those_of_one_seed_do_not(task: str, engine: str) -> None:
+def test_runs_of_different_seeds_differ_and_those_of_one_seed_do_not(
+    task: str, engine: str
+) -> None:
     if task.startswith("roll_call"):
         pytest.skip("nothing is random in roll call")
     kick_off = 30 if task.startswith("grf") else 0  # every game of football begins alike
     trail = play(make(task, [7, 8, 7], 2, engine=engine), kick_off + 3)
     assert all(torch.equal(step.obs[0], step.obs[2]) for step in trail)
     assert not torch.equal(trail[kick_off].state[0], trail[kick_off].state[1])
-    assert not torch.equal(trail[kick_off].state[0, 0], trail[kick_off].state[0, 1])  # nor are a run's copies the same
+    assert not torch.equal(
+        trail[kick_off].state[0, 0], trail[kick_off].state[0, 1]
+    )  # nor are a run's copies the same
 
 
 @every_env
@@ -181,7 +191,9 @@ def test_saving_and_going_on_elsewhere_changes_nothing(task: str, engine: str) -
         assert torch.equal(saved["shown"][name], array), f"stepping changed the saved {name}"
     other.load_state_dict(saved)
     assert_same(here, other.step(next(actions(other, 4))))
-    for left, right in zip(play(env, env.spec.horizon + 2), play(other, env.spec.horizon + 2), strict=True):
+    for left, right in zip(
+        play(env, env.spec.horizon + 2), play(other, env.spec.horizon + 2), strict=True
+    ):
         assert_same(left, right)
 
 
@@ -196,7 +208,9 @@ def test_a_saved_state_of_another_number_of_copies_is_refused(task: str, engine:
 def test_a_common_reward_is_the_same_for_all_agents(task: str, engine: str) -> None:
     env = make(task, [0], 3, engine=engine)
     trail = play(env, 2 * env.spec.horizon)
-    spread = torch.stack([step.reward.max(-1).values - step.reward.min(-1).values for step in trail])
+    spread = torch.stack(
+        [step.reward.max(-1).values - step.reward.min(-1).values for step in trail]
+    )
     assert bool((spread == 0).all()) == env.spec.common_reward
     assert any(step.reward.any() for step in trail)
 
@@ -215,7 +229,9 @@ def test_the_score_adds_up_the_rewards(task: str, engine: str) -> None:
 
 @every_peaceful_env
 @pytest.mark.parametrize("time_limit", ["terminal", "truncation"])
-def test_an_episode_ends_at_the_horizon_and_the_option_names_that_end(task: str, engine: str, time_limit: str) -> None:
+def test_an_episode_ends_at_the_horizon_and_the_option_names_that_end(
+    task: str, engine: str, time_limit: str
+) -> None:
     if task.startswith("grf"):
         pytest.skip("who stands still loses the ball: tests/test_football.py")
     env = make(task, [0], 2, engine=engine, time_limit=time_limit)
@@ -277,7 +293,9 @@ def test_a_missing_or_other_version_of_a_package_is_refused_with_what_to_install
     require(ENVS / f"{family}.py")
     for found, versions in (("0.1", lambda name: "0.1"), ("none", absent)):
         monkeypatch.setattr(importlib.metadata, "version", versions)
-        with pytest.raises(UserError, match=f"found {found}: run `pip install {package}=={version}`"):
+        with pytest.raises(
+            UserError, match=f"found {found}: run `pip install {package}=={version}`"
+        ):
             require(ENVS / f"{family}.py")
 
 

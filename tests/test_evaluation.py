@@ -1,8 +1,10 @@
-"""The evaluation protocol, held to rliable: aggregates, performance profiles, probability of improvement.
+"""The evaluation protocol, held to rliable: aggregates, performance profiles, probability of
+improvement.
 
-The expected numbers are rliable 1.2.0's own (`metrics.aggregate_*`, `metrics.probability_of_improvement`,
-`library.create_performance_profile`, `library.get_interval_estimates`) on the scores below, computed once with
-numpy 2.4.6, scipy 1.17.1 and arch 7.2.0. rliable takes [runs, tasks]; strata here are the columns.
+The expected numbers are rliable 1.2.0's own (`metrics.aggregate_*`,
+`metrics.probability_of_improvement`, `library.create_performance_profile`,
+`library.get_interval_estimates`) on the scores below, computed once with numpy 2.4.6, scipy 1.17.1
+and arch 7.2.0. rliable takes [runs, tasks]; strata here are the columns.
 """
 
 import numpy as np
@@ -27,7 +29,9 @@ def strata(scores: np.ndarray) -> list[np.ndarray]:
         (Y, 0.42765506926674157, 0.436682566085216, 0.42899193661929946, 0.5723449307332584),
     ],
 )
-def test_the_aggregates_are_rliable_s(scores: np.ndarray, mean: float, median: float, iqm: float, gap: float):
+def test_the_aggregates_are_rliable_s(
+    scores: np.ndarray, mean: float, median: float, iqm: float, gap: float
+):
     every = scores.ravel()
     assert stats.mean(every) == pytest.approx(mean, abs=1e-12)
     assert stats.task_median(strata(scores)) == pytest.approx(median, abs=1e-12)
@@ -78,7 +82,12 @@ def test_an_interval_of_a_profile_holds_at_each_level_and_contains_the_profile()
 
     low, high = stats.bootstrap(strata(X), np.random.default_rng(0), of, reps=2000)
     point = stats.profile(X.ravel(), LEVELS)
-    assert low.shape == point.shape and (low <= point).all() and (point <= high).all() and (low < high).any()
+    assert (
+        low.shape == point.shape
+        and (low <= point).all()
+        and (point <= high).all()
+        and (low < high).any()
+    )
     assert np.isnan(stats.bootstrap([X[:1, 0], X[:, 1]], np.random.default_rng(0), of)).all()
 
 
@@ -86,4 +95,6 @@ def test_the_interval_of_a_median_of_tasks_is_drawn_within_tasks():
     low, high = stats.bootstrap(strata(X), np.random.default_rng(0), stats.task_median)
     assert low < stats.task_median(strata(X)) < high
     flat = [np.full(5, value) for value in (0.1, 0.4, 0.9)]
-    assert stats.bootstrap(flat, np.random.default_rng(0), stats.task_median) == pytest.approx([0.4, 0.4])
+    assert stats.bootstrap(flat, np.random.default_rng(0), stats.task_median) == pytest.approx(
+        [0.4, 0.4]
+    )

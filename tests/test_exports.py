@@ -24,14 +24,21 @@ def with_tests(recipes: list[Recipe], root: Path) -> None:
     for place, recipe in zip(finish(recipes, root), recipes, strict=True):
         import pandas as pd
 
-        parts = [curve(recipe, metric) for metric in ("train_return", "test_score", "test_return", "test_length")]
+        parts = [
+            curve(recipe, metric)
+            for metric in ("train_return", "test_score", "test_return", "test_length")
+        ]
         record.write(place, pd.concat(parts, ignore_index=True), outcome(recipe))
 
 
 def test_the_layout_is_that_of_marl_eval_s_readme(recipes: list[Recipe], tmp_path: Path):
     with_tests(recipes, tmp_path)
     made, remarks = export.marl_eval(recipes, tmp_path)
-    assert set(made) == {"toy"} and set(made["toy"]) == {"a"} and set(made["toy"]["a"]) == {"alpha", "beta"}
+    assert (
+        set(made) == {"toy"}
+        and set(made["toy"]) == {"a"}
+        and set(made["toy"]["a"]) == {"alpha", "beta"}
+    )
     for runs in made["toy"]["a"].values():
         assert list(runs) == ["seed_0", "seed_1", "seed_2"]
         for run in runs.values():
@@ -41,7 +48,10 @@ def test_the_layout_is_that_of_marl_eval_s_readme(recipes: list[Recipe], tmp_pat
             for i in range(100):
                 values = {name: x for name, x in run[f"step_{i}"].items() if name != "step_count"}
                 assert set(values) == {"test_score", "test_return", "test_length"}
-                assert all(isinstance(x, list) and len(x) == 1 and type(x[0]) is float for x in values.values())
+                assert all(
+                    isinstance(x, list) and len(x) == 1 and type(x[0]) is float
+                    for x in values.values()
+                )
     assert len(remarks) == 1 and "no absolute metric" in remarks[0]
     assert json.loads(json.dumps(made, allow_nan=False)) == made
 
@@ -56,30 +66,42 @@ def test_the_numbers_are_the_curve_s(recipes: list[Recipe], tmp_path: Path):
     assert [step["test_score"][0] for step in steps] == mine["value"].tolist()
 
 
-def test_runs_that_are_never_tested_give_their_training_returns(recipes: list[Recipe], tmp_path: Path):
+def test_runs_that_are_never_tested_give_their_training_returns(
+    recipes: list[Recipe], tmp_path: Path
+):
     finish(recipes, tmp_path)
     step = export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_0"]["step_0"]
     assert set(step) == {"step_count", "train_return"}
 
 
-def test_absolute_metrics_are_taken_where_they_were_measured_of_this_very_recipe(recipes: list[Recipe], tmp_path: Path):
+def test_absolute_metrics_are_taken_where_they_were_measured_of_this_very_recipe(
+    recipes: list[Recipe], tmp_path: Path
+):
     with_tests(recipes, tmp_path)
     path = run_dir(tmp_path, recipes[0]) / "absolute.json"
     each = {"env_steps": 40, "test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
-    worth = {"recipe_hash": recipes[0].hash, "episodes": 2, "seeds": {str(seed): each for seed in recipes[0].seeds}}
+    worth = {
+        "recipe_hash": recipes[0].hash,
+        "episodes": 2,
+        "seeds": {str(seed): each for seed in recipes[0].seeds},
+    }
     path.write_text(json.dumps(worth))
     made, remarks = export.marl_eval(recipes, tmp_path)
     run = made["toy"]["a"]["alpha"]["seed_2"]
     assert run["absolute_metrics"] == {"test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
     assert "1 runs have no absolute metric" in remarks[0] and "beta" in remarks[0]
     path.write_text(json.dumps(worth | {"recipe_hash": "another"}))
-    assert not export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_2"]["absolute_metrics"]
+    assert not export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_2"][
+        "absolute_metrics"
+    ]
     path.write_text("{")
     with pytest.raises(UserError, match=r"corrupt.*partage absolute"):
         export.marl_eval(recipes, tmp_path)
 
 
-def test_what_is_not_finished_is_left_out_and_said(recipes: list[Recipe], tmp_path: Path, monkeypatch, capsys):
+def test_what_is_not_finished_is_left_out_and_said(
+    recipes: list[Recipe], tmp_path: Path, monkeypatch, capsys
+):
     with pytest.raises(UserError, match="No run of the plan is finished"):
         export.marl_eval(recipes, tmp_path)
     root = Request(scale="lab").root
@@ -89,12 +111,18 @@ def test_what_is_not_finished_is_left_out_and_said(recipes: list[Recipe], tmp_pa
     assert main(["export", "--scale", "lab"]) == 0
     said = capsys.readouterr().out
     assert "1 runs of the plan are not finished" in said and "results/lab/marl-eval.json" in said
-    assert list(json.loads((tmp_path / root / "marl-eval.json").read_text())["toy"]["a"]) == ["alpha"]
+    assert list(json.loads((tmp_path / root / "marl-eval.json").read_text())["toy"]["a"]) == [
+        "alpha"
+    ]
 
 
-def test_runs_that_do_not_agree_are_remarked_on_since_marl_eval_refuses_them(recipes: list[Recipe], tmp_path: Path):
+def test_runs_that_do_not_agree_are_remarked_on_since_marl_eval_refuses_them(
+    recipes: list[Recipe], tmp_path: Path
+):
     with_tests(recipes, tmp_path)
     place = run_dir(tmp_path, recipes[1])
     rows = record.read(place)[0]
     record.write(place, rows.loc[rows["env_steps"] > 50], outcome(recipes[1]))
-    assert any("differ in their tests" in remark for remark in export.marl_eval(recipes, tmp_path)[1])
+    assert any(
+        "differ in their tests" in remark for remark in export.marl_eval(recipes, tmp_path)[1]
+    )

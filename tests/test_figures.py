@@ -44,7 +44,9 @@ def test_a_frame_has_one_row_per_measured_number(sheets: Plan, tmp_path: Path):
 
 
 def test_packing_seeds_changes_nothing_that_is_drawn(sheets: Plan, tmp_path: Path):
-    pd.testing.assert_frame_equal(made(sheets, tmp_path / "x"), made(sheets, tmp_path / "y", seeds_per_run=1))
+    pd.testing.assert_frame_equal(
+        made(sheets, tmp_path / "x"), made(sheets, tmp_path / "y", seeds_per_run=1)
+    )
 
 
 def test_a_frame_survives_its_file_and_knows_its_scale(sheets: Plan, tmp_path: Path):
@@ -76,7 +78,9 @@ def test_every_missing_run_is_named(sheets: Plan, tmp_path: Path):
     (lost[1] / "curve.parquet").write_bytes(b"")
     with pytest.raises(UserError) as refusal:
         frames.build(figure, recipes, tmp_path)
-    assert all(str(place) in str(refusal.value) for place in lost) and "\n" not in str(refusal.value)
+    assert all(str(place) in str(refusal.value) for place in lost) and "\n" not in str(
+        refusal.value
+    )
 
 
 @pytest.mark.parametrize("change", [{"scale": "lab"}, {"engine": "package"}])
@@ -88,7 +92,9 @@ def test_scales_and_engines_never_meet_in_one_figure(sheets: Plan, tmp_path: Pat
         frames.join(figure, runs)
 
 
-def test_a_metric_that_was_not_measured_is_refused_with_those_that_were(sheets: Plan, tmp_path: Path):
+def test_a_metric_that_was_not_measured_is_refused_with_those_that_were(
+    sheets: Plan, tmp_path: Path
+):
     figure = sheets.figures["first"]._replace(metric="test_return")
     recipe = sheets.recipes([figure], Request())[0]
     with pytest.raises(UserError, match=r"draws 'test_return'.*train_return"):
@@ -109,7 +115,10 @@ def test_a_figure_says_its_units_scale_engine_and_seeds(sheets: Plan, tmp_path: 
 @pytest.mark.parametrize("engine", ["batched", "package"])
 def test_a_simulator_of_a_game_is_never_shown_as_the_game(tmp_path: Path, engine: str):
     root = checkout(tmp_path)
-    for path in (*root.glob("src/partage/config/sheets/*.toml"), root / "src/partage/config/sheets/reference/numbers.csv"):
+    for path in (
+        *root.glob("src/partage/config/sheets/*.toml"),
+        root / "src/partage/config/sheets/reference/numbers.csv",
+    ):
         path.write_text(path.read_text().replace("toy", "smac"))
     sheets = load(root)
     figure = sheets.figures["first"]
@@ -123,7 +132,9 @@ def test_a_simulator_of_a_game_is_never_shown_as_the_game(tmp_path: Path, engine
     written = tables.markdown(figure, table, claims.build(sheets, figure, rows))
     if engine == "batched":
         assert titles == ["a (simulator)"]
-        assert all("engine batched (a simulator, not StarCraft II)" in text for text in (pictured, written))
+        assert all(
+            "engine batched (a simulator, not StarCraft II)" in text for text in (pictured, written)
+        )
         assert set(table["engine"]) == {"batched (a simulator, not StarCraft II)"}
     else:
         assert titles == ["a"] and "simulator" not in pictured + written + table.to_csv()
@@ -131,7 +142,9 @@ def test_a_simulator_of_a_game_is_never_shown_as_the_game(tmp_path: Path, engine
 
 def test_only_smoke_scale_says_it_is_no_result(sheets: Plan, tmp_path: Path):
     canvas = curves.draw(sheets, sheets.figures["first"], made(sheets, tmp_path, scale="paper"))
-    assert "not a result" not in " ".join(texts(canvas)) and "5 seeds" in " ".join(texts(canvas)).replace("\n", " ")
+    assert "not a result" not in " ".join(texts(canvas)) and "5 seeds" in " ".join(
+        texts(canvas)
+    ).replace("\n", " ")
 
 
 def test_the_thick_line_is_the_mean_over_seeds(sheets: Plan, tmp_path: Path):
@@ -140,8 +153,12 @@ def test_the_thick_line_is_the_mean_over_seeds(sheets: Plan, tmp_path: Path):
     thick = [line for line in axes.lines if line.get_linewidth() == 1.8]
     assert [colors.to_hex(line.get_color()).upper() for line in thick] == ["#0072B2", "#E69F00"]
     mean = rows[rows["algorithm"] == "alpha"].groupby("updates")["value"].mean()
-    assert np.allclose(thick[0].get_ydata(), mean.to_numpy()) and np.allclose(thick[0].get_xdata(), mean.index)
-    assert [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 2.4] == [1.5]  # published
+    assert np.allclose(thick[0].get_ydata(), mean.to_numpy()) and np.allclose(
+        thick[0].get_xdata(), mean.index
+    )
+    assert [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 2.4] == [
+        1.5
+    ]  # published
 
 
 def test_one_seed_is_drawn_without_a_band(sheets: Plan, tmp_path: Path):
@@ -149,14 +166,18 @@ def test_one_seed_is_drawn_without_a_band(sheets: Plan, tmp_path: Path):
     alone = rows[rows["seed"] == 0]
     alone.attrs = rows.attrs
     canvas = curves.draw(sheets, sheets.figures["first"], alone)
-    assert not canvas.axes[0].collections and "no band for one seed" in " ".join(texts(canvas)).replace("\n", " ")
+    assert not canvas.axes[0].collections and "no band for one seed" in " ".join(
+        texts(canvas)
+    ).replace("\n", " ")
 
 
 def test_drawing_again_gives_the_same_bytes(sheets: Plan, tmp_path: Path):
     rows = made(sheets, tmp_path)
     for name in ("x", "y"):
         curves.save(
-            curves.draw(sheets, sheets.figures["first"], rows), tmp_path / f"{name}.png", tmp_path / f"{name}.svg"
+            curves.draw(sheets, sheets.figures["first"], rows),
+            tmp_path / f"{name}.png",
+            tmp_path / f"{name}.svg",
         )
     for kind in ("png", "svg"):
         assert (tmp_path / f"x.{kind}").read_bytes() == (tmp_path / f"y.{kind}").read_bytes()
@@ -166,16 +187,28 @@ def test_drawing_again_gives_the_same_bytes(sheets: Plan, tmp_path: Path):
 def test_colours_of_one_figure_differ_in_the_repository_s_own_sheets():
     sheets = load()
     for figure in sheets.figures.values():
-        assert len({sheets.variants[name].colour for name in figure.algorithms}) == len(figure.algorithms)
+        assert len({sheets.variants[name].colour for name in figure.algorithms}) == len(
+            figure.algorithms
+        )
         assert (Path("src/partage/report/captions") / figure.caption).is_file()
 
 
-def test_a_table_holds_final_performance_its_interval_and_the_published_value(sheets: Plan, tmp_path: Path):
+def test_a_table_holds_final_performance_its_interval_and_the_published_value(
+    sheets: Plan, tmp_path: Path
+):
     rows = made(sheets, tmp_path)
     table = tables.build(sheets, sheets.figures["first"], rows)
     alpha = table.iloc[0]
-    last = rows[(rows["algorithm"] == "alpha") & (rows["updates"] >= 8.5)].groupby("seed")["value"].mean()
-    assert alpha["value"] == pytest.approx(last.mean()) and alpha["seeds"] == 2 and alpha["published"] == 1.5
+    last = (
+        rows[(rows["algorithm"] == "alpha") & (rows["updates"] >= 8.5)]
+        .groupby("seed")["value"]
+        .mean()
+    )
+    assert (
+        alpha["value"] == pytest.approx(last.mean())
+        and alpha["seeds"] == 2
+        and alpha["published"] == 1.5
+    )
     assert (alpha["ci95_low"], alpha["ci95_high"]) == pytest.approx((last.min(), last.max()))
     assert math.isnan(table.iloc[1]["published"]) and set(table["scale"]) == {"smoke"}
 
@@ -188,26 +221,45 @@ def test_several_tasks_are_pooled_by_the_interquartile_mean(sheets: Plan, tmp_pa
     pooled = table[table["task"] == tables.POOLED]
     assert list(pooled["algorithm"]) == ["Alpha", "Beta"] and pooled["value"].between(0, 1).all()
     some = figure._replace(only={"beta": ["toy/a"]})
-    table = tables.build(sheets, some, frames.build(some, sheets.recipes([some], Request(scale="lab")), tmp_path))
-    assert list(table[table["task"] == tables.POOLED]["algorithm"]) == ["Alpha"]  # all tasks are not Beta's
+    table = tables.build(
+        sheets, some, frames.build(some, sheets.recipes([some], Request(scale="lab")), tmp_path)
+    )
+    assert list(table[table["task"] == tables.POOLED]["algorithm"]) == [
+        "Alpha"
+    ]  # all tasks are not Beta's
 
 
 def test_a_table_of_smoke_scale_says_so(sheets: Plan, tmp_path: Path):
     figure, rows = sheets.figures["first"], made(sheets, tmp_path)
-    text = tables.markdown(figure, tables.build(sheets, figure, rows), claims.build(sheets, figure, rows))
-    assert "**smoke scale: not a result**" in text and "| toy/a | Alpha |" in text and "nan" not in text
+    text = tables.markdown(
+        figure, tables.build(sheets, figure, rows), claims.build(sheets, figure, rows)
+    )
+    assert (
+        "**smoke scale: not a result**" in text
+        and "| toy/a | Alpha |" in text
+        and "nan" not in text
+    )
     assert "**Claim: Beta is better.** Verdict: **not a result (smoke)**" in text
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(-700.6, "-701"), (0.43123, "0.431"), (12.345, "12.3"), (math.nan, "\u2013"), (1.0, "1"), (4.996e16, "5.0e+16")],
+    [
+        (-700.6, "-701"),
+        (0.43123, "0.431"),
+        (12.345, "12.3"),
+        (math.nan, "\u2013"),
+        (1.0, "1"),
+        (4.996e16, "5.0e+16"),
+    ],
 )
 def test_numbers_are_written_to_the_digits_that_matter(value: float, text: str):
     assert tables.number(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(20000, "20k"), (1.5e6, "1.5M"), (250, "250"), (0, "0")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(20000, "20k"), (1.5e6, "1.5M"), (250, "250"), (0, "0")]
+)
 def test_steps_are_written_short(value: float, text: str):
     assert curves.short(value) == text
 

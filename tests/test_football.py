@@ -1,4 +1,6 @@
-"""Football: agents, observations, pay and seeds on the real engine; and what is refused, with and without it."""
+"""Football: agents, observations, pay and seeds on the real engine; and what is refused, with and
+without it.
+"""
 
 import importlib.metadata
 import importlib.util
@@ -17,10 +19,14 @@ from partage.sims.football.match import HORIZON, TASKS, Football, Options, rings
 from partage.sims.football.view_cone import seen
 
 real = pytest.mark.skipif(
-    importlib.util.find_spec("gfootball") is None, reason="gfootball is not installed: `make football` adds it"
+    importlib.util.find_spec("gfootball") is None,
+    reason="gfootball is not installed: `make football` adds it",
 )
 every_task = pytest.mark.parametrize("task", TASKS)
-SCORING = {"academy_3_vs_1_with_keeper": 26, "academy_pass_and_shoot_with_keeper": 9}  # seeds that end with a goal
+SCORING = {
+    "academy_3_vs_1_with_keeper": 26,
+    "academy_pass_and_shoot_with_keeper": 9,
+}  # seeds that end with a goal
 
 
 def lively(seed: int, n: int) -> Iterator[list[int]]:
@@ -48,7 +54,11 @@ def test_every_left_player_is_an_agent_and_stays_the_same_one(task: str) -> None
     football, n = Football(task, Options()), len(TASKS[task].left)
     for seed in range(3):
         for chosen in [None, *lively(seed, n)]:
-            if football.reset(seed).terminated if chosen is None else football.step(chosen).terminated:
+            if (
+                football.reset(seed).terminated
+                if chosen is None
+                else football.step(chosen).terminated
+            ):
                 break
             assert football._core.observation()["left_agent_controlled_player"] == list(range(n))
 
@@ -73,7 +83,9 @@ def test_who_is_told_nothing_stands_still() -> None:
     for _ in range(40):
         football.step([0] * 4)
     assert np.abs(football.view.players[[0, 2, 3]] - before).max() < 1e-3
-    assert np.abs(football.view.players[4:] - [[1.011, 0], [0.758, 0]]).max() > 0.01  # opponents are not lazy
+    assert (
+        np.abs(football.view.players[4:] - [[1.011, 0], [0.758, 0]]).max() > 0.01
+    )  # opponents are not lazy
 
 
 @real
@@ -88,9 +100,18 @@ def test_agents_see_the_ball_and_whoever_is_in_their_cone(task: str, places: str
         visible = seen(view.players[:n], view.facing, view.players)
         for k in range(n):
             others = [m for m in range(len(view.players)) if m != k]
-            ball = [*(view.ball[:2] - centre[k]), view.ball[2], *view.ball_motion, *np.eye(3)[view.team + 1]]
-            rows = [[1, *(view.players[m] - centre[k])] if visible[k, m] else [0, 0, 0] for m in others]
-            np.testing.assert_allclose(instant.obs[k], [*view.players[k], *ball, *np.ravel(rows)], atol=1e-6)
+            ball = [
+                *(view.ball[:2] - centre[k]),
+                view.ball[2],
+                *view.ball_motion,
+                *np.eye(3)[view.team + 1],
+            ]
+            rows = [
+                [1, *(view.players[m] - centre[k])] if visible[k, m] else [0, 0, 0] for m in others
+            ]
+            np.testing.assert_allclose(
+                instant.obs[k], [*view.players[k], *ball, *np.ravel(rows)], atol=1e-6
+            )
             shown += [visible[k, m] for m in others]
         assert instant.obs.shape == (n, width) and instant.state.shape == (TASKS[task].sizes[3],)
     assert 0.1 < np.mean(shown) < 0.95
@@ -112,10 +133,15 @@ def test_the_state_is_everything_and_absolute(task: str) -> None:
     football = Football(task, Options())
     for instant in played(football, 4):
         raw = football._core.observation()
-        sides = [raw[f"{side}_team{what}"].ravel() for what in ("", "_direction") for side in ("left", "right")]
+        sides = [
+            raw[f"{side}_team{what}"].ravel()
+            for what in ("", "_direction")
+            for side in ("left", "right")
+        ]
         owned = np.eye(3)[raw["ball_owned_team"] + 1]
         np.testing.assert_array_equal(
-            instant.state, np.concatenate([*sides, raw["ball"], raw["ball_direction"], owned]).astype(np.float32)
+            instant.state,
+            np.concatenate([*sides, raw["ball"], raw["ball_direction"], owned]).astype(np.float32),
         )
 
 
@@ -127,7 +153,10 @@ def test_who_stands_faces_where_it_last_moved_or_the_goal() -> None:
         assert (football.view.facing[:, 0] == 1).all()
         for chosen in [1] * 8 + [14] * 20:  # run back, then let go
             football.step([0, 0, chosen, 0])
-        assert np.hypot(*football.view.motion[2]) < 1e-4 and np.sign(football.view.facing[2, 0]) == expected
+        assert (
+            np.hypot(*football.view.motion[2]) < 1e-4
+            and np.sign(football.view.facing[2, 0]) == expected
+        )
 
 
 @real
@@ -167,12 +196,22 @@ def test_rings_counted_for_each_player_are_the_packages_checkpoints(task: str) -
     football, n = Football(task, Options(checkpoints="player")), len(TASKS[task].left)
     level = {"level": f"partage_{task}", "players": [f"agent:left_players={n}"]}
     for seed in (0, 1, SCORING[task]):
-        engine = {"game_engine_random_seed": seed % 2_000_000_000, "reverse_team_processing": bool(seed >> 40 & 1)}
-        theirs = wrappers.CheckpointRewardWrapper(football_env.FootballEnv(config.Config(level | engine)))
+        engine = {
+            "game_engine_random_seed": seed % 2_000_000_000,
+            "reverse_team_processing": bool(seed >> 40 & 1),
+        }
+        theirs = wrappers.CheckpointRewardWrapper(
+            football_env.FootballEnv(config.Config(level | engine))
+        )
         theirs.reset()
-        for instant, chosen in zip(list(episode(football, seed))[1:], lively(seed, n), strict=False):
+        for instant, chosen in zip(
+            list(episode(football, seed))[1:], lively(seed, n), strict=False
+        ):
             _, rewards, done, _ = theirs.step(chosen)
-            assert instant.reward[0] == pytest.approx(rewards.sum(), abs=1e-6) and instant.terminated == done
+            assert (
+                instant.reward[0] == pytest.approx(rewards.sum(), abs=1e-6)
+                and instant.terminated == done
+            )
         theirs.close()
 
 
@@ -184,7 +223,9 @@ def test_an_episode_is_its_seed_whatever_was_played_before() -> None:
     for seed in (7, 1 << 40):  # another side first in the engine's turn
         episode(other, seed)
     again = [i.state for i in episode(other, 5)]
-    assert len(one) == len(again) and all(np.array_equal(x, y) for x, y in zip(one, again, strict=True))
+    assert len(one) == len(again) and all(
+        np.array_equal(x, y) for x, y in zip(one, again, strict=True)
+    )
 
 
 @real
@@ -212,7 +253,11 @@ def test_a_saved_game_goes_on_exactly_elsewhere(task: str) -> None:
     assert pickle.loads(other.save())[0] == SCORING[task]
     for chosen in moves[10:]:
         one, two = football.step(chosen), other.step(chosen)
-        assert np.array_equal(one.obs, two.obs) and one.reward == two.reward and one.terminated == two.terminated
+        assert (
+            np.array_equal(one.obs, two.obs)
+            and one.reward == two.reward
+            and one.terminated == two.terminated
+        )
         if one.terminated:
             assert one.gain == 1
             return
@@ -229,7 +274,9 @@ def test_the_150th_step_is_the_last_and_the_option_names_that_end(time_limit: st
     live = ~step.ended.clone()
     assert live.any() and not live.all()  # some lost the ball
     last = env.step(still)
-    assert (last.terminated if time_limit == "terminal" else last.truncated)[live].all() and not last.void.any()
+    assert (last.terminated if time_limit == "terminal" else last.truncated)[
+        live
+    ].all() and not last.void.any()
     env.close()
 
 
@@ -254,8 +301,14 @@ GOOD = {"gfootball": "2.10.2", "gym": "0.25.2"}
     [
         ({}, "needs gfootball 2.10.2, found none: run `make football`"),
         (GOOD | {"gfootball": "2.10.3"}, "needs gfootball 2.10.2, found 2.10.3"),
-        (GOOD | {"gym": "0.26.2"}, "gym 0.25.2, found 0.26.2 .*breaks gfootball's reward of checkpoints"),
-        (GOOD | {"pygame": "2.6.1", "pygame-ce": "2.5.8"}, "pygame and pygame-ce are both installed, .*pip uninstall"),
+        (
+            GOOD | {"gym": "0.26.2"},
+            "gym 0.25.2, found 0.26.2 .*breaks gfootball's reward of checkpoints",
+        ),
+        (
+            GOOD | {"pygame": "2.6.1", "pygame-ce": "2.5.8"},
+            "pygame and pygame-ce are both installed, .*pip uninstall",
+        ),
     ],
 )
 def test_an_installation_that_cannot_play_is_refused(
@@ -266,11 +319,25 @@ def test_an_installation_that_cannot_play_is_refused(
         make("grf/academy_3_vs_1_with_keeper", [0], 1, engine="package")
 
 
-def test_what_the_header_pins_is_what_an_installation_is_held_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_header_pins_is_what_an_installation_is_held_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert pins(ENVS / "grf.py") == GOOD
     versions(monkeypatch, **GOOD, **{"pygame-ce": "2.5.8"})
-    assert make("grf/academy_3_vs_1_with_keeper", [0], 2, engine="package").spec == (4, 19, 26, 33, 150, True)
-    assert make("grf/academy_pass_and_shoot_with_keeper", [0], 2, agents=3, engine="package").spec.n_agents == 3
+    assert make("grf/academy_3_vs_1_with_keeper", [0], 2, engine="package").spec == (
+        4,
+        19,
+        26,
+        33,
+        150,
+        True,
+    )
+    assert (
+        make(
+            "grf/academy_pass_and_shoot_with_keeper", [0], 2, agents=3, engine="package"
+        ).spec.n_agents
+        == 3
+    )
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,16 @@ def assert_equal_episode(ours: Env, theirs: Env, actions: Sequence[torch.Tensor]
     place(ours, theirs)
     for chosen in actions:
         mine, other = ours.step(chosen), theirs.step(chosen)
-        for name in ("obs", "state", "reward", "score", "terminated", "truncated", "avail_actions", "alive"):
+        for name in (
+            "obs",
+            "state",
+            "reward",
+            "score",
+            "terminated",
+            "truncated",
+            "avail_actions",
+            "alive",
+        ):
             assert torch.equal(getattr(mine, name), getattr(other, name)), name
         assert mine.ended.item() == simulator(theirs).game_over
         if mine.ended:
@@ -73,12 +82,19 @@ def eager(generator: torch.Generator, n_players: int) -> list[torch.Tensor]:
 @pytest.mark.parametrize("units", ["package", "smac"])
 @pytest.mark.parametrize("reward", ["team", "individual"])
 @pytest.mark.parametrize("task", TASKS)
-def test_same_start_and_actions_give_exactly_the_packages_episodes(task: str, reward: str, units: str) -> None:
+def test_same_start_and_actions_give_exactly_the_packages_episodes(
+    task: str, reward: str, units: str
+) -> None:
     generator = torch.Generator().manual_seed(0)
     options = {"reward": reward, "time_limit": "terminal", "units": units}
-    ours, theirs = make(f"lbf/{task}", [0], 1, **options), make(f"lbf/{task}", [0], 1, engine="package", **options)
+    ours, theirs = (
+        make(f"lbf/{task}", [0], 1, **options),
+        make(f"lbf/{task}", [0], 1, engine="package", **options),
+    )
     n_players = named(task).n_players
-    scores = [assert_equal_episode(ours, theirs, eager(generator, n_players)).item() for _ in range(8)]
+    scores = [
+        assert_equal_episode(ours, theirs, eager(generator, n_players)).item() for _ in range(8)
+    ]
     assert max(scores) > 0 or "coop" in task
 
 
@@ -114,25 +130,37 @@ def test_any_size_plays_exactly_as_the_package(
 
 
 def starts(env: Env, episodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Foods [E, F, 3] and players [E, P, 3] (row, column, level) at the start of that many episodes of each copy."""
+    """Foods [E, F, 3] and players [E, P, 3] (row, column, level) at the start of that many episodes
+    of each copy.
+    """
     foods, players, n_foods = [], [], env.spec.obs_dim // 3 - env.spec.n_agents
     for _ in range(episodes):
-        obs = env.reset().obs.numpy().copy().reshape(-1, env.spec.n_agents, env.spec.obs_dim // 3, 3)
+        obs = (
+            env.reset().obs.numpy().copy().reshape(-1, env.spec.n_agents, env.spec.obs_dim // 3, 3)
+        )
         foods.append(obs[:, 0, :n_foods])
         players.append(obs[:, :, n_foods])  # itself comes first
     return np.concatenate(foods), np.concatenate(players)
 
 
 def same_frequencies(one: np.ndarray, other: np.ndarray) -> float:
-    """The p-value of a chi-square test that two samples of whole numbers come from one distribution."""
+    """The p-value of a chi-square test that two samples of whole numbers come from one
+    distribution.
+    """
     one, other = one.astype(int).ravel(), other.astype(int).ravel()
     low = min(one.min(), other.min())
     size = max(one.max(), other.max()) - low + 1
     table = np.stack([np.bincount(sample - low, minlength=size) for sample in (one, other)])
-    return float(stats.chi2_contingency(table[:, table.sum(0) > 0]).pvalue) if (table.sum(0) > 0).sum() > 1 else 1.0
+    return (
+        float(stats.chi2_contingency(table[:, table.sum(0) > 0]).pvalue)
+        if (table.sum(0) > 0).sum() > 1
+        else 1.0
+    )
 
 
-@pytest.mark.parametrize("task", ["5x5-6p-2f-v3", "8x8-4p-3f-v2", "6x6-2p-2f-coop-v3", "7x7-2p-2f-v2"])
+@pytest.mark.parametrize(
+    "task", ["5x5-6p-2f-v3", "8x8-4p-3f-v2", "6x6-2p-2f-coop-v3", "7x7-2p-2f-v2"]
+)
 def test_starts_are_distributed_as_in_the_package(task: str) -> None:
     ours, theirs = make(f"lbf/{task}", [1], 500), make(f"lbf/{task}", [1], 20, engine="package")
     foods, players = starts(ours, 20)
@@ -140,22 +168,36 @@ def test_starts_are_distributed_as_in_the_package(task: str) -> None:
     assert same_frequencies((foods[..., 2] > 0).sum(1), (their_foods[..., 2] > 0).sum(1)) > 0.005
     eaten, their_eaten = foods[foods[..., 2] > 0], their_foods[their_foods[..., 2] > 0]
     assert same_frequencies(foods[..., 2].sum(1), their_foods[..., 2].sum(1)) > 0.005
-    assert same_frequencies(eaten[:, 0] * 100 + eaten[:, 1], their_eaten[:, 0] * 100 + their_eaten[:, 1]) > 0.005
+    assert (
+        same_frequencies(
+            eaten[:, 0] * 100 + eaten[:, 1], their_eaten[:, 0] * 100 + their_eaten[:, 1]
+        )
+        > 0.005
+    )
     for entry in range(3):
         assert same_frequencies(eaten[:, entry], their_eaten[:, entry]) > 0.005
         assert same_frequencies(players[..., entry], their_players[..., entry]) > 0.005
-    levels, their_levels = players[..., 2].sum(1) * 10 + eaten[:, 2].max(), their_players[..., 2].sum(1) * 10
+    levels, their_levels = (
+        players[..., 2].sum(1) * 10 + eaten[:, 2].max(),
+        their_players[..., 2].sum(1) * 10,
+    )
     assert same_frequencies(levels - levels.min(), their_levels - their_levels.min()) > 0.005
 
 
-@pytest.mark.parametrize(("task", "highest"), [("8x8-2p-2f-v2", 3), ("8x8-2p-2f-v3", 4), ("8x8-4p-2f-coop-v2", 6)])
-def test_version_2_leaves_out_the_highest_food_level_unless_players_must_cooperate(task: str, highest: int) -> None:
+@pytest.mark.parametrize(
+    ("task", "highest"), [("8x8-2p-2f-v2", 3), ("8x8-2p-2f-v3", 4), ("8x8-4p-2f-coop-v2", 6)]
+)
+def test_version_2_leaves_out_the_highest_food_level_unless_players_must_cooperate(
+    task: str, highest: int
+) -> None:
     foods, _ = starts(make(f"lbf/{task}", [0], 2000), 1)
     assert foods[..., 2].max() == highest
 
 
 @pytest.mark.parametrize("engine", ["batched", "package"])
-def test_the_first_player_never_starts_where_someone_stood_at_the_end_of_the_last_episode(engine: str) -> None:
+def test_the_first_player_never_starts_where_someone_stood_at_the_end_of_the_last_episode(
+    engine: str,
+) -> None:
     env = make("lbf/5x5-6p-1f-v3", [0], 30, engine=engine)
     before: np.ndarray | None = None
     for _ in range(5):
@@ -174,14 +216,23 @@ def test_the_score_is_the_share_of_food_eaten_and_never_passes_one() -> None:
         step = env.step(actions.reshape(1, 200, 3))
     cleared = env._sim.world.foods == 0
     assert cleared.any() and not cleared.all()
-    torch.testing.assert_close(step.score[0, torch.from_numpy(cleared)], torch.ones(int(cleared.sum())))
+    torch.testing.assert_close(
+        step.score[0, torch.from_numpy(cleared)], torch.ones(int(cleared.sum()))
+    )
     assert (step.score[0, torch.from_numpy(~cleared)] < 0.99).all()
     assert torch.equal(step.terminated[0], torch.from_numpy(cleared))
 
 
 @pytest.mark.parametrize(
     "task",
-    ["15x15-4p-5f", "15x15-4p-5f-v1", "Foraging-8x8-2p-2f-v3", "8x8-1p-2f-v3", "2x8-2p-1f-v3", "0s-8x8-2p-2f-v3"],
+    [
+        "15x15-4p-5f",
+        "15x15-4p-5f-v1",
+        "Foraging-8x8-2p-2f-v3",
+        "8x8-1p-2f-v3",
+        "2x8-2p-1f-v3",
+        "0s-8x8-2p-2f-v3",
+    ],
 )
 def test_a_task_outside_the_grammar_is_refused(task: str) -> None:
     with pytest.raises(UserError, match="expected"):

@@ -32,7 +32,9 @@ def after(sets: Tensor, moves: list[Move], block: str) -> Tensor:
     return sets
 
 
-def moved(d: Tensor, front: Assignment, back: Assignment, fuse: float = 1.0) -> tuple[list, list, list[Move]]:
+def moved(
+    d: Tensor, front: Assignment, back: Assignment, fuse: float = 1.0
+) -> tuple[list, list, list[Move]]:
     new_front, new_back, moves = fuse_divide(d, front, back, fuse, fuse / 2, 2 * fuse)
     return new_front[0].tolist(), new_back[0].tolist(), moves
 
@@ -43,14 +45,18 @@ def test_three_agents_at_one_distance_below_the_threshold_share_one_front() -> N
 
 
 def test_the_first_contradiction_of_figure_1_cannot_arise() -> None:
-    """d0 < eps1 fuses (1,2) and (2,3), 2 d0 > eps2 would divide (1,3): with eps2 = 2 eps1 it never is."""
+    """d0 < eps1 fuses (1,2) and (2,3), 2 d0 > eps2 would divide (1,3): with eps2 = 2 eps1 it never
+    is.
+    """
     d = on_a_line(0.0, 0.9, 1.8)  # Fig. 1, right: 2 d0 is above eps1, never above eps2
     for start in (none(1, 3), full(1, 3)):
         assert all(move.source == move.target for move in moved(d, start, none(1, 3))[2])
 
 
 def test_the_second_contradiction_of_figure_1_is_settled_by_the_original_policy() -> None:
-    """Agent 2 takes agent 1's policy; agent 3, too far from that one, takes the one that agent 2 had."""
+    """Agent 2 takes agent 1's policy; agent 3, too far from that one, takes the one that agent 2
+    had.
+    """
     front, _, moves = moved(on_a_line(0.0, 0.9, 1.8), none(1, 3), none(1, 3))
     assert front == [0, 0, 1]
     assert [(m.agent, m.partner, m.target) for m in moves] == [(1, 0, 0), (2, 1, 1)]
@@ -86,7 +92,11 @@ cases = st.integers(2, 7).flatmap(
 def test_only_a_fusion_changes_a_policy_and_only_to_one_within_the_threshold(case) -> None:
     x, y, fronts, backs = case
     points = torch.tensor([x, y]).T
-    d, front, back = torch.cdist(points, points)[None], torch.tensor([fronts]), torch.tensor([backs])
+    d, front, back = (
+        torch.cdist(points, points)[None],
+        torch.tensor([fronts]),
+        torch.tensor([backs]),
+    )
     sets = torch.arange(len(x), dtype=torch.float32)[None]
     kept = front.clone(), back.clone()
     new_front, new_back, moves = fuse_divide(d, front, back, 1.0, 0.5, 2.0)
@@ -129,7 +139,9 @@ def test_in_the_public_code_a_fused_pair_bars_those_behind_it() -> None:
     d = on_a_line(0.0, 0.0, 5.0)
     shared = torch.tensor([[0, 0, 1]])
     literal = fuse_divide_literal(d, full(1, 3), shared, 1.0, 0.5, 2.0)
-    assert literal[0].tolist() == [[0, 0, 2]]  # 0 is barred by its twin 1; 1 divides from 2 after all
+    assert literal[0].tolist() == [
+        [0, 0, 2]
+    ]  # 0 is barred by its twin 1; 1 divides from 2 after all
     assert [(m.partner, m.agent, m.block) for m in literal[2]] == [(0, 1, "back"), (1, 2, "front")]
 
 

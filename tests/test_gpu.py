@@ -1,5 +1,5 @@
-"""A thread for each copy: the same battles as one CPU's loop. The GPU is played by a stand-in with the calls we make of
-Numba's CUDA target, one thread after the other (`test_cuda` has the real one)."""
+"""A thread for each copy: the same battles as one CPU's loop. The GPU is played by a stand-in with
+the calls we make of Numba's CUDA target, one thread after the other (`test_cuda` has the real one)."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,9 @@ class StandIn:
         """Device arrays as the compiled functions take them."""
         if isinstance(argument, There):
             return argument.view(np.ndarray)
-        return type(argument)(*map(self.bare, argument)) if isinstance(argument, tuple) else argument
+        return (
+            type(argument)(*map(self.bare, argument)) if isinstance(argument, tuple) else argument
+        )
 
 
 @pytest.fixture
@@ -73,8 +75,13 @@ def play(made: contract.Env, step: contract.TimeStep, steps: int, seed: int) -> 
 
 @pytest.mark.parametrize("task", ["smac/3s5z_vs_3s6z", "smac/MMM2"])
 def test_a_thread_for_each_copy_plays_the_cpu_s_battles(task: str, cuda: StandIn):
-    here, there = envs.make(task, [3, 4], 35), envs.make(task, [3, 4], 35, device="cuda")  # two blocks, the last not full
-    for ours, theirs in zip(play(here, here.reset(), 12, 0), play(there, there.reset(), 12, 0), strict=True):
+    here, there = (
+        envs.make(task, [3, 4], 35),
+        envs.make(task, [3, 4], 35, device="cuda"),
+    )  # two blocks, the last not full
+    for ours, theirs in zip(
+        play(here, here.reset(), 12, 0), play(there, there.reset(), 12, 0), strict=True
+    ):
         assert torch.equal(ours, theirs)
     assert cuda.launched >= 13
 

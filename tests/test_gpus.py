@@ -34,7 +34,9 @@ def holders(count: int, per_gpu: int = 1):
     """Processes that each ask for a GPU, and the queue in which they say which they got."""
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    processes = [context.Process(target=hold, args=(queue, per_gpu), daemon=True) for _ in range(count)]
+    processes = [
+        context.Process(target=hold, args=(queue, per_gpu), daemon=True) for _ in range(count)
+    ]
     for process in processes:
         process.start()
     return {process.pid: process for process in processes}, queue

@@ -1,4 +1,6 @@
-"""One process to a run: a second is refused or waits; and an outcome that Snakemake deleted is not computed again."""
+"""One process to a run: a second is refused or waits; and an outcome that Snakemake deleted is not
+computed again.
+"""
 
 import dataclasses
 import errno
@@ -39,7 +41,10 @@ def test_a_second_process_is_refused_until_the_first_ends_even_by_sigkill(tmp_pa
     first = context.Process(target=keep, args=(tmp_path, ready))
     first.start()
     assert ready.wait(10)
-    with pytest.raises(UserError, match=f"is being trained by process {first.pid} on ") as refusal, record.hold(tmp_path):
+    with (
+        pytest.raises(UserError, match=f"is being trained by process {first.pid} on ") as refusal,
+        record.hold(tmp_path),
+    ):
         pass
     assert "\n" not in str(refusal.value)
     first.kill()
@@ -72,7 +77,9 @@ def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch):
         pass
 
 
-def test_an_outcome_that_was_deleted_comes_back_for_the_same_recipe_and_code_only(tmp_path: Path, recipe: Recipe):
+def test_an_outcome_that_was_deleted_comes_back_for_the_same_recipe_and_code_only(
+    tmp_path: Path, recipe: Recipe
+):
     made = {**outcome(recipe), "recipe_hash": recipe.hash, "code": {"hash": "abc", "files": {}}}
     record.write(tmp_path, curve(recipe), made)
     before = record.read(tmp_path)

@@ -1,4 +1,6 @@
-"""Others' runs in our figures: sacred folders as EPyMARL and PyMARL write them, CSV files, and what is refused."""
+"""Others' runs in our figures: sacred folders as EPyMARL and PyMARL write them, CSV files, and what
+is refused.
+"""
 
 import json
 from pathlib import Path
@@ -28,10 +30,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small checkout, its first figure with a guest and over steps."""
     checkout(tmp_path)
     sheets = tmp_path / "src/partage/config/sheets"
-    (sheets / "algorithms.toml").write_text(FILES["src/partage/config/sheets/algorithms.toml"] + GUEST)
+    (sheets / "algorithms.toml").write_text(
+        FILES["src/partage/config/sheets/algorithms.toml"] + GUEST
+    )
     text = FILES["src/partage/config/sheets/figures.toml"].replace('"updates"', '"env_steps"')
-    text = text.replace('algorithms = ["alpha", "beta"]', 'algorithms = ["alpha", "beta", "theirs"]')
-    (sheets / "figures.toml").write_text(text.replace('than = ["alpha"]', 'than = ["alpha", "theirs"]'))
+    text = text.replace(
+        'algorithms = ["alpha", "beta"]', 'algorithms = ["alpha", "beta", "theirs"]'
+    )
+    (sheets / "figures.toml").write_text(
+        text.replace('than = ["alpha"]', 'than = ["alpha", "theirs"]')
+    )
     monkeypatch.setattr(plan, "PACKAGE", tmp_path / "src/partage")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -43,20 +51,36 @@ def wrapped(value: float) -> dict:
 
 
 def sacred(folder: Path, seed: int, steps: int = 1000, new: bool = True, **config) -> Path:
-    """One run as `FileStorageObserver` leaves it: EPyMARL's with metrics.json, PyMARL's with info.json alone."""
+    """One run as `FileStorageObserver` leaves it: EPyMARL's with metrics.json, PyMARL's with
+    info.json alone.
+    """
     folder.mkdir(parents=True)
     at = list(range(0, steps + 1, 100))
     values = [wrapped(seed + step / steps) if step % 200 else seed + step / steps for step in at]
     env = {"key": "lbforaging:Foraging-8x8", "time_limit": 50, "seed": seed}
-    settings = {"name": "qmix", "env": "gymma", "env_args": env, "lr": 0.0005, "seed": seed, **config}
+    settings = {
+        "name": "qmix",
+        "env": "gymma",
+        "env_args": env,
+        "lr": 0.0005,
+        "seed": seed,
+        **config,
+    }
     (folder / "config.json").write_text(json.dumps(settings))
-    (folder / "run.json").write_text(json.dumps({"status": "COMPLETED", "start_time": "2024-01-01T00:00:00"}))
+    (folder / "run.json").write_text(
+        json.dumps({"status": "COMPLETED", "start_time": "2024-01-01T00:00:00"})
+    )
     if new:
-        series = {name: {"steps": at, "timestamps": [], "values": values} for name in ("return_mean", "loss")}
+        series = {
+            name: {"steps": at, "timestamps": [], "values": values}
+            for name in ("return_mean", "loss")
+        }
         (folder / "metrics.json").write_text(json.dumps(series))
         (folder / "info.json").write_text("{}")
     else:
-        (folder / "info.json").write_text(json.dumps({"return_mean": values, "return_mean_T": at, "episode": at}))
+        (folder / "info.json").write_text(
+            json.dumps({"return_mean": values, "return_mean_T": at, "episode": at})
+        )
     return folder
 
 
@@ -71,7 +95,9 @@ def brought(here: Path, source: Path, *more: str) -> int:
 
 
 @pytest.mark.parametrize("new", [True, False])
-def test_runs_of_sacred_stand_in_our_figure_and_table_under_a_label_that_says_so(here: Path, new: bool):
+def test_runs_of_sacred_stand_in_our_figure_and_table_under_a_label_that_says_so(
+    here: Path, new: bool
+):
     assert brought(here, three(here, new=new)) == 0
     sheets, request = plan.load(), Request(scale="lab")
     figure = sheets.figures["first"]
@@ -79,11 +105,15 @@ def test_runs_of_sacred_stand_in_our_figure_and_table_under_a_label_that_says_so
     finish([recipe for recipe in recipes if recipe.algorithm != "theirs"], request.root)
     rows = frames.build(figure, recipes, request.root)
     mine = rows[(rows["algorithm"] == "theirs") & (rows["seed"] == 1)]
-    assert mine["value"].tolist() == pytest.approx([7 + x / 10 for x in range(11)])  # 3, 7, 11 are seeds 0, 1, 2
+    assert mine["value"].tolist() == pytest.approx(
+        [7 + x / 10 for x in range(11)]
+    )  # 3, 7, 11 are seeds 0, 1, 2
     table = tables.build(sheets, figure, rows).set_index("algorithm")
     assert table.loc["QMIX, EPyMARL (imported)", "seeds"] == 3
     assert table.loc["QMIX, EPyMARL (imported)", "value"] == pytest.approx(7 + np.mean([0.9, 1.0]))
-    assert "P(Beta > QMIX, EPyMARL (imported))" in set(claims.build(sheets, figure, rows)["judged_by"])
+    assert "P(Beta > QMIX, EPyMARL (imported))" in set(
+        claims.build(sheets, figure, rows)["judged_by"]
+    )
 
 
 def test_the_record_says_where_each_seed_comes_from(here: Path):
@@ -96,9 +126,14 @@ def test_the_record_says_where_each_seed_comes_from(here: Path):
     assert first["file"].endswith("sacred/qmix/3/metrics.json") and len(first["sha256"]) == 64
 
 
-def test_imported_runs_are_not_stale_not_trained_and_not_verified(here: Path, capsys: pytest.CaptureFixture[str]):
+def test_imported_runs_are_not_stale_not_trained_and_not_verified(
+    here: Path, capsys: pytest.CaptureFixture[str]
+):
     brought(here, three(here))
-    place = run_dir(Request(scale="lab").root, plan.load().recipes_of("theirs", "toy/a", Request(scale="lab"))[0])
+    place = run_dir(
+        Request(scale="lab").root,
+        plan.load().recipes_of("theirs", "toy/a", Request(scale="lab"))[0],
+    )
     capsys.readouterr()
     assert main(["stale"]) == 0 and "no run was made by other code" in capsys.readouterr().out
     assert main(["train", str(place / "recipe.json")]) == 2
@@ -107,19 +142,26 @@ def test_imported_runs_are_not_stale_not_trained_and_not_verified(here: Path, ca
 
 
 def test_a_csv_file_and_a_metric_of_another_name_do_as_well(here: Path):
-    lines = [f"{seed},{step},won,{step / 1000}" for seed in (0, 1, 2) for step in range(0, 1001, 50)]
+    lines = [
+        f"{seed},{step},won,{step / 1000}" for seed in (0, 1, 2) for step in range(0, 1001, 50)
+    ]
     source = here / "curves.csv"
     source.write_text("\n".join(["seed,env_steps,metric,value", *lines]))
     assert brought(here, source, "--metric", "won=train_return") == 0
     recipe = plan.load().recipes_of("theirs", "toy/a", Request(scale="lab"))[0]
     rows = record.read(run_dir(Request(scale="lab").root, recipe))[0]
-    assert set(rows["metric"]) == {"train_return"} and len(rows) == 63 and set(rows["updates"]) == {-1}
+    assert (
+        set(rows["metric"]) == {"train_return"} and len(rows) == 63 and set(rows["updates"]) == {-1}
+    )
 
 
 def test_what_lies_beyond_the_budget_is_left_out(here: Path):
     brought(here, three(here, steps=3000))
     recipe = plan.load().recipes_of("theirs", "toy/a", Request(scale="lab"))[0]
-    assert record.read(run_dir(Request(scale="lab").root, recipe))[0]["env_steps"].to_numpy().max() == recipe.steps
+    assert (
+        record.read(run_dir(Request(scale="lab").root, recipe))[0]["env_steps"].to_numpy().max()
+        == recipe.steps
+    )
 
 
 def test_a_figure_over_updates_does_not_draw_runs_that_do_not_count_them(here: Path):
@@ -151,9 +193,13 @@ def broken(here: Path, what: str) -> Path:
     elif what == "json":
         (run / "metrics.json").write_text("{")
     elif what == "lengths":
-        (run / "metrics.json").write_text(json.dumps({"return_mean": {"steps": [1, 2], "values": [1.0]}}))
+        (run / "metrics.json").write_text(
+            json.dumps({"return_mean": {"steps": [1, 2], "values": [1.0]}})
+        )
     elif what == "words":
-        (run / "metrics.json").write_text(json.dumps({"return_mean": {"steps": [1], "values": ["high"]}}))
+        (run / "metrics.json").write_text(
+            json.dumps({"return_mean": {"steps": [1], "values": ["high"]}})
+        )
     elif what == "metric":
         for name in ("3", "7", "11"):
             (source / "qmix" / name / "metrics.json").write_text(
@@ -208,4 +254,9 @@ def test_only_a_variant_that_is_declared_as_imported_takes_others_runs(here: Pat
 
 
 def test_the_names_of_their_metrics_are_ours(here: Path):
-    assert set(import_.METRICS.values()) == {"test_return", "test_score", "test_length", "train_return"}
+    assert set(import_.METRICS.values()) == {
+        "test_return",
+        "test_score",
+        "test_length",
+        "train_return",
+    }

@@ -1,4 +1,6 @@
-"""The script behind `make football`, as far as it goes without root, network and minutes of compilation."""
+"""The script behind `make football`, as far as it goes without root, network and minutes of
+compilation.
+"""
 
 import os
 import shutil
@@ -37,10 +39,17 @@ def command(place: Path, name: str, text: str) -> Path:
     return path
 
 
-def install(place: Path, version: str = "3.11", missing: int = 1) -> subprocess.CompletedProcess[str]:
+def install(
+    place: Path, version: str = "3.11", missing: int = 1
+) -> subprocess.CompletedProcess[str]:
     """Run the script for a Python of that version."""
-    python = command(place, "python", STUB.format(version=version, missing=missing, python=sys.executable))
-    environment = os.environ | {"PATH": f"{place / 'bin'}:{os.environ['PATH']}", "FOOTBALL_WHEELS": str(place)}
+    python = command(
+        place, "python", STUB.format(version=version, missing=missing, python=sys.executable)
+    )
+    environment = os.environ | {
+        "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
+        "FOOTBALL_WHEELS": str(place),
+    }
     script = [str(place / "containers/install_football.sh"), str(python)]
     return subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
 
@@ -52,7 +61,11 @@ def test_an_engine_that_plays_is_left_alone(place: Path) -> None:
 
 def test_a_python_it_does_not_build_with_is_refused(place: Path) -> None:
     ran = install(place, version="3.13")
-    assert ran.returncode == 2 and "Python 3.11 and 3.12, but" in ran.stderr and "is 3.13" in ran.stderr
+    assert (
+        ran.returncode == 2
+        and "Python 3.11 and 3.12, but" in ran.stderr
+        and "is 3.13" in ran.stderr
+    )
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
@@ -64,7 +77,10 @@ def test_without_root_and_sudo_the_exact_command_is_printed(place: Path) -> None
     ran = install(place)
     assert ran.returncode == 2
     line = next(line for line in ran.stderr.splitlines() if "sudo sh -c" in line)
-    assert "apt-get update && apt-get install --yes --no-install-recommends libsdl2-dev" in line and "cmake" in line
+    assert (
+        "apt-get update && apt-get install --yes --no-install-recommends libsdl2-dev" in line
+        and "cmake" in line
+    )
 
 
 def test_as_root_what_the_build_needs_is_installed_first(place: Path) -> None:
@@ -73,4 +89,9 @@ def test_as_root_what_the_build_needs_is_installed_first(place: Path) -> None:
     command(place, "apt-get", f"#!/bin/sh\necho $* >> {place}/asked\n[ $1 = update ]\n")
     ran = install(place)
     asked = (place / "asked").read_text().splitlines()
-    assert ran.returncode == 2 and asked[0] == "update" and asked[1].startswith("install --yes") and len(asked) == 2
+    assert (
+        ran.returncode == 2
+        and asked[0] == "update"
+        and asked[1].startswith("install --yes")
+        and len(asked) == 2
+    )

@@ -35,15 +35,24 @@ def test_what_is_seen_belongs_to_the_spaces_and_is_the_envs(task: str) -> None:
     now = ours.reset()
     while env.agents:
         assert all(env.observation_space(agent).contains(view) for agent, view in views.items())
-        assert env.state_space.contains(env.state()) and np.array_equal(env.state(), now.state[0, 0])
-        assert np.array_equal(np.stack([view["observation"] for view in views.values()]), now.obs[0, 0])
+        assert env.state_space.contains(env.state()) and np.array_equal(
+            env.state(), now.state[0, 0]
+        )
+        assert np.array_equal(
+            np.stack([view["observation"] for view in views.values()]), now.obs[0, 0]
+        )
         masks = np.stack([view["action_mask"] for view in views.values()])
         assert np.array_equal(masks, now.avail_actions[0, 0])
-        chosen = {agent: env.action_space(agent).sample(mask=views[agent]["action_mask"]) for agent in env.agents}
+        chosen = {
+            agent: env.action_space(agent).sample(mask=views[agent]["action_mask"])
+            for agent in env.agents
+        }
         now = ours.step(torch.tensor([*chosen.values()])[None, None])
         views, rewards, terminated, truncated, infos = env.step(chosen)
         assert list(rewards.values()) == now.reward[0, 0].tolist()
-        assert set(terminated.values()) == {now.terminated.item()} and set(truncated.values()) == {now.truncated.item()}
+        assert set(terminated.values()) == {now.terminated.item()} and set(truncated.values()) == {
+            now.truncated.item()
+        }
         assert {info["score"] for info in infos.values()} == {now.score.item()}
     assert env.step({}) == ({}, {}, {}, {}, {})
 
@@ -64,7 +73,10 @@ def test_what_was_seen_does_not_change_with_the_next_step() -> None:
 
 
 def test_a_runner_in_pymarls_way_plays_whole_battles() -> None:
-    env, rng = StarCraft2Env(map_name="3m", seed=5, difficulty="7", game_version=None), np.random.default_rng(0)
+    env, rng = (
+        StarCraft2Env(map_name="3m", seed=5, difficulty="7", game_version=None),
+        np.random.default_rng(0),
+    )
     about = env.get_env_info()
     assert about["agent_features"] == ["health", "energy/cooldown", "rel_x", "rel_y"]
     for _ in range(4):
@@ -72,12 +84,19 @@ def test_a_runner_in_pymarls_way_plays_whole_battles() -> None:
         terminated, steps, info = False, 0, {}
         while not terminated:
             state, obs, available = env.get_state(), env.get_obs(), env.get_avail_actions()
-            assert state.shape == (about["state_shape"],) and np.stack(obs).shape == (3, about["obs_shape"])
+            assert state.shape == (about["state_shape"],) and np.stack(obs).shape == (
+                3,
+                about["obs_shape"],
+            )
             assert np.array(available).shape == (about["n_agents"], about["n_actions"])
             actions = torch.tensor([rng.choice(np.flatnonzero(row)) for row in available])
             reward, terminated, info = env.step(actions)
             steps += 1
-            assert isinstance(reward, float) and set(info) == {"battle_won", "dead_allies", "dead_enemies"}
+            assert isinstance(reward, float) and set(info) == {
+                "battle_won",
+                "dead_allies",
+                "dead_enemies",
+            }
         assert steps <= env.episode_limit
         assert 3 in (info["dead_allies"], info["dead_enemies"]) or steps == env.episode_limit
         assert info["battle_won"] == (info["dead_enemies"] == 3 and info["dead_allies"] < 3)
@@ -92,7 +111,9 @@ def test_the_drop_in_shows_and_pays_what_the_env_does() -> None:
     now = ours.reset()
     rng, terminated = np.random.default_rng(1), False
     while not terminated:
-        assert np.array_equal(np.stack(seen), now.obs[0, 0]) and np.array_equal(state, now.state[0, 0])
+        assert np.array_equal(np.stack(seen), now.obs[0, 0]) and np.array_equal(
+            state, now.state[0, 0]
+        )
         assert np.array_equal(theirs.get_avail_actions(), now.avail_actions[0, 0].int())
         actions = [rng.choice(np.flatnonzero(row)) for row in theirs.get_avail_actions()]
         reward, terminated, info = theirs.step(actions)

@@ -29,7 +29,9 @@ def test_a_table_has_rules_of_booktabs_and_a_row_for_each_algorithm(table):
     columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text).group(1)  # type: ignore[union-attr]
     assert len(body) == 3 and {line.count(" & ") for line in body} == {len(columns) - 1}
     assert body[1].startswith("toy/a & Alpha & $") and body[1].endswith(r"$1.5$ \\")
-    assert text.count("{") == text.count("}") and r"\label{tab:first}" in text and "Smoke" not in text
+    assert (
+        text.count("{") == text.count("}") and r"\label{tab:first}" in text and "Smoke" not in text
+    )
 
 
 def test_smoke_scale_says_so_in_the_caption(table):

@@ -1,4 +1,6 @@
-"""The contract of `Learner`, over every variant of algorithms.toml: a new one joins by being listed there."""
+"""The contract of `Learner`, over every variant of algorithms.toml: a new one joins by being listed
+there.
+"""
 
 import io
 import math
@@ -33,11 +35,15 @@ SMALL = "roll_call/3x3-5"
 
 def few(variant: str) -> dict[str, Any]:
     """Settings under which a learner of whole episodes trains after a few of them."""
-    return {k: v for k, v in {"batch": 8, "copies": 4, "target_every": 8}.items() if k in known(variant)}
+    return {
+        k: v for k, v in {"batch": 8, "copies": 4, "target_every": 8}.items() if k in known(variant)
+    }
 
 
 def policies(player: Player, run: int) -> list[int]:
-    """Who can act differently: agents with the same sets in every block, unless an id tells them apart."""
+    """Who can act differently: agents with the same sets in every block, unless an id tells them
+    apart.
+    """
     blocks = [index[run].tolist() for index in player.learner.sharing().values()]
     if player.learner.settings.sharing == "id":
         return list(range(player.env.spec.n_agents))
@@ -47,18 +53,27 @@ def policies(player: Player, run: int) -> list[int]:
 
 @every_variant
 def test_it_reaches_its_roll_call_ceiling_and_never_passes_it(variant: str) -> None:
-    # RODE before it takes actions away; no action here has an effect of its own that could represent it
-    whole = {k: v for k, v in {"encode_until": 10**9, "encoder_lr": 0.0}.items() if k in known(variant)}
-    player = Player(variant, "roll_call/4x3-6", [0, 1], **whole)  # one policy for 0, 1, 2, 0 is right for half at best
+    # RODE before it takes actions away; no action here has an effect of its own that could
+    # represent it
+    whole = {
+        k: v for k, v in {"encode_until": 10**9, "encoder_lr": 0.0}.items() if k in known(variant)
+    }
+    player = Player(
+        variant, "roll_call/4x3-6", [0, 1], **whole
+    )  # one policy for 0, 1, 2, 0 is right for half at best
     reached = []
     for _ in range(30):
         returns = player.learn(10).evaluate()
-        best = torch.tensor([ceiling(6, 4, 3, policies(player, run)) for run in range(2)])  # sharing may move
+        best = torch.tensor(
+            [ceiling(6, 4, 3, policies(player, run)) for run in range(2)]
+        )  # sharing may move
         assert (returns <= best + 1e-5).all(), "agents that share a policy acted differently"
         reached.append(bool((returns >= best - 1e-5).all()))
         if reached[-2:] == [True, True]:
             break
-    if VARIANTS[variant].settings.get("returns") != "legacy":  # those drop the terminal reward: nothing to reach it by
+    if (
+        VARIANTS[variant].settings.get("returns") != "legacy"
+    ):  # those drop the terminal reward: nothing to reach it by
         assert reached[-2:] == [True, True], f"{returns.tolist()} of {best.tolist()}"
 
 
@@ -77,10 +92,19 @@ def test_runs_of_different_seeds_have_other_networks_and_other_noise(variant: st
 
 @every_variant
 def test_a_run_is_the_same_alone_and_in_a_pack_of_five_to_the_last_bit(variant: str) -> None:
-    """Here every batch has an episode up to the horizon; `test_qmix` shows that longer padding moves nothing."""
+    """Here every batch has an episode up to the horizon; `test_qmix` shows that longer padding
+    moves nothing.
+    """
     task = lengthy(variant)
-    more = {k: v for k, v in {"batch": 32, "copies": 8, "target_every": 40}.items() if k in known(variant)}
-    alone, packed = Player(variant, task, [3], **more), Player(variant, task, [1, 2, 3, 4, 5], **more)
+    more = {
+        k: v
+        for k, v in {"batch": 32, "copies": 8, "target_every": 40}.items()
+        if k in known(variant)
+    }
+    alone, packed = (
+        Player(variant, task, [3], **more),
+        Player(variant, task, [1, 2, 3, 4, 5], **more),
+    )
     start = snapshot(packed.learner)
     lengths: set[int] = set()
     for _ in range(25 if alone.learner.segment else 8):
@@ -97,14 +121,18 @@ def test_a_run_is_the_same_alone_and_in_a_pack_of_five_to_the_last_bit(variant: 
 
 
 @every_variant
-def test_every_trained_parameter_is_in_exactly_one_optimiser_and_a_view_of_its_flat_tensor(variant: str) -> None:
+def test_every_trained_parameter_is_in_exactly_one_optimiser_and_a_view_of_its_flat_tensor(
+    variant: str,
+) -> None:
     player = Player(variant, SMALL, [0, 1], **few(variant)).learn(6)
     player.learner.load_state_dict(player.learner.state_dict())  # loading must not cut the views
     trained = [id(p) for p in parameters(player.learner).values() if p.requires_grad]
     held = [id(p) for optimiser in optimisers(player.learner) for p in optimiser.parameters]
     assert len(held) == len(set(held)) and set(held) == set(trained) and held
     for optimiser in optimisers(player.learner):
-        assert [id(p) for group in optimiser.torch.param_groups for p in group["params"]] == [id(optimiser.flat)]
+        assert [id(p) for group in optimiser.torch.param_groups for p in group["params"]] == [
+            id(optimiser.flat)
+        ]
         start = 0
         for p in optimiser.parameters:
             assert p.is_contiguous() and p.data_ptr() == optimiser.flat.data_ptr() + 4 * start
@@ -122,7 +150,9 @@ def test_evaluating_does_not_disturb_training(variant: str) -> None:
     assert torch.equal(first, again)
     watched.learn(2)
     assert same(snapshot(quiet.learner), snapshot(watched.learner))
-    assert all(torch.equal(a, b) for a, b in zip(quiet.collect()[:6], watched.collect()[:6], strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(quiet.collect()[:6], watched.collect()[:6], strict=True)
+    )
 
 
 @every_variant
@@ -140,12 +170,18 @@ def test_going_on_from_a_saved_state_is_going_on(variant: str) -> None:
 
 
 class Restricted:
-    """An environment in which only some actions are legal, others at every step; it notes what was chosen."""
+    """An environment in which only some actions are legal, others at every step; it notes what was
+    chosen.
+    """
 
     def __init__(self, inner: contract.Env) -> None:
         self.inner, self.spec, self.runs, self.copies = inner, inner.spec, inner.runs, inner.copies
         self.generator = torch.Generator().manual_seed(0)
-        self.legal, self.only, self.seen = 0, 0, torch.zeros(inner.spec.n_actions, dtype=torch.int64)
+        self.legal, self.only, self.seen = (
+            0,
+            0,
+            torch.zeros(inner.spec.n_actions, dtype=torch.int64),
+        )
 
     def _show(self, step: TimeStep) -> TimeStep:
         avail = torch.rand(step.avail_actions.shape, generator=self.generator) < 0.4
@@ -182,7 +218,9 @@ def test_only_legal_actions_are_chosen(variant: str, explore: bool) -> None:
     else:
         episodes(restricted, player.learner.policy, torch.ones(2, dtype=torch.bool), explore)
     assert restricted.only > 20  # often there was no choice
-    assert (restricted.seen > 0).all() and int(restricted.seen.sum()) >= 2 * 3 * 12 * player.learner.copies
+    assert (restricted.seen > 0).all() and int(
+        restricted.seen.sum()
+    ) >= 2 * 3 * 12 * player.learner.copies
 
 
 @every_variant

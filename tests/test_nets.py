@@ -19,10 +19,14 @@ def noise(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def drqn(net: RecurrentQ, r: int, n: int, obs: Tensor, last: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """PyMARL's agent as it is usually written, for agent n of run r: ``obs [B, T, O]``, ``last [B, T]``, ``h [B, H]``.
+def drqn(
+    net: RecurrentQ, r: int, n: int, obs: Tensor, last: Tensor, h: Tensor
+) -> tuple[Tensor, Tensor]:
+    """PyMARL's agent as it is usually written, for agent n of run r: ``obs [B, T, O]``, ``last [B,
+    T]``, ``h [B, H]``.
 
-    The input is the observation, the one-hot last action and, where the network has one, the one-hot agent id.
+    The input is the observation, the one-hot last action and, where the network has one, the
+    one-hot agent id.
     """
     s = n if net.body.sets > 1 else 0
     weight, bias = net.body.encoder.weight[r, s], net.body.encoder.bias[r, s]
@@ -55,13 +59,20 @@ def recurrent(sharing: str) -> tuple[RecurrentQ, Tensor, Tensor, Tensor, Tensor]
 def test_the_recurrent_network_is_a_plain_drqn_for_every_agent(sharing: str) -> None:
     net, obs, last, h, index = recurrent(sharing)
     q, after = net(obs, last, h, index)
-    plain = [[drqn(net, r, n, obs[r, :, :, n], last[r, :, :, n], h[r, :, n]) for n in range(N)] for r in range(R)]
+    plain = [
+        [drqn(net, r, n, obs[r, :, :, n], last[r, :, :, n], h[r, :, n]) for n in range(N)]
+        for r in range(R)
+    ]
     expected = torch.stack([torch.stack([q for q, _ in run], 2) for run in plain])
     torch.testing.assert_close(q, expected, rtol=1e-5, atol=2e-6)
-    torch.testing.assert_close(after, torch.stack([torch.stack([h for _, h in run], 1) for run in plain]))
+    torch.testing.assert_close(
+        after, torch.stack([torch.stack([h for _, h in run], 1) for run in plain])
+    )
     parameters, weights = list(net.parameters()), noise(5, *q.shape)
     found = torch.autograd.grad((q * weights).sum(), parameters)
-    for left, right in zip(found, torch.autograd.grad((expected * weights).sum(), parameters), strict=True):
+    for left, right in zip(
+        found, torch.autograd.grad((expected * weights).sum(), parameters), strict=True
+    ):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
@@ -110,7 +121,9 @@ def test_layers_have_relu_between_them_and_at_the_end_if_asked(sharing: str, end
 
 
 @pytest.mark.parametrize(("sharing", "sets", "ids"), [("full", 1, 0), ("id", 1, N), ("none", N, 0)])
-def test_a_sharing_says_how_many_sets_there_are_and_who_uses_which(sharing: str, sets: int, ids: int) -> None:
+def test_a_sharing_says_how_many_sets_there_are_and_who_uses_which(
+    sharing: str, sets: int, ids: int
+) -> None:
     share = static(sharing, R, N)
     assert (share.sets, share.agent_id) == (sets, ids)
     assert share.assignment.tolist() == [list(range(N)) if sets == N else [0] * N] * R
@@ -121,13 +134,16 @@ def plain_mixer(net: Mixer, q: Tensor, state: Tensor) -> Tensor:
     cut = [net.hyper, net.hyper, net.embed, net.embed]
     weights, biases = net.first.weight[:, 0].split(cut, -1), net.first.bias[:, 0].split(cut, -1)
     for_w1, for_w2, b1, for_v = (
-        torch.einsum("rbts,rsh->rbth", state, w) + b[:, None, None] for w, b in zip(weights, biases, strict=True)
+        torch.einsum("rbts,rsh->rbth", state, w) + b[:, None, None]
+        for w, b in zip(weights, biases, strict=True)
     )
     w1, w2, v = (
         torch.einsum("rbth,rho->rbto", x.relu(), bank.weight[:, 0]) + bank.bias[:, 0, None, None]
         for x, bank in ((for_w1, net.w1), (for_w2, net.w2), (for_v, net.v))
     )
-    hidden = functional.elu(torch.einsum("rbtn,rbtne->rbte", q, w1.abs().unflatten(-1, (N, net.embed))) + b1)
+    hidden = functional.elu(
+        torch.einsum("rbtn,rbtne->rbte", q, w1.abs().unflatten(-1, (N, net.embed))) + b1
+    )
     return torch.einsum("rbte,rbte->rbt", hidden, w2.abs()) + v.squeeze(-1)
 
 
@@ -141,13 +157,17 @@ def test_the_mixer_is_qmix_s_equation() -> None:
     torch.testing.assert_close(total, expected, rtol=1e-5, atol=2e-6)
     leaves, weights = (q, *net.parameters()), noise(2, *total.shape)
     found = torch.autograd.grad((total * weights).sum(), leaves)
-    for left, right in zip(found, torch.autograd.grad((expected * weights).sum(), leaves), strict=True):
+    for left, right in zip(
+        found, torch.autograd.grad((expected * weights).sum(), leaves), strict=True
+    ):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.integers(0, N - 1), st.floats(0.01, 10.0))
-def test_the_total_never_falls_when_an_agent_s_value_rises(seed: int, agent: int, rise: float) -> None:
+def test_the_total_never_falls_when_an_agent_s_value_rises(
+    seed: int, agent: int, rise: float
+) -> None:
     net, q, state = mixer(seed), 3 * noise(seed, R, B, T, N), 3 * noise(seed + 1, R, B, T, STATE)
     more = q.clone()
     more[..., agent] += rise

@@ -1,4 +1,6 @@
-"""What is installed in an image stands in pyproject.toml and in the headers of envs/, and nowhere else."""
+"""What is installed in an image stands in pyproject.toml and in the headers of envs/, and nowhere
+else.
+"""
 
 import runpy
 import tomllib

@@ -29,7 +29,9 @@ def root(tmp_path: Path) -> Path:
 
 def test_the_repository_s_own_sheets_load_and_plan_at_every_scale():
     sheets = plan.load()
-    assert {"mpe/30a_5c_shuffle", "mpe/15a_3c_original", "lbf/8x8-2p-2f-coop-v3"} <= set(sheets.tasks)
+    assert {"mpe/30a_5c_shuffle", "mpe/15a_3c_original", "lbf/8x8-2p-2f-coop-v3"} <= set(
+        sheets.tasks
+    )
     for scale in SCALES:
         recipes = sheets.recipes(sheets.select_figures(), Request(scale=scale))
         assert len(plan.cells(recipes)) == sum(len(recipe.seeds) for recipe in recipes)
@@ -38,15 +40,24 @@ def test_the_repository_s_own_sheets_load_and_plan_at_every_scale():
 
 def test_paper_scale_is_the_papers_budgets():
     sheets = plan.load()
-    recipes = {(r.algorithm, r.task): r for r in sheets.recipes(sheets.select_figures(), Request(scale="paper"))}
-    assert recipes["fps", "mpe/15a_3c"].steps == 1_600_000 and recipes["nps", "mpe/30a_5c"].steps == 2_000_000
+    recipes = {
+        (r.algorithm, r.task): r
+        for r in sheets.recipes(sheets.select_figures(), Request(scale="paper"))
+    }
+    assert (
+        recipes["fps", "mpe/15a_3c"].steps == 1_600_000
+        and recipes["nps", "mpe/30a_5c"].steps == 2_000_000
+    )
     assert recipes["qmix", "lbf/15x15-4p-5f-v2"].steps == 20_000_000
     assert recipes["qmix", "lbf/15x15-4p-5f-v2"].settings["epsilon_anneal"] == 200_000
     assert recipes["qmix", "lbf/15x15-4p-5f-v2"].options["time_limit"] == "terminal"
     assert recipes["fps", "mpe/15a_3c"].options["time_limit"] == "truncation"
     assert recipes["qmix", "grf/academy_3_vs_1_with_keeper"].steps == 10_000_000
     assert recipes["qmix", "grf/academy_pass_and_shoot_with_keeper"].steps == 8_000_000
-    assert all(recipe.seeds == list(range(3 if recipe.family == "grf" else 5)) for recipe in recipes.values())
+    assert all(
+        recipe.seeds == list(range(3 if recipe.family == "grf" else 5))
+        for recipe in recipes.values()
+    )
 
 
 def test_battles_have_the_papers_steps_roles_and_periods():
@@ -59,7 +70,11 @@ def test_battles_have_the_papers_steps_roles_and_periods():
     for name, expected in table.items():
         made = sheets.recipes_of("bdps", f"smac/{name}", paper)[0]
         steps, annealed = made.steps / 1e6, made.settings["epsilon_anneal"] / 1e3
-        assert (steps, annealed, *(made.settings[key] for key in ("roles", "groups", "period", "every"))) == expected
+        assert (
+            steps,
+            annealed,
+            *(made.settings[key] for key in ("roles", "groups", "period", "every")),
+        ) == expected
         assert made.options == {"reward": "v1", "enemies": "unsorted", "time_limit": "terminal"}
         assert (made.test_every, made.test_episodes, len(made.seeds)) == (10_000, 32, 5)
         shown = sheets.tasks[f"smac/{name}"].facts
@@ -70,7 +85,9 @@ def loaded(imports: str, suspects: set[str]) -> set[str]:
     """Which of `suspects` a fresh interpreter has loaded after importing modules of ours."""
     code = f"import sys, {imports}; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     return suspects & set(ran.stdout.split())
 
 
@@ -80,18 +97,28 @@ def test_the_planning_and_drawing_side_never_imports_torch():
 
 
 def test_the_planner_and_the_command_line_need_the_standard_library_only():
-    assert loaded("partage.__main__, partage.config.plan, partage._io", {"torch", "numpy", "pandas"}) == set()
+    assert (
+        loaded("partage.__main__, partage.config.plan, partage._io", {"torch", "numpy", "pandas"})
+        == set()
+    )
 
 
 def test_a_setting_is_the_last_of_default_variant_task_and_per_task_value(tmp_path: Path):
     found = {s.name: s for s in small_plan(tmp_path).settings("alpha", "toy/a", "paper")}
     assert (found["twice"].value, found["twice"].home) == (True, "learners/one.py")
     assert (found["lr"].value, found["lr"].home) == (1e-3, "algorithms.toml [alpha.settings]")
-    assert (found["hidden"].value, found["hidden"].home) == (16, 'algorithms.toml [alpha.task."toy/a"]')
-    assert {s.name: s for s in small_plan(tmp_path).settings("alpha", "toy/b", "paper")}["hidden"].value == 32
+    assert (found["hidden"].value, found["hidden"].home) == (
+        16,
+        'algorithms.toml [alpha.task."toy/a"]',
+    )
+    assert {s.name: s for s in small_plan(tmp_path).settings("alpha", "toy/b", "paper")}[
+        "hidden"
+    ].value == 32
 
 
-def test_what_a_task_holds_equal_beats_the_variant_and_reaches_only_learners_that_have_it(tmp_path: Path):
+def test_what_a_task_holds_equal_beats_the_variant_and_reaches_only_learners_that_have_it(
+    tmp_path: Path,
+):
     sheets = small_plan(tmp_path)
     assert {s.name: s.value for s in sheets.settings("beta", "toy/a", "paper")}["anneal"] == 500
     assert "anneal" not in {s.name for s in sheets.settings("alpha", "toy/a", "paper")}
@@ -110,48 +137,125 @@ def test_a_literal_may_have_a_name_of_its_own_in_another_module(root: Path):
 @pytest.mark.parametrize(
     ("sheet", "old", "new", "words"),
     [
-        ("algorithms.toml", 'learner = "one"', 'learner = "onne"', ["learner", "'onne'", "did you mean 'one'"]),
-        ("algorithms.toml", "hidden = 16", "hiden = 16", ["setting", "'hiden'", "did you mean 'hidden'"]),
+        (
+            "algorithms.toml",
+            'learner = "one"',
+            'learner = "onne"',
+            ["learner", "'onne'", "did you mean 'one'"],
+        ),
+        (
+            "algorithms.toml",
+            "hidden = 16",
+            "hiden = 16",
+            ["setting", "'hiden'", "did you mean 'hidden'"],
+        ),
         ("algorithms.toml", "hidden = 16", 'hidden = "16"', ["'hidden'", "a whole number", "'16'"]),
         ("algorithms.toml", "hidden = 16", "hidden = 16.0", ["'hidden'", "a whole number", "16.0"]),
         ("algorithms.toml", "hidden = 16", "hidden = true", ["'hidden'", "a whole number", "True"]),
         ("algorithms.toml", "hidden = 16", "lr = nan", ["'lr'", "a number"]),
-        ("algorithms.toml", 'sharing = "none"', 'sharing = "non"', ["'sharing'", "'full', 'id', 'none'", "'non'"]),
-        ("algorithms.toml", "paper = 1e-3", "papper = 1e-3", ["scale", "'papper'", "did you mean 'paper'"]),
+        (
+            "algorithms.toml",
+            'sharing = "none"',
+            'sharing = "non"',
+            ["'sharing'", "'full', 'id', 'none'", "'non'"],
+        ),
+        (
+            "algorithms.toml",
+            "paper = 1e-3",
+            "papper = 1e-3",
+            ["scale", "'papper'", "did you mean 'paper'"],
+        ),
         ("algorithms.toml", ", paper = 1e-3", "", ["scale", "'paper'"]),
-        ("algorithms.toml", 'label = "Beta"', 'lable = "Beta"', ["key", "'lable'", "did you mean 'label'"]),
+        (
+            "algorithms.toml",
+            'label = "Beta"',
+            'lable = "Beta"',
+            ["key", "'lable'", "did you mean 'label'"],
+        ),
         ("algorithms.toml", '"toy/a"', '"toy/c"', ["task", "'toy/c'"]),
-        ("algorithms.toml", 'label = "Beta"', "label = Beta", ["algorithms.toml", "not valid TOML"]),
-        ("tasks.toml", "settings.anneal", "settings.aneal", ["no learner has it", "'aneal'", "did you mean 'anneal'"]),
-        ("tasks.toml", "log_every = 10", "log_evry = 10", ["key", "'log_evry'", "did you mean 'log_every'"]),
+        (
+            "algorithms.toml",
+            'label = "Beta"',
+            "label = Beta",
+            ["algorithms.toml", "not valid TOML"],
+        ),
+        (
+            "tasks.toml",
+            "settings.anneal",
+            "settings.aneal",
+            ["no learner has it", "'aneal'", "did you mean 'anneal'"],
+        ),
+        (
+            "tasks.toml",
+            "log_every = 10",
+            "log_evry = 10",
+            ["key", "'log_evry'", "did you mean 'log_every'"],
+        ),
         ("tasks.toml", "log_every = 10", 'log_every = "10"', ["log_every", "whole number", "'10'"]),
         ("tasks.toml", "log_every = 10", "", ["log_every"]),
         ("tasks.toml", "test_every = 0", "test_every = 10", ["test_episodes"]),
         ("tasks.toml", '"terminal"', '"terminate"', ["time_limit", "did you mean 'terminal'"]),
         ("figures.toml", '"toy/a"', '"toy/aa"', ["task", "'toy/aa'", "did you mean 'toy/a'"]),
-        ("figures.toml", ', "beta"', ', "beta", "betta"', ["algorithm", "'betta'", "did you mean 'beta'"]),
+        (
+            "figures.toml",
+            ', "beta"',
+            ', "beta", "betta"',
+            ["algorithm", "'betta'", "did you mean 'beta'"],
+        ),
         ("figures.toml", 'x = "updates"', 'x = "update"', ["x axis", "did you mean 'updates'"]),
         ("figures.toml", 'tasks = ["toy/a"]', 'tasks = "toy/a"', ["'tasks'", "list"]),
         ("figures.toml", "numbers.csv", "none.csv", ["none.csv"]),
-        ("figures.toml", 'x = "updates"', 'x = "updates"\nline = "medan"', ["line", "did you mean 'median'"]),
-        ("figures.toml", 'x = "updates"', 'x = "updates"\nonly.bet = ["toy/a"]', ["only", "did you mean 'beta'"]),
-        ("figures.toml", 'x = "updates"', 'x = "updates"\nonly.beta = ["toy/b"]', ["only", "did you mean 'toy/a'"]),
-        ("figures.toml", 'x = "updates"', 'x = "updates"\nrun.step = 3', ["run", "did you mean 'steps'"]),
+        (
+            "figures.toml",
+            'x = "updates"',
+            'x = "updates"\nline = "medan"',
+            ["line", "did you mean 'median'"],
+        ),
+        (
+            "figures.toml",
+            'x = "updates"',
+            'x = "updates"\nonly.bet = ["toy/a"]',
+            ["only", "did you mean 'beta'"],
+        ),
+        (
+            "figures.toml",
+            'x = "updates"',
+            'x = "updates"\nonly.beta = ["toy/b"]',
+            ["only", "did you mean 'toy/a'"],
+        ),
+        (
+            "figures.toml",
+            'x = "updates"',
+            'x = "updates"\nrun.step = 3',
+            ["run", "did you mean 'steps'"],
+        ),
         ("figures.toml", 'x = "updates"', 'x = "updates"\nrun.steps = 0', ["steps", "from 1 on"]),
         ("figures.toml", 'x = "updates"', 'x = "updates"\nonly.beta = "toy/a"', ["'beta'", "list"]),
         ("figures.toml", 'x = "updates"', 'x = "updates"\nbeside.loss = 1', ["'loss'", "a text"]),
         ("figures.toml", 'tasks = ["toy/a"]', "tasks = []", ["'tasks'", "at least one"]),
-        ("figures.toml", 'tasks = ["toy/a"]', 'tasks = ["toy/a", "toy/a"]', ["'tasks'", "each once"]),
+        (
+            "figures.toml",
+            'tasks = ["toy/a"]',
+            'tasks = ["toy/a", "toy/a"]',
+            ["'tasks'", "each once"],
+        ),
         ("algorithms.toml", "hidden = 16", "hidden = 0", ["'hidden'", "a whole number from 1 on"]),
         ("algorithms.toml", "hidden = 16", "lr = -1", ["'lr'", "a number from 0 on"]),
         ("algorithms.toml", '"#E69F00"', '"bleu"', ["#rrggbb", "'bleu'"]),
         ("algorithms.toml", "[beta]", '["../beta"]', ["a name has letters", "'../beta'"]),
         ("tables.toml", "[sizes]", "[all]", ["a name has letters", "'all'"]),
         ("tables.toml", "[sizes]", "[first]", ["'first'", "in figures.toml already"]),
-        ("tasks.toml", "log_every = 10", 'log_every = 10\noptions.engine = "package"', ["'engine'", "--engine"]),
+        (
+            "tasks.toml",
+            "log_every = 10",
+            'log_every = 10\noptions.engine = "package"',
+            ["'engine'", "--engine"],
+        ),
     ],
 )
-def test_a_mistake_in_a_sheet_is_one_sentence_naming_what_is_known(root: Path, sheet, old, new, words):
+def test_a_mistake_in_a_sheet_is_one_sentence_naming_what_is_known(
+    root: Path, sheet, old, new, words
+):
     edit(root / SHEETS / sheet, old, new)
     with pytest.raises(UserError) as refusal:
         plan.load(root)
@@ -169,7 +273,9 @@ def test_a_mistake_in_a_sheet_is_one_sentence_naming_what_is_known(root: Path, s
         ("    extra: = 3", ["one.py"]),
     ],
 )
-def test_a_learner_s_settings_that_cannot_be_read_are_refused(root: Path, line: str, words: list[str]):
+def test_a_learner_s_settings_that_cannot_be_read_are_refused(
+    root: Path, line: str, words: list[str]
+):
     path = root / "src/partage/learners/one.py"
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(UserError) as refusal:
@@ -180,12 +286,19 @@ def test_a_learner_s_settings_that_cannot_be_read_are_refused(root: Path, line: 
 def test_a_figure_may_have_budgets_of_its_own_where_no_other_draws_the_same(root: Path):
     sheet = root / SHEETS / "figures.toml"
     sheet.write_text(
-        sheet.read_text().replace('x = "updates"', 'x = "updates"\nrun.steps = { smoke = 7, lab = 8, paper = 9 }')
+        sheet.read_text().replace(
+            'x = "updates"', 'x = "updates"\nrun.steps = { smoke = 7, lab = 8, paper = 9 }'
+        )
     )
-    assert {r.steps for r in plan.load(root).recipes_of("alpha", "toy/a", Request(scale="paper"))} == {9}
+    assert {
+        r.steps for r in plan.load(root).recipes_of("alpha", "toy/a", Request(scale="paper"))
+    } == {9}
     with sheet.open("a") as file:
         file.write(SECOND)
-    with pytest.raises(UserError, match="first and second both draw alpha on toy/a, so their keys `run` must be equal"):
+    with pytest.raises(
+        UserError,
+        match="first and second both draw alpha on toy/a, so their keys `run` must be equal",
+    ):
         plan.load(root)
 
 
@@ -195,7 +308,11 @@ def test_an_algorithm_may_stand_on_some_of_a_figure_s_tasks_only(root: Path):
     sheets = plan.load(root)
     made = sheets.recipes(sheets.select_figures("second"), Request())
     assert sheets.figures["second"].name == "second"
-    assert [(r.algorithm, r.task) for r in made] == [("alpha", "toy/a"), ("alpha", "toy/b"), ("beta", "toy/b")]
+    assert [(r.algorithm, r.task) for r in made] == [
+        ("alpha", "toy/a"),
+        ("alpha", "toy/b"),
+        ("beta", "toy/b"),
+    ]
 
 
 def test_a_run_that_two_figures_share_is_planned_once(root: Path):
@@ -220,7 +337,9 @@ def test_packs_hold_every_seed_once_and_in_order(count: int, size: int):
 
 def test_a_run_lies_under_its_scale_algorithm_task_and_seeds(tmp_path: Path):
     recipe = small_plan(tmp_path).recipes_of("alpha", "toy/a", Request(scale="paper"))[0]
-    assert run_dir(Request(scale="paper").root, recipe) == Path("results/paper/runs/alpha/toy/a/0-4")
+    assert run_dir(Request(scale="paper").root, recipe) == Path(
+        "results/paper/runs/alpha/toy/a/0-4"
+    )
     assert Request(scale="lab", engine="package").root == Path("results/lab-package")
     one = small_plan(tmp_path).recipes_of("alpha", "toy/a", Request(seeds_per_run=1))[1]
     assert run_dir(Request().root, one) == Path("results/smoke/runs/alpha/toy/a/1")
@@ -252,17 +371,25 @@ def test_a_recipe_survives_its_file(tmp_path: Path):
 
 
 def test_only_recipes_that_changed_are_written(tmp_path: Path):
-    one, two = (small_plan(tmp_path).recipes_of(name, "toy/a", Request())[0] for name in ("alpha", "beta"))
+    one, two = (
+        small_plan(tmp_path).recipes_of(name, "toy/a", Request())[0] for name in ("alpha", "beta")
+    )
     write_recipes(tmp_path, [one, two])
     times = [(run_dir(tmp_path, r) / "recipe.json").stat().st_mtime_ns for r in (one, two)]
     changed = replace(two, steps=two.steps + 1)
     assert write_recipes(tmp_path, [one, changed]) == [run_dir(tmp_path, two) / "recipe.json"]
     assert (run_dir(tmp_path, one) / "recipe.json").stat().st_mtime_ns == times[0]
-    assert [p.name for p in run_dir(tmp_path, two).iterdir()] == ["recipe.json"]  # no temporary file is left
+    assert [p.name for p in run_dir(tmp_path, two).iterdir()] == [
+        "recipe.json"
+    ]  # no temporary file is left
 
 
-@pytest.mark.parametrize(("hash_of", "settled"), [("its own", True), ("another", False), (None, False)])
-def test_a_recipe_is_never_newer_than_its_own_outcome(tmp_path: Path, hash_of: str | None, settled: bool):
+@pytest.mark.parametrize(
+    ("hash_of", "settled"), [("its own", True), ("another", False), (None, False)]
+)
+def test_a_recipe_is_never_newer_than_its_own_outcome(
+    tmp_path: Path, hash_of: str | None, settled: bool
+):
     """Else Snakemake would train copied runs again."""
     recipe = small_plan(tmp_path).recipes_of("alpha", "toy/a", Request())[0]
     (path,) = write_recipes(tmp_path, [recipe])
@@ -299,7 +426,9 @@ def test_a_recipe_is_never_newer_than_its_own_outcome(tmp_path: Path, hash_of: s
     ],
 )
 def test_a_recipe_that_is_not_one_is_refused(tmp_path: Path, change: dict, words: list[str]):
-    recipe = json.loads(small_plan(tmp_path).recipes_of("alpha", "toy/a", Request())[0].text()) | change
+    recipe = (
+        json.loads(small_plan(tmp_path).recipes_of("alpha", "toy/a", Request())[0].text()) | change
+    )
     recipe = {key: value for key, value in recipe.items() if value is not None}
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps(recipe))

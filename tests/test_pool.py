@@ -23,7 +23,9 @@ from partage.sims.contract import Spec, TimeStep
 from partage.sims.workers.pool import Pool
 
 SPEC = Spec(n_agents=2, n_actions=7, obs_dim=5, state_dim=5, horizon=6, common_reward=True)
-FAILURES = pytest.mark.parametrize("failure", [RAISE, HANG, EXIT, CRASH], ids=["raise", "hang", "exit", "crash"])
+FAILURES = pytest.mark.parametrize(
+    "failure", [RAISE, HANG, EXIT, CRASH], ids=["raise", "hang", "exit", "crash"]
+)
 
 
 @pytest.fixture
@@ -78,12 +80,17 @@ class Played:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, None])
-def test_copies_are_the_same_in_any_number_of_workers(made: Callable[..., Batched], workers: int | None) -> None:
+def test_copies_are_the_same_in_any_number_of_workers(
+    made: Callable[..., Batched], workers: int | None
+) -> None:
     few, many = made(3, workers=workers), made(3, workers=3)
     for env in (few, many):
         env.reset()
         move(env, STAY, END, STAY)
-    one, other = few.reset(torch.tensor([[False, True, False]])), many.reset(torch.tensor([[False, True, False]]))
+    one, other = (
+        few.reset(torch.tensor([[False, True, False]])),
+        many.reset(torch.tensor([[False, True, False]])),
+    )
     assert all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
     assert one.obs[0, :, 0, 3].tolist() == [1, 0, 1] and one.obs[0, :, 0, 4].tolist() == [0, 1, 2]
 
@@ -103,13 +110,17 @@ def test_an_episode_whose_simulator_fails_is_void_and_the_others_go_on(
     assert move(env, STAY, STAY).obs[0, :, 0, 3].tolist() == [1, 3]
 
 
-def test_a_worker_that_fails_takes_the_episodes_of_all_its_copies_with_it(made: Callable[..., Batched]) -> None:
+def test_a_worker_that_fails_takes_the_episodes_of_all_its_copies_with_it(
+    made: Callable[..., Batched],
+) -> None:
     env = made(3, workers=2)  # copy 0; copies 1 and 2
     env.reset()
     assert move(env, STAY, EXIT, STAY).void.tolist() == [[False, True, True]]
 
 
-def test_every_episode_has_a_seed_of_its_own_that_failures_do_not_reuse(made: Callable[..., Batched]) -> None:
+def test_every_episode_has_a_seed_of_its_own_that_failures_do_not_reuse(
+    made: Callable[..., Batched],
+) -> None:
     env, calm = made(1), made(1)
     seen = seeds_seen(env.reset())
     move(env, CRASH)
@@ -119,10 +130,14 @@ def test_every_episode_has_a_seed_of_its_own_that_failures_do_not_reuse(made: Ca
 
 
 @FAILURES
-def test_whole_episodes_that_failed_are_played_again(made: Callable[..., Batched], failure: int) -> None:
+def test_whole_episodes_that_failed_are_played_again(
+    made: Callable[..., Batched], failure: int
+) -> None:
     env = made(2, workers=2)
     first = [[STAY, STAY], [failure, STAY], [STAY, END]]
-    played = episodes(env, Scripted(first, [[STAY, STAY]] * 4 + [[END, STAY]]), torch.tensor([True]), True)
+    played = episodes(
+        env, Scripted(first, [[STAY, STAY]] * 4 + [[END, STAY]]), torch.tensor([True]), True
+    )
     assert played.filled.sum(2).tolist() == [[5, 3]] and played.filled.shape[2] == 5
     assert played.obs.shape[2] == 6 and played.obs[0, 0, :, 0, 3].tolist() == [0, 1, 2, 3, 4, 5]
     assert played.reward[0, :, :, 0].sum(1).tolist() == [5, 3]
@@ -152,10 +167,14 @@ def test_going_on_from_a_saved_state_changes_nothing(made: Callable[..., Batched
     here = [x.clone() for x in env.step(step)]
     other.load_state_dict(saved)
     assert all(torch.equal(left, right) for left, right in zip(here, other.step(step), strict=True))
-    assert all(torch.equal(left, right) for left, right in zip(env.reset(), other.reset(), strict=True))
+    assert all(
+        torch.equal(left, right) for left, right in zip(env.reset(), other.reset(), strict=True)
+    )
 
 
-def test_an_episode_that_could_not_be_saved_is_void_when_it_goes_on(made: Callable[..., Batched]) -> None:
+def test_an_episode_that_could_not_be_saved_is_void_when_it_goes_on(
+    made: Callable[..., Batched],
+) -> None:
     env, other = made(2, Forgetful), made(2, Forgetful)
     env.reset()
     saved = env.state_dict()
@@ -193,7 +212,9 @@ def test_failures_now_and_then_are_borne(made: Callable[..., Batched]) -> None:
 def test_workers_load_no_torch(tmp_path: Path) -> None:
     code = "import sys, toy, partage.sims.workers.worker; sys.exit('torch' in sys.modules)"
     assert (
-        subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": ":".join(sys.path)}).returncode
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": ":".join(sys.path)}
+        ).returncode
         == 0
     )
 
@@ -215,12 +236,16 @@ def littered(litter: Path, count: int) -> tuple[list[int], list[Path]]:
 def assert_gone(pids: list[int], folders: list[Path]) -> None:
     """Soon: who is killed dies when the system comes to it."""
     until = time.monotonic() + 20
-    while (left := [*filter(alive, pids), *filter(Path.exists, folders)]) and time.monotonic() < until:
+    while (
+        left := [*filter(alive, pids), *filter(Path.exists, folders)]
+    ) and time.monotonic() < until:
         time.sleep(0.05)
     assert not left
 
 
-def test_closing_leaves_no_process_and_no_file(made: Callable[..., Batched], tmp_path: Path) -> None:
+def test_closing_leaves_no_process_and_no_file(
+    made: Callable[..., Batched], tmp_path: Path
+) -> None:
     env = made(2, partial(Toy, litter=str(tmp_path)), workers=2)
     env.reset()
     pids, folders = littered(tmp_path, 2)
@@ -229,7 +254,9 @@ def test_closing_leaves_no_process_and_no_file(made: Callable[..., Batched], tmp
     assert_gone(pids, [folder.parent for folder in folders])
 
 
-def test_a_replaced_worker_leaves_no_process_and_no_file(made: Callable[..., Batched], tmp_path: Path) -> None:
+def test_a_replaced_worker_leaves_no_process_and_no_file(
+    made: Callable[..., Batched], tmp_path: Path
+) -> None:
     env = made(1, partial(Toy, litter=str(tmp_path)))
     env.reset()
     pids, folders = littered(tmp_path, 1)
@@ -257,14 +284,20 @@ TRAINER = """
 
 @pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, None])
 @pytest.mark.parametrize(
-    "then", ["pass", "import torch; env.step(torch.tensor([[[2, 0], [0, 0]]]))"], ids=["idle", "hung"]
+    "then",
+    ["pass", "import torch; env.step(torch.tensor([[[2, 0], [0, 0]]]))"],
+    ids=["idle", "hung"],
 )
-def test_no_process_and_no_file_outlives_the_trainer(tmp_path: Path, kill: signal.Signals | None, then: str) -> None:
+def test_no_process_and_no_file_outlives_the_trainer(
+    tmp_path: Path, kill: signal.Signals | None, then: str
+) -> None:
     code = textwrap.dedent(TRAINER).format(litter=str(tmp_path), then=then)
     if kill is None:
         code = code.replace("time.sleep(1000)", "1 / 0").replace("[[[2, 0]", "[[[0, 0]")
     place = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    trainer = subprocess.Popen([sys.executable, "-c", code], env=os.environ | place, stderr=subprocess.DEVNULL)
+    trainer = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | place, stderr=subprocess.DEVNULL
+    )
     pids, folders = littered(tmp_path, 2)
     time.sleep(0.5)
     if kill is not None:

@@ -1,4 +1,6 @@
-"""QMIX's own promises: its target, when the target networks are copied, and that padding trains nothing."""
+"""QMIX's own promises: its target, when the target networks are copied, and that padding trains
+nothing.
+"""
 
 import pytest
 import torch
@@ -14,7 +16,12 @@ every_sharing = pytest.mark.parametrize("variant", ["qmix", "qmix-ns"])
 
 
 def player(variant: str = "qmix", task: str = TASK, **more) -> tuple[Player, QMIX]:
-    made = Player(variant, task, [0, 1], **{"batch": 6, "copies": 3, "target_every": 1000, "hidden": 16, **more})
+    made = Player(
+        variant,
+        task,
+        [0, 1],
+        **{"batch": 6, "copies": 3, "target_every": 1000, "hidden": 16, **more},
+    )
     assert isinstance(made.learner, QMIX)
     return made, made.learner
 
@@ -42,12 +49,18 @@ def test_whatever_lies_behind_an_episode_s_end_trains_nothing(variant: str) -> N
     left, right, batch = batch_of(variant)
     g = torch.Generator().manual_seed(0)
     padding = ~batch["filled"]
-    behind = torch.cat((torch.zeros_like(padding[:, :, :1]), padding), 2)  # the last instant of an episode is real
+    behind = torch.cat(
+        (torch.zeros_like(padding[:, :, :1]), padding), 2
+    )  # the last instant of an episode is real
     spoilt = {}
     for name, x in batch.items():
-        where = (behind if name in INSTANTS else padding).view(*x.shape[:2], -1, *[1] * (x.dim() - 3))
+        where = (behind if name in INSTANTS else padding).view(
+            *x.shape[:2], -1, *[1] * (x.dim() - 3)
+        )
         junk = torch.randint(0, 2, x.shape, generator=g) * (9 if x.is_floating_point() else 1)
-        spoilt[name] = x.clone()  # in the memory order of a sample, on which the order of sums depends
+        spoilt[name] = (
+            x.clone()
+        )  # in the memory order of a sample, on which the order of sums depends
         if name != "filled":
             spoilt[name][where.expand_as(x)] = junk.to(x.dtype)[where.expand_as(x)]
         assert name == "filled" or not torch.equal(spoilt[name], x), name
@@ -61,7 +74,8 @@ def test_whatever_lies_behind_an_episode_s_end_trains_nothing(variant: str) -> N
 def test_longer_padding_does_not_move_an_update_by_a_bit(variant: str) -> None:
     left, right, batch = batch_of(variant)
     longer = {
-        name: torch.cat((x, torch.zeros_like(x[:, :, :1]).repeat_interleave(7, 2)), 2) for name, x in batch.items()
+        name: torch.cat((x, torch.zeros_like(x[:, :, :1]).repeat_interleave(7, 2)), 2)
+        for name, x in batch.items()
     }
     start = weights(left.nets)
     measures = left.update(batch, ACTIVE), right.update(longer, ACTIVE)
@@ -77,7 +91,10 @@ def test_the_update_is_the_double_q_target_written_plainly() -> None:
     with torch.no_grad():
         for p in one.target.parameters():  # another network than the online one
             p += 0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel()))
-        q, q_target = one.nets.q(batch["obs"], batch["actions"]), one.target.q(batch["obs"], batch["actions"])
+        q, q_target = (
+            one.nets.q(batch["obs"], batch["actions"]),
+            one.target.q(batch["obs"], batch["actions"]),
+        )
         legal = batch["avail_actions"]
         expected = []
         for r in range(2):
@@ -110,7 +127,9 @@ def mixed(nets, batch: dict[str, Tensor], r: int, rows: list[tuple[int, int, Ten
 
 
 @every_sharing
-def test_the_target_networks_are_copied_exactly_when_their_number_of_episodes_has_passed(variant: str) -> None:
+def test_the_target_networks_are_copied_exactly_when_their_number_of_episodes_has_passed(
+    variant: str,
+) -> None:
     one, qmix = player(variant, "roll_call/3x3-5", target_every=7, batch=3)
     assert same(weights(qmix.nets), weights(qmix.target))
     for update in range(1, 9):
@@ -133,7 +152,9 @@ def test_a_run_that_has_stopped_is_left_alone_and_holds_up_nobody() -> None:
     now = weights(qmix.nets)
     assert all(torch.equal(p[0], start[name][0]) for name, p in now.items())
     assert any(not torch.equal(p[1], start[name][1]) for name, p in now.items())
-    assert [len(queue) for queue in qmix.replay.queues] == [1, 5] and int(qmix.exploration.steps[0]) == steps
+    assert [len(queue) for queue in qmix.replay.queues] == [1, 5] and int(
+        qmix.exploration.steps[0]
+    ) == steps
 
 
 def test_epsilon_falls_with_each_run_s_own_steps_and_rules_how_much_is_random() -> None:
@@ -148,8 +169,12 @@ def test_epsilon_falls_with_each_run_s_own_steps_and_rules_how_much_is_random() 
         different = []
         for _ in range(60):
             greedy = qmix.policy(step, qmix.policy.initial(3, False), False)[0].actions
-            different.append((qmix.policy(step, qmix.policy.initial(3, True), True)[0].actions != greedy).float())
+            different.append(
+                (qmix.policy(step, qmix.policy.initial(3, True), True)[0].actions != greedy).float()
+            )
         shares.append(float(torch.stack(different).mean()))
     legal = step.avail_actions.sum(-1).float()
-    every = float(((legal - 1) / legal).mean())  # a random action differs from the greedy one so often
+    every = float(
+        ((legal - 1) / legal).mean()
+    )  # a random action differs from the greedy one so often
     assert shares == pytest.approx([every, 0.05 * every], abs=0.04)

@@ -39,7 +39,12 @@ def test_what_is_written_is_what_is_read(run: Path, recipe: Recipe):
     found, made = record.read(run)
     pd.testing.assert_frame_equal(found, curve(recipe).astype(record.COLUMNS))
     assert made["recipe"]["task"] == "toy/a" and made["schema"] == record.SCHEMA
-    assert sorted(path.name for path in run.iterdir()) == ["curve.parquet", "kept", "recipe.json", "record.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "curve.parquet",
+        "kept",
+        "recipe.json",
+        "record.json",
+    ]
 
 
 def test_equal_curves_are_equal_bytes(run: Path, recipe: Recipe):
@@ -73,20 +78,30 @@ def flip(path: Path) -> None:
         ("record.json", truncate, "corrupt"),
         ("record.json", lambda path: path.write_text("[]"), "corrupt"),
         ("record.json", lambda path: path.write_text('{"schema": 7}'), "schema 7"),
-        ("recipe.json", lambda path: path.write_text(path.read_text().replace("100", "200")), "another recipe"),
+        (
+            "recipe.json",
+            lambda path: path.write_text(path.read_text().replace("100", "200")),
+            "another recipe",
+        ),
         ("recipe.json", truncate, "corrupt"),
     ],
 )
-def test_a_harmed_run_is_refused_with_the_command_that_mends_it(run: Path, name: str, harm, words: str):
+def test_a_harmed_run_is_refused_with_the_command_that_mends_it(
+    run: Path, name: str, harm, words: str
+):
     harm(run / name)
     with pytest.raises(UserError, match=words) as refusal:
         record.read(run)
-    assert f"partage train {run}/recipe.json" in str(refusal.value) and "\n" not in str(refusal.value)
+    assert f"partage train {run}/recipe.json" in str(refusal.value) and "\n" not in str(
+        refusal.value
+    )
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_full_or_read_only_disk_is_refused_and_loses_nothing(run: Path, recipe, monkeypatch, number, failing):
+def test_a_full_or_read_only_disk_is_refused_and_loses_nothing(
+    run: Path, recipe, monkeypatch, number, failing
+):
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
     def fail(*_: object) -> None:
@@ -131,7 +146,9 @@ def test_a_payload_may_be_a_view_of_memory_and_may_be_empty(tmp_path: Path):
 
 @pytest.mark.parametrize("harm", [truncate, flip, cut_header, lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize("saves", [2, 3])
-def test_a_corrupt_newest_checkpoint_is_named_and_the_one_before_is_used(tmp_path: Path, capsys, harm, saves: int):
+def test_a_corrupt_newest_checkpoint_is_named_and_the_one_before_is_used(
+    tmp_path: Path, capsys, harm, saves: int
+):
     for number in range(saves):
         record.save_checkpoint(tmp_path, bytes([number]) * 1000)
     newest = tmp_path / "checkpoint" / ("b" if saves == 2 else "a")
@@ -150,14 +167,19 @@ def test_with_no_whole_checkpoint_left_the_user_decides(tmp_path: Path):
         truncate(path)
     with pytest.raises(UserError, match="No whole checkpoint") as refusal:
         record.load_checkpoint(tmp_path)
-    assert "delete that folder" in str(refusal.value) and len(list((tmp_path / "checkpoint").iterdir())) == 2
+    assert (
+        "delete that folder" in str(refusal.value)
+        and len(list((tmp_path / "checkpoint").iterdir())) == 2
+    )
 
 
 def test_a_failed_save_leaves_the_last_checkpoint_and_no_litter(tmp_path: Path, monkeypatch):
     record.save_checkpoint(tmp_path, b"whole")
     with monkeypatch.context() as patched:
         patched.setattr(
-            _io.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
+            _io.os,
+            "fsync",
+            lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")),
         )
         with pytest.raises(UserError, match="No space left"):
             record.save_checkpoint(tmp_path, b"half")
@@ -187,7 +209,11 @@ def test_provenance_says_what_made_a_run(recipe: Recipe):
     )
     assert made["recipe"] == json.loads(recipe.text()) and made["recipe_hash"] == recipe.hash
     assert made["started"] == "2026-01-02T00:00:00+00:00" and made["finished"] > made["started"]
-    assert made["machine"]["cores"] >= 1 and made["machine"]["gpu"] is None and "torch" in made["versions"]
+    assert (
+        made["machine"]["cores"] >= 1
+        and made["machine"]["gpu"] is None
+        and "torch" in made["versions"]
+    )
     assert (made["resumed"], made["threads"], made["device"]) == (2, 1, "cpu")
     json.dumps(made)
 

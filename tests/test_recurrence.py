@@ -50,28 +50,44 @@ def parts(bank: GRU, x: Tensor, h: Tensor, states: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("case", ASSIGNMENTS.values(), ids=ASSIGNMENTS)
-@pytest.mark.parametrize(("copies", "time"), [(2, 1), (2, 7), (50, 3)])  # 150 rows: blocks of 64, 64 and 22
-def test_a_bank_of_grus_is_torch_s_gru_for_each_set(case: tuple[int, list[list[int]]], copies: int, time: int) -> None:
+@pytest.mark.parametrize(
+    ("copies", "time"), [(2, 1), (2, 7), (50, 3)]
+)  # 150 rows: blocks of 64, 64 and 22
+def test_a_bank_of_grus_is_torch_s_gru_for_each_set(
+    case: tuple[int, list[list[int]]], copies: int, time: int
+) -> None:
     sets, index = case[0], torch.tensor(case[1])
     bank = GRU(generators([1, 2]), sets, INPUTS, HIDDEN)
-    x, h = noise(0, 2, copies, time, N, INPUTS).requires_grad_(), noise(1, 2, copies, N, HIDDEN).requires_grad_()
+    x, h = (
+        noise(0, 2, copies, time, N, INPUTS).requires_grad_(),
+        noise(1, 2, copies, N, HIDDEN).requires_grad_(),
+    )
     states = from_rows(bank(to_rows(x, sets), to_rows(h[:, :, None], sets)[:, :, 0], index), N)
-    for left, right in zip(parts(bank, x, h, states), parts(bank, x, h, by_hand(bank, x, h, index)), strict=True):
+    for left, right in zip(
+        parts(bank, x, h, states), parts(bank, x, h, by_hand(bank, x, h, index)), strict=True
+    ):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("fed", [True, False], ids=["fed", "without weights for its inputs"])
 @pytest.mark.parametrize("hidden", [4, 64])
 def test_the_compiled_walk_is_the_library_s_gru(fed: bool, hidden: int) -> None:
-    """Also where gates saturate and exp is far outside float32, and where the library has no such layer."""
+    """Also where gates saturate and exp is far outside float32, and where the library has no such
+    layer.
+    """
     bank = GRU(generators([1, 2]), 1, INPUTS, hidden)
     width = INPUTS if fed else 3 * hidden
-    x, h = (60 * noise(0, 2, 7, 70, width)).requires_grad_(), noise(1, 2, 70, hidden).requires_grad_()
+    x, h = (
+        (60 * noise(0, 2, 7, 70, width)).requires_grad_(),
+        noise(1, 2, 70, hidden).requires_grad_(),
+    )
     found = []
     for way in (lambda *y: unroll(y[0][:, None], y[1][:, None], y[2])[:, 0], by_library):
         cell = bank.picked(full(2, 1))
         states = way(x, h, cell if fed else cell._replace(wx=None))
-        found.append([states, *torch.autograd.grad((states * noise(2, *states.shape)).sum(), (x, h))])
+        found.append(
+            [states, *torch.autograd.grad((states * noise(2, *states.shape)).sum(), (x, h))]
+        )
     for ours, theirs in zip(*found, strict=True):
         assert ours.isfinite().all()
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -35,7 +35,10 @@ def played(seed: int, lengths: list[list[int]], time: int | None = None) -> Roll
         filled=filled,
         score=torch.randn(*shape, generator=g),
         feature=torch.zeros(*shape),
-        notes={"role": torch.randint(256, (*shape, N), generator=g), "code": torch.randn(*shape, 2, generator=g)},
+        notes={
+            "role": torch.randint(256, (*shape, N), generator=g),
+            "code": torch.randn(*shape, 2, generator=g),
+        },
     )
 
 
@@ -62,7 +65,11 @@ def test_what_is_mostly_zeros_takes_the_room_of_the_rest_and_comes_back_bit_for_
     sparse, dense = Replay(1, 10), Replay(1, 10)
     put = add(sparse, rollout)
     add(dense, played(0, [[4, 9]]))
-    assert sparse.nbytes() < dense.nbytes() and sparse.sparse["obs"] == [N, OBS] and not dense.sparse["obs"]
+    assert (
+        sparse.nbytes() < dense.nbytes()
+        and sparse.sparse["obs"] == [N, OBS]
+        and not dense.sparse["obs"]
+    )
     other = Replay(1, 10)
     other.load_state_dict(sparse.state_dict())
     for replay in (sparse, other):
@@ -70,7 +77,9 @@ def test_what_is_mostly_zeros_takes_the_room_of_the_rest_and_comes_back_bit_for_
         lengths = got["filled"][0].sum(1).tolist()
         for b, length in enumerate(lengths):
             came = put["obs"][0, [4, 9].index(length), : length + 1]
-            assert torch.equal(got["obs"][0, b, : length + 1].view(torch.int32), came.view(torch.int32))
+            assert torch.equal(
+                got["obs"][0, b, : length + 1].view(torch.int32), came.view(torch.int32)
+            )
             assert not got["obs"][0, b, length + 1 :].any()
 
 
@@ -111,7 +120,9 @@ def test_a_sample_is_padded_to_its_longest_episode_and_filled_says_so() -> None:
     assert got["obs"].shape == (2, 3, 8, N, OBS) and got["avail_actions"].shape == (2, 3, 8, N, A)
     for run, lengths in zip(got["filled"], LENGTHS, strict=True):
         assert sorted(run.sum(1).tolist()) == sorted(lengths)
-        assert all(torch.equal(mask, mask.sort(descending=True).values) for mask in run)  # steps first, padding after
+        assert all(
+            torch.equal(mask, mask.sort(descending=True).values) for mask in run
+        )  # steps first, padding after
 
 
 def test_a_run_s_sample_does_not_depend_on_its_pack() -> None:
@@ -144,10 +155,14 @@ def test_idle_copies_leave_nothing_and_the_length_is_that_of_the_run_with_fewest
 def test_memory_grows_with_what_was_seen_and_not_with_the_horizon() -> None:
     replay = Replay(1, 1000)
     add(replay, played(0, [[3, 5]], time=200))
-    each = 4 * (N * OBS + STATE) + N * 2 + 1  # an instant: floats; masks as bits, a row of 11 in two bytes
+    each = (
+        4 * (N * OBS + STATE) + N * 2 + 1
+    )  # an instant: floats; masks as bits, a row of 11 in two bytes
     step = N + 1 + N + 4 * 2 + 4  # a transition: actions, terminated, roles, the code, the reward
     assert replay.nbytes() == (4 + 6) * each + (3 + 5) * step
-    held = sum(x.untyped_storage().nbytes() for queue in replay.queues for e in queue for x in e.values())
+    held = sum(
+        x.untyped_storage().nbytes() for queue in replay.queues for e in queue for x in e.values()
+    )
     assert held == replay.nbytes()  # no episode keeps the padded rollout alive
     full = Replay(1, 1000)
     add(full, played(0, [[200, 200]]))
@@ -183,7 +198,9 @@ def test_a_replay_that_is_empty_in_some_runs_can_be_saved() -> None:
 def test_a_number_that_does_not_fit_a_byte_is_refused(value: int) -> None:
     rollout = played(0, [[3]])
     rollout.notes["role"][0, 0, 1, 2] = value
-    with pytest.raises(ValueError, match=f"role is stored in a byte but holds values from .*{value}"):
+    with pytest.raises(
+        ValueError, match=f"role is stored in a byte but holds values from .*{value}"
+    ):
         add(Replay(1, 5), rollout)
 
 
@@ -191,5 +208,7 @@ def test_a_run_that_has_fewer_episodes_than_asked_for_gives_empty_ones_besides()
     replay = Replay(2, 10)
     add(replay, played(0, [[3, 0], [2, 5]]))
     got = replay.sample(2, generators([0, 1]))
-    assert got["filled"].sum(2).tolist()[0] == [3, 0] and sorted(got["filled"].sum(2).tolist()[1]) == [2, 5]
+    assert got["filled"].sum(2).tolist()[0] == [3, 0] and sorted(
+        got["filled"].sum(2).tolist()[1]
+    ) == [2, 5]
     assert not any(x[0, 1].any() for x in got.values())

@@ -1,4 +1,6 @@
-"""The report: one page, whole by itself, that shows what there is of the plan and names what is missing."""
+"""The report: one page, whole by itself, that shows what there is of the plan and names what is
+missing.
+"""
 
 import os
 import re
@@ -64,7 +66,9 @@ def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     with (tmp_path / "src/partage/config/sheets/figures.toml").open("a") as file:
         file.write(SECOND)
     (tmp_path / "src/partage/report/captions").mkdir(parents=True)
-    (tmp_path / "src/partage/report/captions/first.rst").write_text("What *first* shows: 5 < 6 & so on.\n\nTwo paragraphs.\n")
+    (tmp_path / "src/partage/report/captions/first.rst").write_text(
+        "What *first* shows: 5 < 6 & so on.\n\nTwo paragraphs.\n"
+    )
     monkeypatch.setattr(plan, "PACKAGE", tmp_path / "src/partage")
     monkeypatch.chdir(tmp_path)
     return plan.load()
@@ -76,8 +80,18 @@ def made(sheets: Plan, scale: str, *figures: str) -> tuple[Request, list[Recipe]
     recipes = sheets.recipes(sheets.select_figures(list(figures)) if figures else [], request)
     for place, recipe in zip(finish(recipes, request.root), recipes, strict=True):
         curve, now = record.read(place)[0], record.datetime.now(record.UTC)
-        facts = {"started": now, "wall_seconds": 7200.0, "cpu_seconds": 3600.0, "resumed": 0, "threads": 1}
-        record.write(place, curve, record.provenance(recipe, **facts, device="cpu", ran=record.code("one", "toy")))
+        facts = {
+            "started": now,
+            "wall_seconds": 7200.0,
+            "cpu_seconds": 3600.0,
+            "resumed": 0,
+            "threads": 1,
+        }
+        record.write(
+            place,
+            curve,
+            record.provenance(recipe, **facts, device="cpu", ran=record.code("one", "toy")),
+        )
     return request, recipes
 
 
@@ -87,10 +101,21 @@ def test_the_page_needs_nothing_but_itself(sheets: Plan):
     sound(html)
     found = links(html)
     for tag, name, value in found.found:
-        assert value.startswith(("data:image/", "#")) or (tag == "a" and name == "href"), (tag, name, value[:80])
-    assert "<script" not in html and "@import" not in html and "url(" not in html and "<link" not in html
+        assert value.startswith(("data:image/", "#")) or (tag == "a" and name == "href"), (
+            tag,
+            name,
+            value[:80],
+        )
+    assert (
+        "<script" not in html
+        and "@import" not in html
+        and "url(" not in html
+        and "<link" not in html
+    )
     assert len(set(found.ids)) == len(found.ids) and all(found.alt)
-    inside = {value[1:] for _, name, value in found.found if name == "href" and value.startswith("#")}
+    inside = {
+        value[1:] for _, name, value in found.found if name == "href" and value.startswith("#")
+    }
     assert inside <= set(found.ids)
 
 
@@ -120,12 +145,20 @@ def test_cost_and_provenance_come_from_the_records(sheets: Plan):
     assert "toy/a alpha 50,000 1.00 0.00" in said  # env steps of five seeds, CPU-h, GPU-h
     for recipe in recipes:
         assert recipe.hash[:12] in said and run_dir(request.root, recipe).as_posix() in said
-    assert f"numpy {np.__version__}" in said and f"{len(os.sched_getaffinity(0))} cores, cpu" in said
+    assert (
+        f"numpy {np.__version__}" in said and f"{len(os.sched_getaffinity(0))} cores, cpu" in said
+    )
 
 
 def test_gpu_hours_are_the_wall_time_of_runs_on_one():
-    assert inventory.hours({"wall_seconds": 7200.0, "cpu_seconds": 1800.0, "device": "cuda:1"}) == (0.5, 2.0)
-    assert inventory.hours({"wall_seconds": 7200.0, "cpu_seconds": 1800.0, "device": "cpu"}) == (0.5, 0.0)
+    assert inventory.hours({"wall_seconds": 7200.0, "cpu_seconds": 1800.0, "device": "cuda:1"}) == (
+        0.5,
+        2.0,
+    )
+    assert inventory.hours({"wall_seconds": 7200.0, "cpu_seconds": 1800.0, "device": "cpu"}) == (
+        0.5,
+        0.0,
+    )
 
 
 def test_missing_runs_are_named_with_the_command_that_makes_them(sheets: Plan):
@@ -160,7 +193,9 @@ def test_of_a_task_that_is_not_whole_the_algorithms_that_are_there_are_shown(she
     shutil.rmtree(run_dir(request.root, recipes[1]))
     figure = sheets.figures["first"]
     part = inventory.part(figure, inventory.look(recipes, request.root))
-    assert part and not part.whole and part.figure.algorithms == ["alpha"] and not part.figure.claims
+    assert (
+        part and not part.whole and part.figure.algorithms == ["alpha"] and not part.figure.claims
+    )
     said = words(build.build(sheets, request, request.root))
     assert "Not whole yet" in said and "open Beta is better." in said
 
@@ -170,7 +205,9 @@ def test_a_claim_that_rests_on_part_of_its_tasks_stays_open(sheets: Plan):
     figure = sheets.figures["first"]._replace(tasks=["toy/a", "toy/b"])
     wanted = sheets._replace(figures={"first": figure}).recipes([figure], request)
     there = inventory.part(figure, inventory.look(wanted, request.root))
-    assert there and there.figure.tasks == ["toy/a"] and not there.whole and len(recipes) < len(wanted)
+    assert (
+        there and there.figure.tasks == ["toy/a"] and not there.whole and len(recipes) < len(wanted)
+    )
     assert set(build.judge(sheets, figure, there)["claim_verdict"]) == {"open"}
 
 
@@ -223,13 +260,19 @@ def test_words_from_records_cannot_break_the_page(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
     place = run_dir(request.root, recipes[0])
     curve, facts = record.read(place)
-    record.write(place, curve, facts | {"machine": facts["machine"] | {"cpu": "<b>&</b> \" onload='x'"}})
+    record.write(
+        place, curve, facts | {"machine": facts["machine"] | {"cpu": "<b>&</b> \" onload='x'"}}
+    )
     html = build.build(sheets, request, request.root)
     assert "<b>&</b>" in words(html) and "<b>" not in html
 
 
-def test_the_published_runs_make_a_page_with_the_published_verdicts(monkeypatch: pytest.MonkeyPatch):
-    """Runs of the repository itself: recipes of today's sheets, whole and partial figures, published values."""
+def test_the_published_runs_make_a_page_with_the_published_verdicts(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Runs of the repository itself: recipes of today's sheets, whole and partial figures,
+    published values.
+    """
     sheets, root = plan.load(ROOT), ROOT / "results/published"
     html = build.build(sheets, Request(scale="paper"), root)
     sound(html)
@@ -237,7 +280,10 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(monkeypatch:
     assert "made by another recipe" not in said and "is corrupt" not in said
     for figure in sheets.figures.values():
         assert figure.title in said and all(claim.says in said for claim in figure.claims)
-    assert all(scene.title in said and f"partage scene {name}" in said for name, scene in sheets.snapshots.items())
+    assert all(
+        scene.title in said and f"partage scene {name}" in said
+        for name, scene in sheets.snapshots.items()
+    )
     for path in (ROOT / "results/published").glob("*/*-claims.csv"):
         for line in path.read_text().splitlines()[1:]:
             says, verdict = re.match(r'"?(.*?)"?,(holds|fails|open),', line).groups()  # type: ignore[union-attr]
@@ -247,4 +293,6 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(monkeypatch:
 
 def test_records_keep_what_the_page_shows(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
-    assert [run.made["recipe"] for run in inventory.look(recipes, request.root)] == [asdict(recipe) for recipe in recipes]
+    assert [run.made["recipe"] for run in inventory.look(recipes, request.root)] == [
+        asdict(recipe) for recipe in recipes
+    ]

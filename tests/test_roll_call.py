@@ -12,7 +12,9 @@ from partage.errors import UserError
 from partage.sims.roll_call import ceiling
 
 partitions = st.integers(1, 6).flatmap(
-    lambda n: st.tuples(st.just(n), st.integers(1, 4), st.lists(st.integers(0, n - 1), min_size=n, max_size=n))
+    lambda n: st.tuples(
+        st.just(n), st.integers(1, 4), st.lists(st.integers(0, n - 1), min_size=n, max_size=n)
+    )
 )
 
 
@@ -28,17 +30,23 @@ def play(n_agents: int, n_actions: int, horizon: int, answers: torch.Tensor) -> 
 
 @settings(max_examples=30, deadline=None)
 @given(partitions)
-def test_the_ceiling_is_the_best_return_of_any_deterministic_policy(case: tuple[int, int, list[int]]) -> None:
+def test_the_ceiling_is_the_best_return_of_any_deterministic_policy(
+    case: tuple[int, int, list[int]],
+) -> None:
     n_agents, n_actions, partition = case
     answers = torch.tensor(list(product(range(n_actions), repeat=max(partition) + 1)))[:, partition]
     right = answers == torch.arange(n_agents) % n_actions
     best = answers[right.sum(1).argmax()]
-    assert play(n_agents, n_actions, 3, best) == pytest.approx(ceiling(3, n_agents, n_actions, partition))
+    assert play(n_agents, n_actions, 3, best) == pytest.approx(
+        ceiling(3, n_agents, n_actions, partition)
+    )
 
 
 @settings(max_examples=50, deadline=None)
 @given(partitions)
-def test_with_as_many_actions_as_agents_the_ceiling_counts_the_sets_in_use(case: tuple[int, int, list[int]]) -> None:
+def test_with_as_many_actions_as_agents_the_ceiling_counts_the_sets_in_use(
+    case: tuple[int, int, list[int]],
+) -> None:
     n, _, partition = case
     assert ceiling(8, n, n, torch.tensor(partition)) == pytest.approx(8 * len(set(partition)) / n)
 

@@ -10,7 +10,9 @@ from partage.nn.routing import routes
 from partage.rl.rollout import generators
 
 
-def case(runs: int, time: int, rows: int, sets: int, seed: int = 0) -> tuple[RoutedQ, torch.Tensor, ...]:
+def case(
+    runs: int, time: int, rows: int, sets: int, seed: int = 0
+) -> tuple[RoutedQ, torch.Tensor, ...]:
     g = torch.Generator().manual_seed(seed)
     net = RoutedQ(generators(range(runs)), sets, 7, 5, 8)
     x, h = torch.randn(runs, time, rows, 7, generator=g), torch.randn(runs, rows, 8, generator=g)
@@ -18,8 +20,12 @@ def case(runs: int, time: int, rows: int, sets: int, seed: int = 0) -> tuple[Rou
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 99))
-def test_routing_is_computing_all_sets_and_selecting(runs: int, time: int, rows: int, sets: int, seed: int) -> None:
+@given(
+    st.integers(1, 3), st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 99)
+)
+def test_routing_is_computing_all_sets_and_selecting(
+    runs: int, time: int, rows: int, sets: int, seed: int
+) -> None:
     net, x, h, index = case(runs, time, rows, sets, seed)
     x.requires_grad_()
     found = []
@@ -38,11 +44,21 @@ def test_routing_is_computing_all_sets_and_selecting(runs: int, time: int, rows:
 def test_a_run_s_gradient_is_the_same_in_a_pack_and_behind_longer_padding_to_the_last_bit() -> None:
     net, x, h, index = case(3, 9, 40, 2)
     alone = RoutedQ(generators([1]), 2, 7, 5, 8)
-    longer = torch.cat((x, torch.randn(3, 4, 40, 7)), 1), h, torch.cat((index, index[:, -1:].expand(-1, 4, -1)), 1)
+    longer = (
+        torch.cat((x, torch.randn(3, 4, 40, 7)), 1),
+        h,
+        torch.cat((index, index[:, -1:].expand(-1, 4, -1)), 1),
+    )
     gradients = []
-    for one, inputs, run in ((net, (x, h, index), 1), (net, longer, 1), (alone, (x[1:2], h[1:2], index[1:2]), 0)):
+    for one, inputs, run in (
+        (net, (x, h, index), 1),
+        (net, longer, 1),
+        (alone, (x[1:2], h[1:2], index[1:2]), 0),
+    ):
         q = one(*inputs)[0][:, :9]
-        gradients.append([g[run] for g in torch.autograd.grad(q.square().sum(), list(one.parameters()))])
+        gradients.append(
+            [g[run] for g in torch.autograd.grad(q.square().sum(), list(one.parameters()))]
+        )
     for first, second, third in zip(*gradients, strict=True):
         assert torch.equal(first, second) and torch.equal(first, third)
 
@@ -58,7 +74,11 @@ def test_each_set_has_one_stretch_of_rows_in_the_order_of_time() -> None:
 def test_a_set_that_nobody_uses_gets_no_gradient() -> None:
     net, x, h, index = case(1, 4, 3, 3)
     net(x, h, index.clamp(max=1))[0].sum().backward()
-    assert all(not p.grad[0, 2].any() and p.grad[0, :2].any() for p in net.parameters() if p.grad is not None)
+    assert all(
+        not p.grad[0, 2].any() and p.grad[0, :2].any()
+        for p in net.parameters()
+        if p.grad is not None
+    )
 
 
 @pytest.mark.parametrize("sets", [1, 3])

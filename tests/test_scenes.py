@@ -53,7 +53,10 @@ def test_what_is_not_installed_is_left_out_with_a_line_and_refused_with_the_same
 ) -> None:
     installed(monkeypatch)
     ready, line = plan.load(root).ready()
-    assert ready == [] and line == "first, cones: ball is not installed; run `make ball` to add what needs it."
+    assert (
+        ready == []
+        and line == "first, cones: ball is not installed; run `make ball` to add what needs it."
+    )
     for name in ("first", "cones", "cones,first"):
         with pytest.raises(UserError, match="ball is not installed; run `make ball`"):
             plan.load(root).ready(name)
@@ -62,7 +65,10 @@ def test_what_is_not_installed_is_left_out_with_a_line_and_refused_with_the_same
 def test_what_is_installed_is_ready(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, "ball")
     sheets = plan.load(root)
-    assert sheets.ready() == (["first", "cones"], "") and sheets.ready("cones, first") == (["cones", "first"], "")
+    assert sheets.ready() == (["first", "cones"], "") and sheets.ready("cones, first") == (
+        ["cones", "first"],
+        "",
+    )
     with pytest.raises(UserError, match="did you mean 'cones'"):
         sheets.ready("cone")
 
@@ -70,7 +76,9 @@ def test_what_is_installed_is_ready(root: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_family_with_one_engine_is_played_with_it_whatever_is_asked_for(root: Path) -> None:
     sheets = plan.load(root)
     for engine in ("batched", "package"):
-        assert {r.engine for r in sheets.recipes(sheets.select_figures(), Request(engine=engine))} == {"package"}
+        assert {
+            r.engine for r in sheets.recipes(sheets.select_figures(), Request(engine=engine))
+        } == {"package"}
     edit(root / "src/partage/config/sheets/tasks.toml", '"package"', '"wooden"')
     with pytest.raises(UserError, match="Unknown engine 'wooden'"):
         plan.load(root)
@@ -79,8 +87,16 @@ def test_a_family_with_one_engine_is_played_with_it_whatever_is_asked_for(root: 
 def test_the_repositorys_own_football_says_how_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
     ready, line = plan.load().ready()
-    assert line.startswith("bdps-fig2, bdps-fig10, grf-learning, bdps-fig7: gfootball") and "`make football`" in line
-    assert "bdps-fig9" in ready and not {"bdps-fig2", "bdps-fig7", "bdps-fig10", "grf-learning"} & set(ready)
+    assert (
+        line.startswith("bdps-fig2, bdps-fig10, grf-learning, bdps-fig7: gfootball")
+        and "`make football`" in line
+    )
+    assert "bdps-fig9" in ready and not {
+        "bdps-fig2",
+        "bdps-fig7",
+        "bdps-fig10",
+        "grf-learning",
+    } & set(ready)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +128,18 @@ def made_up(seed: int) -> list[View]:
         players = rng.uniform([-0.9, -0.4], [0.9, 0.4], (4, 2))
         facing = rng.normal(size=(2, 2)) * (t > 0)
         ball = np.array([0.1 * t, 0.0, 0.1])
-        views.append(View(players, 0 * players, facing, seen(players[:2], facing, players), ball, 0 * ball, 0, 1))
+        views.append(
+            View(
+                players,
+                0 * players,
+                facing,
+                seen(players[:2], facing, players),
+                ball,
+                0 * ball,
+                0,
+                1,
+            )
+        )
     return views
 
 
@@ -122,18 +149,27 @@ def drawn(root: Path, monkeypatch: pytest.MonkeyPatch) -> Canvas:
     return pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
 
 
-def test_a_scene_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(drawn: Canvas) -> None:
+def test_a_scene_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(
+    drawn: Canvas,
+) -> None:
     field, whom, *moments = drawn.axes
     view = made_up(1)[2]
     cones = [patch for patch in field.patches if isinstance(patch, Wedge)]
     assert [tuple(cone.center) for cone in cones] == [tuple(place) for place in view.players[:2]]
-    assert all(cone.r == 0.84 and (cone.theta2 - cone.theta1) % 360 == pytest.approx(200) for cone in cones)
-    filled = [patch.get_facecolor() not in ((1, 1, 1, 1), (242 / 255,) * 3 + (1,)) for patch in whom.patches]
+    assert all(
+        cone.r == 0.84 and (cone.theta2 - cone.theta1) % 360 == pytest.approx(200) for cone in cones
+    )
+    filled = [
+        patch.get_facecolor() not in ((1, 1, 1, 1), (242 / 255,) * 3 + (1,))
+        for patch in whom.patches
+    ]
     assert sum(filled) == view.seen.sum() - 2  # oneself is not counted
     assert [axes.get_title(loc="left") for axes in moments] == ["step 0", "step 2", "step 5: goal"]
 
 
-def test_drawing_a_scene_twice_gives_the_same_bytes(drawn: Canvas, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_a_scene_twice_gives_the_same_bytes(
+    drawn: Canvas, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pitch, "play", lambda scene: (made_up(scene.seed), "goal"))
     again = pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
     one, two = io.BytesIO(), io.BytesIO()
@@ -142,7 +178,9 @@ def test_drawing_a_scene_twice_gives_the_same_bytes(drawn: Canvas, root: Path, m
     assert one.getvalue() == two.getvalue()
 
 
-def test_a_step_after_the_episodes_end_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_after_the_episodes_end_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pitch, "play", lambda scene: (made_up(scene.seed), "goal"))
     edit(root / "src/partage/config/sheets/snapshots.toml", "step = 2", "step = 6")
     with pytest.raises(UserError, match="steps 0 to 5, but step is 6"):

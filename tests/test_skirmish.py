@@ -51,9 +51,13 @@ def test_colossi_cross_the_cliff_and_zerglings_go_round_by_the_ramps() -> None:
         for slot in range(2):
             seen[slot].append((field.unit["x"][slot], field.unit["y"][slot]))
     assert any(not cells.pathing[int(y), int(x)] for x, y in seen[0])  # over the cliff
-    assert all(abs(x - 16) < 1 for x, _ in seen[0]) and seen[0][-1] == pytest.approx((16, 10), abs=0.01)
+    assert all(abs(x - 16) < 1 for x, _ in seen[0]) and seen[0][-1] == pytest.approx(
+        (16, 10), abs=0.01
+    )
     assert all(cells.pathing[int(y), int(x)] for x, y in seen[1])
-    assert min(min(x, 32 - x) for x, _ in seen[1]) < 4.5 and seen[1][-1] == pytest.approx((16, 16), abs=0.3)
+    assert min(min(x, 32 - x) for x, _ in seen[1]) < 4.5 and seen[1][-1] == pytest.approx(
+        (16, 16), abs=0.3
+    )
 
 
 def test_who_fights_hand_to_hand_closes_ranks_until_the_ring_is_full() -> None:
@@ -71,7 +75,9 @@ def test_who_fights_hand_to_hand_closes_ranks_until_the_ring_is_full() -> None:
 
 
 def test_an_order_to_walk_is_walked_at_the_units_speed_and_stops_there() -> None:
-    field = Field(["marine"], ["marine"]).harmless(1).place((10, 16), (25, 16)).move(0, 12, 16).run(8)
+    field = (
+        Field(["marine"], ["marine"]).harmless(1).place((10, 16), (25, 16)).move(0, 12, 16).run(8)
+    )
     assert field.unit["x"][0] == pytest.approx(10 + 2.25 / 2)  # half a second
     assert field.run(16).unit["x"][0] == pytest.approx(12)
     assert field.unit["order"][0] == 0
@@ -88,12 +94,22 @@ def test_a_medivac_takes_time_to_get_up_to_speed() -> None:
 
 
 def test_an_order_into_a_wall_ends_before_it() -> None:
-    field = Field(["marine"], ["marine"]).harmless(1).place((3.2, 16), (25, 16)).move(0, 1.2, 16).run(40)
-    assert 2 <= field.unit["x"][0] < 2.6 and field.unit["y"][0] == 16 and field.unit["order"][0] == 0
+    field = (
+        Field(["marine"], ["marine"])
+        .harmless(1)
+        .place((3.2, 16), (25, 16))
+        .move(0, 1.2, 16)
+        .run(40)
+    )
+    assert (
+        2 <= field.unit["x"][0] < 2.6 and field.unit["y"][0] == 16 and field.unit["order"][0] == 0
+    )
 
 
 def test_agents_do_nothing_by_themselves_even_under_fire() -> None:
-    field = Field(["marine", "zealot", "medivac"], ["zealot"]).place((10, 16), (12, 16), (9, 18), (13.2, 16))
+    field = Field(["marine", "zealot", "medivac"], ["zealot"]).place(
+        (10, 16), (12, 16), (9, 18), (13.2, 16)
+    )
     places = field.unit["x"][:3].copy()
     field.run(100)
     assert (field.unit["health"][:3] < field.rules.health_max[:3]).any()
@@ -102,7 +118,12 @@ def test_agents_do_nothing_by_themselves_even_under_fire() -> None:
 
 
 def test_an_order_persists_until_the_target_is_dead() -> None:
-    field = Field(["marine"], ["zergling", "zergling"]).harmless(1, 2).place((6, 16), (16, 16), (17, 16)).attack(0, 1)
+    field = (
+        Field(["marine"], ["zergling", "zergling"])
+        .harmless(1, 2)
+        .place((6, 16), (16, 16), (17, 16))
+        .attack(0, 1)
+    )
     field.run(60)
     assert field.unit["x"][0] == pytest.approx(16 - 5.75, abs=0.2)  # walked until it was in range
     field.run(300)
@@ -110,7 +131,11 @@ def test_an_order_persists_until_the_target_is_dead() -> None:
 
 
 def test_enemies_take_up_the_nearest_within_five_and_prefer_those_that_can_hurt() -> None:
-    field = Field(["marine", "medivac"], ["marine", "marine"]).harmless(0).place((16, 16), (20, 16), (22, 16), (23, 24))
+    field = (
+        Field(["marine", "medivac"], ["marine", "marine"])
+        .harmless(0)
+        .place((16, 16), (20, 16), (22, 16), (23, 24))
+    )
     field.run(4)
     assert list(field.unit["target"][2:]) == [1, -1]  # only the medivac is within range
     field.unit["target"][2] = -1
@@ -118,13 +143,20 @@ def test_enemies_take_up_the_nearest_within_five_and_prefer_those_that_can_hurt(
 
 
 def test_an_enemy_keeps_its_target_while_another_comes_nearer() -> None:
-    field = Field(["marine", "marine"], ["marine"]).harmless(0, 1).place((18, 16), (10, 16), (22, 16)).run(4)
+    field = (
+        Field(["marine", "marine"], ["marine"])
+        .harmless(0, 1)
+        .place((18, 16), (10, 16), (22, 16))
+        .run(4)
+    )
     assert field.place((18, 16), (21, 16), (22, 16)).run(20).unit["target"][2] == 0
 
 
 def test_who_is_hurt_calls_idle_friends_within_four_and_no_others() -> None:
     enemies = ["marine", "marine", "marine"]
-    field = Field(["stalker"], enemies).place((10, 16), (16.9, 16), (19.9, 16), (22, 16)).attack(0, 1)
+    field = (
+        Field(["stalker"], enemies).place((10, 16), (16.9, 16), (19.9, 16), (22, 16)).attack(0, 1)
+    )
     field.loops_until_hurt(1)
     assert list(field.unit["target"][1:]) == [0, 0, -1]
 
@@ -149,13 +181,18 @@ def test_seeds_decide_everything_and_a_saved_battle_goes_on_exactly(name: str) -
 
     one, other, third = battles(name, 4)[0], battles(name, 4)[0], battles(name, 4, seed=1)[0]
     first = trail(one, one.reset(), 20, 0)
-    assert all(torch.equal(a, b) for a, b in zip(first, trail(other, other.reset(), 20, 0), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(first, trail(third, third.reset(), 20, 0), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first, trail(other, other.reset(), 20, 0), strict=True)
+    )
+    assert not all(
+        torch.equal(a, b) for a, b in zip(first, trail(third, third.reset(), 20, 0), strict=True)
+    )
     saved = one.state_dict()
     onward = trail(one, one._step, 10, 3)
     later = battles(name, 4)[0]
     assert all(
-        torch.equal(a, b) for a, b in zip(onward, trail(later, later.load_state_dict(saved), 10, 3), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(onward, trail(later, later.load_state_dict(saved), 10, 3), strict=True)
     )
 
 
@@ -175,16 +212,22 @@ def test_enemies_trade_places_unless_they_are_to_keep_their_order() -> None:
     assert not np.array_equal(world.x[0, 5:], world.x[1, 5:])
     ordered, kept, _ = battles("5m_vs_6m", 2, options=Options(in_order=True))
     ordered.reset()
-    assert np.array_equal(kept.x[0], kept.x[1]) and np.array_equal(np.sort(kept.x[0]), np.sort(world.x[0]))
+    assert np.array_equal(kept.x[0], kept.x[1]) and np.array_equal(
+        np.sort(kept.x[0]), np.sort(world.x[0])
+    )
 
 
 @every_map
 def test_standing_still_loses(name: str) -> None:
     won, _, _ = Battles(name, "stop", 64).play()
-    assert won <= (0.15 if name == "bane_vs_bane" else 0)  # banelings that die can kill everybody around
+    assert won <= (
+        0.15 if name == "bane_vs_bane" else 0
+    )  # banelings that die can kill everybody around
 
 
-@pytest.mark.parametrize("name", ["3m", "8m", "5m_vs_6m", "27m_vs_30m", "MMM2", "3s5z_vs_3s6z", "6h_vs_8z", "corridor"])
+@pytest.mark.parametrize(
+    "name", ["3m", "8m", "5m_vs_6m", "27m_vs_30m", "MMM2", "3s5z_vs_3s6z", "6h_vs_8z", "corridor"]
+)
 def test_attacking_the_weakest_earns_more_than_random_play_which_never_wins(name: str) -> None:
     focused, dabbled = Battles(name, "focus", 32).play(), Battles(name, "random", 32).play()
     assert dabbled[0] == 0
@@ -206,4 +249,6 @@ def test_a_recorded_battle_is_drawn_as_a_strip_and_an_animation(tmp_path: Path) 
     assert "simulator" in battle.title
     strip(battle, tmp_path / "3m.png")
     animate(battle._replace(x=battle.x[:3]), tmp_path / "3m.gif")
-    assert (tmp_path / "3m.png").read_bytes()[:4] == b"\x89PNG" and (tmp_path / "3m.gif").read_bytes()[:3] == b"GIF"
+    assert (tmp_path / "3m.png").read_bytes()[:4] == b"\x89PNG" and (
+        tmp_path / "3m.gif"
+    ).read_bytes()[:3] == b"GIF"

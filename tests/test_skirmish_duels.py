@@ -16,12 +16,14 @@ RADIUS = {name: unit.radius for name, unit in units().items()}
 
 
 def hits(attacker: Unit, target: Unit) -> float:
-    return attacker.damage + (attacker.bonus if attacker.against and attacker.against in target.attributes else 0)
+    return attacker.damage + (
+        attacker.bonus if attacker.against and attacker.against in target.attributes else 0
+    )
 
 
 def duel(attacker: Unit, target: Unit, gap: float) -> tuple[int, float]:
-    """Attacks and loops that the data say a kill takes; a cooldown is on average half a loop longer than the period
-    for its jitter (-1..2), and half for ending on whole loops."""
+    """Attacks and loops that the data say a kill takes; a cooldown is on average half a loop longer
+    than the period for its jitter (-1..2), and half for ending on whole loops."""
     health, shield, now, attacks = target.health, target.shield, 0.0, 0
     times = [attacker.point + (gap / attacker.missile if attacker.missile else 0.0)]
     times += [times[0] + attacker.gap] * (attacker.hits - 1)
@@ -30,7 +32,10 @@ def duel(attacker: Unit, target: Unit, gap: float) -> tuple[int, float]:
     while True:
         for after in times:
             landed = attacks * (attacker.period * SECOND + 1) + after * SECOND
-            health, now = min(target.health, health + target.regeneration * (landed - now) / SECOND), landed
+            health, now = (
+                min(target.health, health + target.regeneration * (landed - now) / SECOND),
+                landed,
+            )
             absorbed = min(shield, hits(attacker, target))
             shield -= absorbed
             if hits(attacker, target) > absorbed:
@@ -51,7 +56,8 @@ def test_a_kill_takes_the_time_that_the_unit_data_say(attacker: str, target: str
     while field.unit["health"][1] > 0 and loops < 2000:
         field.run(1)
         loops += 1
-    # each pause is off by up to 1.5 loops of jitter, evenly spread; hits and missiles come in whole loops
+    # each pause is off by up to 1.5 loops of jitter, evenly spread; hits and missiles come in whole
+    # loops
     assert abs(loops - expected) <= 4 + 3.5 * 0.87 * math.sqrt(attacks) + 0.05 * attacks
 
 
@@ -87,10 +93,14 @@ def test_a_hit_is_damage_and_bonus_less_armour_and_shields_come_first(
     attacker: str, target: str, shield: float | None, health_lost: float, shield_lost: float
 ) -> None:
     lost = after_hits(attacker, target, shield)
-    assert lost == pytest.approx((health_lost, shield_lost), abs=0.2)  # Zerg recover a little meanwhile
+    assert lost == pytest.approx(
+        (health_lost, shield_lost), abs=0.2
+    )  # Zerg recover a little meanwhile
 
 
-def test_a_zealots_second_hit_comes_a_quarter_second_after_its_first_and_even_if_it_has_died() -> None:
+def test_a_zealots_second_hit_comes_a_quarter_second_after_its_first_and_even_if_it_has_died() -> (
+    None
+):
     field = Field(["zealot"], ["marine"]).harmless(1).place((10, 16), (10.9, 16)).attack(0, 1)
     assert field.loops_until_hurt(1) == 1
     field.unit["health"][0] = 0
@@ -107,7 +117,10 @@ def test_a_missile_takes_its_time_and_lands_even_if_its_shooter_has_died() -> No
 
 
 def test_a_cooldown_is_the_period_and_minus_one_to_two_loops() -> None:
-    field, seen = Field(["marine"], ["colossus"]).harmless(1).place((10, 16), (13, 16)).attack(0, 1), []
+    field, seen = (
+        Field(["marine"], ["colossus"]).harmless(1).place((10, 16), (13, 16)).attack(0, 1),
+        [],
+    )
     for _ in range(6000):
         before = field.unit["cooldown"][0]
         if field.run(1).unit["cooldown"][0] > before:
@@ -118,10 +131,14 @@ def test_a_cooldown_is_the_period_and_minus_one_to_two_loops() -> None:
 
 
 def test_an_attack_broken_off_before_its_hit_costs_nothing() -> None:
-    field = Field(["hydralisk"], ["zealot"]).harmless(1).place((10, 16), (14, 16)).attack(0, 1).run(2)
+    field = (
+        Field(["hydralisk"], ["zealot"]).harmless(1).place((10, 16), (14, 16)).attack(0, 1).run(2)
+    )
     assert field.unit["cooldown"][0] > 10
     field.move(0, 8, 16).run(8)
-    assert field.unit["cooldown"][0] == 0 and field.unit["shield"][1] == 50 and field.unit["x"][0] < 10
+    assert (
+        field.unit["cooldown"][0] == 0 and field.unit["shield"][1] == 50 and field.unit["x"][0] < 10
+    )
 
 
 def test_shields_recover_two_a_second_after_ten_calm_seconds() -> None:
@@ -137,15 +154,22 @@ def test_zerg_recover_health_always_and_others_never() -> None:
     field.unit["health"][:2] = 20
     field.run(10 * SECOND)
     kinds = field.rules.health_max[:2]
-    zerg, other = field.unit["health"][list(kinds).index(35)], field.unit["health"][list(kinds).index(45)]
+    zerg, other = (
+        field.unit["health"][list(kinds).index(35)],
+        field.unit["health"][list(kinds).index(45)],
+    )
     assert (zerg, other) == (pytest.approx(22.734), 20)
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_baneling_hurts_all_enemies_around_by_attack_or_death_and_no_friend(killed: bool) -> None:
-    field = Field(["baneling", "marine"], ["zergling", "baneling", "marauder", "marine"]).harmless(1, 2, 3, 4, 5)
+    field = Field(["baneling", "marine"], ["zergling", "baneling", "marauder", "marine"]).harmless(
+        1, 2, 3, 4, 5
+    )
     edge = 2.2 + 0.375
-    field.place((10, 16), (10, 17), (10.9, 16), (10, 15), (10, 16 - 2.2 - 0.56), (10, 16 + edge + 0.05))
+    field.place(
+        (10, 16), (10, 17), (10.9, 16), (10, 15), (10, 16 - 2.2 - 0.56), (10, 16 + edge + 0.05)
+    )
     if killed:
         field.unit["health"][0] = 0
     else:
@@ -154,7 +178,9 @@ def test_a_baneling_hurts_all_enemies_around_by_attack_or_death_and_no_friend(ki
     assert field.unit["health"][0] == 0
     assert field.unit["health"][1] == 45  # a friend
     assert field.unit["health"][2] == 0  # light: 35 of 35
-    assert field.unit["health"][3] == pytest.approx(10, abs=0.1)  # biological, neither light nor armoured: 20 of 30
+    assert field.unit["health"][3] == pytest.approx(
+        10, abs=0.1
+    )  # biological, neither light nor armoured: 20 of 30
     assert field.unit["health"][4] == 125 - 19  # at the edge; armour 1
     assert field.unit["health"][5] == 45  # beyond it
 
@@ -164,7 +190,12 @@ def test_a_colossus_burns_a_line_across_its_target_once_with_each_beam(line: str
     field = Field(["colossus", "marine"], ["marauder"] * 4).harmless(1, 2, 3, 4, 5)
     colossus = int(np.argmax(field.rules.beam[:2] >= 0))
     across, along = [(15, 17.2), (15, 14.8), (15, 18.9)], [(17, 16), (18.2, 16), (20, 16)]
-    places = [(10, 16), (15, 16.7), (15, 16), *(across if line == "across" else along)]  # the second is a friend's
+    places = [
+        (10, 16),
+        (15, 16.7),
+        (15, 16),
+        *(across if line == "across" else along),
+    ]  # the second is a friend's
     if colossus == 1:
         places[:2] = places[1::-1]
     field.place(*places).attack(colossus, 2)
@@ -199,7 +230,11 @@ def test_a_medivac_heals_nine_a_second_for_a_third_of_energy_and_only_the_biolog
 
 
 def test_a_medivac_without_energy_heals_no_more_than_it_gains() -> None:
-    field = Field(["marauder", "medivac"], ["marine"]).harmless(0, 1, 2).place((10, 16), (12, 16), (25, 16))
+    field = (
+        Field(["marauder", "medivac"], ["marine"])
+        .harmless(0, 1, 2)
+        .place((10, 16), (12, 16), (25, 16))
+    )
     field.unit["health"][0], field.unit["energy"][1] = 10, 0
     field.unit["order"][1], field.unit["target"][1] = 3, 0
     assert field.run(10 * SECOND).unit["health"][0] == pytest.approx(10 + 5.625 / 0.33, abs=0.5)

@@ -1,4 +1,6 @@
-"""What the battles tell, allow and pay, against a slow reading of SMAC's rules written here once more."""
+"""What the battles tell, allow and pay, against a slow reading of SMAC's rules written here once
+more.
+"""
 
 import math
 from typing import Any, NamedTuple
@@ -95,7 +97,9 @@ def battle(name: str, copies: int = 1, **options: bool) -> Battle:
 
 
 def scattered(name: str, copies: int, seed: int) -> Battle:
-    """Battles in any state: near and far, hurt and dead, at the map's edge, all orders given before."""
+    """Battles in any state: near and far, hurt and dead, at the map's edge, all orders given
+    before.
+    """
     found, rng = battle(name, copies), np.random.default_rng(seed)
     rules, world, _ = found
     u = rules.n_agents + rules.n_enemies
@@ -144,7 +148,9 @@ def condition(name: str, rules: Rules, world: World, copy: int, slot: int) -> li
     kinds = names_of(rules)
     health, shield, _ = UNITS[kinds[slot]]
     first = kinds[0 if slot < rules.n_agents else rules.n_agents]
-    return [world.health[copy, slot] / health] + ([world.shield[copy, slot] / shield] if first in PROTOSS else [])
+    return [world.health[copy, slot] / health] + (
+        [world.shield[copy, slot] / shield] if first in PROTOSS else []
+    )
 
 
 def seen(name: str, rules: Rules, world: World, copy: int, agent: int) -> list[float]:
@@ -186,7 +192,10 @@ def test_the_nine_maps_and_two_easy_ones_are_there() -> None:
 
 @every_map
 def test_a_maps_sizes_and_largest_reward_are_smacs(name: str) -> None:
-    rules, (n_agents, n_enemies, limit, n_actions, obs, state, most) = rules_of(named(name)), SIZES[name]
+    rules, (n_agents, n_enemies, limit, n_actions, obs, state, most) = (
+        rules_of(named(name)),
+        SIZES[name],
+    )
     assert named(name).spec == (n_agents, n_actions, obs, state, limit, True)
     assert (rules.n_agents, rules.n_enemies, rules.max_reward) == (n_agents, n_enemies, most)
     assert names_of(rules)[:n_agents] == AGENTS[name]
@@ -200,10 +209,14 @@ def test_observations_state_and_actions_are_those_of_smacs_rules(name: str) -> N
             expected = np.array(seen(name, rules, world, copy, agent))
             np.testing.assert_allclose(shown.obs[copy, agent], expected, rtol=1e-6, atol=1e-7)
             assert shown.avail_actions[copy, agent].tolist() == may(name, rules, world, copy, agent)
-        np.testing.assert_allclose(shown.state[copy], known(name, rules, world, copy), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(
+            shown.state[copy], known(name, rules, world, copy), rtol=1e-6, atol=1e-7
+        )
         assert shown.alive[copy].tolist() == (world.health[copy, : rules.n_agents] > 0).tolist()
     far = np.hypot(*(axis[:, :1] - axis[:, rules.n_agents :] for axis in (world.x, world.y))) >= 9
-    assert far.any() and not far.all() and not shown.alive.all()  # the worlds had something to tell apart
+    assert (
+        far.any() and not far.all() and not shown.alive.all()
+    )  # the worlds had something to tell apart
 
 
 def test_a_dead_agent_observes_nothing_can_do_nothing_and_is_seen_by_nobody() -> None:
@@ -252,7 +265,17 @@ def test_a_medivac_heals_living_agents_that_are_no_medivacs_and_attacks_nobody()
     found = battle("MMM2")
     found.world.health[0, 3], found.world.x[0, 4] = 0, 26.0
     _, world, shown = found.told()
-    targets = [True, True, True, False, False, *[True] * 4, False, False, False]  # 9 is itself, there is no 10 and 11
+    targets = [
+        True,
+        True,
+        True,
+        False,
+        False,
+        *[True] * 4,
+        False,
+        False,
+        False,
+    ]  # 9 is itself, there is no 10 and 11
     assert shown.avail_actions[0, 9, 6:].tolist() == targets
     first = shown.obs[0, 9, 4 : 4 + 12 * 8].reshape(12, 8)[:, 0]
     assert first.tolist() == targets  # shown, as SMAC does, with the enemies of those numbers
@@ -357,7 +380,9 @@ def test_a_battle_ends_when_a_side_has_none_left_but_medivacs(
 
 
 @pytest.mark.parametrize("time_limit", ["terminal", "truncation"])
-def test_a_battle_that_nobody_wins_ends_at_the_limit_and_the_option_names_that_end(time_limit: str) -> None:
+def test_a_battle_that_nobody_wins_ends_at_the_limit_and_the_option_names_that_end(
+    time_limit: str,
+) -> None:
     env: Any = make("smac/5m_vs_6m", [0], 2, time_limit=time_limit)
     env.reset()
     nothing = torch.ones(1, 2, 5, dtype=torch.int64)
@@ -365,7 +390,9 @@ def test_a_battle_that_nobody_wins_ends_at_the_limit_and_the_option_names_that_e
         assert not env.step(nothing).ended.any()
         env._sim.world.health[:] = 45
     last = env.step(nothing)
-    assert last.terminated.all() == (time_limit == "terminal") and last.truncated.all() == (time_limit == "truncation")
+    assert last.terminated.all() == (time_limit == "terminal") and last.truncated.all() == (
+        time_limit == "truncation"
+    )
     assert not last.score.any()
 
 
@@ -378,11 +405,15 @@ def test_what_a_battle_shows_as_it_goes_on_is_what_smacs_rules_say(name: str) ->
     for _ in range(30):
         for copy in range(2):
             assert torch.equal(torch.from_numpy(world.last_action[copy]), last[copy])
-            np.testing.assert_allclose(now.state[0, copy], known(name, rules, world, copy), rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(
+                now.state[0, copy], known(name, rules, world, copy), rtol=1e-6, atol=1e-7
+            )
             for agent in range(0, rules.n_agents, 5):
                 expected = seen(name, rules, world, copy, agent)
                 np.testing.assert_allclose(now.obs[0, copy, agent], expected, rtol=1e-6, atol=1e-7)
-                assert now.avail_actions[0, copy, agent].tolist() == may(name, rules, world, copy, agent)
+                assert now.avail_actions[0, copy, agent].tolist() == may(
+                    name, rules, world, copy, agent
+                )
         if now.ended.any():
             last[now.ended[0]] = -1
             now = env.reset(now.ended)
@@ -393,7 +424,9 @@ def test_what_a_battle_shows_as_it_goes_on_is_what_smacs_rules_say(name: str) ->
         now = env.step(last[None])
         for copy in range(2):
             after = standing(rules, world, copy)
-            losses = abs(sum(before[copy]) - sum(after) + 10 * (after.count(0) - before[copy].count(0)))
+            losses = abs(
+                sum(before[copy]) - sum(after) + 10 * (after.count(0) - before[copy].count(0))
+            )
             won = now.score[0, copy].item()
             assert now.reward[0, copy, 0].item() == pytest.approx(
                 (losses + 200 * won) / (SIZES[name][6] / 20), abs=1e-5

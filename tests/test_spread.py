@@ -100,13 +100,17 @@ def test_starts_are_distributed_as_in_the_package(task: str) -> None:
     for columns in (slice(0, 2 * n), slice(4 * n, 4 * n + 2 * marks)):
         assert stats.ks_2samp(mine[:, columns].ravel(), other[:, columns].ravel()).pvalue > 0.01
     assert not mine[:, 2 * n : 4 * n].any()
-    assert np.abs(np.corrcoef(mine[:, : 2 * n].T) - np.eye(2 * n)).max() < 0.25  # nothing is drawn twice
+    assert (
+        np.abs(np.corrcoef(mine[:, : 2 * n].T) - np.eye(2 * n)).max() < 0.25
+    )  # nothing is drawn twice
 
 
 def greedy(env: Env, task: str) -> torch.Tensor:
     """Push along the axis on which the agent, gliding on, would end farther from its landmark."""
     world = env._sim.world
-    stop = world.position + 0.3 * world.velocity  # where it comes to rest: 0.1 (0.75 + 0.75^2 + ...) v
+    stop = (
+        world.position + 0.3 * world.velocity
+    )  # where it comes to rest: 0.1 (0.75 + 0.75^2 + ...) v
     aim = world.landmark[:, named(task).colours] - stop
     axis = np.abs(aim).argmax(-1)
     along = np.take_along_axis(aim, axis[..., None], -1)[..., 0]
@@ -125,12 +129,18 @@ def greedy(env: Env, task: str) -> torch.Tensor:
         ("30a_3c_original", -1881, -435),
     ],
 )
-def test_returns_have_the_scale_of_the_papers_figures(task: str, aimless: float, aimed: float) -> None:
+def test_returns_have_the_scale_of_the_papers_figures(
+    task: str, aimless: float, aimed: float
+) -> None:
     generator = torch.Generator().manual_seed(0)
     env = make(f"mpe/{task}", [0], 1000)
     env.reset()
     for _ in range(50):
-        random = env.step(torch.randint(5, (1, 1000, env.spec.n_agents), generator=generator)).score.mean().item()
+        random = (
+            env.step(torch.randint(5, (1, 1000, env.spec.n_agents), generator=generator))
+            .score.mean()
+            .item()
+        )
     assert random == pytest.approx(aimless, rel=0.02)
     env.reset()
     for _ in range(50):
@@ -156,7 +166,9 @@ def test_the_original_tasks_show_no_distance_and_pay_no_bonus() -> None:
     assert not original.step(torch.zeros(1, 2, 15, dtype=torch.int64)).reward.any()
 
 
-@pytest.mark.parametrize("task", ["15a_4c", "", "simple_spread_v3_original", "15a_3c_original_original"])
+@pytest.mark.parametrize(
+    "task", ["15a_4c", "", "simple_spread_v3_original", "15a_3c_original_original"]
+)
 def test_an_unknown_scenario_is_refused_with_the_known_ones(task: str) -> None:
     with pytest.raises(UserError, match=r"15a_3c_shuffle"):
         make(f"mpe/{task}", [0], 1)

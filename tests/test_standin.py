@@ -1,4 +1,6 @@
-"""The stand-in game at the level of its protocol: plain messages over a websocket, no pysc2 and no smacv2."""
+"""The stand-in game at the level of its protocol: plain messages over a websocket, no pysc2 and no
+smacv2.
+"""
 
 import socket
 import subprocess
@@ -31,7 +33,16 @@ class Client:
             port = free.getsockname()[1]
         program = root / "Versions/Base75689/SC2_x64"
         (root / "scratch").mkdir(exist_ok=True)
-        options = ["-listen", "127.0.0.1", "-port", str(port), "-dataDir", f"{root}/", "-tempDir", f"{root}/scratch/"]
+        options = [
+            "-listen",
+            "127.0.0.1",
+            "-port",
+            str(port),
+            "-dataDir",
+            f"{root}/",
+            "-tempDir",
+            f"{root}/scratch/",
+        ]
         self.process = subprocess.Popen([program, *options])
         self.line = self._call(f"ws://127.0.0.1:{port}/sc2api", timeout)
         self.asked = 0
@@ -48,7 +59,9 @@ class Client:
 
     def ask(self, **request: Any) -> Any:
         self.asked += 1
-        self.line.send(sc2api_pb2.Request(id=self.asked, **request).SerializeToString())  # as text, as pysc2 does
+        self.line.send(
+            sc2api_pb2.Request(id=self.asked, **request).SerializeToString()
+        )  # as text, as pysc2 does
         answer = sc2api_pb2.Response.FromString(self.line.recv())
         assert answer.id == self.asked
         return answer
@@ -57,12 +70,16 @@ class Client:
         request = sc2api_pb2.RequestCreateGame(random_seed=seed)
         request.local_map.map_path, request.local_map.map_data = f"SMAC_Maps/{name}.SC2Map", b"map"
         request.player_setup.add(type=sc2api_pb2.Participant)
-        request.player_setup.add(type=sc2api_pb2.Computer, race=common_pb2.Terran, difficulty=sc2api_pb2.VeryHard)
+        request.player_setup.add(
+            type=sc2api_pb2.Computer, race=common_pb2.Terran, difficulty=sc2api_pb2.VeryHard
+        )
         return self.ask(create_game=request)
 
     def join(self) -> Any:
         options = sc2api_pb2.InterfaceOptions(raw=True)
-        return self.ask(join_game=sc2api_pb2.RequestJoinGame(race=common_pb2.Terran, options=options))
+        return self.ask(
+            join_game=sc2api_pb2.RequestJoinGame(race=common_pb2.Terran, options=options)
+        )
 
     def play(self, name: str, seed: int = 1) -> "Client":
         self.create(name, seed)
@@ -70,7 +87,9 @@ class Client:
         return self
 
     def units(self, owner: int | None = None) -> list[Any]:
-        found = self.ask(observation=sc2api_pb2.RequestObservation()).observation.observation.raw_data.units
+        found = self.ask(
+            observation=sc2api_pb2.RequestObservation()
+        ).observation.observation.raw_data.units
         return [unit for unit in found if owner in (None, unit.owner)]
 
     def step(self, count: int) -> Any:
@@ -115,7 +134,9 @@ def launch(tmp_path: Path) -> Iterator[Any]:
         client.process.wait()
 
 
-def test_the_game_goes_from_launched_to_created_to_joined_and_refuses_what_comes_too_early(launch: Any) -> None:
+def test_the_game_goes_from_launched_to_created_to_joined_and_refuses_what_comes_too_early(
+    launch: Any,
+) -> None:
     client = launch()
     ping = client.ask(ping=sc2api_pb2.RequestPing())
     assert (ping.ping.base_build, ping.status) == (75689, sc2api_pb2.launched)
@@ -130,7 +151,10 @@ def test_a_game_without_a_map_or_an_opponent_is_not_created(launch: Any) -> None
     client = launch()
     request = sc2api_pb2.RequestCreateGame()
     request.local_map.map_path = "SMAC_Maps/5m_vs_6m.SC2Map"
-    assert client.ask(create_game=request).create_game.error == sc2api_pb2.ResponseCreateGame.InvalidMapData
+    assert (
+        client.ask(create_game=request).create_game.error
+        == sc2api_pb2.ResponseCreateGame.InvalidMapData
+    )
     request.local_map.map_data = b"map"
     request.player_setup.add(type=sc2api_pb2.Participant)
     answer = client.ask(create_game=request)
@@ -138,8 +162,12 @@ def test_a_game_without_a_map_or_an_opponent_is_not_created(launch: Any) -> None
     assert answer.status == sc2api_pb2.launched
 
 
-def test_the_pathing_grid_goes_row_by_row_from_the_bottom_first_cell_in_the_highest_bit(launch: Any) -> None:
-    raw = launch().play("2c_vs_64zg").ask(game_info=sc2api_pb2.RequestGameInfo()).game_info.start_raw
+def test_the_pathing_grid_goes_row_by_row_from_the_bottom_first_cell_in_the_highest_bit(
+    launch: Any,
+) -> None:
+    raw = (
+        launch().play("2c_vs_64zg").ask(game_info=sc2api_pb2.RequestGameInfo()).game_info.start_raw
+    )
     pathing, height = Battle("2c_vs_64zg", 1).grids()
     assert (raw.map_size.x, raw.map_size.y, raw.pathing_grid.bits_per_pixel) == (32, 32, 1)
     bits = np.unpackbits(np.frombuffer(raw.pathing_grid.data, np.uint8)).reshape(32, 32)
@@ -157,7 +185,9 @@ def test_units_heed_their_orders_until_the_next(launch: Any) -> None:
     moved = {unit.tag: unit for unit in client.units()}
     assert moved[first.tag].pos.y - start[1] == pytest.approx(8 * 2.25 / 16, abs=0.15)
     assert moved[first.tag].pos.x == pytest.approx(start[0], abs=0.1)
-    assert (moved[second.tag].pos.x, moved[second.tag].pos.y) == pytest.approx((second.pos.x, second.pos.y), abs=0.1)
+    assert (moved[second.tag].pos.x, moved[second.tag].pos.y) == pytest.approx(
+        (second.pos.x, second.pos.y), abs=0.1
+    )
     foe = client.units(ENEMY)[0]
     for unit in client.units(ALLY):
         assert client.order(unit.tag, ATTACK, unit=foe.tag) == [error_pb2.Success]
@@ -192,12 +222,16 @@ def test_a_seed_fixes_the_battles_of_a_game() -> None:
 
 def test_told_to_quit_it_ends(launch: Any) -> None:
     client = launch().play("5m_vs_6m")
-    client.line.send(sc2api_pb2.Request(quit=sc2api_pb2.RequestQuit(), id=999999999).SerializeToString())
+    client.line.send(
+        sc2api_pb2.Request(quit=sc2api_pb2.RequestQuit(), id=999999999).SerializeToString()
+    )
     assert client.process.wait(10) == 0
 
 
 @pytest.mark.parametrize("what", ["crash", "half"])
-def test_a_game_that_goes_in_the_middle_closes_the_line(what: str, launch: Any, monkeypatch: Any) -> None:
+def test_a_game_that_goes_in_the_middle_closes_the_line(
+    what: str, launch: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setenv(VARIABLE, f"{what} step 2 1")
     client = launch().play("5m_vs_6m")
     assert not client.step(1).error
@@ -206,7 +240,9 @@ def test_a_game_that_goes_in_the_middle_closes_the_line(what: str, launch: Any, 
     assert client.process.wait(10) == 1
 
 
-def test_an_answer_may_be_wrong_in_each_of_the_ways_that_can_be_asked_for(launch: Any, monkeypatch: Any) -> None:
+def test_an_answer_may_be_wrong_in_each_of_the_ways_that_can_be_asked_for(
+    launch: Any, monkeypatch: Any
+) -> None:
     for what in ("status", "ended", "error", "garbage"):
         monkeypatch.setenv(VARIABLE, f"{what} ping 2 0")
         client = launch()
@@ -221,7 +257,9 @@ def test_an_answer_may_be_wrong_in_each_of_the_ways_that_can_be_asked_for(launch
         assert bool(answer.error) == (what == "error")
 
 
-def test_a_game_may_hang_or_start_slowly_in_the_launch_that_is_named(launch: Any, monkeypatch: Any) -> None:
+def test_a_game_may_hang_or_start_slowly_in_the_launch_that_is_named(
+    launch: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setenv(VARIABLE, "hang ping 1 2")
     assert launch().ask(ping=sc2api_pb2.RequestPing()).ping.base_build == 75689
     second = launch()

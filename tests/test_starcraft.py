@@ -1,4 +1,6 @@
-"""StarCraft II's adapter with the stand-in game behind unmodified smacv2 and pysc2, where these are installed."""
+"""StarCraft II's adapter with the stand-in game behind unmodified smacv2 and pysc2, where these are
+installed.
+"""
 
 import importlib.util
 import random
@@ -86,7 +88,9 @@ def assert_equal(ours: TimeStep, theirs: Instant) -> None:
 def eager(instant: Instant, dice: np.random.Generator) -> list[int]:
     """Legal actions, mostly attacks where there are any."""
     assert instant.avail_actions is not None
-    weights = instant.avail_actions * np.where(np.arange(instant.avail_actions.shape[1]) < 6, 1.0, 9.0)
+    weights = instant.avail_actions * np.where(
+        np.arange(instant.avail_actions.shape[1]) < 6, 1.0, 9.0
+    )
     return [int(dice.choice(len(row), p=row / row.sum())) for row in weights]
 
 
@@ -119,7 +123,9 @@ def test_the_pinned_packages_are_those_that_are_tested_here() -> None:
 
 
 @pytest.mark.parametrize(("kind", "regained", "dealt"), [("v1", 7.0, 33.0), ("v2", 0.0, 33.0)])
-def test_what_enemies_regain_pays_by_version_1_and_not_by_smacv2(kind: str, regained: float, dealt: float) -> None:
+def test_what_enemies_regain_pays_by_version_1_and_not_by_smacv2(
+    kind: str, regained: float, dealt: float
+) -> None:
     from partage.sims.starcraft.smac_v1 import V1
 
     def unit(health: float, shield: float) -> Any:
@@ -156,7 +162,9 @@ def test_the_clock_does_not_end_the_battle(root: Path, games: Any) -> None:
     assert trail[-1].gain == 0
 
 
-def test_a_battle_that_is_fought_to_its_end_is_lost_or_won_and_the_score_says_so(root: Path, games: Any) -> None:
+def test_a_battle_that_is_fought_to_its_end_is_lost_or_won_and_the_score_says_so(
+    root: Path, games: Any
+) -> None:
     game = games("3s_vs_5z")
     trail = play(game, game.reset(1), 249)
     assert trail[-1].terminated and trail[-1].gain == 0  # no luck wins this map
@@ -164,10 +172,14 @@ def test_a_battle_that_is_fought_to_its_end_is_lost_or_won_and_the_score_says_so
     game._env._kill_units([unit.tag for unit in game._env.enemies.values()])
     won = game.step([1, 1, 1])
     assert won.terminated and won.gain == 1
-    assert won.reward == pytest.approx([20.0] * 3)  # (750 health and shield + 5 * 10 + 200) / (1000 / 20)
+    assert won.reward == pytest.approx(
+        [20.0] * 3
+    )  # (750 health and shield + 5 * 10 + 200) / (1000 / 20)
 
 
-def test_enemies_are_numbered_by_type_and_place_where_that_is_asked_for(root: Path, games: Any) -> None:
+def test_enemies_are_numbered_by_type_and_place_where_that_is_asked_for(
+    root: Path, games: Any
+) -> None:
     orders = {}
     for kind in ("sorted", "unsorted"):
         game, orders[kind] = games("bane_vs_bane", enemies=kind), []
@@ -190,7 +202,9 @@ def test_a_game_is_launched_anew_after_the_steps_that_are_named(root: Path, game
     assert not old.running
 
 
-def test_a_seed_fixes_an_episode_whatever_the_global_generators_are_at(root: Path, games: Any) -> None:
+def test_a_seed_fixes_an_episode_whatever_the_global_generators_are_at(
+    root: Path, games: Any
+) -> None:
     def episode(seed: int, elsewhere: int) -> Sequence[np.ndarray]:
         game = games("MMM2")
         random.seed(elsewhere)

@@ -1,4 +1,6 @@
-"""What goes wrong with games: no episode is recorded wrongly, and no process and no file is left behind."""
+"""What goes wrong with games: no episode is recorded wrongly, and no process and no file is left
+behind.
+"""
 
 import importlib.util
 import os
@@ -52,7 +54,9 @@ def compiled() -> None:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the stand-in is installed; when the test is over, nothing must be left of what was started."""
+    """Where the stand-in is installed; when the test is over, nothing must be left of what was
+    started.
+    """
     monkeypatch.setenv("SC2PATH", str(tmp_path / "game"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -63,14 +67,18 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def playing(root: Path) -> list[int]:
     """The games of that installation that are running."""
-    running = [process for process in psutil.process_iter(["cmdline", "status"]) if process.info["cmdline"]]
+    running = [
+        process for process in psutil.process_iter(["cmdline", "status"]) if process.info["cmdline"]
+    ]
     found = [process for process in running if f"{root}/" in " ".join(process.info["cmdline"])]
     return [process.pid for process in found if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 def assert_nothing_left(folder: Path, patience: float = 5.0) -> None:
     until = time.monotonic() + patience
-    while (left := [*playing(folder / "game"), *(folder / "scratch").iterdir()]) and time.monotonic() < until:
+    while (
+        left := [*playing(folder / "game"), *(folder / "scratch").iterdir()]
+    ) and time.monotonic() < until:
         time.sleep(0.05)
     assert not left
 
@@ -80,12 +88,16 @@ def launches(root: Path) -> int:
 
 
 def assert_whole(rollout: Rollout, env: Env) -> None:
-    """Every copy has one episode, from its first instant to its end, and only real ends are recorded."""
+    """Every copy has one episode, from its first instant to its end, and only real ends are
+    recorded.
+    """
     length = rollout.filled.sum(2)
     for copy in range(env.copies):
         last = int(length[0, copy]) - 1
         assert rollout.filled[0, copy, : last + 1].all()
-        assert rollout.alive[0, copy, 0].all() and (rollout.obs[0, copy, 0, :, -2:] == 1).all()  # unhurt, own shield
+        assert (
+            rollout.alive[0, copy, 0].all() and (rollout.obs[0, copy, 0, :, -2:] == 1).all()
+        )  # unhurt, own shield
         assert rollout.terminated[0, copy].nonzero().flatten().tolist() == [last]
         assert not rollout.truncated[0, copy].any()
         survivors = rollout.alive[0, copy, last + 1].any()
@@ -125,7 +137,9 @@ def test_a_game_that_fails_is_replaced_and_its_episode_played_again(
     env.close()
 
 
-def test_a_game_that_starts_slowly_is_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_game_that_starts_slowly_is_waited_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(VARIABLE, "slow launch 0 1")
     env = make(TASK, [0], 2, engine="package")
     assert_whole(episodes(env, Legal(), BOTH, True), env)
@@ -133,10 +147,15 @@ def test_a_game_that_starts_slowly_is_waited_for(root: Path, monkeypatch: pytest
     env.close()
 
 
-def test_a_game_that_never_starts_is_given_up_with_what_was_wrong(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_game_that_never_starts_is_given_up_with_what_was_wrong(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(VARIABLE, "crash launch 0 0")
     env = make(TASK, [0], 1, engine="package")
-    with pytest.raises(UserError, match=r"failed 3 times without finishing an episode; the last .*Failed to connect"):
+    with pytest.raises(
+        UserError,
+        match=r"failed 3 times without finishing an episode; the last .*Failed to connect",
+    ):
         env.reset()
     assert launches(root) == 3
 
@@ -148,7 +167,9 @@ def test_in_a_segment_the_transition_in_which_a_game_fails_is_left_out(
     env, policy = make(TASK, [0], 1, engine="package"), Legal()
     rollout, step, _ = segment(env, policy, env.reset(), None, 10)
     assert rollout.filled[0, 0].tolist() == [True] * 3 + [False] + [True] * 6
-    assert not step.ended.any() and (rollout.obs[0, 0, 4, :, -2:] == 1).all()  # a new episode, nobody hurt
+    assert (
+        not step.ended.any() and (rollout.obs[0, 0, 4, :, -2:] == 1).all()
+    )  # a new episode, nobody hurt
     env.close()
 
 
@@ -178,7 +199,9 @@ while True:
     step = env.reset(step.ended) if step.ended.any() else env.step(step.avail_actions.long().argmax(-1))
 """
     places = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    trainer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ | places)
+    trainer = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ | places
+    )
     assert trainer.stdout is not None and trainer.stdout.readline() == b"playing\n"
     assert len(playing(root)) == 2
     trainer.send_signal(number)

@@ -18,16 +18,25 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return install.lay(tmp_path / "game")
 
 
-def test_a_missing_game_is_refused_with_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_game_is_refused_with_where_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for folder in (tmp_path / "nowhere", tmp_path):
         monkeypatch.setenv("SC2PATH", str(folder))
-        with pytest.raises(UserError, match=r"4\.10 in .*, but nothing is there: read and accept the licence at https"):
+        with pytest.raises(
+            UserError,
+            match=r"4\.10 in .*, but nothing is there: read and accept the licence at https",
+        ):
             require_game("5m_vs_6m")
 
 
-def test_another_version_of_the_game_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_the_game_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SC2PATH", str(install.lay(tmp_path / "game", build=69232)))
-    with pytest.raises(UserError, match=f"which is {BUILD}, found Base69232: results of different versions cannot"):
+    with pytest.raises(
+        UserError, match=f"which is {BUILD}, found Base69232: results of different versions cannot"
+    ):
         require_game("5m_vs_6m")
 
 
@@ -35,7 +44,9 @@ def test_another_version_of_the_game_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_an_archive_opened_without_accepting_the_licence_is_refused(root: Path, left: str) -> None:
     program = root / f"Versions/{BUILD}/SC2_x64"
     program.write_text("") if left == "empty file" else program.unlink()
-    with pytest.raises(UserError, match="a password that stands below its licence; accept it at https"):
+    with pytest.raises(
+        UserError, match="a password that stands below its licence; accept it at https"
+    ):
         require_game("5m_vs_6m")
 
 
@@ -49,7 +60,9 @@ def test_a_missing_map_is_refused(root: Path) -> None:
     require_game("MMM2")
     (root / "Maps/SMAC_Maps/MMM2.SC2Map").unlink()
     require_game("5m_vs_6m")
-    with pytest.raises(UserError, match=r"MMM2\.SC2Map is not there: unpack SMAC_Maps\.zip \(https"):
+    with pytest.raises(
+        UserError, match=r"MMM2\.SC2Map is not there: unpack SMAC_Maps\.zip \(https"
+    ):
         require_game("MMM2")
 
 
@@ -57,16 +70,22 @@ def test_missing_packages_and_other_versions_are_refused_with_the_command_that_i
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     header = tmp_path / "smac.py"
-    header.write_text('# /// script\n# dependencies = ["pysc2==4.0.0", "protobuf==6.33.0"]\n# ///\n')
+    header.write_text(
+        '# /// script\n# dependencies = ["pysc2==4.0.0", "protobuf==6.33.0"]\n# ///\n'
+    )
     rules = tmp_path / "starcraft2.py"
     rules.write_text("not the rules")
     monkeypatch.setattr(game, "version", {"pysc2": "none", "protobuf": "3.20.3"}.get)
     monkeypatch.setattr(game, "rules", lambda: None)
-    with pytest.raises(UserError, match=r"pysc2 4\.0\.0, found none; protobuf 6\.33\.0, found 3\.20\.3; smacv2, f"):
+    with pytest.raises(
+        UserError, match=r"pysc2 4\.0\.0, found none; protobuf 6\.33\.0, found 3\.20\.3; smacv2, f"
+    ):
         require_packages(header)
     monkeypatch.setattr(game, "version", {"pysc2": "4.0.0", "protobuf": "6.33.0"}.get)
     monkeypatch.setattr(game, "rules", lambda: rules)
-    with pytest.raises(UserError, match=r"smacv2 at its commit 577ab5a, found another .*`make starcraft`"):
+    with pytest.raises(
+        UserError, match=r"smacv2 at its commit 577ab5a, found another .*`make starcraft`"
+    ):
         require_packages(header)
 
 

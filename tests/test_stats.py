@@ -15,8 +15,12 @@ def rng() -> np.random.Generator:
 
 
 def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
-    assert stats.iqm(np.array([100.0, 1, 2, 3, 4, 5, 6, -100])) == pytest.approx((2 + 3 + 4 + 5) / 4)
-    assert stats.iqm(np.array([9.0, 1, 2, 3, -9])) == pytest.approx(2.0)  # floor(5 / 4) = 1 at each end
+    assert stats.iqm(np.array([100.0, 1, 2, 3, 4, 5, 6, -100])) == pytest.approx(
+        (2 + 3 + 4 + 5) / 4
+    )
+    assert stats.iqm(np.array([9.0, 1, 2, 3, -9])) == pytest.approx(
+        2.0
+    )  # floor(5 / 4) = 1 at each end
     assert stats.iqm(np.array([1.0, 2, 6])) == pytest.approx(3.0)  # too few to leave any out
     assert stats.iqm(np.array([[0.0, 1, 2, 30], [5, 5, 5, 5]])) == pytest.approx([1.5, 5])
 
@@ -27,7 +31,9 @@ def test_the_interquartile_mean_agrees_with_scipy():
     assert stats.iqm(values) == pytest.approx(scipy.trim_mean(values, 0.25, axis=1))
 
 
-@pytest.mark.parametrize(("df", "expected"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (10, 2.2281), (28, 2.0484)])
+@pytest.mark.parametrize(
+    ("df", "expected"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (10, 2.2281), (28, 2.0484)]
+)
 def test_student_s_quantiles_are_the_printed_ones(df: int, expected: float):
     assert stats.student(df, 0.975) == pytest.approx(expected, abs=2e-4)
     assert stats.student(df, 0.025) == pytest.approx(-expected, abs=2e-4)
@@ -35,21 +41,26 @@ def test_student_s_quantiles_are_the_printed_ones(df: int, expected: float):
 
 
 def test_a_plain_percentile_interval_of_few_values_is_the_enumerated_one():
-    # all 27 ways to draw 3 of {0, 3, 6} with return: means 0 (1), 1 (3), 2 (6), 3 (7), 4 (6), 5 (3), 6 (1 way).
-    # 1/27 = 3.7 % lies below 1, so the 2.5 % quantile is 0 and the 97.5 % one 6; at 80 %: 4/27 = 14.8 % lies below 2.
+    # all 27 ways to draw 3 of {0, 3, 6} with return: means 0 (1), 1 (3), 2 (6), 3 (7), 4 (6), 5
+    # (3), 6 (1 way). 1/27 = 3.7 % lies below 1, so the 2.5 % quantile is 0 and the 97.5 % one 6; at
+    # 80 %: 4/27 = 14.8 % lies below 2.
     values = np.array([0.0, 3, 6])
     assert stats.interval([values], rng(), expand=False) == pytest.approx((0, 6))
     assert stats.interval([values], rng(), level=0.8, expand=False) == pytest.approx((1, 5))
 
 
 def test_strata_are_drawn_apart():
-    # within each stratum there is nothing to vary, between them there is: a stratified draw does not see it
+    # within each stratum there is nothing to vary, between them there is: a stratified draw does
+    # not see it
     assert stats.interval([np.full(4, 1.0), np.full(4, 9.0)], rng()) == pytest.approx((5, 5))
 
 
 def test_one_seed_has_no_interval_and_is_no_crash():
     assert all(math.isnan(end) for end in stats.interval([np.array([3.0])], rng()))
-    assert all(math.isnan(end) for end in stats.interval([np.array([3.0]), np.array([1.0, 2.0])], rng(), stats.iqm))
+    assert all(
+        math.isnan(end)
+        for end in stats.interval([np.array([3.0]), np.array([1.0, 2.0])], rng(), stats.iqm)
+    )
     low, high = stats.band(np.array([[1.0, 2.0]]), rng())
     assert np.isnan(low).all() and np.isnan(high).all() and low.shape == (2,)
 
@@ -76,7 +87,9 @@ def test_the_same_generator_gives_the_same_interval_and_numpy_s_own_is_left_alon
 
 
 def test_a_band_is_the_interval_at_each_point():
-    values = rng().normal(size=(5, 300)).cumsum(axis=1)  # more points than one slice of the computation
+    values = (
+        rng().normal(size=(5, 300)).cumsum(axis=1)
+    )  # more points than one slice of the computation
     low, high = stats.band(values, rng(), reps=20_000)
     for at in (0, 255, 256, 299):
         assert (low[at], high[at]) == pytest.approx(
@@ -94,19 +107,28 @@ def test_a_curve_may_follow_the_median_and_its_band_is_that_of_the_median():
 
 def test_runs_of_different_steps_meet_on_one_grid_inside_what_all_have():
     grid, values = stats.align(
-        [(np.array([0.0, 2, 4]), np.array([0.0, 2, 4])), (np.array([1.0, 3, 5]), np.array([10.0, 30, 50]))]
+        [
+            (np.array([0.0, 2, 4]), np.array([0.0, 2, 4])),
+            (np.array([1.0, 3, 5]), np.array([10.0, 30, 50])),
+        ]
     )
     assert grid.tolist() == [1, 2, 3, 4]
     assert values.tolist() == [[1, 2, 3, 4], [10, 20, 30, 40]]
 
 
 def test_the_last_value_seen_can_stand_for_what_lies_between():
-    runs = [(np.array([0.0, 2, 4]), np.array([0.0, 2, 4])), (np.array([1.0, 3, 5]), np.array([10.0, 30, 50]))]
+    runs = [
+        (np.array([0.0, 2, 4]), np.array([0.0, 2, 4])),
+        (np.array([1.0, 3, 5]), np.array([10.0, 30, 50])),
+    ]
     assert stats.align(runs, how="last")[1].tolist() == [[0, 2, 2, 4], [10, 10, 30, 30]]
 
 
 def test_values_that_are_not_there_are_passed_over():
-    runs = [(np.array([1.0, 2, 3]), np.array([math.nan, 2, 3])), (np.array([1.0, 2, 3]), np.array([1.0, 2, 3]))]
+    runs = [
+        (np.array([1.0, 2, 3]), np.array([math.nan, 2, 3])),
+        (np.array([1.0, 2, 3]), np.array([1.0, 2, 3])),
+    ]
     assert stats.align(runs)[0].tolist() == [2, 3]
     assert stats.align([(np.array([1.0]), np.array([math.nan]))])[0].size == 0
 
@@ -133,7 +155,10 @@ def test_a_moving_mean_passes_over_nan_and_is_nan_where_there_is_nothing():
 
 
 def test_pooling_puts_every_task_on_one_scale():
-    tasks = [{"a": np.array([0.0, 10]), "b": np.array([5.0, 5])}, {"a": np.array([-4.0]), "b": np.array([0.0])}]
+    tasks = [
+        {"a": np.array([0.0, 10]), "b": np.array([5.0, 5])},
+        {"a": np.array([-4.0]), "b": np.array([0.0])},
+    ]
     found = stats.pooled(tasks)
     assert [stratum.tolist() for stratum in found["a"]] == [[0, 1], [0]]
     assert [stratum.tolist() for stratum in found["b"]] == [[0.5, 0.5], [1]]

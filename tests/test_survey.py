@@ -40,7 +40,11 @@ def test_the_strips_of_an_episode_show_choices_that_last_a_period(bdps: Path):
     assert set(found["block"]) == {"roles", "groups"} and set(found["agent"]) == {0, 1}
     assert set(found["value"]) <= {0, 1}
     assert sorted(found["step"].unique()) == list(range(found["step"].max() + 1))
-    periods = found.assign(period=found["step"] // 10).groupby(["block", "agent", "period"])["value"].nunique()
+    periods = (
+        found.assign(period=found["step"] // 10)
+        .groupby(["block", "agent", "period"])["value"]
+        .nunique()
+    )
     assert (periods == 1).all()
 
 
@@ -56,7 +60,11 @@ def test_distances_of_a_learner_of_values_are_measured_too(bdps: Path):
     assert main(["distance", str(bdps), "--kind", "hellinger", "--episodes", "8"]) == 0
     found = pd.read_csv(bdps / "distance.csv")
     own = found["i"] == found["j"]
-    assert len(found) == 2 * 2 * 2 and (found[own]["distance"] == 0).all() and (found[~own]["distance"] > 0).all()
+    assert (
+        len(found) == 2 * 2 * 2
+        and (found[own]["distance"] == 0).all()
+        and (found[~own]["distance"] > 0).all()
+    )
 
 
 def test_the_distance_of_a_run_is_that_of_its_policies_on_what_agents_met(tmp_path: Path):
@@ -75,8 +83,12 @@ def test_the_distance_of_a_run_is_that_of_its_policies_on_what_agents_met(tmp_pa
         assert one == pytest.approx(float(torch.stack(apart).mean()), rel=1e-4) and one > 0
 
 
-def test_codes_of_a_run_that_shares_by_a_feature_tell_that_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    trained(tmp_path, recipe("mdps", settings={"copies": 4, "period": 8, "data": 5, "feature": "task"}))
+def test_codes_of_a_run_that_shares_by_a_feature_tell_that_feature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    trained(
+        tmp_path, recipe("mdps", settings={"copies": 4, "period": 8, "data": 5, "feature": "task"})
+    )
     told, learn = [], distance.learn
 
     def spy(pooled: distance.Experience, generators: list) -> distance.Code:
@@ -94,25 +106,33 @@ def test_an_infinite_distance_has_the_colour_that_the_picture_says():
     found.attrs = {"algorithm": "a", "task": "toy/a", "scale": "lab", "engine": "batched", "kind": "vanilla_x",
                    "told": "actions", "episodes": 2}  # fmt: skip
     canvas = distances.draw(found)
-    assert "red: infinite" in " ".join(text.get_text() for part in canvas.subfigs for text in part.texts)
+    assert "red: infinite" in " ".join(
+        text.get_text() for part in canvas.subfigs for text in part.texts
+    )
     image = next(image for axes in canvas.axes for image in axes.images)
     assert to_hex(image.to_rgba(image.get_array())[0, 1]).upper() == WARNING
 
 
-def test_a_run_that_is_trained_anew_shows_no_policies_of_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_run_that_is_trained_anew_shows_no_policies_of_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     one = recipe("a2c")
     trained(tmp_path, one)
     shutil.rmtree(tmp_path / "kept")
     (tmp_path / "record.json").unlink()  # as Snakemake does before it runs a rule again
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.Training, "advance", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            train.Training, "advance", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             train.run(tmp_path / "recipe.json")
     assert main(["distance", str(tmp_path)]) == 2
     assert "neither policy.pt nor a checkpoint" in capsys.readouterr().err
 
 
-def test_a_run_that_cannot_be_shown_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_run_that_cannot_be_shown_is_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert main(["episode", str(tmp_path / "none")]) == 2
     assert "recipe" in capsys.readouterr().err
     lay(tmp_path / "fresh", recipe("qmix"))
@@ -154,16 +174,23 @@ def test_tables_say_what_the_sheets_say_and_what_the_environments_are():
 
 def test_table_two_has_the_papers_numbers_of_roles_and_groups():
     made = plan.load()
-    table = settings_tables.build(made, made.settings_tables["bdps-tab2"], "paper").set_index("task")
+    table = settings_tables.build(made, made.settings_tables["bdps-tab2"], "paper").set_index(
+        "task"
+    )
     assert tuple(table.loc["lbf/15x15-4p-5f-v2", ["agents", "roles", "groups"]]) == (4, 2, 2)
 
 
-def test_table_is_written_where_figures_tables_lie(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_table_is_written_where_figures_tables_lie(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert main(["table", "bdps-tab2", "--results", str(tmp_path)]) == 0
     text = (tmp_path / "smoke/tables/bdps-tab2.md").read_text()
     assert "| lbf/15x15-4p-5f-v2 | 4 | 2 | 2 | 10 | 1 |" in text
     assert main(["table", "bdps-tab3", "--results", str(tmp_path)]) == 2
-    assert "did you mean 'bdps-tab2'" in capsys.readouterr().err or "bdps-tab1" in capsys.readouterr().err
+    assert (
+        "did you mean 'bdps-tab2'" in capsys.readouterr().err
+        or "bdps-tab1" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,7 +204,12 @@ def test_table_is_written_where_figures_tables_lie(tmp_path: Path, capsys: pytes
     ],
 )
 def test_a_mistake_in_tables_toml_is_one_sentence(tmp_path: Path, old: str, new: str, word: str):
-    for part in ("src/partage/config/sheets", "src/partage/report/captions", "src/partage", "results/reference"):
+    for part in (
+        "src/partage/config/sheets",
+        "src/partage/report/captions",
+        "src/partage",
+        "results/reference",
+    ):
         copytree(ROOT / part, tmp_path / part)
     file = tmp_path / "src/partage/config/sheets/tables.toml"
     text = file.read_text()

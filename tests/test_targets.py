@@ -22,10 +22,18 @@ def over_time(values: list[float]) -> torch.Tensor:
     ("terminated", "truncated", "expected"),
     [
         ((), (), [7.75, 13.5, 23.0]),  # 3 + 40/2; 2 + 23/2; 1 + 13.5/2
-        ((1,), (), [2.0, 2.0, 23.0]),  # the second step is the last of its episode: nothing follows it
+        (
+            (1,),
+            (),
+            [2.0, 2.0, 23.0],
+        ),  # the second step is the last of its episode: nothing follows it
         ((2,), (), [2.75, 3.5, 3.0]),
         ((0, 1, 2), (), REWARD),
-        ((), (1,), [7.0, 12.0, 23.0]),  # cut by the clock: 2 + 20/2, and the next episode is not looked at
+        (
+            (),
+            (1,),
+            [7.0, 12.0, 23.0],
+        ),  # cut by the clock: 2 + 20/2, and the next episode is not looked at
         ((), (2,), [7.75, 13.5, 23.0]),
         ((0,), (1,), [1.0, 12.0, 23.0]),
     ],
@@ -33,7 +41,9 @@ def over_time(values: list[float]) -> torch.Tensor:
 def test_returns_end_at_a_termination_and_bootstrap_at_a_truncation_and_at_the_end(
     terminated: tuple[int, ...], truncated: tuple[int, ...], expected: list[float]
 ) -> None:
-    found = n_step_returns(over_time(REWARD), over_time(NEXT), flags(*terminated), flags(*truncated), 0.5)
+    found = n_step_returns(
+        over_time(REWARD), over_time(NEXT), flags(*terminated), flags(*truncated), 0.5
+    )
     assert found.flatten().tolist() == expected
 
 

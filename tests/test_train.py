@@ -1,4 +1,6 @@
-"""Training: whatever interrupts a run, it ends with the curve of one that nothing interrupted, or says why not."""
+"""Training: whatever interrupts a run, it ends with the curve of one that nothing interrupted, or
+says why not.
+"""
 
 import errno
 import io
@@ -34,7 +36,9 @@ def undisturbed(tmp_path_factory) -> dict[str, Path]:
 def assert_same_end(folder: Path, other: Path) -> None:
     """The same curve to the last bit, and the same trained networks."""
     assert (folder / "curve.parquet").read_bytes() == (other / "curve.parquet").read_bytes()
-    left, right = (torch.load(f / "policy.pt", weights_only=True)["learner"] for f in (folder, other))
+    left, right = (
+        torch.load(f / "policy.pt", weights_only=True)["learner"] for f in (folder, other)
+    )
     left, right = left.get("base", left), right.get("base", right)
     name = "net" if "net" in left else "nets"
     assert left[name].keys() == right[name].keys()
@@ -52,7 +56,9 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, update: int, number: int) -> None:
 
 
 @every_learner
-def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(name: str, tmp_path: Path, undisturbed) -> None:
+def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
+    name: str, tmp_path: Path, undisturbed
+) -> None:
     path, chance, kills = lay(tmp_path, recipe(name)), random.Random(name), 0
     while not (tmp_path / "record.json").exists():
         process = started(lambda: train.run(path, checkpoint_every=0.0))
@@ -71,7 +77,9 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(name: st
 
 
 @every_learner
-@pytest.mark.parametrize("moment", ["before the bytes are safe", "before the rename", "after the rename"])
+@pytest.mark.parametrize(
+    "moment", ["before the bytes are safe", "before the rename", "after the rename"]
+)
 def test_a_run_killed_while_it_saves_ends_as_if_nothing_had_happened(
     name: str, moment: str, tmp_path: Path, undisturbed, monkeypatch
 ) -> None:
@@ -147,7 +155,9 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(
     assert_same_end(tmp_path, undisturbed[name])
 
 
-def test_with_no_whole_checkpoint_the_run_is_refused_and_nothing_deleted(tmp_path: Path, monkeypatch) -> None:
+def test_with_no_whole_checkpoint_the_run_is_refused_and_nothing_deleted(
+    tmp_path: Path, monkeypatch
+) -> None:
     path = checkpointed(tmp_path, "a2c", monkeypatch)
     for checkpoint in newest_first(tmp_path):
         checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
@@ -178,7 +188,9 @@ def test_a_full_disk_is_refused_and_the_run_goes_on_from_the_checkpoint_before(
     assert_same_end(tmp_path, undisturbed["qmix"])
 
 
-def test_a_checkpoint_of_another_recipe_is_set_aside(tmp_path: Path, undisturbed, monkeypatch, capsys) -> None:
+def test_a_checkpoint_of_another_recipe_is_set_aside(
+    tmp_path: Path, undisturbed, monkeypatch, capsys
+) -> None:
     checkpointed(tmp_path, "a2c", monkeypatch, seeds=[5, 6])
     train.run(lay(tmp_path, recipe("a2c")))
     assert "another recipe's; starting anew" in capsys.readouterr().out
@@ -186,7 +198,9 @@ def test_a_checkpoint_of_another_recipe_is_set_aside(tmp_path: Path, undisturbed
     assert record.read(tmp_path)[1]["resumed"] == 0
 
 
-def test_a_checkpoint_that_todays_code_cannot_read_is_refused_and_kept(tmp_path: Path, monkeypatch) -> None:
+def test_a_checkpoint_that_todays_code_cannot_read_is_refused_and_kept(
+    tmp_path: Path, monkeypatch
+) -> None:
     path = checkpointed(tmp_path, "a2c", monkeypatch)
     state = torch.load(io.BytesIO(record.load_checkpoint(tmp_path) or b""), weights_only=True)
     state["learner"]["net"]["then"] = state["learner"]["net"].popitem()[1]
@@ -200,18 +214,28 @@ def test_a_checkpoint_that_todays_code_cannot_read_is_refused_and_kept(tmp_path:
 
 def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:
     folder = undisturbed["a2c"]
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "lock"}
+    before = {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.is_file() and path.name != "lock"
+    }
     (folder / "recipe.json").touch()
-    record.save_checkpoint(folder, b"of a process that was killed just before it would have cleared it")
+    record.save_checkpoint(
+        folder, b"of a process that was killed just before it would have cleared it"
+    )
     monkeypatch.setattr(train, "Training", None)
     train.run(folder / "recipe.json")
     assert "trained already" in capsys.readouterr().out
     assert {
-        path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "lock"
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.is_file() and path.name != "lock"
     } == before
     assert not (folder / "checkpoint").exists()
     written = (folder / "recipe.json").stat().st_mtime_ns
-    assert all((folder / name).stat().st_mtime_ns >= written for name in ("curve.parquet", "record.json"))
+    assert all(
+        (folder / name).stat().st_mtime_ns >= written for name in ("curve.parquet", "record.json")
+    )
 
 
 def test_the_command_line_stops_on_sigterm_and_refuses_a_second_process(tmp_path: Path) -> None:
@@ -224,7 +248,9 @@ def test_the_command_line_stops_on_sigterm_and_refuses_a_second_process(tmp_path
             time.sleep(0.05)
         second = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert second.returncode == 2
-        assert second.stderr.startswith(f"partage: {tmp_path} is being trained by process {first.pid} on ")
+        assert second.stderr.startswith(
+            f"partage: {tmp_path} is being trained by process {first.pid} on "
+        )
         assert second.stderr.count("\n") == 1 and not second.stdout
         first.send_signal(signal.SIGTERM)
         said = first.communicate(timeout=60)[0]
@@ -237,5 +263,9 @@ def test_the_command_line_stops_on_sigterm_and_refuses_a_second_process(tmp_path
 
 def listens(pid: int) -> bool:
     """Whether the process has a handler of its own for SIGTERM."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    line = next(
+        line
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("SigCgt")
+    )
     return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)

@@ -18,15 +18,22 @@ every_learner = pytest.mark.parametrize("name", ["a2c", "qmix"])
 
 
 @every_learner
-def test_a_record_says_what_ran_where_on_which_code_and_for_how_long(name: str, tmp_path: Path) -> None:
+def test_a_record_says_what_ran_where_on_which_code_and_for_how_long(
+    name: str, tmp_path: Path
+) -> None:
     one = recipe(name, steps=200)
     trained(tmp_path, one)
     made = json.loads((tmp_path / "record.json").read_text())
     assert made["recipe"] == json.loads(one.text()) and made["recipe_hash"] == one.hash
     assert made["code"]["files"] == code(one.learner, one.family)["files"]
-    assert made["versions"]["torch"] == torch.__version__ and {"python", "numpy"} <= made["versions"].keys()
+    assert (
+        made["versions"]["torch"] == torch.__version__
+        and {"python", "numpy"} <= made["versions"].keys()
+    )
     assert made["machine"]["gpu"] is None and len(made["machine"]) > 1
-    assert made["started"] <= made["finished"] and made["wall_seconds"] > 0 and made["cpu_seconds"] > 0
+    assert (
+        made["started"] <= made["finished"] and made["wall_seconds"] > 0 and made["cpu_seconds"] > 0
+    )
     assert (made["resumed"], made["threads"], made["device"]) == (0, 1, "cpu")
     best = {"best.pt"} if one.test_every else set()
     assert {path.name for path in tmp_path.iterdir()} == best | {
@@ -35,18 +42,24 @@ def test_a_record_says_what_ran_where_on_which_code_and_for_how_long(name: str, 
 
 
 @every_learner
-def test_the_trained_policy_can_be_loaded_and_is_without_its_replay(name: str, tmp_path: Path) -> None:
+def test_the_trained_policy_can_be_loaded_and_is_without_its_replay(
+    name: str, tmp_path: Path
+) -> None:
     one = recipe(name, steps=200)
     trained(tmp_path, one)
     saved = torch.load(tmp_path / "policy.pt", weights_only=True)
     assert saved["recipe"] == one.hash and "replay" not in saved["learner"]
     spec = envs.make(one.task, [0], 1).spec
-    networks = vars(make(one.learner, spec, one.settings, [7, 8]))["net" if name == "a2c" else "nets"]
+    networks = vars(make(one.learner, spec, one.settings, [7, 8]))[
+        "net" if name == "a2c" else "nets"
+    ]
     networks.load_state_dict(saved["learner"]["net" if name == "a2c" else "nets"])
 
 
 @every_learner
-def test_a_curve_is_measured_at_its_marks_and_at_the_end_of_the_budget(name: str, tmp_path: Path) -> None:
+def test_a_curve_is_measured_at_its_marks_and_at_the_end_of_the_budget(
+    name: str, tmp_path: Path
+) -> None:
     one = recipe(name, test_every=200)
     curve = trained(tmp_path, one)
     collected = 4 * 5 if name == "a2c" else 50  # most steps between two looks at the count
@@ -57,7 +70,9 @@ def test_a_curve_is_measured_at_its_marks_and_at_the_end_of_the_budget(name: str
             marks = [*range(start, one.steps, every), one.steps]
             if metric == "test_return":
                 assert len(at) == len(marks)
-                assert all(mark <= steps < mark + collected for steps, mark in zip(at, marks, strict=True))
+                assert all(
+                    mark <= steps < mark + collected for steps, mark in zip(at, marks, strict=True)
+                )
             assert at == sorted(set(at)) and one.steps <= at[-1] < one.steps + collected
         shared = rows[rows.metric.str.startswith("sharing/")]
         assert (shared.env_steps == 0).all() and (shared.value == 0).all() and len(shared) > 0
@@ -65,7 +80,9 @@ def test_a_curve_is_measured_at_its_marks_and_at_the_end_of_the_budget(name: str
 
 
 @every_learner
-def test_a_pack_s_curves_are_those_of_its_seeds_run_alone_to_the_last_bit(name: str, tmp_path: Path) -> None:
+def test_a_pack_s_curves_are_those_of_its_seeds_run_alone_to_the_last_bit(
+    name: str, tmp_path: Path
+) -> None:
     packed = trained(tmp_path / "pack", recipe(name, seeds=[3, 4]))
     for seed in (3, 4):
         alone = trained(tmp_path / str(seed), recipe(name, seeds=[seed]))

@@ -42,18 +42,27 @@ def test_a_run_made_again_here_has_the_same_bits(run: Path, capsys: pytest.Captu
     before = sorted(path.name for path in run.iterdir())
     assert main(["verify", str(run)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("same bits ") and out.count("\n") == 1 and str(run) in out and "2 seeds" in out
+    assert (
+        out.startswith("same bits ")
+        and out.count("\n") == 1
+        and str(run) in out
+        and "2 seeds" in out
+    )
     assert sorted(path.name for path in run.iterdir()) == before  # it was made elsewhere
 
 
-def test_one_number_that_differs_in_its_last_bit_is_found_and_the_exit_code_says_so(run: Path, capsys):
+def test_one_number_that_differs_in_its_last_bit_is_found_and_the_exit_code_says_so(
+    run: Path, capsys
+):
     curve = record.read(run)[0]
     last = float(returns(curve)["value"].iat[-1])
     rewrite(run, float(np.nextafter(last, np.inf)) - last)
     assert main(["verify", str(run)]) == 1
     out = capsys.readouterr().out
     assert (
-        out.startswith("DIFFERENT ") and f"first at seed {returns(curve)['seed'].iat[-1]}, " in out and "was, " in out
+        out.startswith("DIFFERENT ")
+        and f"first at seed {returns(curve)['seed'].iat[-1]}, " in out
+        and "was, " in out
     )
 
 
@@ -68,7 +77,11 @@ def test_elsewhere_a_tolerance_holds_and_what_differs_is_said(run: Path, capsys)
 
 def test_other_code_counts_as_elsewhere_and_is_named(run: Path):
     made = record.read(run)[1]
-    rewrite(run, 1e-6, code=made["code"] | {"files": made["code"]["files"] | {"src/partage/gone.py": "0"}})
+    rewrite(
+        run,
+        1e-6,
+        code=made["code"] | {"files": made["code"]["files"] | {"src/partage/gone.py": "0"}},
+    )
     found = verify.verify(run)
     assert found.same and "other code (src/partage/gone.py)" in found.says
 
@@ -103,15 +116,24 @@ def numbers(values: list[float], at: list[int] | None = None) -> pd.DataFrame:
         ([0.0, 1.0], [0.0, 1.05], ["torch 1.0"], False),
         ([0.0, 1.0, np.inf], [0.0, 1.0, np.inf], ["torch 1.0"], True),
         ([0.0, 1.0, np.nan], [0.0, 1.0, 2.0], ["torch 1.0"], False),
-        ([3.0, 3.0], [3.0, 3.1], ["torch 1.0"], False),  # of a curve without a range nothing may differ
+        (
+            [3.0, 3.0],
+            [3.0, 3.1],
+            ["torch 1.0"],
+            False,
+        ),  # of a curve without a range nothing may differ
     ],
 )
-def test_curves_are_compared_number_by_number(left: list, right: list, differs: list[str], same: bool):
+def test_curves_are_compared_number_by_number(
+    left: list, right: list, differs: list[str], same: bool
+):
     assert verify.compare(numbers(left), numbers(right), differs, 0.01).same is same
 
 
 def test_other_steps_are_another_curve():
-    assert not verify.compare(numbers([1.0, 2.0]), numbers([1.0, 2.0], [10, 21]), ["torch 1.0"], 0.01).same
+    assert not verify.compare(
+        numbers([1.0, 2.0]), numbers([1.0, 2.0], [10, 21]), ["torch 1.0"], 0.01
+    ).same
     assert not verify.compare(numbers([1.0, 2.0]), numbers([1.0]), [], 0.01).same
 
 

@@ -36,11 +36,15 @@ def off_border(place: np.ndarray, facing: np.ndarray, others: np.ndarray) -> boo
     gap, length = np.linalg.norm(to, axis=-1), np.linalg.norm(facing, axis=-1)[:, None]
     edge = (to * facing[:, None]).sum(-1) - math.cos(math.radians(ANGLE / 2)) * gap * length
     sure = (abs(edge) > 1e-7) | (gap * length == 0)
-    return bool(sure.all() and (abs(gap - REACH) > 1e-7).all() and ((length == 0) | (length > 1e-3)).all())
+    return bool(
+        sure.all() and (abs(gap - REACH) > 1e-7).all() and ((length == 0) | (length > 1e-3)).all()
+    )
 
 
 @given(points, points, points)
-def test_it_is_the_distance_and_the_angle(place: np.ndarray, facing: np.ndarray, others: np.ndarray) -> None:
+def test_it_is_the_distance_and_the_angle(
+    place: np.ndarray, facing: np.ndarray, others: np.ndarray
+) -> None:
     assume(off_border(place, facing, others))
     expected = [[plainly(p, f, q) for q in others] for p, f in zip(place, facing, strict=True)]
     assert seen(place, facing, others).tolist() == expected
@@ -72,21 +76,34 @@ def test_only_the_direction_of_motion_counts(
     assert (seen(place, speed * facing, others) == seen(place, facing, others)).all()
 
 
-@given(arrays(np.float64, (2, 3, 4, 2), elements=numbers), arrays(np.float64, (2, 3, 4, 2), elements=numbers))
+@given(
+    arrays(np.float64, (2, 3, 4, 2), elements=numbers),
+    arrays(np.float64, (2, 3, 4, 2), elements=numbers),
+)
 def test_a_batch_is_its_parts(place: np.ndarray, facing: np.ndarray) -> None:
     whole = seen(place, facing, place)
     assert whole.shape == (2, 3, 4, 4)
-    assert all((whole[b, t] == seen(place[b, t], facing[b, t], place[b, t])).all() for b in range(2) for t in range(3))
+    assert all(
+        (whole[b, t] == seen(place[b, t], facing[b, t], place[b, t])).all()
+        for b in range(2)
+        for t in range(3)
+    )
 
 
-@pytest.mark.parametrize(("degrees", "expected"), [(0, True), (99.9, True), (100, True), (100.1, False), (180, False)])
+@pytest.mark.parametrize(
+    ("degrees", "expected"), [(0, True), (99.9, True), (100, True), (100.1, False), (180, False)]
+)
 @pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize("heading", [0, 37, 90, 180, 251])
-def test_both_edges_of_the_angle_belong_to_it(degrees: float, expected: bool, side: int, heading: float) -> None:
+def test_both_edges_of_the_angle_belong_to_it(
+    degrees: float, expected: bool, side: int, heading: float
+) -> None:
     assert seen(HERE, toward(heading), toward(heading + side * degrees)).item() == expected
 
 
-@pytest.mark.parametrize(("gap", "expected"), [(0.0, True), (0.8399, True), (0.84, True), (0.8401, False)])
+@pytest.mark.parametrize(
+    ("gap", "expected"), [(0.0, True), (0.8399, True), (0.84, True), (0.8401, False)]
+)
 def test_the_edge_of_the_reach_belongs_to_it(gap: float, expected: bool) -> None:
     for degrees in (0, 60, -100):
         assert seen(HERE, EAST, toward(degrees, gap)).item() == expected
@@ -100,5 +117,8 @@ def test_who_faces_nowhere_sees_all_around_and_nobody_is_too_near_to_be_seen() -
 
 
 def test_who_stands_keeps_facing_where_it_last_moved() -> None:
-    facing, motion = np.array([[1.0, 0], [0, 1], [0, 1]]), np.array([[0.0, 0], [-STILL, 0], [STILL / 2, -STILL / 2]])
+    facing, motion = (
+        np.array([[1.0, 0], [0, 1], [0, 1]]),
+        np.array([[0.0, 0], [-STILL, 0], [STILL / 2, -STILL / 2]]),
+    )
     assert turned(facing, motion).tolist() == [[1, 0], [-STILL, 0], [0, 1]]

@@ -34,16 +34,30 @@ record.write(path.parent, curve(recipe), outcome(recipe))
 
 def snakemake(root: Path, *options: str, config: str = "") -> subprocess.CompletedProcess[str]:
     python = f"python={root / 'python'}"
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--config", python, *config.split(), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        "--config",
+        python,
+        *config.split(),
+        *options,
+    ]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False, env=environment
+    )
 
 
 def jobs(root: Path, *options: str, config: str = "") -> dict[str, int]:
     """What a dry run would do: {rule: how many jobs}."""
     ran = snakemake(root, "--dry-run", *options, config=config)
     assert ran.returncode == 0, ran.stderr + ran.stdout
-    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", ran.stdout + ran.stderr, re.DOTALL)
+    table = re.search(
+        r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", ran.stdout + ran.stderr, re.DOTALL
+    )
     rows = [line.split() for line in table.group(1).splitlines()] if table else []
     return {rule: int(count) for rule, count in rows if rule not in ("total", "all")}
 
@@ -66,7 +80,9 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def root(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it, with all times kept. Edits made at once would carry the time of the files they follow."""
+    """A copy of it, with all times kept. Edits made at once would carry the time of the files they
+    follow.
+    """
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy, symlinks=True)
     time.sleep(0.01)
@@ -140,9 +156,12 @@ def test_an_edited_drawing_file_redraws_and_never_retrains(root: Path):
 
 
 @pytest.mark.parametrize(
-    ("sheet", "old", "new"), [("figures", "A figure", "The figure"), ("algorithms", "Beta", "Better")]
+    ("sheet", "old", "new"),
+    [("figures", "A figure", "The figure"), ("algorithms", "Beta", "Better")],
 )
-def test_an_edited_title_or_label_redraws_and_never_retrains(root: Path, sheet: str, old: str, new: str):
+def test_an_edited_title_or_label_redraws_and_never_retrains(
+    root: Path, sheet: str, old: str, new: str
+):
     edit(root / f"src/partage/config/sheets/{sheet}.toml", f'"{old}"', f'"{new}"')
     assert jobs(root) == {"draw": 1}
 
@@ -159,7 +178,10 @@ def test_the_report_is_asked_for_by_name_and_follows_what_it_shows(root: Path):
 
 def test_an_absolute_metric_is_asked_for_by_name_of_the_runs_that_are_tested(root: Path):
     assert jobs(root, "absolutes") == {"absolutes": 1}
-    for old, new in (("test_every = 0", "test_every = 50"), ("test_episodes = 0", "test_episodes = 2")):
+    for old, new in (
+        ("test_every = 0", "test_every = 50"),
+        ("test_episodes = 0", "test_episodes = 2"),
+    ):
         edit(root / "src/partage/config/sheets/tasks.toml", old, new)
     assert jobs(root, "absolutes") == {"train": 2, "absolute": 2, "absolutes": 1}
 
@@ -223,11 +245,16 @@ def test_a_failed_run_stops_no_other_and_says_why(root: Path):
         ("device=tpu", "cpu, cuda"),
     ],
 )
-def test_a_mistake_is_one_sentence_while_the_workflow_is_read(finished: Path, config: str, words: str):
+def test_a_mistake_is_one_sentence_while_the_workflow_is_read(
+    finished: Path, config: str, words: str
+):
     ran = snakemake(finished, "--dry-run", config=config)
     said = [line for line in (ran.stdout + ran.stderr).splitlines() if line.strip()]
     assert (
-        ran.returncode == 2 and words in said[-1] and said[-1].startswith("partage: ") and "Traceback" not in ran.stderr
+        ran.returncode == 2
+        and words in said[-1]
+        and said[-1].startswith("partage: ")
+        and "Traceback" not in ran.stderr
     )
 
 
@@ -246,6 +273,8 @@ def test_a_dry_run_of_the_whole_paper_scale_plan_has_a_job_for_each_run(tmp_path
     sheets = plan.load()
     figures = [sheets.figures[name] for name in sheets.ready()[0] if name in sheets.figures]
     runs = sheets.recipes(figures, Request(scale="paper", seeds_per_run=1))
-    ran = subprocess.run([*command, "seeds_per_run=1"], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [*command, "seeds_per_run=1"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     assert len(runs) > 600 and re.search(f"train +{len(runs)}", ran.stdout + ran.stderr)

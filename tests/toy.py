@@ -18,7 +18,9 @@ STAY, RAISE, HANG, EXIT, CRASH, END, MEET = range(7)  # what the first agent's a
 
 
 class Toy:
-    """Agents see the episode's seed (as three numbers), the step and the copy. Each step is worth one."""
+    """Agents see the episode's seed (as three numbers), the step and the copy. Each step is worth
+    one.
+    """
 
     def __init__(self, copy: int, litter: str = "", broken: bool = False) -> None:
         if broken:
@@ -27,7 +29,9 @@ class Toy:
         if litter:  # a child that outlives this process, a file, and a note of both
             child, folder = subprocess.Popen(["sleep", "1000"]), Path(tempfile.gettempdir())
             (folder / "map").write_text("a map")
-            (folder / "note").write_text(json.dumps({"pids": [os.getpid(), child.pid], "folder": str(folder)}))
+            (folder / "note").write_text(
+                json.dumps({"pids": [os.getpid(), child.pid], "folder": str(folder)})
+            )
             (folder / "note").rename(self.litter / f"{os.getpid()}.json")  # there at once, whole
 
     def reset(self, seed: int | None) -> Instant:

@@ -1,4 +1,6 @@
-"""Writing a file so that a reader finds the old one or the new one, never half of one (standard library only)."""
+"""Writing a file so that a reader finds the old one or the new one, never half of one (standard
+library only).
+"""
 
 import contextlib
 import os
@@ -10,13 +12,16 @@ Bytes = bytes | bytearray | memoryview
 
 
 def write(path: Path, *parts: Bytes) -> None:
-    """Put `parts`, one after the other and uncopied, at `path`: a temporary file beside it, fsync, rename.
+    """Put `parts`, one after the other and uncopied, at `path`: a temporary file beside it, fsync,
+    rename.
 
-    Raises `UserError` where the folder is read-only or the disk is full; what was at `path` is then still there,
-    and the temporary file is gone.
+    Raises `UserError` where the folder is read-only or the disk is full; what was at `path` is then
+    still there, and the temporary file is gone.
     """
     if not path.name or (path.exists() and not path.is_file()):
-        raise UserError(f"Could not write {path}: a file is expected there, but it is a folder or a device; name a file.")
+        raise UserError(
+            f"Could not write {path}: a file is expected there, but it is a folder or a device; name a file."
+        )
     tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +40,9 @@ def write(path: Path, *parts: Bytes) -> None:
             f"the folder writable (or name another with --results), then repeat the command."
         ) from error
     finally:
-        with contextlib.suppress(OSError):  # also a parent that is a file, or a disk that has just gone
+        with contextlib.suppress(
+            OSError
+        ):  # also a parent that is a file, or a disk that has just gone
             tmp.unlink(missing_ok=True)
 
 

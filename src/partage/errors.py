@@ -25,7 +25,9 @@ def unknown(what: str, name: object, known: Iterable[Any], where: object = "") -
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     place = f" in {where}" if where else ""
-    return UserError(f"Unknown {what} {name!r}{place}: {hint}known are {', '.join(names) or 'none'}.")
+    return UserError(
+        f"Unknown {what} {name!r}{place}: {hint}known are {', '.join(names) or 'none'}."
+    )
 
 
 def look_up(table: Mapping[str, Value], what: str, name: str, where: object = "") -> Value:

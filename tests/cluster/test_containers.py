@@ -1,7 +1,9 @@
-"""Images built and used for real: ``make test-containers``. Needs root, Apptainer, mmdebstrap (containers/debian.sh).
+"""Images built and used for real: ``make test-containers``. Needs root, Apptainer, mmdebstrap
+(containers/debian.sh).
 
-The base stands for the one of a public registry: a bootstrapped Debian, into which those packages of this environment
-are linked that the suite needs, so that no test downloads torch. A folder in PARTAGE_TEST_BASE is taken as it is.
+The base stands for the one of a public registry: a bootstrapped Debian, into which those packages
+of this environment are linked that the suite needs, so that no test downloads torch. A folder in
+PARTAGE_TEST_BASE is taken as it is.
 """
 
 import importlib.metadata
@@ -60,16 +62,24 @@ def needed(names: list[str]) -> set[str]:
         if name not in found:
             with suppress(importlib.metadata.PackageNotFoundError):
                 asked = [Requirement(line) for line in importlib.metadata.requires(name) or []]
-                todo += [each.name for each in asked if not each.marker or each.marker.evaluate({"extra": ""})]
+                todo += [
+                    each.name
+                    for each in asked
+                    if not each.marker or each.marker.evaluate({"extra": ""})
+                ]
                 found.add(name)
     return found
 
 
 def works(*command: str) -> None:
-    """Run it; skip what rests on it where this machine does not let it work (mounts, user namespaces)."""
+    """Run it; skip what rests on it where this machine does not let it work (mounts, user
+    namespaces).
+    """
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode:
-        pytest.skip(f"{command[0]} does not work on this machine: {ran.stderr.strip().splitlines()[-1:]}")
+        pytest.skip(
+            f"{command[0]} does not work on this machine: {ran.stderr.strip().splitlines()[-1:]}"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +87,13 @@ def base(tmp_path_factory) -> Path:
     if given := os.environ.get("PARTAGE_TEST_BASE"):
         return Path(given)
     folder = tmp_path_factory.mktemp("base") / "debian"
-    make = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,python3-venv,ca-certificates", "bookworm"]
+    make = [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=minbase",
+        "--include=python3,python3-venv,ca-certificates",
+        "bookworm",
+    ]
     works(*make, str(folder))
     for place in ("dev", "proc", "sys"):
         shutil.rmtree(folder / place)
@@ -145,10 +161,15 @@ def folder(root: Path, family: str) -> Path:
 
 
 @pytest.mark.parametrize("family", TASKS)
-def test_a_run_is_trained_in_its_family_s_image_and_its_record_has_the_digest(made: Path, family: str):
+def test_a_run_is_trained_in_its_family_s_image_and_its_record_has_the_digest(
+    made: Path, family: str
+):
     record = json.loads((folder(made, family) / "record.json").read_text())
     image = made / f"images/{family}.sif"
-    assert record["image"] == {"name": image.name, "digest": f"sha256:{sha256(image.read_bytes()).hexdigest()}"}
+    assert record["image"] == {
+        "name": image.name,
+        "digest": f"sha256:{sha256(image.read_bytes()).hexdigest()}",
+    }
     versions = pins(ROOT / f"envs/{family}.py")
     assert versions and record["versions"].items() >= versions.items()
     assert not record["versions"]["python"].startswith("3.11.7")  # Debian's, not this environment's
@@ -168,7 +189,9 @@ def inside(image: Path, *command: str, options: tuple[str, ...] = ()) -> str:
 def test_an_image_that_is_built_anew_retrains_nothing(made: Path):
     (made / "images/lbf.sif").touch()
     (made / "said.txt").unlink()
-    assert "Nothing to be done" in naps.ended(made, naps.snakemake(made, *COMMAND, "--cores", "1", "--dry-run"), 120)
+    assert "Nothing to be done" in naps.ended(
+        made, naps.snakemake(made, *COMMAND, "--cores", "1", "--dry-run"), 120
+    )
 
 
 def test_images_are_used_on_a_cluster(made: Path, tmp_path: Path):
@@ -177,10 +200,22 @@ def test_images_are_used_on_a_cluster(made: Path, tmp_path: Path):
     for family in TASKS:
         shutil.rmtree(folder(made, family))
     with slurm.cluster(tmp_path):
-        quick = ["--slurm-init-seconds-before-status-checks", "3", "--set-resources", "train:mem_mb=500"]
-        naps.ended(made, naps.snakemake(made, "--workflow-profile", "profiles/slurm", *quick, *COMMAND), 600)
+        quick = [
+            "--slurm-init-seconds-before-status-checks",
+            "3",
+            "--set-resources",
+            "train:mem_mb=500",
+        ]
+        naps.ended(
+            made,
+            naps.snakemake(made, "--workflow-profile", "profiles/slurm", *quick, *COMMAND),
+            600,
+        )
     for family in TASKS:
-        assert json.loads((folder(made, family) / "record.json").read_text())["image"]["name"] == f"{family}.sif"
+        assert (
+            json.loads((folder(made, family) / "record.json").read_text())["image"]["name"]
+            == f"{family}.sif"
+        )
 
 
 def test_the_game_is_taken_from_an_archive_and_its_maps_beside_it(options: str, tmp_path: Path):
@@ -193,7 +228,11 @@ def test_the_game_is_taken_from_an_archive_and_its_maps_beside_it(options: str, 
     root = naps.checkout(tmp_path / "checkout", unused="")
     (root / "envs/smac.py").write_text('# /// script\n# dependencies = ["mpyq==0.2.5"]\n# ///\n')
     image = tmp_path / "smac.sif"
-    subprocess.run([root / "containers/build.sh", "smac", image, f"--bind={tmp_path}:/game"], check=True, cwd=root)
+    subprocess.run(
+        [root / "containers/build.sh", "smac", image, f"--bind={tmp_path}:/game"],
+        check=True,
+        cwd=root,
+    )
     assert inside(image, "/opt/StarCraftII/Versions/Base75689/SC2_x64") == "stand-in\n"
     listed = inside(image, "find", "/opt/StarCraftII", "-type", "f").split()
     assert sorted(Path(path).name for path in listed) == ["3m.SC2Map", "SC2_x64"]

@@ -20,7 +20,9 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
 
 
 def quickened(root: Path, minutes: int) -> Path:
-    """The profile itself, with GPUs and the waits of a toy: a limit of minutes, a first look after three seconds."""
+    """The profile itself, with GPUs and the waits of a toy: a limit of minutes, a first look after
+    three seconds.
+    """
     profile = root / "workflow/profiles/slurm/profile.yaml"
     edit(profile, "runtime: attempt * 720", f"runtime: {minutes}")
     edit(profile, "mem_mb: attempt * 6000", "mem_mb: attempt * 100")
@@ -30,12 +32,18 @@ def quickened(root: Path, minutes: int) -> Path:
 
 
 def job_of(task: str) -> list[str]:
-    return [number for number, comment in slurm.jobs("RUNNING").items() if f"nap_{task}_" in comment.replace("/", "_")]
+    return [
+        number
+        for number, comment in slurm.jobs("RUNNING").items()
+        if f"nap_{task}_" in comment.replace("/", "_")
+    ]
 
 
 @pytest.fixture(scope="module")
 def eventful(cluster: Path, tmp_path_factory) -> Path:
-    """A workflow in which one run fails, one is cancelled and one reaches its time limit, each once."""
+    """A workflow in which one run fails, one is cancelled and one reaches its time limit, each
+    once.
+    """
     tasks = {
         "smooth": naps.lasting(1), "fails": "options.stumble = true", "cancelled": naps.lasting(25),
         "limited": naps.lasting(90),
@@ -67,19 +75,25 @@ def test_a_run_that_fails_is_tried_again_and_both_attempts_keep_their_logs(event
 
 
 @pytest.mark.parametrize("task", ["cancelled", "limited"])
-def test_a_run_that_is_cancelled_or_reaches_its_limit_goes_on_from_its_checkpoint(eventful: Path, task: str):
+def test_a_run_that_is_cancelled_or_reaches_its_limit_goes_on_from_its_checkpoint(
+    eventful: Path, task: str
+):
     curve, made = naps.outcomes(eventful, [task])[task]
     assert made["resumed"] >= 1 and len(naps.starts(eventful)[task]) == made["resumed"] + 1
     smooth = naps.outcomes(eventful, ["smooth"])["smooth"][0]
     assert curve.equals(smooth)  # to the last bit: only their naps differ
 
 
-def test_when_the_main_process_is_killed_no_run_is_lost_and_none_is_trained_twice(cluster: Path, tmp_path: Path):
+def test_when_the_main_process_is_killed_no_run_is_lost_and_none_is_trained_twice(
+    cluster: Path, tmp_path: Path
+):
     tasks = {name: naps.lasting(seconds) for name, seconds in (("a", 10), ("b", 30))}
     root = quickened(naps.checkout(tmp_path / "killed", **tasks), minutes=5)
     command = ["--workflow-profile", PROFILE]
     process = naps.snakemake(root, *command)
-    naps.until("all runs have begun", lambda: all(naps.begun(root, task) for task in tasks), process)
+    naps.until(
+        "all runs have begun", lambda: all(naps.begun(root, task) for task in tasks), process
+    )
     process.kill()
     process.wait()
     naps.until("the first run has ended", lambda: (naps.run(root, "a") / "record.json").exists())

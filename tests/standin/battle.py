@@ -17,7 +17,14 @@ STOCK = {
     "zergling": 105, "hydralisk": 107,
 }  # fmt: skip
 ORDERS = {4: STOP, 16: MOVE, 23: ATTACK, 386: HEAL}  # by the game's number of the ability
-SHOWN = ("x", "y", "health", "shield", "energy", "cooldown")  # fields of the simulator's units, in the order of `Unit`
+SHOWN = (
+    "x",
+    "y",
+    "health",
+    "shield",
+    "energy",
+    "cooldown",
+)  # fields of the simulator's units, in the order of `Unit`
 GRAIN = 1024  # parts of a length that a point on the wire is told apart by: it has single precision
 
 
@@ -38,7 +45,9 @@ class Unit(NamedTuple):
 
 
 class Battle:
-    """The battle of a map; its random draws follow from the seed. Where both sides are dead the next begins at once."""
+    """The battle of a map; its random draws follow from the seed. Where both sides are dead the
+    next begins at once.
+    """
 
     def __init__(self, name: str, seed: int) -> None:
         found = named(name)
@@ -48,13 +57,17 @@ class Battle:
         self.shown.key[0] = seed
         names, allies = rules.slots(found)[0], found.n_agents
         custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}
-        self.types = [custom[unit] for unit in names[:allies]] + [STOCK[unit] for unit in names[allies:]]
+        self.types = [custom[unit] for unit in names[:allies]] + [
+            STOCK[unit] for unit in names[allies:]
+        ]
         self.first = 1 - len(names)  # tag of the first unit: no two of a game have the same
         self.spawn()
         self.ahead = 0
 
     def spawn(self) -> None:
-        """The simulator begins with the loops that pass while SMAC resets; `ahead` are those still to pass."""
+        """The simulator begins with the loops that pass while SMAC resets; `ahead` are those still
+        to pass.
+        """
         begin(self.rules, self.world, self.shown, np.ones(1, bool))
         self.first += len(self.types)
         self.ahead = SETTLING
@@ -76,12 +89,23 @@ class Battle:
     def living(self, tag: int) -> int:
         """The slot of the living unit of that tag, or -1."""
         slot = tag - self.first
-        return slot if 0 <= slot < len(self.types) and self.world.units[0, slot]["health"] > 0 else NOBODY
+        return (
+            slot
+            if 0 <= slot < len(self.types) and self.world.units[0, slot]["health"] > 0
+            else NOBODY
+        )
 
-    def order(self, tag: int, ability: int, target: int = 0, point: tuple[float, float] | None = None) -> bool:
+    def order(
+        self, tag: int, ability: int, target: int = 0, point: tuple[float, float] | None = None
+    ) -> bool:
         """Give a living ally an order; whether it is one that it can obey."""
         slot, aim, order = self.living(tag), self.living(target), ORDERS.get(ability)
-        meant = {STOP: True, MOVE: point is not None, ATTACK: aim >= self.rules.n_agents, HEAL: aim != NOBODY}
+        meant = {
+            STOP: True,
+            MOVE: point is not None,
+            ATTACK: aim >= self.rules.n_agents,
+            HEAL: aim != NOBODY,
+        }
         if not 0 <= slot < self.rules.n_agents or order is None or not meant[order]:
             return False
         me = self.world.units[0, slot]

@@ -1,8 +1,9 @@
-"""What can go wrong in a game: the environment variable ``STANDIN_FAULT`` asks for it by four words.
+"""What can go wrong in a game: the environment variable ``STANDIN_FAULT`` asks for it by four
+words.
 
-They are what, where, when and in which launch: `what` is one of `KINDS`, `where` the name of a request or ``launch``,
-`when` the how many-th of these requests of the launch it befalls; the launches of an installation are counted from 1,
-and 0 is all.
+They are what, where, when and in which launch: `what` is one of `KINDS`, `where` the name of a
+request or ``launch``, `when` the how many-th of these requests of the launch it befalls; the
+launches of an installation are counted from 1, and 0 is all.
 """
 
 import os

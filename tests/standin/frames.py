@@ -1,4 +1,6 @@
-"""The server's side of a websocket (RFC 6455) with one client, who sends text frames that hold bytes, as pysc2 does."""
+"""The server's side of a websocket (RFC 6455) with one client, who sends text frames that hold
+bytes, as pysc2 does.
+"""
 
 import base64
 import hashlib
@@ -59,7 +61,9 @@ class Line:
 
 def unmasked(mask: bytes, payload: bytes) -> bytes:
     key = (mask * (len(payload) // 4 + 1))[: len(payload)]
-    return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(len(payload), "big")
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(
+        len(payload), "big"
+    )
 
 
 def frame(kind: int, payload: bytes) -> bytes:

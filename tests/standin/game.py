@@ -1,7 +1,9 @@
-"""The program ``SC2_x64``: answers what SMAC asks of the game, one client, one map, until it is told to quit.
+"""The program ``SC2_x64``: answers what SMAC asks of the game, one client, one map, until it is
+told to quit.
 
-What it cannot show: the game's own dynamics, how long it takes to start, how its map's trigger and a debug command
-share a loop, the playable area it names (here the whole map), and what it says when it runs out of memory.
+What it cannot show: the game's own dynamics, how long it takes to start, how its map's trigger and
+a debug command share a loop, the playable area it names (here the whole map), and what it says when
+it runs out of memory.
 """
 
 import os
@@ -35,7 +37,9 @@ class Game:
         name = request.WhichOneof("request") or "nothing"
         response = Response(id=request.id)
         if sc2api_pb2.Status.Name(self.status) not in WHEN.get(name, ()):
-            response.error.append(f"{name} is not understood while {sc2api_pb2.Status.Name(self.status)}")
+            response.error.append(
+                f"{name} is not understood while {sc2api_pb2.Status.Name(self.status)}"
+            )
         else:
             answer = getattr(response, name)
             answer.SetInParent()
@@ -46,7 +50,9 @@ class Game:
     def ping(self, request: sc2api_pb2.RequestPing, answer: sc2api_pb2.ResponsePing) -> None:
         answer.game_version, answer.base_build = "4.10.0", 75689
 
-    def create_game(self, request: sc2api_pb2.RequestCreateGame, answer: sc2api_pb2.ResponseCreateGame) -> None:
+    def create_game(
+        self, request: sc2api_pb2.RequestCreateGame, answer: sc2api_pb2.ResponseCreateGame
+    ) -> None:
         path = Path(request.local_map.map_path)
         kinds = [player.type for player in request.player_setup]
         if path.suffix != ".SC2Map" or not request.local_map.map_data:
@@ -54,10 +60,16 @@ class Game:
         elif kinds != [sc2api_pb2.Participant, sc2api_pb2.Computer] or request.realtime:
             answer.error = sc2api_pb2.ResponseCreateGame.InvalidPlayerSetup
         else:
-            seed = request.random_seed if request.HasField("random_seed") else int.from_bytes(os.urandom(4), "big")
+            seed = (
+                request.random_seed
+                if request.HasField("random_seed")
+                else int.from_bytes(os.urandom(4), "big")
+            )
             self.map, self.seed, self.status = path.stem, seed, sc2api_pb2.init_game
 
-    def join_game(self, request: sc2api_pb2.RequestJoinGame, answer: sc2api_pb2.ResponseJoinGame) -> None:
+    def join_game(
+        self, request: sc2api_pb2.RequestJoinGame, answer: sc2api_pb2.ResponseJoinGame
+    ) -> None:
         if not request.options.raw or request.race == common_pb2.NoRace:
             answer.error = sc2api_pb2.ResponseJoinGame.MissingOptions
             return
@@ -67,7 +79,9 @@ class Game:
         self.status = sc2api_pb2.in_game
         answer.player_id = 1
 
-    def game_info(self, request: sc2api_pb2.RequestGameInfo, answer: sc2api_pb2.ResponseGameInfo) -> None:
+    def game_info(
+        self, request: sc2api_pb2.RequestGameInfo, answer: sc2api_pb2.ResponseGameInfo
+    ) -> None:
         raw, (pathing, height) = answer.start_raw, self.battle.grids()
         rows, columns = pathing.shape
         answer.map_name = self.map
@@ -75,14 +89,18 @@ class Game:
         raw.playable_area.p0.x, raw.playable_area.p0.y = 0, 0
         raw.playable_area.p1.x, raw.playable_area.p1.y = columns, rows
         # row by row from the bottom; eight cells to a byte, the first in the highest bit
-        bits = sum(int(open_) << (pathing.size - 1 - place) for place, open_ in enumerate(pathing.flat))
+        bits = sum(
+            int(open_) << (pathing.size - 1 - place) for place, open_ in enumerate(pathing.flat)
+        )
         for grid, depth, data in (
             (raw.pathing_grid, 1, bits.to_bytes(pathing.size // 8, "big")),
             (raw.terrain_height, 8, bytes(height.flat)),
         ):
             grid.size.x, grid.size.y, grid.bits_per_pixel, grid.data = columns, rows, depth, data
 
-    def observation(self, request: sc2api_pb2.RequestObservation, answer: sc2api_pb2.ResponseObservation) -> None:
+    def observation(
+        self, request: sc2api_pb2.RequestObservation, answer: sc2api_pb2.ResponseObservation
+    ) -> None:
         answer.observation.game_loop = self.loop
         for unit in self.battle.units():
             shown = answer.observation.raw_data.units.add()
@@ -114,7 +132,9 @@ class Game:
         for command in request.debug:
             self.battle.kill(set(command.kill_unit.tag))
 
-    def save_replay(self, request: sc2api_pb2.RequestSaveReplay, answer: sc2api_pb2.ResponseSaveReplay) -> None:
+    def save_replay(
+        self, request: sc2api_pb2.RequestSaveReplay, answer: sc2api_pb2.ResponseSaveReplay
+    ) -> None:
         answer.data = f"{self.map}, seed {self.seed}, {self.loop} loops".encode()
 
 
@@ -147,6 +167,9 @@ def serve(game: Game, line: Line, fault: Fault | None) -> None:
             response.status = game.status = sc2api_pb2.ended
         elif what == "error":
             response.error.append("something went wrong")
-        line.send(b"\xff" * 9 if what == "garbage" else response.SerializeToString(), 0.5 if what == "half" else 1.0)
+        line.send(
+            b"\xff" * 9 if what == "garbage" else response.SerializeToString(),
+            0.5 if what == "half" else 1.0,
+        )
         if what == "half":
             os._exit(1)

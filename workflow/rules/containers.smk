@@ -26,7 +26,9 @@ rule image:
     log:
         "images/{family}.log",
     params:
-        packages=lambda wildcards: runpy.run_path(str(CONTAINERS / "pins.py"))["wanted"](wildcards.family),
+        packages=lambda wildcards: runpy.run_path(str(CONTAINERS / "pins.py"))["wanted"](
+            wildcards.family
+        ),
     run:
         shell("{CONTAINERS}/build.sh {wildcards.family} {output.image} > {log} 2>&1")
 

@@ -4,10 +4,14 @@ DRAWING = [
     for room in ("analysis", "plots", "report")
     for path in sorted((SOURCE / "partage" / room).glob("*.py"))
 ]
-OPTIONS = f"--scale {REQUEST.scale} --engine {REQUEST.engine} --seeds-per-run {REQUEST.seeds_per_run}"
+OPTIONS = (
+    f"--scale {REQUEST.scale} --engine {REQUEST.engine} --seeds-per-run {REQUEST.seeds_per_run}"
+)
 OPTIONS += f" --results {REQUEST.results}"
 RUNS_OF = {
-    name: [recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.recipes([figure], REQUEST)]
+    name: [
+        recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.recipes([figure], REQUEST)
+    ]
     for name, figure in FIGURES.items()
 }
 
@@ -26,7 +30,8 @@ rule frame:
         "images/core.sif"
     params:
         rows=lambda wildcards: [
-            getattr(FIGURES[wildcards.figure], key) for key in ("metric", "beside", "also", "strip")
+            getattr(FIGURES[wildcards.figure], key)
+            for key in ("metric", "beside", "also", "strip")
         ],
     shell:
         f"{PARTAGE} frame {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
@@ -59,7 +64,9 @@ rule snapshot:
     input:
         code=DRAWING,
         image=lambda wildcards: (
-            [ancient(f"images/{SNAPSHOTS[wildcards.snapshot].task.split('/')[0]}.sif")] if CONTAINED else []
+            [ancient(f"images/{SNAPSHOTS[wildcards.snapshot].task.split('/')[0]}.sif")]
+            if CONTAINED
+            else []
         ),
     output:
         f"{ROOT}/figures/{{snapshot}}.png",
@@ -79,7 +86,9 @@ rule snapshot:
 rule episode:
     input:
         f"{ROOT}/runs/{{run}}/record.json",
-        image=lambda wildcards: [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else [],
+        image=lambda wildcards: (
+            [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
+        ),
     output:
         f"{ROOT}/runs/{{run}}/episode.csv",
         f"{ROOT}/runs/{{run}}/episode.png",

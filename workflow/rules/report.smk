@@ -25,7 +25,9 @@ rule report:
 rule absolute:
     input:
         f"{ROOT}/runs/{{run}}/record.json",
-        image=lambda wildcards: [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else [],
+        image=lambda wildcards: (
+            [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
+        ),
     output:
         f"{ROOT}/runs/{{run}}/absolute.json",
     log:

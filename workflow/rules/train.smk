@@ -11,7 +11,9 @@ AFTER = "|| {{ code=$?; cat {log} >&2; exit $code; }}" if workflow.remote_exec e
 rule train:
     input:
         recipe=f"{ROOT}/runs/{{run}}/recipe.json",
-        image=lambda wildcards: [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else [],
+        image=lambda wildcards: (
+            [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
+        ),
     output:
         f"{ROOT}/runs/{{run}}/curve.parquet",
         f"{ROOT}/runs/{{run}}/record.json",

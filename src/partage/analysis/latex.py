@@ -8,8 +8,18 @@ import pandas as pd
 from partage.analysis.tables import number
 from partage.config.figures import Figure, SettingsTable
 
-SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", ">": r"\textgreater{}"}
-SPECIAL |= {"<": r"\textless{}", "\u2212": "$-$", "\u2013": "--", **{mark: "\\" + mark for mark in "&%$#_{}"}}
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    ">": r"\textgreater{}",
+}
+SPECIAL |= {
+    "<": r"\textless{}",
+    "\u2212": "$-$",
+    "\u2013": "--",
+    **{mark: "\\" + mark for mark in "&%$#_{}"},
+}
 
 
 def text(words: object) -> str:
@@ -29,7 +39,15 @@ def math_number(value: float) -> str:
 def final(figure: Figure, table: pd.DataFrame) -> str:
     """Final performance (`partage.analysis.tables.build`), a rule between tasks."""
     metrics = len(set(table["metric"])) > 1
-    head = ["Task", "Algorithm", *(["Measure"] if metrics else []), "Value", "95\\,\\% interval", "Seeds", "Published"]
+    head = [
+        "Task",
+        "Algorithm",
+        *(["Measure"] if metrics else []),
+        "Value",
+        "95\\,\\% interval",
+        "Seeds",
+        "Published",
+    ]
     lines: list[str] = []
     task = None
     for row in table.to_dict("records"):
@@ -39,7 +57,17 @@ def final(figure: Figure, table: pd.DataFrame) -> str:
         low, high = row["ci95_low"], row["ci95_high"]
         band = "--" if math.isnan(low) else f"$[{number(low)}, {number(high)}]$"
         words = [text(name), text(row["algorithm"]), *([text(row["metric"])] if metrics else [])]
-        lines.append(_row([*words, math_number(row["value"]), band, str(row["seeds"]), math_number(row["published"])]))
+        lines.append(
+            _row(
+                [
+                    *words,
+                    math_number(row["value"]),
+                    band,
+                    str(row["seeds"]),
+                    math_number(row["published"]),
+                ]
+            )
+        )
     scale, engine = table["scale"].iat[0], table["engine"].iat[0]
     warning = r"\textbf{Smoke scale: not a result.} " if scale == "smoke" else ""
     caption = (

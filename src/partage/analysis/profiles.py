@@ -1,4 +1,6 @@
-"""Performance profiles: for every score, the share of runs above it (Agarwal et al. 2021), over a figure's tasks."""
+"""Performance profiles: for every score, the share of runs above it (Agarwal et al. 2021), over a
+figure's tasks.
+"""
 
 import matplotlib
 import numpy as np
@@ -17,7 +19,9 @@ COLUMNS = ["algorithm", "measure", "value", "ci95_low", "ci95_high", "seeds"]
 
 
 def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
-    """The protocol's aggregates over all tasks, of min-max normalised final values: a row per algorithm and measure."""
+    """The protocol's aggregates over all tasks, of min-max normalised final values: a row per
+    algorithm and measure.
+    """
     rows = []
     for name, strata in stats.pooled(finals(figure, frame, figure.metric)).items():
         for what, statistic in (
@@ -28,7 +32,16 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
         ):
             low, high = stats.bootstrap(strata, generator(figure.name, name, what), statistic)
             value = float(statistic(list(strata)))
-            rows.append((plan.variants[name].label, what, value, float(low), float(high), min(map(len, strata))))
+            rows.append(
+                (
+                    plan.variants[name].label,
+                    what,
+                    value,
+                    float(low),
+                    float(high),
+                    min(map(len, strata)),
+                )
+            )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -44,15 +57,29 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         for name, strata in stats.pooled(finals(figure, frame, figure.metric)).items():
             variant, rng = plan.variants[name], generator(figure.name, name, "profile")
             low, high = stats.bootstrap(strata, rng, above, reps=2000)
-            axes.fill_between(LEVELS, low, high, color=variant.colour, alpha=0.15, linewidth=0, step="post")
-            axes.step(
-                LEVELS, above(list(strata)), where="post", color=variant.colour, linewidth=1.8, label=variant.label
+            axes.fill_between(
+                LEVELS, low, high, color=variant.colour, alpha=0.15, linewidth=0, step="post"
             )
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="normalised final value", ylabel="share of runs above it")
+            axes.step(
+                LEVELS,
+                above(list(strata)),
+                where="post",
+                color=variant.colour,
+                linewidth=1.8,
+                label=variant.label,
+            )
+        axes.set(
+            xlim=(0, 1),
+            ylim=(0, 1.02),
+            xlabel="normalised final value",
+            ylabel="share of runs above it",
+        )
         axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
         axes.set_title("Performance profile over all tasks", fontsize=10, loc="left", weight="bold")
         if smoke(frame):
-            axes.set_title("smoke scale: not a result", fontsize=9, loc="right", color=WARNING, weight="bold")
+            axes.set_title(
+                "smoke scale: not a result", fontsize=9, loc="right", color=WARNING, weight="bold"
+            )
         axes.legend(frameon=False, fontsize=8, loc="upper right")
         sns.despine(ax=axes)
         return canvas

@@ -1,13 +1,15 @@
 """Statistics over seeds: means, intervals, performance profiles, curves on one grid (numpy only).
 
-Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice": strata are tasks, runs are drawn within each.
-Every function that draws takes its generator; nothing touches numpy's global one.
+Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice": strata are tasks, runs are
+drawn within each. Every function that draws takes its generator; nothing touches numpy's global
+one.
 
-**Few seeds.** The plain percentile interval is too narrow for few runs: n values drawn anew vary (n - 1) / n as much as
-they should, and normal quantiles stand where Student's t belongs. `interval` therefore reads the bootstrap distribution
-at the quantiles Phi(-+ sqrt(n / (n - 1)) t) (Hesterberg 2015, "expanded percentile"). Measured on normal data, a 95 %
-interval of the mean covers 48 % at n = 2, 75 % at n = 3, 91 % at n = 5 and 95 % at n = 10 (plain: 48, 75, 83, 90): no
-bootstrap reaches beyond the values there are. With n = 1 there is no spread to see and the interval is NaN.
+**Few seeds.** The plain percentile interval is too narrow for few runs: n values drawn anew vary (n
+- 1) / n as much as they should, and normal quantiles stand where Student's t belongs. `interval`
+therefore reads the bootstrap distribution at the quantiles Phi(-+ sqrt(n / (n - 1)) t) (Hesterberg
+2015, "expanded percentile"). Measured on normal data, a 95 % interval of the mean covers 48 % at n
+= 2, 75 % at n = 3, 91 % at n = 5 and 95 % at n = 10 (plain: 48, 75, 83, 90): no bootstrap reaches
+beyond the values there are. With n = 1 there is no spread to see and the interval is NaN.
 """
 
 import functools
@@ -19,7 +21,9 @@ import numpy as np
 
 Numbers = np.ndarray | np.floating  # numpy gives a scalar where no axis is left
 Statistic = Callable[[np.ndarray], Numbers]  # [..., n] -> [...]
-Joint = Callable[[list[np.ndarray]], Numbers]  # of all strata at once: each [..., n] -> [...] or [..., X]
+Joint = Callable[
+    [list[np.ndarray]], Numbers
+]  # of all strata at once: each [..., n] -> [...] or [..., X]
 
 
 def mean(values: np.ndarray) -> Numbers:
@@ -28,7 +32,8 @@ def mean(values: np.ndarray) -> Numbers:
 
 
 def iqm(values: np.ndarray) -> Numbers:
-    """Interquartile mean over the last axis: the lowest and the highest floor(n / 4) left out (scipy's trim_mean).
+    """Interquartile mean over the last axis: the lowest and the highest floor(n / 4) left out
+    (scipy's trim_mean).
 
     NaN if one of them is, as a mean is.
     """
@@ -43,7 +48,11 @@ def median(values: np.ndarray) -> Numbers:
     return np.median(values, axis=-1)
 
 
-MIDDLES: dict[str, Statistic] = {"mean": mean, "median": median, "iqm": iqm}  # what of the seeds a curve may follow
+MIDDLES: dict[str, Statistic] = {
+    "mean": mean,
+    "median": median,
+    "iqm": iqm,
+}  # what of the seeds a curve may follow
 
 
 def task_median(strata: Sequence[np.ndarray]) -> Numbers:
@@ -67,7 +76,9 @@ def profile(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def student(df: int, p: float) -> float:
-    """The p-quantile of Student's t. With x = sqrt(df) tan(angle) its density is cos(angle) ** (df - 1)."""
+    """The p-quantile of Student's t. With x = sqrt(df) tan(angle) its density is cos(angle) ** (df
+    - 1).
+    """
     angle = np.linspace(0.0, math.pi / 2, 400_001)
     mass = np.concatenate([[0.0], np.cumsum(np.cos(angle[:-1] + angle[1] / 2) ** (df - 1))])
     found = np.interp(abs(p - 0.5) * 2, mass / mass[-1], angle)
@@ -75,7 +86,9 @@ def student(df: int, p: float) -> float:
 
 
 def tails(counts: Sequence[int], level: float = 0.95, expand: bool = True) -> tuple[float, float]:
-    """The two quantiles at which a bootstrap distribution over strata of these sizes is read; see the module."""
+    """The two quantiles at which a bootstrap distribution over strata of these sizes is read; see
+    the module.
+    """
     low = (1 - level) / 2
     if expand:
         few, df = min(counts), sum(counts) - len(counts)
@@ -91,7 +104,8 @@ def bootstrap(
     reps: int = 10_000,
     expand: bool = True,
 ) -> np.ndarray:
-    """Stratified bootstrap percentile interval of a statistic of all strata, [2] or [2, X]; strata: one [n] per task.
+    """Stratified bootstrap percentile interval of a statistic of all strata, [2] or [2, X]; strata:
+    one [n] per task.
 
     NaN where a stratum has one value: there is no spread to see.
     """
@@ -120,13 +134,21 @@ def interval(
 
 
 def improvement(x: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> Numbers:
-    """Probability of improvement P(X > Y) + P(X = Y) / 2, mean over strata; x and y: one [..., n] per task each."""
-    wins = [np.sign(a[..., :, None] - b[..., None, :]).mean((-2, -1)) for a, b in zip(x, y, strict=True)]
+    """Probability of improvement P(X > Y) + P(X = Y) / 2, mean over strata; x and y: one [..., n]
+    per task each.
+    """
+    wins = [
+        np.sign(a[..., :, None] - b[..., None, :]).mean((-2, -1)) for a, b in zip(x, y, strict=True)
+    ]
     return 0.5 + 0.5 * np.mean(wins, axis=0)
 
 
 def improvement_interval(
-    x: Sequence[np.ndarray], y: Sequence[np.ndarray], rng: np.random.Generator, level: float = 0.95, reps: int = 10_000
+    x: Sequence[np.ndarray],
+    y: Sequence[np.ndarray],
+    rng: np.random.Generator,
+    level: float = 0.95,
+    reps: int = 10_000,
 ) -> tuple[float, float]:
     """Stratified bootstrap interval of `improvement`: both sides are drawn anew within each task."""
 
@@ -145,17 +167,26 @@ def band(
     reps: int = 4_000,
     expand: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pointwise interval of a statistic over seeds along a curve: [n, X] -> two [X]. A draw takes whole curves."""
+    """Pointwise interval of a statistic over seeds along a curve: [n, X] -> two [X]. A draw takes
+    whole curves.
+    """
     count, width = values.shape
     if count < 2:
         return np.full(width, np.nan), np.full(width, np.nan)
     quantiles = tails([count], level, expand)
     if statistic is mean:  # the same draws, cheaper
-        weights = rng.multinomial(count, np.full(count, 1 / count), size=reps) / count  # [reps, n]: n draws with return
-        parts = [np.quantile(weights @ values[:, at : at + 256], quantiles, axis=0) for at in range(0, width, 256)]
+        weights = (
+            rng.multinomial(count, np.full(count, 1 / count), size=reps) / count
+        )  # [reps, n]: n draws with return
+        parts = [
+            np.quantile(weights @ values[:, at : at + 256], quantiles, axis=0)
+            for at in range(0, width, 256)
+        ]
     else:
         drawn = np.sort(rng.integers(count, size=(reps, count)), axis=1)
-        once, which = np.unique(drawn, axis=0, return_inverse=True)  # five seeds can be drawn in 126 ways only
+        once, which = np.unique(
+            drawn, axis=0, return_inverse=True
+        )  # five seeds can be drawn in 126 ways only
         each = (np.asarray(statistic(values.T[at : at + 16, once])) for at in range(0, width, 16))
         parts = [np.quantile(middles[:, which.ravel()], quantiles, axis=1) for middles in each]
     low, high = np.concatenate(parts, axis=1)
@@ -167,8 +198,9 @@ def align(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Runs (x, y) of any spacing on one grid: [X] and [n, X]. NaN values are passed over.
 
-    The grid is every x of any run inside the range that all runs have (nothing is extrapolated), thinned to `points`.
-    `how` fills in between a run's own points: "linear", or "last" for the last value seen.
+    The grid is every x of any run inside the range that all runs have (nothing is extrapolated),
+    thinned to `points`. `how` fills in between a run's own points: "linear", or "last" for the last
+    value seen.
     """
     clean = [(x[~np.isnan(y)], y[~np.isnan(y)]) for x, y in runs]
     if any(len(x) == 0 for x, _ in clean):
@@ -186,20 +218,25 @@ def align(
 
 
 def smooth(x: np.ndarray, y: np.ndarray, share: float) -> np.ndarray:
-    """Moving mean of a curve: of what lies at most half of `share` of the x axis away. NaN values are passed over.
+    """Moving mean of a curve: of what lies at most half of `share` of the x axis away. NaN values
+    are passed over.
 
     >>> smooth(np.arange(5.0), np.array([0.0, 3, 0, 3, 0]), 0.5).tolist()
     [1.5, 1.0, 2.0, 1.0, 1.5]
     """
     half, there = share * x[-1] / 2, ~np.isnan(y)
     first, last = np.searchsorted(x, x - half, "left"), np.searchsorted(x, x + half, "right")
-    total, count = (np.concatenate(([0.0], np.cumsum(each))) for each in (np.where(there, y, 0.0), there))
+    total, count = (
+        np.concatenate(([0.0], np.cumsum(each))) for each in (np.where(there, y, 0.0), there)
+    )
     with np.errstate(invalid="ignore"):
         return (total[last] - total[first]) / (count[last] - count[first])
 
 
 def final(x: np.ndarray, y: np.ndarray, share: float = 0.15) -> float:
-    """A run's final performance: the mean of its values in the last `share` of the x axis (from 0 to its last x)."""
+    """A run's final performance: the mean of its values in the last `share` of the x axis (from 0
+    to its last x).
+    """
     keep = (x >= x[-1] * (1 - share)) & ~np.isnan(y)
     return float(np.mean(y[keep])) if keep.any() else math.nan
 
@@ -210,7 +247,8 @@ def normalise(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def pooled(tasks: Sequence[dict[str, np.ndarray]]) -> dict[str, list[np.ndarray]]:
-    """Scores of several tasks on one scale: per task {algorithm: [n]}, min-max normalised over all its runs.
+    """Scores of several tasks on one scale: per task {algorithm: [n]}, min-max normalised over all
+    its runs.
 
     Returns the strata of each algorithm (for `interval` with `iqm`), of the tasks that have it.
     """

@@ -1,4 +1,6 @@
-"""Final performance: the mean over the last 15 % of training, its interval, the published value beside it."""
+"""Final performance: the mean over the last 15 % of training, its interval, the published value
+beside it.
+"""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +24,9 @@ def finals(figure: Figure, frame: pd.DataFrame, metric: str) -> list[dict[str, n
     """Per task {algorithm: final value of the metric for each seed, [n]}."""
     return [
         {
-            name: np.array([stats.final(x, y) for x, y in runs_of(frame, name, task, metric, figure.x)])
+            name: np.array(
+                [stats.final(x, y) for x, y in runs_of(frame, name, task, metric, figure.x)]
+            )
             for name in figure.algorithms
             if figure.draws(name, task)
         }
@@ -31,7 +35,9 @@ def finals(figure: Figure, frame: pd.DataFrame, metric: str) -> list[dict[str, n
 
 
 def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
-    """A row per metric, task and algorithm; with several tasks one more per algorithm, pooled over all of them."""
+    """A row per metric, task and algorithm; with several tasks one more per algorithm, pooled over
+    all of them.
+    """
     parts = [of_metric(plan, figure, frame, metric) for metric in (figure.metric, *figure.beside)]
     return pd.concat(parts, ignore_index=True).assign(
         scale=frame.attrs["scale"], engine=source(frame.attrs["engine"], figure.tasks)
@@ -43,17 +49,43 @@ def of_metric(plan: Plan, figure: Figure, frame: pd.DataFrame, metric: str) -> p
     names = () if metric == figure.metric else (metric,)  # of the bootstrap's generators
     for task, by_name in zip(figure.tasks, scores, strict=True):
         for name, values in by_name.items():
-            low, high = stats.interval([values], generator(figure.name, task, name, *names, "final"), middle)
+            low, high = stats.interval(
+                [values], generator(figure.name, task, name, *names, "final"), middle
+            )
             published = math.nan if names else figure.reference.get((task, name), math.nan)
-            rows.append((task, plan.variants[name].label, float(middle(values)), low, high, len(values), published))
+            rows.append(
+                (
+                    task,
+                    plan.variants[name].label,
+                    float(middle(values)),
+                    low,
+                    high,
+                    len(values),
+                    published,
+                )
+            )
     if len(figure.tasks) > 1:
         for name, strata in stats.pooled(scores).items():
             if len(strata) < len(figure.tasks):
                 continue  # it stands on some of them only
-            low, high = stats.interval(strata, generator(figure.name, name, *names, "pooled"), stats.iqm)
+            low, high = stats.interval(
+                strata, generator(figure.name, name, *names, "pooled"), stats.iqm
+            )
             point = float(stats.iqm(np.concatenate(strata)))
-            rows.append((POOLED, plan.variants[name].label, point, low, high, min(map(len, strata)), math.nan))
-    table = pd.DataFrame(rows, columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds", "published"])
+            rows.append(
+                (
+                    POOLED,
+                    plan.variants[name].label,
+                    point,
+                    low,
+                    high,
+                    min(map(len, strata)),
+                    math.nan,
+                )
+            )
+    table = pd.DataFrame(
+        rows, columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds", "published"]
+    )
     return table.assign(metric=metric)
 
 
@@ -73,12 +105,18 @@ def markdown(figure: Figure, table: pd.DataFrame, claims: pd.DataFrame) -> str:
         lines += ["", *([f"**{label}**", ""] if figure.beside else [])]
         lines += cells_of(rows)
     if any((task, name) in figure.reference for task in figure.tasks for name in figure.algorithms):
-        lines += ["", "Published values are read off the paper's figure: within about 2 % of its axis."]
+        lines += [
+            "",
+            "Published values are read off the paper's figure: within about 2 % of its axis.",
+        ]
     return "\n".join([*lines, *verdicts(claims)]) + "\n"
 
 
 def cells_of(table: pd.DataFrame) -> list[str]:
-    lines = ["| task | algorithm | value | 95 % interval | seeds | published |", "|---|---|---:|---:|---:|---:|"]
+    lines = [
+        "| task | algorithm | value | 95 % interval | seeds | published |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
     for row in table.to_dict("records"):
         cells = (
             row["task"],
@@ -100,7 +138,9 @@ def verdicts(claims: pd.DataFrame) -> list[str]:
         lines += ["| judged by | value | 95 % interval | verdict |", "|---|---:|---:|---|"]
         for row in rows.to_dict("records"):
             band = f"[{number(row['ci95_low'])}, {number(row['ci95_high'])}]"
-            lines.append(f"| {row['judged_by']} | {number(row['value'])} | {band} | {row['verdict']} |")
+            lines.append(
+                f"| {row['judged_by']} | {number(row['value'])} | {band} | {row['verdict']} |"
+            )
     return lines
 
 
@@ -110,7 +150,13 @@ def number(value: float) -> str:
         return "\u2013"
     if 1e7 <= abs(value) < math.inf:
         return f"{value:.1e}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"
+    return (
+        f"{value:.0f}"
+        if abs(value) >= 100
+        else f"{value:.3g}"
+        if abs(value) >= 1
+        else f"{value:.3f}"
+    )
 
 
 def band(row: Mapping[Any, Any]) -> str:

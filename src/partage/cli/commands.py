@@ -1,4 +1,6 @@
-"""What the commands do with results, once their options are read. Each loads what it needs when it is called."""
+"""What the commands do with results, once their options are read. Each loads what it needs when it
+is called.
+"""
 
 import argparse
 import json
@@ -16,7 +18,9 @@ KINDS = (".png", ".svg", ".pdf")  # a figure's pictures
 
 def asked(arguments: argparse.Namespace, figures: str = "all") -> tuple[plan.Request, plan.Plan]:
     names = ("scale", "engine", "results", "seeds_per_run")
-    request = plan.Request.of({name: getattr(arguments, name) for name in names} | {"figures": figures})
+    request = plan.Request.of(
+        {name: getattr(arguments, name) for name in names} | {"figures": figures}
+    )
     return request, plan.load().for_scale(request.scale)
 
 
@@ -38,10 +42,17 @@ def draw(arguments: argparse.Namespace) -> None:
         rows = frames.load(request.root / "frames" / f"{figure.name}.parquet")
         engine = sheets.engine(figure.tasks[0], request)
         if (rows.attrs["scale"], rows.attrs["engine"]) != (request.scale, engine):
-            raise UserError(f"The frame of {figure.name} in {request.root} is of another scale or engine: make it anew.")
+            raise UserError(
+                f"The frame of {figure.name} in {request.root} is of another scale or engine: make it anew."
+            )
         frames.check(figure, rows)
-        pictures, numbers = request.root / "figures" / figure.name, request.root / "tables" / figure.name
-        curves.save(curves.draw(sheets, figure, rows), *(pictures.with_suffix(kind) for kind in KINDS))
+        pictures, numbers = (
+            request.root / "figures" / figure.name,
+            request.root / "tables" / figure.name,
+        )
+        curves.save(
+            curves.draw(sheets, figure, rows), *(pictures.with_suffix(kind) for kind in KINDS)
+        )
         table, judged = tables.build(sheets, figure, rows), claims.build(sheets, figure, rows)
         tables.save(table, numbers.with_suffix(".csv"))
         tables.save(judged, numbers.with_name(f"{figure.name}-claims.csv"))
@@ -54,9 +65,15 @@ def table(arguments: argparse.Namespace) -> None:
 
     request, sheets = asked(arguments)
     listing = look_up(sheets.settings_tables, "table", arguments.table, "tables.toml")
-    rows, path = settings_tables.build(sheets, listing, request.scale), request.root / "tables" / listing.name
+    rows, path = (
+        settings_tables.build(sheets, listing, request.scale),
+        request.root / "tables" / listing.name,
+    )
     tables.save(rows, path.with_suffix(".csv"))
-    _io.write(path.with_suffix(".md"), settings_tables.markdown(sheets, listing, rows, request.scale).encode())
+    _io.write(
+        path.with_suffix(".md"),
+        settings_tables.markdown(sheets, listing, rows, request.scale).encode(),
+    )
     _io.write(path.with_suffix(".tex"), latex.listed(listing, rows).encode())
 
 
@@ -93,7 +110,9 @@ def export(arguments: argparse.Namespace) -> None:
 
     request, sheets = asked(arguments, arguments.figures)
     root = arguments.root or request.root
-    found, remarks = export.marl_eval(sheets.recipes(sheets.select_figures(request.figures), request), root)
+    found, remarks = export.marl_eval(
+        sheets.recipes(sheets.select_figures(request.figures), request), root
+    )
     path = arguments.out or root / arguments.file
     _io.write(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     for line in [*remarks, str(path)]:
@@ -129,7 +148,9 @@ def stale(arguments: argparse.Namespace) -> None:
     today: dict[tuple[str, str], dict[str, str]] = {}
     redo: dict[tuple[str, str], list[str]] = {}
     if not Path(arguments.results).is_dir():
-        raise UserError(f"There is no folder {arguments.results}: name the results' folder with --results.")
+        raise UserError(
+            f"There is no folder {arguments.results}: name the results' folder with --results."
+        )
     for path in sorted(Path(arguments.results).glob("*/runs/*/*/*/*/record.json")):
         made = record.read(path.parent)[1]
         if "imported" in made:
@@ -138,12 +159,18 @@ def stale(arguments: argparse.Namespace) -> None:
         if (learner, family) not in today:
             today[learner, family] = code(learner, family)["files"]
         then, now = made["code"]["files"], today[learner, family]
-        if changed := sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name)):
+        if changed := sorted(
+            name for name in then.keys() | now.keys() if then.get(name) != now.get(name)
+        ):
             print(f"{path.parent}: {', '.join(changed)}")
-            redo.setdefault((made["recipe"]["scale"], made["recipe"]["engine"]), []).append(str(path))
+            redo.setdefault((made["recipe"]["scale"], made["recipe"]["engine"]), []).append(
+                str(path)
+            )
     for (scale, engine), paths in redo.items():
         print(f"\nto make {len(paths)} of them again:")
-        print(f"  .venv/bin/snakemake --cores all --config scale={scale} engine={engine} --force -- {' '.join(paths)}")
+        print(
+            f"  .venv/bin/snakemake --cores all --config scale={scale} engine={engine} --force -- {' '.join(paths)}"
+        )
     if not redo:
         print("no run was made by other code than today's")
 
@@ -154,7 +181,9 @@ def plan_command(arguments: argparse.Namespace) -> None:
     ready, left_out = sheets.ready(request.figures)
     figures = [sheets.figures[name] for name in ready if name in sheets.figures]
     everything = sheets.recipes(figures, request)
-    rows = [(figure.name, sheets.recipes([figure], request)) for figure in figures] + [("total", everything)]
+    rows = [(figure.name, sheets.recipes([figure], request)) for figure in figures] + [
+        ("total", everything)
+    ]
     print(f"scale {request.scale}, engine {request.engine}, in {request.root}")
     print(f"{'figure':16}{'cells':>7}{'runs':>7}{'made':>7}{'env steps':>18}")
     for name, recipes in rows:
@@ -172,9 +201,22 @@ def show_command(arguments: argparse.Namespace) -> None:
     request, sheets = asked(arguments)
     settings = sheets.settings(arguments.algorithm, arguments.task, request.scale)
     recipe = sheets.recipes_of(arguments.algorithm, arguments.task, request)[0]
-    print(f"{arguments.algorithm} (learner {recipe.learner}) on {arguments.task} at scale {request.scale}")
-    shared = [("seeds", sum(len(r.seeds) for r in sheets.recipes_of(arguments.algorithm, arguments.task, request)))]
-    shared += [(name, getattr(recipe, name)) for name in ("steps", "log_every", "test_every", "test_episodes")]
+    print(
+        f"{arguments.algorithm} (learner {recipe.learner}) on {arguments.task} at scale {request.scale}"
+    )
+    shared = [
+        (
+            "seeds",
+            sum(
+                len(r.seeds)
+                for r in sheets.recipes_of(arguments.algorithm, arguments.task, request)
+            ),
+        )
+    ]
+    shared += [
+        (name, getattr(recipe, name))
+        for name in ("steps", "log_every", "test_every", "test_episodes")
+    ]
     rows = [(setting.name, str(setting.value), setting.home) for setting in settings]
     own = sheets.figure_overrides(arguments.algorithm, arguments.task)
     for name, value in (*shared, *recipe.options.items()):
@@ -194,7 +236,9 @@ def train_command(arguments: argparse.Namespace) -> None:
     for name, least in (("runs_per_gpu", 1), ("checkpoint_every", 0)):
         if not getattr(arguments, name) >= least:  # NaN neither
             option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is a number from {least} on, but is {getattr(arguments, name)}.")
+            raise UserError(
+                f"{option} is a number from {least} on, but is {getattr(arguments, name)}."
+            )
     if arguments.device == "cuda":
         gpus.take(arguments.runs_per_gpu)  # before torch looks for them
     from partage.runs import train
@@ -209,7 +253,9 @@ def distance_command(arguments: argparse.Namespace) -> None:
 
     found = evaluate.run(arguments.run, arguments.kind, arguments.episodes)
     tables.save(found, arguments.run / "distance.csv")
-    curves.save(distances.draw(found), arguments.run / "distance.png", arguments.run / "distance.svg")
+    curves.save(
+        distances.draw(found), arguments.run / "distance.png", arguments.run / "distance.svg"
+    )
     print(f"partage: {arguments.run}/distance.csv, .png, .svg")
 
 
@@ -220,5 +266,7 @@ def episode_command(arguments: argparse.Namespace) -> None:
 
     found = evaluate.episode(arguments.run)
     tables.save(found, arguments.run / "episode.csv")
-    curves.save(sharing.episode(found), arguments.run / "episode.png", arguments.run / "episode.svg")
+    curves.save(
+        sharing.episode(found), arguments.run / "episode.png", arguments.run / "episode.svg"
+    )
     print(f"partage: {arguments.run}/episode.csv, .png, .svg")

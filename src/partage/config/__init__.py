@@ -1,1 +1,3 @@
-"""What is to be run: the TOML files in ``sheets`` -> figures -> recipes. Standard library only, milliseconds."""
+"""What is to be run: the TOML files in ``sheets`` -> figures -> recipes. Standard library only,
+milliseconds.
+"""

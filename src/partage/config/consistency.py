@@ -1,4 +1,6 @@
-"""Whether the config files agree: names that can be a file's, names that exist, values of their types."""
+"""Whether the config files agree: names that can be a file's, names that exist, values of their
+types.
+"""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,5 @@
-"""What is to be run: the config files -> figures -> cells -> recipes (standard library only, milliseconds).
+"""What is to be run: the config files -> figures -> cells -> recipes (standard library only,
+milliseconds).
 
 A setting's value is the last one given of: the learner's default, the variant's value
 (algorithms.toml), the value the task holds equal for all algorithms (tasks.toml), the variant's
@@ -169,7 +170,9 @@ class Plan(NamedTuple):
         return {}
 
     def episode_recipes(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
-        """Return the run with the first seed of each pair whose choices within an episode are drawn."""
+        """Return the run with the first seed of each pair whose choices within an episode are
+        drawn.
+        """
         pairs: dict[tuple[str, str], None] = {}
         for figure in figures:
             if figure.episode:
@@ -195,7 +198,9 @@ class Plan(NamedTuple):
 
 def cells(recipes: Iterable[Recipe]) -> list[Cell]:
     """Return the curves that these runs make."""
-    return [Cell(recipe.algorithm, recipe.task, seed) for recipe in recipes for seed in recipe.seeds]
+    return [
+        Cell(recipe.algorithm, recipe.task, seed) for recipe in recipes for seed in recipe.seeds
+    ]
 
 
 def load(root: Path | None = None) -> Plan:
@@ -208,7 +213,9 @@ def load(root: Path | None = None) -> Plan:
     learners = read_learners(package / "learners")
     learners[IMPORTED] = {}  # of others: nothing here can be set
     plan = Plan(
-        figures={n: figures.read_figure(n, e, folder) for n, e in _entries(folder / "figures.toml")},
+        figures={
+            n: figures.read_figure(n, e, folder) for n, e in _entries(folder / "figures.toml")
+        },
         tasks={task.name: task for task in tasks.read_tasks(schema.toml(folder / "tasks.toml"))},
         variants={n: read_variant(n, e, learners) for n, e in _entries(folder / "algorithms.toml")},
         learners=learners,

@@ -26,7 +26,8 @@ IMPORTED = "imported"  # the learner of variants whose runs others made: see `pa
 class Recipe:
     """One run: R seeds of one algorithm on one task, everything resolved.
 
-    Steps are joint environment steps of one seed (all agents act in one step), summed over its copies.
+    Steps are joint environment steps of one seed (all agents act in one step), summed over its
+    copies.
     """
 
     schema: int
@@ -45,7 +46,9 @@ class Recipe:
 
     def text(self) -> str:
         """The recipe as it is written: equal recipes are equal texts."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2, allow_nan=False) + "\n"
+        return (
+            json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2, allow_nan=False) + "\n"
+        )
 
     @property
     def hash(self) -> str:
@@ -57,7 +60,9 @@ class Recipe:
 
     @staticmethod
     def load(path: Path) -> "Recipe":
-        """Read ``recipe.json``; a `UserError` where it is missing, corrupt or of another schema version."""
+        """Read ``recipe.json``; a `UserError` where it is missing, corrupt or of another schema
+        version.
+        """
         try:
             raw = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         except OSError as error:
@@ -65,7 +70,9 @@ class Recipe:
                 f"Could not read the recipe {path} ({error.strerror}): write it with `partage plan --write`."
             ) from error
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path} is not valid JSON ({error}): write it anew with `partage plan --write`.") from error
+            raise UserError(
+                f"{path} is not valid JSON ({error}): write it anew with `partage plan --write`."
+            ) from error
         return parse(raw, path)
 
 
@@ -124,7 +131,10 @@ def _check(recipe: Recipe, where: object) -> None:
 
 def packs(count: int, seeds_per_run: int) -> list[list[int]]:
     """Seeds 0..count-1 in consecutive packs: ``packs(5, 2)`` is [[0, 1], [2, 3], [4]]."""
-    return [list(range(start, min(start + seeds_per_run, count))) for start in range(0, count, seeds_per_run)]
+    return [
+        list(range(start, min(start + seeds_per_run, count)))
+        for start in range(0, count, seeds_per_run)
+    ]
 
 
 def refuse_reserved_options(options: Iterable[str], where: object) -> None:
@@ -150,8 +160,9 @@ def run_dir(root: Path, recipe: Recipe) -> Path:
 
 
 def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
-    """Write each recipe that differs from what lies there; the paths written. Times decide a rerun: untouched
-    recipes keep theirs, and that of a finished run is made no newer than the outcome (a clone has them by chance)."""
+    """Write each recipe that differs from what lies there; the paths written. Times decide a rerun:
+    untouched recipes keep theirs, and that of a finished run is made no newer than the outcome (a
+    clone has them by chance)."""
     written = []
     for recipe in recipes:
         path, text = run_dir(root, recipe) / "recipe.json", recipe.text().encode()
@@ -171,7 +182,10 @@ def _settle(path: Path, recipe: Recipe) -> None:
     outcome = [path.with_name(name) for name in OUTCOME]
     try:
         made = min(each.stat().st_mtime_ns for each in outcome)
-        if made < path.stat().st_mtime_ns and json.loads(outcome[1].read_bytes())["recipe_hash"] == recipe.hash:
+        if (
+            made < path.stat().st_mtime_ns
+            and json.loads(outcome[1].read_bytes())["recipe_hash"] == recipe.hash
+        ):
             os.utime(path, ns=(made, made))
     except (OSError, ValueError, TypeError, KeyError):
         pass  # there is none yet, or whoever reads it says what is wrong with it

@@ -17,7 +17,9 @@ class Request:
     scale: str = "smoke"
     engine: str = ENGINES[0]
     figures: str = "all"  # or names with commas between
-    seeds_per_run: int = 5  # seeds trained side by side in one process; 1 suits a cluster with many nodes
+    seeds_per_run: int = (
+        5  # seeds trained side by side in one process; 1 suits a cluster with many nodes
+    )
     results: str = "results"
     device: str = "cpu"  # or cuda: each run gets a GPU
     runs_per_gpu: int = 1  # processes that share a GPU of this machine

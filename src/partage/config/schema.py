@@ -36,7 +36,9 @@ def as_table(value: Any, where: str) -> dict[str, Any]:
 
 
 def strict(entry: Values, kinds: Mapping[str, Any], where: str, needed: Iterable[str] = ()) -> None:
-    """Raise `UserError` unless all keys are known, each of its type, and none of `needed` is missing."""
+    """Raise `UserError` unless all keys are known, each of its type, and none of `needed` is
+    missing.
+    """
     for key, value in entry.items():
         kind = look_up(kinds, "key", key, where)
         if not fits(value, kind):

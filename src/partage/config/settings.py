@@ -1,6 +1,8 @@
-"""What a learner can be told: the fields of the dataclass `Settings` in ``learners/<name>.py``, read, never run.
+"""What a learner can be told: the fields of the dataclass `Settings` in ``learners/<name>.py``,
+read, never run.
 
-The planner must start in milliseconds and without torch, so the file is parsed, not imported (standard library only).
+The planner must start in milliseconds and without torch, so the file is parsed, not imported
+(standard library only).
 """
 
 import ast
@@ -26,12 +28,17 @@ class Field(NamedTuple):
     def expected(self) -> str:
         """The field's type in words, for error messages."""
         words = {"bool": "true or false", "str": "a text"}
-        words |= {"int": f"a whole number from {self.least} on", "float": f"a number from {self.least} on"}
+        words |= {
+            "int": f"a whole number from {self.least} on",
+            "float": f"a number from {self.least} on",
+        }
         return words.get(self.kind) or "one of " + ", ".join(map(repr, self.choices))
 
     @property
     def least(self) -> int:
-        """Nothing that is set is negative, and what is counted is at least one, unless 0 is its default."""
+        """Nothing that is set is negative, and what is counted is at least one, unless 0 is its
+        default.
+        """
         return int(self.kind == "int" and self.default != 0)
 
 
@@ -48,33 +55,51 @@ def check(field: Field, value: Any, where: object) -> Scalar:
         if fitting and field.kind in ("int", "float"):
             fitting = value >= field.least
     if not fitting:
-        raise UserError(f"{where}: setting {field.name!r} takes {field.expected}, but is {value!r}.")
+        raise UserError(
+            f"{where}: setting {field.name!r} takes {field.expected}, but is {value!r}."
+        )
     return float(value) if field.kind == "float" else value
 
 
 def read(path: Path) -> dict[str, Field]:
-    """The fields of class `Settings` in a learner's file, in the order they are written, those of its base first."""
+    """The fields of class `Settings` in a learner's file, in the order they are written, those of
+    its base first.
+    """
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"Could not read the settings of learner {path.stem!r} from {path}: {error}.") from error
+        raise UserError(
+            f"Could not read the settings of learner {path.stem!r} from {path}: {error}."
+        ) from error
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == "Settings":
             fields: dict[str, Field] = {}
-            for base in node.bases:  # another learner's Settings, as in `class Settings(a2c.Settings)`
+            for (
+                base
+            ) in node.bases:  # another learner's Settings, as in `class Settings(a2c.Settings)`
                 fields |= read(path.with_name(ast.unparse(base).split(".")[0] + ".py"))
             lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
-            return fields | {field.name: field for field in (_field(line, path, tree) for line in lines)}
-    raise UserError(f"{path} has no class Settings: a learner's file declares its settings in a frozen dataclass.")
+            return fields | {
+                field.name: field for field in (_field(line, path, tree) for line in lines)
+            }
+    raise UserError(
+        f"{path} has no class Settings: a learner's file declares its settings in a frozen dataclass."
+    )
 
 
 def _alias(name: str, tree: ast.Module, path: Path) -> ast.expr | None:
-    """What a type's own name stands for: ``Sharing = Literal[...]``, in this file or the one of ours it comes from."""
+    """What a type's own name stands for: ``Sharing = Literal[...]``, in this file or the one of
+    ours it comes from.
+    """
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(ast.unparse(target) == name for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            ast.unparse(target) == name for target in node.targets
+        ):
             return node.value
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("partage."):
-            origin = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), None)
+            origin = next(
+                (alias.name for alias in node.names if (alias.asname or alias.name) == name), None
+            )
             source = path.parents[1].joinpath(*node.module.split(".")[1:]).with_suffix(".py")
             if origin and source.is_file():
                 return _alias(origin, ast.parse(source.read_text(encoding="utf-8")), source)
@@ -95,11 +120,16 @@ def _field(line: ast.AnnAssign, path: Path, tree: ast.Module) -> Field:
     if isinstance(annotation, ast.Name) and annotation.id not in KINDS:
         annotation = _alias(annotation.id, tree, path) or annotation
     kind, choices = ast.unparse(annotation), ()
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) in ("Literal", "typing.Literal"):
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) in (
+        "Literal",
+        "typing.Literal",
+    ):
         listed = ast.literal_eval(annotation.slice)
         kind, choices = "Literal", listed if isinstance(listed, tuple) else (listed,)
     if kind != "Literal" and kind not in KINDS:
-        raise UserError(f"{where}: setting {name!r} is of type {kind}, but int, float, bool, str or Literal is expected.")
+        raise UserError(
+            f"{where}: setting {name!r} is of type {kind}, but int, float, bool, str or Literal is expected."
+        )
     try:
         default = ast.literal_eval(line.value) if line.value else None
     except ValueError:

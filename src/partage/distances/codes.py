@@ -1,8 +1,10 @@
-"""A conditional variational auto-encoder, small and trained often: what it is given becomes a Gaussian code.
+"""A conditional variational auto-encoder, small and trained often: what it is given becomes a
+Gaussian code.
 
-``given -> ReLU -> (mean, log variance)``, a draw z, and ``(z, seen) -> ReLU -> ReLU -> told``. MPD codes policies with
-it (the distance), SePS agents' ids. Its networks have 32 or 64 units, its batches 128 samples: a framework's overhead
-would be a multiple of the arithmetic, so an epoch is one compiled function, and always on the CPU.
+``given -> ReLU -> (mean, log variance)``, a draw z, and ``(z, seen) -> ReLU -> ReLU -> told``. MPD
+codes policies with it (the distance), SePS agents' ids. Its networks have 32 or 64 units, its
+batches 128 samples: a framework's overhead would be a multiple of the arithmetic, so an epoch is
+one compiled function, and always on the CPU.
 """
 
 import math
@@ -34,13 +36,19 @@ class Code(NamedTuple):
     sizes: tuple[tuple[int, int], ...]  # inputs and outputs of each layer
 
     @torch.no_grad()
-    def encode(self, *given: Float32[Tensor, "R S _"]) -> tuple[Float32[Tensor, "R S Z"], Float32[Tensor, "R S Z"]]:
+    def encode(
+        self, *given: Float32[Tensor, "R S _"]
+    ) -> tuple[Float32[Tensor, "R S Z"], Float32[Tensor, "R S Z"]]:
         """Mean and log variance of the codes of what is given (its parts side by side)."""
-        mean, log_var = _through(torch.cat(given, -1), _links(self.flat, self.sizes)[:ENCODER]).chunk(2, -1)
+        mean, log_var = _through(
+            torch.cat(given, -1), _links(self.flat, self.sizes)[:ENCODER]
+        ).chunk(2, -1)
         return mean, log_var
 
     @torch.no_grad()
-    def decode(self, z: Float32[Tensor, "R S Z"], *seen: Float32[Tensor, "R S _"]) -> Float32[Tensor, "R S C"]:
+    def decode(
+        self, z: Float32[Tensor, "R S Z"], *seen: Float32[Tensor, "R S _"]
+    ) -> Float32[Tensor, "R S C"]:
         """What a code tells."""
         return _through(torch.cat((z, *seen), -1), _links(self.flat, self.sizes)[ENCODER:])
 
@@ -52,7 +60,9 @@ def _links(flat: Float32[Tensor, "R P"], sizes: Sequence[tuple[int, int]]) -> li
         weight, bias = flat[:, start : start + i * o], flat[:, start + i * o : start + (i + 1) * o]
         start += (i + 1) * o
         last = layer in (ENCODER - 1, len(sizes) - 1)
-        links.append(Link(weight.view(-1, 1, i, o), bias.view(-1, 1, 1, o), everyone, relu=not last))
+        links.append(
+            Link(weight.view(-1, 1, i, o), bias.view(-1, 1, 1, o), everyone, relu=not last)
+        )
     return links
 
 
@@ -80,8 +90,9 @@ def fit(
 ) -> Code:
     """A new code for each run, drawn and trained with the run's own generator: as if it were alone.
 
-    Minimises the squared error of what is told plus `kl` times the divergence from N(0, I), each summed over a batch
-    (MPD eq. 8). An epoch has as many batches as the samples fill; where some are not valid, the others come again.
+    Minimises the squared error of what is told plus `kl` times the divergence from N(0, I), each
+    summed over a batch (MPD eq. 8). An epoch has as many batches as the samples fill; where some
+    are not valid, the others come again.
     """
     widths = (
         [given.shape[-1], hidden, 2 * LATENT],
@@ -93,7 +104,10 @@ def fit(
     for r, generator in enumerate(generators):
         theta, grad = flat[r], torch.zeros_like(flat[r])
         links, gradients = (_links(x[None], sizes) for x in (theta, grad))
-        halves = _half(links[:ENCODER], gradients[:ENCODER]), _half(links[ENCODER:], gradients[ENCODER:])
+        halves = (
+            _half(links[:ENCODER], gradients[:ENCODER]),
+            _half(links[ENCODER:], gradients[ENCODER:]),
+        )
         adam = theta.numpy(), grad.numpy(), np.zeros((2, len(theta)), dtype=F)
         data = [x[r].contiguous().numpy() for x in (given, seen, told)]
         steps = 0
@@ -118,7 +132,9 @@ def _order(valid: Bool[Tensor, "S"], count: int, generator: Generator) -> Int64[
     """`count` valid samples, each once before any comes again."""
     where = valid.nonzero().flatten()
     passes = math.ceil(count / len(where))
-    return torch.cat([where[torch.randperm(len(where), generator=generator)] for _ in range(passes)])[:count]
+    return torch.cat(
+        [where[torch.randperm(len(where), generator=generator)] for _ in range(passes)]
+    )[:count]
 
 
 def _half(links: Sequence[Link], gradients: Sequence[Link]) -> Half:

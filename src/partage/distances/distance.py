@@ -1,15 +1,18 @@
-"""Multi-agent policy distance: how far apart agents' policies are, by what their actions mean   (MPD §1).
+"""Multi-agent policy distance: how far apart agents' policies are, by what their actions mean
+(MPD §1).
 
-A conditional code ``p_i(z | o) = f(z | pi_i(. | o), o)`` is learned from what agents did; the distance of two agents is
-that of their codes on the same observations, averaged over all valid ones (eq. 1). Every agent's policy is queried on
-every agent's observations, so all need one observation size and one action size.
+A conditional code ``p_i(z | o) = f(z | pi_i(. | o), o)`` is learned from what agents did; the
+distance of two agents is that of their codes on the same observations, averaged over all valid ones
+(eq. 1). Every agent's policy is queried on every agent's observations, so all need one observation
+size and one action size.
 
-**Reference code.** Sizes, Adam, batch and epochs are MADPS's; a new code is drawn and learned at every measurement.
-**Departures.** Bhattacharyya and Hellinger distances are those of the whole code, averaged over observations (the code
-averages the first over dimensions and derives the second from that average). Act probabilities are those of the
-policies that are measured, on what agents met in the last `data` updates (the code keeps those of the time). Where
-observations are invalid, the data are gone through in a new order until there were as many batches as without: runs of
-a pack keep step.
+**Reference code.** Sizes, Adam, batch and epochs are MADPS's; a new code is drawn and learned at
+every measurement. **Departures.** Bhattacharyya and Hellinger distances are those of the whole
+code, averaged over observations (the code averages the first over dimensions and derives the second
+from that average). Act probabilities are those of the policies that are measured, on what agents
+met in the last `data` updates (the code keeps those of the time). Where observations are invalid,
+the data are gone through in a new order until there were as many batches as without: runs of a pack
+keep step.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,15 +36,23 @@ class Experience(NamedTuple):
     """What agents met and did, of all agents pooled: S observations of each run."""
 
     obs: Float32[Tensor, "R S O"]
-    probs: Float32[Tensor, "R S A"]  # act probabilities of the agent that met it, availability left aside
-    target: Float32[Tensor, "R S C"]  # what the code must tell: those among the available actions, or a feature c
+    probs: Float32[
+        Tensor, "R S A"
+    ]  # act probabilities of the agent that met it, availability left aside
+    target: Float32[
+        Tensor, "R S C"
+    ]  # what the code must tell: those among the available actions, or a feature c
     valid: Bool[Tensor, "R S"]  # False: padding, or a dead agent's   (MPD §1.1)
 
 
 def pool(
-    obs: Sequence[Tensor], probs: Sequence[Tensor], target: Sequence[Tensor], valid: Sequence[Tensor]
+    obs: Sequence[Tensor],
+    probs: Sequence[Tensor],
+    target: Sequence[Tensor],
+    valid: Sequence[Tensor],
 ) -> Experience:
-    """One `Experience` of what each agent met by itself, ``[R, S_n, ...]``: for policies from elsewhere.
+    """One `Experience` of what each agent met by itself, ``[R, S_n, ...]``: for policies from
+    elsewhere.
 
     Raises `UserError` where agents differ in their sizes.
     """
@@ -55,9 +66,14 @@ def pool(
 
 
 def told(
-    what: str, probs: Float32[Tensor, "*X N A"], avail: Bool[Tensor, "*X N A"], feature: Float32[Tensor, "*X N F"]
+    what: str,
+    probs: Float32[Tensor, "*X N A"],
+    avail: Bool[Tensor, "*X N A"],
+    feature: Float32[Tensor, "*X N F"],
 ) -> Float32[Tensor, "*X N C"]:
-    """What a code must tell: the "actions" among the available ones, or the "task"'s own feature   (MPD §1.2)."""
+    """What a code must tell: the "actions" among the available ones, or the "task"'s own feature
+    (MPD §1.2).
+    """
     if what == "task":
         return feature
     among = probs * avail
@@ -65,7 +81,9 @@ def told(
 
 
 def check(experience: Experience) -> None:
-    """A `UserError` where nothing can be measured: too few observations, or policies that are not numbers."""
+    """A `UserError` where nothing can be measured: too few observations, or policies that are not
+    numbers.
+    """
     codes.enough(int(experience.valid.sum(1).min()), "The policy distance")
     for what in ("obs", "probs", "target"):
         broken = ~getattr(experience, what).isfinite().all(-1) & experience.valid
@@ -79,25 +97,35 @@ def check(experience: Experience) -> None:
 
 
 def learn(experience: Experience, generators: Sequence[Generator]) -> Code:
-    """A new code of the policies of each run: of (act probabilities, observation), decoded beside the observation."""
+    """A new code of the policies of each run: of (act probabilities, observation), decoded beside
+    the observation.
+    """
     check(experience)
     given = torch.cat((experience.probs, experience.obs), -1)
-    return codes.fit(given, experience.obs, experience.target, experience.valid, generators, HIDDEN, KL)
+    return codes.fit(
+        given, experience.obs, experience.target, experience.valid, generators, HIDDEN, KL
+    )
 
 
 def wasserstein(mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]) -> Matrix:
-    """2-Wasserstein distance of diagonal Gaussians, of every pair: a Euclidean one, so one matrix product."""
+    """2-Wasserstein distance of diagonal Gaussians, of every pair: a Euclidean one, so one matrix
+    product.
+    """
     points = torch.cat((mean, std), -1)
     return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def bhattacharyya(mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]) -> Matrix:
-    """Bhattacharyya distance of diagonal Gaussians, of every pair (no metric: the triangle inequality fails)."""
+    """Bhattacharyya distance of diagonal Gaussians, of every pair (no metric: the triangle
+    inequality fails).
+    """
     variance = std.square()
     both = variance.unsqueeze(-2) + variance.unsqueeze(-3)
     apart = ((mean.unsqueeze(-2) - mean.unsqueeze(-3)).square() / both).sum(-1) / 4
     log_std = std.log().sum(-1)
-    return (apart + 0.5 * ((both / 2).log().sum(-1) - log_std.unsqueeze(-1) - log_std.unsqueeze(-2))).clamp(min=0)
+    return (
+        apart + 0.5 * ((both / 2).log().sum(-1) - log_std.unsqueeze(-1) - log_std.unsqueeze(-2))
+    ).clamp(min=0)
 
 
 def hellinger(mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]) -> Matrix:
@@ -106,7 +134,9 @@ def hellinger(mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]) -
 
 
 def vanilla_bhattacharyya(probs: Float32[Tensor, "*X N A"]) -> Matrix:
-    """Bhattacharyya distance of act probabilities themselves: infinite where two policies never do the same."""
+    """Bhattacharyya distance of act probabilities themselves: infinite where two policies never do
+    the same.
+    """
     overlap = probs.sqrt() @ probs.sqrt().transpose(-1, -2)
     return -overlap.clamp(max=1.0).log()
 
@@ -142,7 +172,8 @@ def measure(
 ) -> dict[str, Float32[Tensor, "R N N"]]:
     """Mean distance of every pair of agents over the valid observations   (MPD eq. 1).
 
-    `query` gives every agent's act probabilities on the same slice of observations; each agent's are encoded once.
+    `query` gives every agent's act probabilities on the same slice of observations; each agent's
+    are encoded once.
     """
     totals: dict[str, Tensor] = {}
     for start in range(0, obs.shape[1], CHUNK):
@@ -152,7 +183,8 @@ def measure(
         if code and any(kind in CODED for kind in kinds):
             seen = obs[:, part, None].expand(*probs.shape[:3], -1)
             mean, log_var = (
-                x.unflatten(1, probs.shape[1:3]) for x in code.encode(probs.flatten(1, 2), seen.flatten(1, 2))
+                x.unflatten(1, probs.shape[1:3])
+                for x in code.encode(probs.flatten(1, 2), seen.flatten(1, 2))
             )
             std = (0.5 * log_var).exp()
         for kind in kinds:

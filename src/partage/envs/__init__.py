@@ -1,4 +1,6 @@
-"""The environment families, a file each, and how one is found: the file's name is the family's name."""
+"""The environment families, a file each, and how one is found: the file's name is the family's
+name.
+"""
 
 import importlib
 from collections.abc import Callable, Sequence

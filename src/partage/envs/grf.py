@@ -3,11 +3,13 @@
 # dependencies = ["gfootball==2.10.2", "gym==0.25.2", "absl-py", "opencv-python-headless", "six"]
 # ///
 """Football of several agents, each with a view cone: ``grf/academy_3_vs_1_with_keeper`` and
-``grf/academy_pass_and_shoot_with_keeper``; rules, observations and rewards in `football`, the cone in `view_cone`.
+``grf/academy_pass_and_shoot_with_keeper``; rules, observations and rewards in `football`, the cone
+in `view_cone`.
 
-The engine is the package's own, in worker processes (`pool`); ``make football`` installs it. Options, each a reading of
-what the paper leaves open: ``checkpoints``, ``places`` and ``still`` (see `football`), ``time_limit`` for the name of
-the 150th step, and ``agents``, which must be all players of the left team. The score is the number of goals.
+The engine is the package's own, in worker processes (`pool`); ``make football`` installs it.
+Options, each a reading of what the paper leaves open: ``checkpoints``, ``places`` and ``still``
+(see `football`), ``time_limit`` for the name of the 150th step, and ``agents``, which must be all
+players of the left team. The score is the number of goals.
 """
 
 import importlib.metadata
@@ -24,7 +26,9 @@ from partage.sims.options import choose
 from partage.sims.workers.pool import Pool
 
 
-def make(task: str, seeds: Sequence[int], copies: int, engine: Engine = "package", **options: Any) -> Env:
+def make(
+    task: str, seeds: Sequence[int], copies: int, engine: Engine = "package", **options: Any
+) -> Env:
     """The copies of the task, in as many processes as there are cores."""
     one_of("engine of grf", engine, ["package"])
     one_of("task of grf", task, TASKS)
@@ -47,7 +51,11 @@ def make(task: str, seeds: Sequence[int], copies: int, engine: Engine = "package
 
 def installed() -> None:
     """Refuse to go on without the engine, or with packages beside it that do not go together."""
-    require(__file__, "make football", {"gym": "from 0.26 on it breaks gfootball's reward of checkpoints"})
+    require(
+        __file__,
+        "make football",
+        {"gym": "from 0.26 on it breaks gfootball's reward of checkpoints"},
+    )
     names = {found.metadata["Name"] for found in importlib.metadata.distributions()}
     if {"pygame", "pygame-ce"} <= names:
         raise UserError("pygame and pygame-ce are both installed, in one folder, and overwrite each other: run `pip "

@@ -4,10 +4,11 @@
 # ///
 """Level-based foraging: ``lbf/15x15-4p-5f-v2`` and all of that form, see `foraging_tasks`.
 
-A name is lbforaging's without ``Foraging-``, of any size (the package itself has no more than four foods). Options:
-``reward="team"`` gives everyone the sum of the players' rewards, ``"individual"`` its own; ``time_limit`` says what the
-50th step is called (the package calls it a termination: ``"terminal"``); ``units="smac"`` has the scale on which SMAC
-shows and pays, where ``"package"`` has whole numbers. The score is the share of food eaten, in any units.
+A name is lbforaging's without ``Foraging-``, of any size (the package itself has no more than four
+foods). Options: ``reward="team"`` gives everyone the sum of the players' rewards, ``"individual"``
+its own; ``time_limit`` says what the 50th step is called (the package calls it a termination:
+``"terminal"``); ``units="smac"`` has the scale on which SMAC shows and pays, where ``"package"``
+has whole numbers. The score is the share of food eaten, in any units.
 """
 
 import operator
@@ -29,18 +30,24 @@ from partage.sims.options import choose
 from partage.sims.single import Instant, Singles
 
 
-def make(task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any) -> Env:
+def make(
+    task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any
+) -> Env:
     """The copies of the task; engine "package" is lbforaging 2.0.0, one simulator per copy."""
     one_of("engine of lbf", engine, ["batched", "package"])
     limits = ("truncation", "terminal")
-    chosen = choose(options, reward=("team", "individual"), time_limit=limits, units=("package", "smac"))
+    chosen = choose(
+        options, reward=("team", "individual"), time_limit=limits, units=("package", "smac")
+    )
     found, team = named(task), chosen["reward"] == "team"
     units = found.smac_units() if chosen["units"] == "smac" else Units()
     spec = found.spec(team)
     if engine == "package":
         require(__file__)
         if found.rows != found.cols:  # the package swaps the axes in its check of what it observes
-            raise UserError(f"lbforaging 2.0.0 plays square fields only, got lbf/{task}: use engine='batched'.")
+            raise UserError(
+                f"lbforaging 2.0.0 plays square fields only, got lbf/{task}: use engine='batched'."
+            )
         return Batched(
             spec,
             lambda n: Singles([Package(found, team, units) for _ in range(n)]),
@@ -49,7 +56,12 @@ def make(task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched
             chosen["time_limit"],
         )
     return Batched(
-        spec, lambda n: kernel(found, team, units, n), seeds, copies, chosen["time_limit"], state_is_obs=True
+        spec,
+        lambda n: kernel(found, team, units, n),
+        seeds,
+        copies,
+        chosen["time_limit"],
+        state_is_obs=True,
     )
 
 
@@ -98,13 +110,23 @@ class Package:
         entries = np.stack(views, dtype=np.float64).reshape(len(views), -1, 3)
         shown = entries / (self._units.length, self._units.length, self._units.level)
         obs = np.where(entries < 0, entries, shown).reshape(len(views), -1)
-        total = reduce(operator.add, rewards, 0.0)  # in the players' order; `sum` compensates from Python 3.12 on
+        total = reduce(
+            operator.add, rewards, 0.0
+        )  # in the players' order; `sum` compensates from Python 3.12 on
         earned = np.array([total] * len(rewards) if self._team else rewards)
-        return Instant(obs, obs.reshape(-1), earned * self._units.reward, total, terminated=not self._env.field.any())
+        return Instant(
+            obs,
+            obs.reshape(-1),
+            earned * self._units.reward,
+            total,
+            terminated=not self._env.field.any(),
+        )
 
     def save(self) -> bytes:
         """All the package's own fields, its generator among them (the replaced `spawn_food` stays)."""
-        return pickle.dumps({name: value for name, value in vars(self._env).items() if name != "spawn_food"})
+        return pickle.dumps(
+            {name: value for name, value in vars(self._env).items() if name != "spawn_food"}
+        )
 
     def load(self, saved: bytes) -> None:
         vars(self._env).update(pickle.loads(saved))

@@ -2,10 +2,12 @@
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["mpe2==1.1.1", "pettingzoo==1.27.0"]
 # ///
-"""Particle spread: ``mpe/15a_3c`` and the other names of `spread_tasks`; rules in `spread` and `simple_spread`.
+"""Particle spread: ``mpe/15a_3c`` and the other names of `spread_tasks`; rules in `spread` and
+`simple_spread`.
 
-Rewards are each agent's own. Option ``time_limit`` says what the last step is called (default and package: truncation).
-The score is the sum over agents of the return so far, the papers' "team reward".
+Rewards are each agent's own. Option ``time_limit`` says what the last step is called (default and
+package: truncation). The score is the sum over agents of the return so far, the papers' "team
+reward".
 """
 
 import pickle
@@ -25,7 +27,9 @@ from partage.sims.particles.tasks import Task, named
 from partage.sims.single import Instant, Singles
 
 
-def make(task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any) -> Env:
+def make(
+    task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any
+) -> Env:
     """The copies of the task; engine "package" is mpe2 1.1.1, one simulator per copy."""
     one_of("engine of mpe", engine, ["batched", "package"])
     chosen = choose(options, time_limit=("truncation", "terminal"))
@@ -33,7 +37,11 @@ def make(task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched
     if engine == "package":
         require(__file__)
         return Batched(
-            found.spec, lambda n: Singles([Package(found) for _ in range(n)]), seeds, copies, chosen["time_limit"]
+            found.spec,
+            lambda n: Singles([Package(found) for _ in range(n)]),
+            seeds,
+            copies,
+            chosen["time_limit"],
         )
     return Batched(found.spec, lambda n: kernel(found, n), seeds, copies, chosen["time_limit"])
 
@@ -50,7 +58,9 @@ def distance(one: Any, other: Any) -> float:
 
 
 class Scenario:
-    """The coloured tasks as a scenario of mpe2: it makes the world, starts an episode, observes and rewards."""
+    """The coloured tasks as a scenario of mpe2: it makes the world, starts an episode, observes and
+    rewards.
+    """
 
     def __init__(self, task: Task) -> None:
         self._task, self._orders = task, task.orders
@@ -71,7 +81,9 @@ class Scenario:
         return world
 
     def reset_world(self, world: Any, np_random: np.random.Generator) -> None:
-        for body, reach in [(agent, 1) for agent in world.agents] + [(mark, 3) for mark in world.landmarks]:
+        for body, reach in [(agent, 1) for agent in world.agents] + [
+            (mark, 3) for mark in world.landmarks
+        ]:
             body.state.p_pos = np_random.uniform(-reach, reach, world.dim_p)
             body.state.p_vel = np.zeros(world.dim_p)
             body.state.c = np.zeros(world.dim_c)
@@ -82,7 +94,9 @@ class Scenario:
         return 0.0
 
     def reward(self, agent: Any, world: Any) -> float:
-        """Minus the distance to its colour's landmark, and the bonus of a colour that is there as a whole."""
+        """Minus the distance to its colour's landmark, and the bonus of a colour that is there as a
+        whole.
+        """
         colour = self._colour[agent.name]
         landmark = world.landmarks[colour]
         bonus = 0.0
@@ -112,9 +126,13 @@ def parallel(task: Task) -> Any:
     from pettingzoo.utils.conversions import aec_to_parallel
 
     if task.simple:
-        return simple_spread_v3.parallel_env(N=task.n_agents, local_ratio=0.5, max_cycles=task.spec.horizon)
+        return simple_spread_v3.parallel_env(
+            N=task.n_agents, local_ratio=0.5, max_cycles=task.spec.horizon
+        )
     scenario: Any = Scenario(task)
-    return aec_to_parallel(SimpleEnv(scenario, scenario.make_world(), task.spec.horizon, local_ratio=0.5))
+    return aec_to_parallel(
+        SimpleEnv(scenario, scenario.make_world(), task.spec.horizon, local_ratio=0.5)
+    )
 
 
 class Package:
@@ -137,11 +155,15 @@ class Package:
         obs = np.stack([views[name] for name in self._names])
         agents, landmarks = self._inner.world.agents, self._inner.world.landmarks
         parts = [body.state.p_pos for body in agents], [body.state.p_vel for body in agents]
-        state = np.concatenate([*parts[0], *parts[1], *(body.state.p_pos for body in landmarks)], dtype=np.float32)
+        state = np.concatenate(
+            [*parts[0], *parts[1], *(body.state.p_pos for body in landmarks)], dtype=np.float32
+        )
         return Instant(obs, state, rewards, sum(rewards), terminated=False)
 
     def save(self) -> bytes:
-        """Bodies, clock and generator: the environment itself holds drawing surfaces, which cannot be saved."""
+        """Bodies, clock and generator: the environment itself holds drawing surfaces, which cannot
+        be saved.
+        """
         bodies = [(body.state.p_pos, body.state.p_vel) for body in self._inner.world.entities]
         return pickle.dumps((bodies, self._inner.steps, self._inner.np_random.bit_generator.state))
 

@@ -2,10 +2,12 @@
 # requires-python = ">=3.11,<3.14"
 # dependencies = []
 # ///
-"""Roll call, ``roll_call/<agents>x<actions>-<horizon>``: the test of parameter sharing with a known best return.
+"""Roll call, ``roll_call/<agents>x<actions>-<horizon>``: the test of parameter sharing with a known
+best return.
 
-Agent n scores by naming n mod A, all see the same clock, the team's reward is the share of agents that are right.
-The clock is in the observation, so the end of the episode is a real end unless ``time_limit="truncation"``.
+Agent n scores by naming n mod A, all see the same clock, the team's reward is the share of agents
+that are right. The clock is in the observation, so the end of the episode is a real end unless
+``time_limit="truncation"``.
 """
 
 import re
@@ -19,12 +21,16 @@ from partage.sims.contract import Engine, Env, Spec
 from partage.sims.options import choose
 
 
-def make(task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any) -> Env:
+def make(
+    task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any
+) -> Env:
     one_of("engine of roll_call", engine, ["batched"])
     chosen = choose(options, time_limit=("terminal", "truncation"))
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)-([1-9]\d*)", task)
     if found is None:
-        raise UserError(f"Unknown task roll_call/{task}: expected <agents>x<actions>-<horizon>, such as 4x4-8.")
+        raise UserError(
+            f"Unknown task roll_call/{task}: expected <agents>x<actions>-<horizon>, such as 4x4-8."
+        )
     n_agents, n_actions, horizon = map(int, found.groups())
     spec = Spec(n_agents, n_actions, horizon, horizon, horizon, common_reward=True)
     kernel = Kernel(rules.Rules(n_actions, horizon), rules.World(), rules.begin, rules.advance)

@@ -1,4 +1,5 @@
-"""Compiled code for the CPU: NumPy arrays in and out. Who calls it, and its twin in torch, is in `partage.nn`.
+"""Compiled code for the CPU: NumPy arrays in and out. Who calls it, and its twin in torch, is in
+`partage.nn`.
 
 Fast-math flags are limited to those under which every lane and every loop remainder computes the
 same bits.

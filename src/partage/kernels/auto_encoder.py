@@ -12,6 +12,7 @@ from partage.kernels.pointwise import HALF, ONE, TWO, F, exp
 BATCH = 128  # samples of a batch   (MPD §3.2, MADPS; SePS has the same)
 LR, BETA1, BETA2, EPS = 3e-4, 0.9, 0.999, 1e-8  # Adam   (MPD §3.2)
 
+
 class Half(NamedTuple):
     """The encoder or the decoder of one run, as the compiled chains take it, one batch long."""
 
@@ -30,7 +31,17 @@ class Half(NamedTuple):
 
 @compiled
 def _forward(half, x):
-    forward_all(x, half.bounds, half.hot, half.relu, half.entries, half.index, half.weights, half.tables, half.layers)
+    forward_all(
+        x,
+        half.bounds,
+        half.hot,
+        half.relu,
+        half.entries,
+        half.index,
+        half.weights,
+        half.tables,
+        half.layers,
+    )
     return half.layers[len(half.layers) - 1]
 
 
@@ -72,7 +83,9 @@ def epoch(theta, grad, moments, encoder, decoder, given, seen, told, order, nois
             for j in range(z):
                 mean, std, d = code[k, j], exp(HALF * code[k, z + j]), d_into[k, j]
                 d_code[k, j] = d + kl * mean
-                d_code[k, z + j] = d * noise[start + k, j] * HALF * std + kl * HALF * (std * std - ONE)
+                d_code[k, z + j] = d * noise[start + k, j] * HALF * std + kl * HALF * (
+                    std * std - ONE
+                )
         _backward(encoder, x, d_code, x, False)
         step = steps + batch + 1
         scale = F(LR * math.sqrt(1 - BETA2**step) / (1 - BETA1**step))

@@ -1,8 +1,9 @@
 """Products of small float32 matrices in the CPU's vector registers, for compiled code.
 
-The library multiplies by a matrix of a few columns at a sixth of its speed, and by a batch of small ones only one layer
-at a time. Here a tile of 4 x 64 sums stays in registers (of half as many where they are half as wide), and a sum is
-always taken in the same order, entry after entry: its bits depend on nothing but what is summed.
+The library multiplies by a matrix of a few columns at a sixth of its speed, and by a batch of small
+ones only one layer at a time. Here a tile of 4 x 64 sums stays in registers (of half as many where
+they are half as wide), and a sum is always taken in the same order, entry after entry: its bits
+depend on nothing but what is summed.
 """
 
 from typing import Any
@@ -16,7 +17,9 @@ from numba.np.arrayobj import make_array
 
 from partage.kernels import compiled
 
-LANES, ACROSS = (16, 4) if llvm.get_host_cpu_features().get("avx512f") else (8, 2)  # of a register; registers of a tile
+LANES, ACROSS = (
+    (16, 4) if llvm.get_host_cpu_features().get("avx512f") else (8, 2)
+)  # of a register; registers of a tile
 DOWN, PANEL = 4, LANES * ACROSS  # rows and columns of a tile
 BLOCK = 64  # rows that go through layer after layer, gate after gate, while they are in the cache
 I64, VECTOR = ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
@@ -24,10 +27,11 @@ LANE = ir.VectorType(ir.IntType(32), LANES)
 
 
 def tile(rows: int, registers: int) -> Any:
-    """Compiled in place: ``c[rows, registers * LANES] += sum over n of a * b``, every sum in a register.
+    """Compiled in place: ``c[rows, registers * LANES] += sum over n of a * b``, every sum in a
+    register.
 
-    Arrays are flat. Row r of `a` begins at ``a0 + r * down``, its entries are `along` apart; row k of `b` begins at
-    ``b0 + k * ldb``, row r of `c` at ``c0 + r * ldc``.
+    Arrays are flat. Row r of `a` begins at ``a0 + r * down``, its entries are `along` apart; row k
+    of `b` begins at ``b0 + k * ldb``, row r of `c` at ``c0 + r * ldc``.
     """
     none = VECTOR(ir.Undefined)
 
@@ -38,22 +42,33 @@ def tile(rows: int, registers: int) -> Any:
         fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
 
         def registers_at(base: Any, start: Any) -> list[Any]:
-            places = (builder.gep(base, [builder.add(start, I64(v * LANES))]) for v in range(registers))
+            places = (
+                builder.gep(base, [builder.add(start, I64(v * LANES))]) for v in range(registers)
+            )
             return [builder.bitcast(place, VECTOR.as_pointer()) for place in places]
 
-        places = [p for r in range(rows) for p in registers_at(c, builder.add(c0, builder.mul(I64(r), ldc)))]
+        places = [
+            p
+            for r in range(rows)
+            for p in registers_at(c, builder.add(c0, builder.mul(I64(r), ldc)))
+        ]
         sums = [cgutils.alloca_once(builder, VECTOR) for _ in places]
         for place, total in zip(places, sums, strict=True):
             builder.store(builder.load(place, align=4), total)
         with cgutils.for_range(builder, n) as loop:
-            right = [builder.load(p, align=4) for p in registers_at(b, builder.add(b0, builder.mul(loop.index, ldb)))]
+            right = [
+                builder.load(p, align=4)
+                for p in registers_at(b, builder.add(b0, builder.mul(loop.index, ldb)))
+            ]
             start = builder.add(a0, builder.mul(loop.index, along))
             for r in range(rows):
                 left = builder.load(builder.gep(a, [builder.add(start, builder.mul(I64(r), down))]))
                 left = builder.shuffle_vector(
                     builder.insert_element(none, left, ir.IntType(32)(0)), none, LANE([0] * LANES)
                 )
-                for total, factor in zip(sums[r * registers : (r + 1) * registers], right, strict=True):
+                for total, factor in zip(
+                    sums[r * registers : (r + 1) * registers], right, strict=True
+                ):
                     builder.store(builder.call(fma, [left, factor, builder.load(total)]), total)
         for place, total in zip(places, sums, strict=True):
             builder.store(builder.load(total), place, align=4)
@@ -68,7 +83,9 @@ def tile(rows: int, registers: int) -> Any:
 
 
 def turn(context, a, a0, lda, b, b0, ldb):
-    """Compiled in place: a square of LANES x LANES numbers from `a` to `b`, turned over its diagonal in registers."""
+    """Compiled in place: a square of LANES x LANES numbers from `a` to `b`, turned over its
+    diagonal in registers.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         a, b = (make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 3))
@@ -76,7 +93,9 @@ def turn(context, a, a0, lda, b, b0, ldb):
 
         def rows_at(base: Any, start: Any, ld: Any) -> list[Any]:
             places = (builder.add(start, builder.mul(I64(r), ld)) for r in range(LANES))
-            return [builder.bitcast(builder.gep(base, [place]), VECTOR.as_pointer()) for place in places]
+            return [
+                builder.bitcast(builder.gep(base, [place]), VECTOR.as_pointer()) for place in places
+            ]
 
         rows, half = [builder.load(place, align=4) for place in rows_at(a, a0, lda)], LANES // 2
         while half:  # squares of this size change places across the diagonal
@@ -84,7 +103,9 @@ def turn(context, a, a0, lda, b, b0, ldb):
             lower = [lane + half if not lane & half else lane + LANES for lane in range(LANES)]
             for r in (r for r in range(LANES) if not r & half):
                 pair = rows[r], rows[r + half]
-                rows[r], rows[r + half] = (builder.shuffle_vector(*pair, LANE(lanes)) for lanes in (upper, lower))
+                rows[r], rows[r + half] = (
+                    builder.shuffle_vector(*pair, LANE(lanes)) for lanes in (upper, lower)
+                )
             half //= 2
         for row, place in zip(rows, rows_at(b, b0, ldb), strict=True):
             builder.store(row, place, align=4)
@@ -100,18 +121,24 @@ _wide, _narrow, _row, _bit = tile(DOWN, ACROSS), tile(DOWN, 1), tile(1, ACROSS),
 
 @compiled
 def product(a, a0, down, along, b, b0, ldb, c, c0, ldc, rows, inner, width):
-    """``c[rows, width] += a[rows, inner] @ b[inner, width]``, laid out as `tile` says; width in whole registers."""
+    """``c[rows, width] += a[rows, inner] @ b[inner, width]``, laid out as `tile` says; width in
+    whole registers.
+    """
     whole, o = rows // DOWN * DOWN, 0
     while o < width:
         if o + PANEL <= width:
             for r in range(0, whole, DOWN):
-                _wide(a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner)
+                _wide(
+                    a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner
+                )
             for r in range(whole, rows):
                 _row(a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner)
             o += PANEL
         else:
             for r in range(0, whole, DOWN):
-                _narrow(a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner)
+                _narrow(
+                    a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner
+                )
             for r in range(whole, rows):
                 _bit(a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner)
             o += LANES

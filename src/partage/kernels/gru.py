@@ -45,7 +45,23 @@ def walk_forward(x, first, wx, wh, bias, gates, states, before, bounds, sets, ke
 
 
 @compiled
-def walk_backward(x, first, wx_back, wh_back, gates, states, grad, dx, d_first, d_wx, d_wh, d_bias, before, bounds, sets):
+def walk_backward(
+    x,
+    first,
+    wx_back,
+    wh_back,
+    gates,
+    states,
+    grad,
+    dx,
+    d_first,
+    d_wx,
+    d_wh,
+    d_bias,
+    before,
+    bounds,
+    sets,
+):
     inputs, hidden = d_wx.shape[1], d_wh.shape[1]
     h, dh = np.empty((BLOCK, hidden), np.float32), np.empty((BLOCK, hidden), np.float32)
     d_gates = np.empty((BLOCK, 4 * hidden), np.float32)

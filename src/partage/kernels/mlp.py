@@ -9,7 +9,9 @@ from partage.kernels.pointwise import F
 
 @compiled
 def _begin(rows, table, entries, passed, hot):
-    """Each row with its biases, and zeros where its last register is not full; `passed` rows of its set came before."""
+    """Each row with its biases, and zeros where its last register is not full; `passed` rows of its
+    set came before.
+    """
     agents, outputs = len(table) // entries, table.shape[1]
     agent = passed % agents
     for m in range(len(rows)):
@@ -73,7 +75,9 @@ def forward_all(x, bounds, hot, relu, entries, index, weights, tables, layers):
 
 
 @compiled
-def backward_all(x, bounds, hot, relu, entries, index, weights, layers, d_weights, d_tables, d_last, dx, wanted):
+def backward_all(
+    x, bounds, hot, relu, entries, index, weights, layers, d_weights, d_tables, d_last, dx, wanted
+):
     groups, links = (len(bounds) - 1) // weights[0].shape[0], len(weights)
     starts, flips = np.zeros(links + 1, np.int64), np.zeros(links + 1, np.int64)
     widest = whole(x.shape[1])
@@ -101,7 +105,12 @@ def backward_all(x, bounds, hot, relu, entries, index, weights, layers, d_weight
             for behind in range(links):
                 link = links - 1 - behind
                 used = index[link][r, g]
-                now, w, dw, d_table = layers[link], weights[link], d_weights[link][r, used], d_tables[link][r, used]
+                now, w, dw, d_table = (
+                    layers[link],
+                    weights[link],
+                    d_weights[link][r, used],
+                    d_tables[link][r, used],
+                )
                 inputs, outputs, width = w.shape[2], w.shape[3], now.shape[1]
                 _end(grad, now, first, last, relu[link], d_table, entries[link], bounds[k], hot)
                 before = layers[link - 1] if link else x

@@ -1,7 +1,7 @@
 """The pointwise steps of the banks and their GRU, fused: one pass over memory instead of several.
 
-`math.exp` is not vectorised by Numba, so the exponential is the textbook one: split off the power of two, a Taylor
-polynomial of degree 6 on what is left (relative error below 2e-7 in float32).
+`math.exp` is not vectorised by Numba, so the exponential is the textbook one: split off the power
+of two, a Taylor polynomial of degree 6 on what is left (relative error below 2e-7 in float32).
 """
 
 import math
@@ -24,7 +24,9 @@ def exp(x):
     n = np.floor(x * LOG2_E + HALF)
     g = x - n * LN2_HIGH - n * LN2_LOW
     p = (((((C6 * g + C5) * g + C4) * g + C3) * g + C2) * g + ONE) * g + ONE
-    return p * np.int32((int32(n) + int32(127)) << int32(23)).view(np.float32)  # 2**n, written into the exponent bits
+    return p * np.int32((int32(n) + int32(127)) << int32(23)).view(
+        np.float32
+    )  # 2**n, written into the exponent bits
 
 
 @inlined
@@ -41,7 +43,8 @@ def columns(row):
 
 @compiled
 def gate_rows(gates, before, after):
-    """A GRU's states after rows whose gates' sums stand in four columns: new from h, reset, update, new from x.
+    """A GRU's states after rows whose gates' sums stand in four columns: new from h, reset, update,
+    new from x.
 
     Leaves in them (what the new state takes from h, r, z, n), which is what `gate_gradients` needs.
     """
@@ -58,7 +61,9 @@ def gate_rows(gates, before, after):
 
 @compiled
 def gate_gradients(grad, gates, before, d_gates, dh, total):
-    """Gradients of the four sums, of the state before less its part through them, and their sum over rows (float64)."""
+    """Gradients of the four sums, of the state before less its part through them, and their sum
+    over rows (float64).
+    """
     hidden = grad.shape[1]
     for m in range(grad.shape[0]):
         from_h, rr, zz, nn = columns(gates[m])
@@ -88,7 +93,9 @@ def categorical_rows(logits, avail, level, chosen):
         for a in range(row.shape[0]):
             total += exp(row[a] - top) if allowed[a] else F(0)
         reach, mass, last = level[m] * total, F(0), -1
-        while mass <= reach and last + 1 < row.shape[0]:  # to the first action that lifts the mass above the level
+        while (
+            mass <= reach and last + 1 < row.shape[0]
+        ):  # to the first action that lifts the mass above the level
             last += 1
             mass += exp(row[last] - top) if allowed[last] else F(0)
         chosen[m] = last

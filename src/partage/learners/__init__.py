@@ -22,7 +22,9 @@ FOLDER = Path(__file__).parent
 
 @runtime_checkable
 class Learner(Protocol):
-    """Learns R runs side by side. A run's losses, gradients, noise and experience never meet another's."""
+    """Learns R runs side by side. A run's losses, gradients, noise and experience never meet
+    another's.
+    """
 
     policy: Policy
     copies: int  # environment copies of each run it collects with
@@ -33,10 +35,12 @@ class Learner(Protocol):
         ...
 
     def probabilities(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """Act probabilities ``[R, B, T, N, A]`` of each agent along its column of ``obs [R, B, T, N, O]``.
+        """Act probabilities ``[R, B, T, N, A]`` of each agent along its column of ``obs [R, B, T,
+        N, O]``.
 
-        ``actions [R, B, T, N]`` are what the column did: recurrent policies see the last one, and take each copy for a
-        whole episode. Availability is left aside; a learner of values gives their softmax.
+        ``actions [R, B, T, N]`` are what the column did: recurrent policies see the last one, and
+        take each copy for a whole episode. Availability is left aside; a learner of values gives
+        their softmax.
         """
         ...
 
@@ -45,7 +49,9 @@ class Learner(Protocol):
         ...
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
-        """All that a resumed run needs to go on as if it had never stopped; experience only with `replay`."""
+        """All that a resumed run needs to go on as if it had never stopped; experience only with
+        `replay`.
+        """
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

@@ -1,4 +1,6 @@
-"""BDPS's two selectors: which role an agent plays (a GRU-VAE), and which group its role joins (graph attention)."""
+"""BDPS's two selectors: which role an agent plays (a GRU-VAE), and which group its role joins
+(graph attention).
+"""
 
 from itertools import product
 
@@ -14,7 +16,8 @@ from partage.sharing import assignment
 
 
 class RoleSelector(nn.Module):
-    """U: a sequence of advantages -> GRU -> k-dimensional Gaussian; the role is the largest coordinate (BDPS §3.1.1).
+    """U: a sequence of advantages -> GRU -> k-dimensional Gaussian; the role is the largest
+    coordinate (BDPS §3.1.1).
 
     The decoder unrolls a GRU from the code to the sequence, and shows it the code at every step.
     Rows are ``[R, M]``, M copies x agents.
@@ -38,12 +41,16 @@ class RoleSelector(nn.Module):
             h = advantages.new_zeros(advantages.shape[0], advantages.shape[2], self.hidden)
         return self.reader(advantages[:, None], h[:, None], self.everyone)[:, 0, -1]
 
-    def gaussian(self, h: Float32[Tensor, "R M H"]) -> tuple[Float32[Tensor, "R M K"], Float32[Tensor, "R M K"]]:
+    def gaussian(
+        self, h: Float32[Tensor, "R M H"]
+    ) -> tuple[Float32[Tensor, "R M K"], Float32[Tensor, "R M K"]]:
         """Mean and log variance of z_U."""
         mean, log_var = self.encoder(h[:, None, None], self.everyone)[:, 0, 0].chunk(2, -1)
         return mean, log_var
 
-    def roles(self, h: Float32[Tensor, "R M H"], noise: Float32[Tensor, "R M K"] | None) -> Int64[Tensor, "R M"]:
+    def roles(
+        self, h: Float32[Tensor, "R M H"], noise: Float32[Tensor, "R M K"] | None
+    ) -> Int64[Tensor, "R M"]:
         """argmax of z = mu + sigma * noise (None: of mu)   (BDPS eq. 3)."""
         mean, log_var = self.gaussian(h)
         return (mean if noise is None else mean + (0.5 * log_var).exp() * noise).argmax(-1)
@@ -53,7 +60,9 @@ class RoleSelector(nn.Module):
         advantages: Float32[Tensor, "R T M W"],
         noise: Float32[Tensor, "R M K"],
     ) -> tuple[Float32[Tensor, "R M"], Float32[Tensor, "R M"]]:
-        """Squared error of the reconstruction (mean over the sequence) and divergence from N(0, I)   (BDPS eq. 7)."""
+        """Squared error of the reconstruction (mean over the sequence) and divergence from N(0, I)
+        (BDPS eq. 7).
+        """
         mean, log_var = self.gaussian(self.read(advantages))
         z = mean + (0.5 * log_var).exp() * noise
         start = self.decoder(z[:, None, None], self.everyone)[:, :, 0]
@@ -64,20 +73,26 @@ class RoleSelector(nn.Module):
 
 
 class GroupSelector(nn.Module):
-    """V: roles -> graph attention over the living agents -> GRU -> the value of each group (BDPS §3.2.1).
+    """V: roles -> graph attention over the living agents -> GRU -> the value of each group (BDPS
+    §3.2.1).
 
-    An agent's features are those of its role. So what attention over all living agents gives depends only on how many
-    of them play each role: it is computed once for every such count, each role weighted by its number of players,
-    and looked up. The paper's sum over agents (eq. 4-5) is the same sum, its equal terms taken together.
+    An agent's features are those of its role. So what attention over all living agents gives
+    depends only on how many of them play each role: it is computed once for every such count, each
+    role weighted by its number of players, and looked up. The paper's sum over agents (eq. 4-5) is
+    the same sum, its equal terms taken together.
     """
 
-    def __init__(self, generators: list[Generator], n_agents: int, roles: int, groups: int, hidden: int) -> None:
+    def __init__(
+        self, generators: list[Generator], n_agents: int, roles: int, groups: int, hidden: int
+    ) -> None:
         super().__init__()
         self.n_agents, self.roles, self.hidden = n_agents, roles, hidden
         self.everyone = assignment.full(len(generators), 1)
         self.radix = (n_agents + 1) ** torch.arange(roles)
         counts = [c for c in product(range(n_agents + 1), repeat=roles) if sum(c) <= n_agents]
-        self.counts = torch.tensor(sorted(counts, key=lambda c: c[::-1]))  # [E, K], in the order of their codes
+        self.counts = torch.tensor(
+            sorted(counts, key=lambda c: c[::-1])
+        )  # [E, K], in the order of their codes
         self.codes = (self.counts * self.radix).sum(1)
         self.features = MLP(generators, 1, [roles, hidden], end=True)
         self.heads = Bank(generators, 1, hidden, roles * hidden)  # W of each of k heads
@@ -93,11 +108,15 @@ class GroupSelector(nn.Module):
         x = self.features(one_hot, self.everyone)
         wx = self.heads(x, self.everyone).reshape(runs, k, k, self.hidden)  # [R, role, head, H]
         mine, other = self.score(x, self.everyone).reshape(runs, k, 2, k).unbind(2)
-        e = functional.leaky_relu(mine[:, :, None] + other[:, None], 0.2)  # [R, role i, role j, head]   (eq. 4)
+        e = functional.leaky_relu(
+            mine[:, :, None] + other[:, None], 0.2
+        )  # [R, role i, role j, head]   (eq. 4)
         players = self.counts.to(e.device)[None, :, None, :, None]
         weight = players * (e - e.amax(2, keepdim=True)).exp()[:, None]  # [R, E, i, j, head]
         alpha = weight / weight.sum(3, keepdim=True).clamp(min=1e-12)
-        mixed = sum(alpha[:, :, :, j, :, None] * wx[:, None, None, j] for j in range(k))  # [R, E, i, head, H]   (eq. 5)
+        mixed = sum(
+            alpha[:, :, :, j, :, None] * wx[:, None, None, j] for j in range(k)
+        )  # [R, E, i, head, H]   (eq. 5)
         rows = functional.elu(torch.as_tensor(mixed).flatten(3)).flatten(1, 2)
         fed = self.out(rows[:, None, None], self.everyone).relu()
         return torch.matmul(fed, self.memory.inputs.weight[:, :, None])[:, 0, 0]
@@ -112,9 +131,19 @@ class GroupSelector(nn.Module):
         """The GRU's states at every instant, given `attention` and the state before the first."""
         players = functional.one_hot(roles, self.roles) * alive[..., None]
         code = (players.sum(3) * self.radix.to(roles.device)).sum(-1)
-        entry = torch.searchsorted(self.codes.to(roles.device), code)[..., None] * self.roles + roles
-        entry = entry + torch.arange(len(entry), device=roles.device)[:, None, None, None] * table.shape[1]
-        rows = table.flatten(0, 1).index_select(0, entry.flatten()).unflatten(0, entry.shape).flatten(2, 3)
+        entry = (
+            torch.searchsorted(self.codes.to(roles.device), code)[..., None] * self.roles + roles
+        )
+        entry = (
+            entry
+            + torch.arange(len(entry), device=roles.device)[:, None, None, None] * table.shape[1]
+        )
+        rows = (
+            table.flatten(0, 1)
+            .index_select(0, entry.flatten())
+            .unflatten(0, entry.shape)
+            .flatten(2, 3)
+        )
         cell = self.memory.picked(self.everyone)._replace(wx=None)
         return unroll(rows[:, None], h[:, None], cell)[:, 0]
 

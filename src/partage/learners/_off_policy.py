@@ -1,4 +1,6 @@
-"""What learners of a joint action value share: replay, target networks, QMIX's losses, and what a resumed run needs."""
+"""What learners of a joint action value share: replay, target networks, QMIX's losses, and what a
+resumed run needs.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -26,18 +28,24 @@ Value = Callable[[Tensor], Tensor]  # [R, B, P, N, H] -> [R, B, P, N, G]
 
 
 class Chassis(ABC):
-    """What learners of a joint action value share: a replay of whole episodes, target networks, one step an episode.
+    """What learners of a joint action value share: a replay of whole episodes, target networks, one
+    step an episode.
 
-    A learner built on it brings its networks (with a `mixer`), the policy that acts with them, and `update`.
+    A learner built on it brings its networks (with a `mixer`), the policy that acts with them, and
+    `update`.
     """
 
     segment = None  # whole episodes
 
-    def __init__(self, spec: Spec, settings: "Settings", seeds: Sequence[int], where: device, nets: nn.Module) -> None:
+    def __init__(
+        self, spec: Spec, settings: "Settings", seeds: Sequence[int], where: device, nets: nn.Module
+    ) -> None:
         self.spec, self.settings, self.where, self.copies = spec, settings, where, settings.copies
         self.nets: Any = nets.to(where)
         self.target: Any = deepcopy(self.nets).requires_grad_(False)
-        rmsprop = partial(torch.optim.RMSprop, lr=settings.lr, alpha=settings.alpha, eps=settings.rms_eps)
+        rmsprop = partial(
+            torch.optim.RMSprop, lr=settings.lr, alpha=settings.alpha, eps=settings.rms_eps
+        )
         self.optimiser = Optimiser(self.nets, rmsprop, settings.clip)
         s = settings
         self.exploration = Exploration(seeds, s.epsilon_start, s.epsilon_end, s.epsilon_anneal)
@@ -45,7 +53,9 @@ class Chassis(ABC):
         self.sampling = generators([stream(seed, "replay") for seed in seeds])
         self.generators = [*self.exploration.generators, *self.sampling]
         self.episodes = 0  # collected by each run that still collects
-        self.blocks: dict[str, Assignment] = {}  # of learners whose policies note who goes through what
+        self.blocks: dict[
+            str, Assignment
+        ] = {}  # of learners whose policies note who goes through what
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         active = rollout.filled.any(2).any(1)
@@ -54,9 +64,13 @@ class Chassis(ABC):
         self.replay.add(rollout, {"team_reward": team_reward(rollout.reward, self.spec)})
         before, self.episodes = self.episodes, self.episodes + self.copies
         measures = {"epsilon": self.exploration.epsilon()}
-        if min(self.episodes, self.settings.buffer) >= self.settings.batch:  # a run that stopped early may have fewer
+        if (
+            min(self.episodes, self.settings.buffer) >= self.settings.batch
+        ):  # a run that stopped early may have fewer
             batch = self.replay.sample(self.settings.batch, self.sampling)
-            measures |= self.update({name: x.to(self.where) for name, x in batch.items()}, active.to(self.where))
+            measures |= self.update(
+                {name: x.to(self.where) for name, x in batch.items()}, active.to(self.where)
+            )
         if self.episodes // self.settings.target_every > before // self.settings.target_every:
             self.renew()
         return measures
@@ -64,10 +78,14 @@ class Chassis(ABC):
     def renew(self) -> None:
         """Copy the networks to the target networks."""
         self.target.load_state_dict(self.nets.state_dict())
-        self.blocks = {name: usual(self.latest.notes[name], self.latest.filled) for name in self.blocks}
+        self.blocks = {
+            name: usual(self.latest.notes[name], self.latest.filled) for name in self.blocks
+        }
 
     def sharing(self) -> dict[str, Assignment]:
-        """What each agent went through most often in the episodes before the target networks were last renewed."""
+        """What each agent went through most often in the episodes before the target networks were
+        last renewed.
+        """
         return self.blocks
 
     @abstractmethod
@@ -75,9 +93,14 @@ class Chassis(ABC):
         """One gradient step of each active run on its own episodes."""
 
     def td_loss(
-        self, q: Float32[Tensor, "R B T1 N A"], q_target: Float32[Tensor, "R B T1 N A"], batch: dict[str, Tensor]
+        self,
+        q: Float32[Tensor, "R B T1 N A"],
+        q_target: Float32[Tensor, "R B T1 N A"],
+        batch: dict[str, Tensor],
     ) -> tuple[Float32[Tensor, "R"], dict[str, Tensor]]:
-        """QMIX's loss (BDPS eq. 9), given the agents' values by networks and target networks; and its measures."""
+        """QMIX's loss (BDPS eq. 9), given the agents' values by networks and target networks; and
+        its measures.
+        """
         actions, state, mask = batch["actions"], batch["state"], batch["filled"]
         chosen = q[:, :, :-1].gather(-1, actions[..., None]).squeeze(-1)
         with torch.no_grad():
@@ -87,9 +110,16 @@ class Chassis(ABC):
             )
             next_q = later.gather(-1, best.argmax(-1, keepdim=True)).squeeze(-1)
             next_total = self.target.mixer(next_q, state[:, :, 1:])
-            target = td_target(batch["team_reward"], next_total, batch["terminated"], self.settings.gamma)
-        loss = masked_mse(self.nets.mixer(chosen, state[:, :, :-1]), target, mask)  # over real transitions
-        return loss, {"td_loss": loss.detach(), "q_target": total(target * mask) / mask.sum((1, 2)).clamp(min=1)}
+            target = td_target(
+                batch["team_reward"], next_total, batch["terminated"], self.settings.gamma
+            )
+        loss = masked_mse(
+            self.nets.mixer(chosen, state[:, :, :-1]), target, mask
+        )  # over real transitions
+        return loss, {
+            "td_loss": loss.detach(),
+            "q_target": total(target * mask) / mask.sum((1, 2)).clamp(min=1),
+        }
 
     def period_loss(
         self,
@@ -100,20 +130,26 @@ class Chassis(ABC):
         every: int,
         batch: dict[str, Tensor],
     ) -> Float32[Tensor, "R"]:
-        """The loss of a choice that holds for `every` steps, itself a QMIX task   (RODE; BDPS eq. 8).
+        """The loss of a choice that holds for `every` steps, itself a QMIX task   (RODE; BDPS eq.
+        8).
 
-        A period's rewards are added up, and what follows it is discounted once. The last one may be shorter. Pairs are
-        of the networks and the target networks; `value` makes the options' values of states.
+        A period's rewards are added up, and what follows it is discounted once. The last one may be
+        shorter. Pairs are of the networks and the target networks; `value` makes the options'
+        values of states.
         """
         state, length = batch["state"], batch["filled"].sum(2, keepdim=True)
-        first = torch.arange(0, batch["filled"].shape[2], every, device=self.where).expand(*length.shape[:2], -1)
+        first = torch.arange(0, batch["filled"].shape[2], every, device=self.where).expand(
+            *length.shape[:2], -1
+        )
         after = (first + every).minimum(length)
         both = torch.stack((batch["team_reward"], batch["terminated"].float()))
         both = functional.pad(both * batch["filled"], (0, -both.shape[-1] % every))
         reward, ended = both.unflatten(-1, (-1, every)).sum(-1)
         with torch.no_grad():
             later = value[1](at(states[1], after))
-            best = (value[0](at(states[0], after)) if self.settings.double_q else later).argmax(-1, keepdim=True)
+            best = (value[0](at(states[0], after)) if self.settings.double_q else later).argmax(
+                -1, keepdim=True
+            )
             next_total = mixers[1](later.gather(-1, best).squeeze(-1), at(state, after))
             target = td_target(reward, next_total, ended > 0, self.settings.gamma)
         mine = value[0](at(states[0], first)).gather(-1, at(chosen, first)[..., None]).squeeze(-1)
@@ -161,8 +197,12 @@ def at(x: Shaped[Tensor, "R B T *X"], when: Int64[Tensor, "R B P"]) -> Shaped[Te
     return x.gather(2, index)
 
 
-def held(index: Int64[Tensor, "R B T N"], length: Int64[Tensor, "R B"], period: int) -> Int64[Tensor, "R B T1 N"]:
-    """What was chosen every `period` steps, at every instant: after an episode's last choice that one stays."""
+def held(
+    index: Int64[Tensor, "R B T N"], length: Int64[Tensor, "R B"], period: int
+) -> Int64[Tensor, "R B T1 N"]:
+    """What was chosen every `period` steps, at every instant: after an episode's last choice that
+    one stays.
+    """
     last = (length - 1).clamp(min=0) // period
     now = torch.arange(index.shape[2] + 1, device=index.device) // period
     return at(index, now.minimum(last[..., None]) * period)

@@ -1,17 +1,21 @@
-"""Synchronous n-step advantage actor-critic with banked networks: FPS, FPS-id and NPS are settings of one program.
+"""Synchronous n-step advantage actor-critic with banked networks: FPS, FPS-id and NPS are settings
+of one program.
 
-**Paper.** MPD §3.2: actor and critic of 4 layers of 64 units each, learning rate 3e-4, discount 0.99, entropy 0.01,
-value loss 0.5. The actor is split into a front (two layers) and a back (two layers), so that agents may share either.
+**Paper.** MPD §3.2: actor and critic of 4 layers of 64 units each, learning rate 3e-4, discount
+0.99, entropy 0.01, value loss 0.5. The actor is split into a front (two layers) and a back (two
+layers), so that agents may share either.
 
-**Reference code.** 8 environment copies x 5 steps an update, one Adam over all networks, global gradient norm 0.5;
-losses are summed over agents and averaged over time and copies; actors start orthogonal (gain 0.5) plus Gaussian
-noise (0.2). Its critic has 3 layers, indexed like the back of the actor.
+**Reference code.** 8 environment copies x 5 steps an update, one Adam over all networks, global
+gradient norm 0.5; losses are summed over agents and averaged over time and copies; actors start
+orthogonal (gain 0.5) plus Gaussian noise (0.2). Its critic has 3 layers, indexed like the back of
+the actor.
 
-**Departures.** The critic has the reference's 3 layers: with the paper's 4 (`critic_layers`), seeds of networks that
-are not shared diverge (docs/fidelity.md). Returns are correct: the reference drops the terminal reward and bootstraps
-from the next episode; here `terminated` cuts and `truncated` bootstraps from the observation the episode ended on.
-Each run draws its networks from its own seed (the reference seeds them with a constant). `returns = "legacy"` and
-`same_init` bring the reference's choices back.
+**Departures.** The critic has the reference's 3 layers: with the paper's 4 (`critic_layers`), seeds
+of networks that are not shared diverge (docs/fidelity.md). Returns are correct: the reference drops
+the terminal reward and bootstraps from the next episode; here `terminated` cuts and `truncated`
+bootstraps from the observation the episode ended on. Each run draws its networks from its own seed
+(the reference seeds them with a constant). `returns = "legacy"` and `same_init` bring the
+reference's choices back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +43,8 @@ Sharing = Literal["full", "id", "none", "front"]
 
 @dataclass(frozen=True)
 class Settings:
-    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: the actor's front only, as MDPS begins
+    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: the actor's front only, as
+    # MDPS begins
     sharing: Sharing = "full"  # MPD §3.2
     copies: int = 8  # environment copies   (reference code)
     segment: int = 5  # transitions of each copy an update   (reference code)
@@ -53,20 +58,28 @@ class Settings:
     clip: float = 0.5  # global gradient norm of a run   (reference code)
     init_gain: float = 0.5  # orthogonal gain of the actor's layers   (reference code)
     init_noise: float = 0.2  # standard deviation of the noise added to them   (reference code)
-    same_init: bool = False  # all sets of a run start equal   (MPD Fig. 2; reference code: initial_as_the_same)
-    # legacy: the reference's recursion, which drops a terminal reward and runs on into the next episode
+    same_init: bool = (
+        False  # all sets of a run start equal   (MPD Fig. 2; reference code: initial_as_the_same)
+    )
+    # legacy: the reference's recursion, which drops a terminal reward and runs on into the next
+    # episode
     returns: Literal["correct", "legacy"] = "correct"
 
 
 class ActorCritic(nn.Module):
     """Actor ``back(front(o))`` and critic; the critic is shared as the actor's back is.
 
-    A learner that moves the sharing gives `share` its banks' size, and moves `front_of` and `back_of`.
+    A learner that moves the sharing gives `share` its banks' size, and moves `front_of` and
+    `back_of`.
     """
 
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], share: Static | None = None) -> None:
+    def __init__(
+        self, spec: Spec, settings: Settings, seeds: Sequence[int], share: Static | None = None
+    ) -> None:
         super().__init__()
-        share = share or static("none" if settings.sharing == "front" else settings.sharing, len(seeds), spec.n_agents)
+        share = share or static(
+            "none" if settings.sharing == "front" else settings.sharing, len(seeds), spec.n_agents
+        )
         self.sets, self.front_of, self.back_of = share.sets, share.assignment, share.assignment
         if settings.sharing == "front":
             self.front_of = assignment.full(len(seeds), spec.n_agents)
@@ -100,7 +113,9 @@ class Actor:
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: None, explore: bool) -> tuple[Choice, None]:
         obs = step.obs.to(self.where)
-        logits = from_rows(self.net.logits(to_rows(obs[:, :, None], self.net.sets)), self.n_agents)[:, :, 0]
+        logits = from_rows(self.net.logits(to_rows(obs[:, :, None], self.net.sets)), self.n_agents)[
+            :, :, 0
+        ]
         avail = step.avail_actions.to(self.where)
         if not explore:
             return Choice(logits.masked_fill(~avail, -torch.inf).argmax(-1).cpu()), memory
@@ -110,7 +125,12 @@ class Actor:
 
 class A2C:
     def __init__(
-        self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device, share: Static | None = None
+        self,
+        spec: Spec,
+        settings: Settings,
+        seeds: Sequence[int],
+        where: device,
+        share: Static | None = None,
     ) -> None:
         self.settings, self.n_agents, self.where = settings, spec.n_agents, where
         self.copies, self.segment = settings.copies, settings.segment
@@ -135,21 +155,33 @@ class A2C:
 
         policy_loss = _total(-advantage.detach() * chosen, alive)
         entropy = _total(-(log_pi.exp() * log_pi).sum(-1), alive)
-        value_loss = _total(advantage.square(), filled)  # the dead's too: what was before them is bootstrapped from it
+        value_loss = _total(
+            advantage.square(), filled
+        )  # the dead's too: what was before them is bootstrapped from it
         loss = policy_loss - s.entropy * entropy + s.value * value_loss
         norm = self.optimiser.step(loss)
-        measures = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "gradient_norm": norm}
+        measures = {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy": entropy,
+            "gradient_norm": norm,
+        }
         return {name: x.detach() for name, x in measures.items()}
 
     def _returns(self, rollout: Rollout, next_value: Tensor) -> Tensor:
         truncated, values_ahead = rollout.truncated.to(self.where), next_value
         if rollout.final_obs is not None:
             with torch.no_grad():
-                final = self._per_agent(self.net.values(to_rows(rollout.final_obs.to(self.where), self.net.sets)))
+                final = self._per_agent(
+                    self.net.values(to_rows(rollout.final_obs.to(self.where), self.net.sets))
+                )
             next_value = torch.where(truncated[..., None], final, next_value)
         reward, terminated = rollout.reward.to(self.where), rollout.terminated.to(self.where)
         if self.settings.returns == "legacy":
-            reward, never = reward.masked_fill(terminated[..., None], 0.0), torch.zeros_like(terminated)
+            reward, never = (
+                reward.masked_fill(terminated[..., None], 0.0),
+                torch.zeros_like(terminated),
+            )
             return n_step_returns(reward, values_ahead, never, never, self.settings.gamma)
         return n_step_returns(reward, next_value, terminated, truncated, self.settings.gamma)
 
@@ -184,10 +216,19 @@ class Around:
     """What learners share that are an actor-critic and something that moves its sharing."""
 
     def __init__(
-        self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device, share: Static | None = None
+        self,
+        spec: Spec,
+        settings: Settings,
+        seeds: Sequence[int],
+        where: device,
+        share: Static | None = None,
     ) -> None:
         self.base = A2C(spec, settings, seeds, where, share)
-        self.policy, self.copies, self.segment = self.base.policy, self.base.copies, self.base.segment
+        self.policy, self.copies, self.segment = (
+            self.base.policy,
+            self.base.copies,
+            self.base.segment,
+        )
         self.generators = generators([stream(seed, "codes") for seed in seeds])
         self.updates = 0
         self.kept: Any = []  # experience that the next move of the sharing is decided on

@@ -1,18 +1,22 @@
-"""Bi-level dynamic parameter sharing: agents share in roles that change with the time, and again in groups of roles.
+"""Bi-level dynamic parameter sharing: agents share in roles that change with the time, and again in
+groups of roles.
 
-**Paper.** BDPS §3. Every T_U steps the role selector U reads each agent's last T_U advantages and gives it one of k
-roles; every T_V = e T_U steps the group selector V, itself a learner of values, puts it in one of m groups. A role
-and a group are a network each, and an agent's values are the sum of its two (eq. 6); QMIX mixes them (eq. 9).
+**Paper.** BDPS §3. Every T_U steps the role selector U reads each agent's last T_U advantages and
+gives it one of k roles; every T_V = e T_U steps the group selector V, itself a learner of values,
+puts it in one of m groups. A role and a group are a network each, and an agent's values are the sum
+of its two (eq. 6); QMIX mixes them (eq. 9).
 
 **Reference code.** None was published. What the paper leaves to QMIX is `partage.learners.qmix`.
 
-**Departures.** The paper leaves much open; these are our readings, and settings where two can be defended. A role or
-group is a whole FC-GRU-FC; its input is QMIX's, a group's has the role's hidden state besides. Hidden states outlive a
-change of role or group. The advantage is a vector over the available actions, of the values that act; at the start a
-sequence of zeros is read. Roles are drawn (eq. 3) while exploring; a test takes the mean's. The replay keeps roles and
-groups, and online and target networks both go through them. Each update U learns from one whole period of each episode,
-drawn anew, and its decoder reads the code at every step. V learns from all periods, a last shorter one too, adds a
-period's rewards and discounts once (eq. 8). The dead keep role and group and are not attended to.
+**Departures.** The paper leaves much open; these are our readings, and settings where two can be
+defended. A role or group is a whole FC-GRU-FC; its input is QMIX's, a group's has the role's hidden
+state besides. Hidden states outlive a change of role or group. The advantage is a vector over the
+available actions, of the values that act; at the start a sequence of zeros is read. Roles are drawn
+(eq. 3) while exploring; a test takes the mean's. The replay keeps roles and groups, and online and
+target networks both go through them. Each update U learns from one whole period of each episode,
+drawn anew, and its decoder reads the code at every step. V learns from all periods, a last shorter
+one too, adds a period's rewards and discounts once (eq. 8). The dead keep role and group and are
+not attended to.
 """
 
 from collections.abc import Sequence
@@ -42,7 +46,9 @@ class Settings(qmix.Settings):
     groups: int = 2  # m; k >= m   (BDPS Table 2)
     period: int = 5  # T_U: steps between two choices of roles   (BDPS App. G: 5, 7, 8, 10 or 14)
     every: int = 1  # e: T_V = e * T_U   (BDPS App. G: 1 or 2)
-    advantage: Literal["actions", "chosen"] = "actions"  # of every action, or of the one taken   [A1]
+    advantage: Literal["actions", "chosen"] = (
+        "actions"  # of every action, or of the one taken   [A1]
+    )
     advantage_of: Literal["sum", "role"] = "sum"  # Q^U + Q^V, or Q^U alone   [A2]
     test_roles: Literal["mean", "drawn"] = "mean"  # how roles are chosen while testing   [A4]
     kl: float = 0.01  # lambda of eq. 7   [A6]
@@ -64,7 +70,9 @@ class BDPS(Chassis):
         self.noise = generators([stream(seed, "codes") for seed in seeds])
         self.generators += [*self.policy.generators, *self.noise]
         nobody = torch.zeros(len(seeds), spec.n_agents, dtype=torch.int64)
-        self.blocks = {"roles": nobody, "groups": nobody} if settings.levels == "both" else {"roles": nobody}
+        self.blocks = (
+            {"roles": nobody, "groups": nobody} if settings.levels == "both" else {"roles": nobody}
+        )
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         s, b = self.settings, batch["obs"].shape[1]
@@ -77,11 +85,16 @@ class BDPS(Chassis):
         q_u, q_v, *_ = self.nets.values(x, zero, zero, roles, groups)
         with torch.no_grad():
             target_u, target_v, *_ = self.target.values(x, zero, zero, roles, groups)
-        loss, measures = self.td_loss(agents(q_u + q_v, b), agents(target_u + target_v, b), batch)  # eq. 6, 9
+        loss, measures = self.td_loss(
+            agents(q_u + q_v, b), agents(target_u + target_v, b), batch
+        )  # eq. 6, 9
         if s.levels == "both":
             group_loss = self.group_loss(batch, roles, zero)
             loss = loss + group_loss
-            measures |= {"group_loss": group_loss.detach(), "entropy_difference": entropy_difference(q_u, q_v, batch)}
+            measures |= {
+                "group_loss": group_loss.detach(),
+                "entropy_difference": entropy_difference(q_u, q_v, batch),
+            }
         norm = self.optimiser.step(loss * active)
 
         avail, actions = rows(batch["avail_actions"]), rows(batch["actions"])
@@ -104,17 +117,29 @@ class BDPS(Chassis):
             later = states(self.target)
         values = self.nets.selector.values, self.target.selector.values
         mixers = self.nets.group_mixer, self.target.group_mixer
-        return self.period_loss(values, (states(self.nets), later), batch["groups"], mixers, every, batch)
+        return self.period_loss(
+            values, (states(self.nets), later), batch["groups"], mixers, every, batch
+        )
 
-    def selector_loss(self, gap: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]) -> Float32[Tensor, "R"]:
-        """The role selector's loss on a period of each episode, mean over who lives through it   (BDPS eq. 7)."""
+    def selector_loss(
+        self, gap: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]
+    ) -> Float32[Tensor, "R"]:
+        """The role selector's loss on a period of each episode, mean over who lives through it
+        (BDPS eq. 7).
+        """
         s, (_, b, n) = self.settings, batch["alive"][:, :, 0].shape
         noise = normal(self.noise, b * n, s.roles).to(self.where)
         which = uniform(self.noise, b).to(self.where)
         length = batch["filled"].sum(2)
-        first = (which * (length // s.period)).long() * s.period  # of its whole periods, one at random
-        when = (first[..., None] + torch.arange(s.period, device=self.where)).clamp(max=gap.shape[1] - 1)
-        present = rows(at(batch["alive"], when)).all(1) & (length >= s.period).repeat_interleave(n, 1)
+        first = (
+            which * (length // s.period)
+        ).long() * s.period  # of its whole periods, one at random
+        when = (first[..., None] + torch.arange(s.period, device=self.where)).clamp(
+            max=gap.shape[1] - 1
+        )
+        present = rows(at(batch["alive"], when)).all(1) & (length >= s.period).repeat_interleave(
+            n, 1
+        )
         error, divergence = self.selector.losses(rows(at(agents(gap, b), when)), noise)
         return ((error + s.kl * divergence) * present).sum(-1) / present.sum(-1).clamp(min=1)
 
@@ -143,25 +168,35 @@ def agents(rows: Tensor, copies: int) -> Tensor:
 
 
 def entropy_difference(q_u: Tensor, q_v: Tensor, batch: dict[str, Tensor]) -> Float32[Tensor, "R"]:
-    """Entropy of softmax Q^V less that of softmax Q^U, mean over living agents   (BDPS eq. 10, natural logarithm)."""
+    """Entropy of softmax Q^V less that of softmax Q^U, mean over living agents   (BDPS eq. 10,
+    natural logarithm).
+    """
     log_u, log_v = q_u.detach()[:, :-1].log_softmax(-1), q_v.detach()[:, :-1].log_softmax(-1)
     difference = (log_u.exp() * log_u - log_v.exp() * log_v).sum(-1)  # [R, T, M]
     present = rows(batch["filled"][..., None] & batch["alive"][:, :, :-1])
-    return total((difference * present).sum(-1, keepdim=True).transpose(1, 2)) / present.sum((1, 2)).clamp(min=1)
+    return total((difference * present).sum(-1, keepdim=True).transpose(1, 2)) / present.sum(
+        (1, 2)
+    ).clamp(min=1)
 
 
 def _check(s: Settings, spec: Spec) -> None:
     if not 2 <= s.roles <= spec.n_agents:
-        raise UserError(f"BDPS gives {spec.n_agents} agents 2 to {spec.n_agents} roles (n >= k >= 2), not {s.roles}.")
+        raise UserError(
+            f"BDPS gives {spec.n_agents} agents 2 to {spec.n_agents} roles (n >= k >= 2), not {s.roles}."
+        )
     if not 2 <= s.groups <= s.roles:
-        raise UserError(f"BDPS puts {s.roles} roles in 2 to {s.roles} groups (k >= m >= 2), not {s.groups}.")
+        raise UserError(
+            f"BDPS puts {s.roles} roles in 2 to {s.roles} groups (k >= m >= 2), not {s.groups}."
+        )
     if s.period < 1 or s.every < 1 or s.period * s.every >= spec.horizon:
         raise UserError(
             f"BDPS changes groups within an episode: period >= 1, every >= 1 and period * every < {spec.horizon} (its "
             f"horizon), but they are {s.period} and {s.every}."
         )
     if s.sharing == "none":
-        raise UserError("BDPS shares in roles and groups: sharing says whether agents show an id, id or full, not none.")
+        raise UserError(
+            "BDPS shares in roles and groups: sharing says whether agents show an id, id or full, not none."
+        )
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> BDPS:

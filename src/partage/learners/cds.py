@@ -1,16 +1,18 @@
 """CDS on QMIX: a shared network and a head of one's own, paid for what tells agents apart.
 
-**Paper.** Li et al. 2021, "Celebrating diversity in shared multi-agent reinforcement learning": Q_i is a shared part
-plus an own one held small by an L1 penalty. An intrinsic reward is the information between an agent's identity and its
-trajectory: how far its policy is from the mean one, and how much better its next observation is predicted knowing who
-it is.
+**Paper.** Li et al. 2021, "Celebrating diversity in shared multi-agent reinforcement learning": Q_i
+is a shared part plus an own one held small by an L1 penalty. An intrinsic reward is the information
+between an agent's identity and its trajectory: how far its policy is from the mean one, and how
+much better its next observation is predicted knowing who it is.
 
-**Reference code.** Predictors of 128 and 128 units, trained by Adam 1e-3, gradient norm 1, on minibatches of 256; their
-copies at the last renewal of the target networks give the reward. No agent id in the input.
+**Reference code.** Predictors of 128 and 128 units, trained by Adam 1e-3, gradient norm 1, on
+minibatches of 256; their copies at the last renewal of the target networks give the reward. No
+agent id in the input.
 
-**Departures.** The mixer is QMIX's everywhere, as BDPS compares with "improved baseline algorithms based on full
-parameter sharing QMIX" (the reference has QPLEX in SMAC), with one gradient step an episode and a uniform replay. Each
-update takes `chunks` minibatches, drawn with replacement: packs of runs must take equally many steps.
+**Departures.** The mixer is QMIX's everywhere, as BDPS compares with "improved baseline algorithms
+based on full parameter sharing QMIX" (the reference has QPLEX in SMAC), with one gradient step an
+episode and a uniform replay. Each update takes `chunks` minibatches, drawn with replacement: packs
+of runs must take equally many steps.
 """
 
 from collections.abc import Sequence
@@ -45,9 +47,13 @@ class Settings(qmix.Settings):
     sharing: Literal["full", "id"] = "full"  # no id in the input   (CDS: obs_agent_id)
     own: float = 0.1  # weight of the L1 penalty on the own part   (CDS)
     beta: float = 0.05  # weight of the intrinsic reward   (CDS: 0.01 to 0.1 by map)
-    beta1: float = 0.5  # of the prediction that knows the id, and sharpness of the policies   (CDS: 0.5 or 2)
+    beta1: float = (
+        0.5  # of the prediction that knows the id, and sharpness of the policies   (CDS: 0.5 or 2)
+    )
     beta2: float = 1.0  # weight of the policies' divergence   (CDS: 0.5 or 1)
-    mean_policy: Literal["agents", "heads"] = "agents"  # of all agents, or of all heads on an agent's history   (CDS)
+    mean_policy: Literal["agents", "heads"] = (
+        "agents"  # of all agents, or of all heads on an agent's history   (CDS)
+    )
     fade_from: int = 0  # environment steps after which the reward fades; 0: never   (CDS: corridor)
     fade_steps: int = 200_000  # until it is gone   (CDS: corridor)
     units: int = 128  # of the predictors   (CDS)
@@ -63,7 +69,9 @@ class PickedDiverse(NamedTuple):
     own: Link
 
     def parts(self, obs: Tensor, last_action: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Shared and own values ``[R, B, T, N, A]``, and the states behind them ``[R, B, T, N, H]``."""
+        """Shared and own values ``[R, B, T, N, A]``, and the states behind them ``[R, B, T, N,
+        H]``.
+        """
         n, rows = obs.shape[3], self.body(obs, last_action, h)
         states = from_rows(rows, n)
         return from_rows(self.head(rows), n), from_rows(self.own(to_rows(states, n)), n), states
@@ -87,12 +95,17 @@ class Diverse(nn.Module):
 
     def picked(self, index: Assignment) -> PickedDiverse:
         return PickedDiverse(
-            self.body.picked(index), self.head.picked(index), self.own.picked(assignment.none(*index.shape))
+            self.body.picked(index),
+            self.head.picked(index),
+            self.own.picked(assignment.none(*index.shape)),
         )
 
     def by_all_heads(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N J A"]:
         """Own values by every agent's head on every agent's states."""
-        return torch.einsum("rbtnh,rjha->rbtnja", states, self.own.weight) + self.own.bias[:, None, None, None]
+        return (
+            torch.einsum("rbtnh,rjha->rbtnja", states, self.own.weight)
+            + self.own.bias[:, None, None, None]
+        )
 
 
 class Networks(nn.Module):
@@ -104,7 +117,9 @@ class Networks(nn.Module):
         self.agent = Diverse(g, share, spec, settings.hidden)
         self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)
 
-    def parts(self, obs: Tensor, actions: Int64[Tensor, "R B T N"]) -> tuple[Tensor, Tensor, Tensor]:
+    def parts(
+        self, obs: Tensor, actions: Int64[Tensor, "R B T N"]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Shared values, own values and states at every instant."""
         picked = self.agent.picked(self.assignment)
         return picked.parts(obs, before(actions), self.agent.initial(*obs.shape[1:4:2]))
@@ -125,23 +140,33 @@ class Predictor(nn.Module):
         self.second = Bank(generators, 1, s.units, s.units, agent_id=agent_id)
         self.last = Bank(generators, 1, s.units, spec.obs_dim)
 
-    def errors(self, known: Tensor, actions: Int64[Tensor, "R K N"], later: Tensor) -> Float32[Tensor, "R K N"]:
+    def errors(
+        self, known: Tensor, actions: Int64[Tensor, "R K N"], later: Tensor
+    ) -> Float32[Tensor, "R K N"]:
         """Squared error summed over the observation (less a constant, -log p)."""
         rows, hot = known.flatten(1, 2)[:, None, None], actions.flatten(1)[:, None, None]
         inner = [bank.picked(self.everyone, relu=True) for bank in (self.first, self.second)]
         links = [*inner, self.last.picked(self.everyone)]
-        return (chain(rows, links, hot)[:, 0, 0].unflatten(1, actions.shape[1:]) - later).square().sum(-1)
+        return (
+            (chain(rows, links, hot)[:, 0, 0].unflatten(1, actions.shape[1:]) - later)
+            .square()
+            .sum(-1)
+        )
 
 
 class CDS(Chassis):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         if min(settings.fade_steps, settings.chunk, settings.chunks) < 1:
             counts = f"{settings.fade_steps}, {settings.chunk}, {settings.chunks}"
-            raise UserError(f"CDS counts fade_steps, chunk and chunks from 1 on, but they are {counts}.")
+            raise UserError(
+                f"CDS counts fade_steps, chunk and chunks from 1 on, but they are {counts}."
+            )
         self.settings: Settings
         super().__init__(spec, settings, seeds, where, Networks(spec, settings, seeds))
         g = generators([stream(seed, "predictors") for seed in seeds])
-        self.predictors: Any = nn.ModuleList(Predictor(g, spec, settings, ids) for ids in (0, spec.n_agents)).to(where)
+        self.predictors: Any = nn.ModuleList(
+            Predictor(g, spec, settings, ids) for ids in (0, spec.n_agents)
+        ).to(where)
         self.predictors_target = deepcopy(self.predictors).requires_grad_(False)
         adam = partial(torch.optim.Adam, lr=settings.predictor_lr, fused=True)
         self.predictor_optimiser = Optimiser(self.predictors, adam, settings.predictor_clip)
@@ -182,9 +207,15 @@ class CDS(Chassis):
         return s.beta * linear_schedule(1.0, 0.0, s.fade_steps, gone).to(self.where)[:, None, None]
 
     def intrinsic(
-        self, batch: dict[str, Tensor], q: Tensor, shared: Tensor, states: Float32[Tensor, "R B T1 N H"]
+        self,
+        batch: dict[str, Tensor],
+        q: Tensor,
+        shared: Tensor,
+        states: Float32[Tensor, "R B T1 N H"],
     ) -> Float32[Tensor, "R B T"]:
-        """[beta1 log q(o' | ., id) - log p(o' | .)] + beta2 KL(softmax(beta1 Q_i) || mean policy), mean over agents."""
+        """[beta1 log q(o' | ., id) - log p(o' | .)] + beta2 KL(softmax(beta1 Q_i) || mean policy),
+        mean over agents.
+        """
         s, now = self.settings, slice(0, -1)
         log_pi = log_softmax(s.beta1 * q[:, :, now])
         if s.mean_policy == "agents":
@@ -196,17 +227,24 @@ class CDS(Chassis):
         earlier = functional.pad(states[:, :, :-2], (0, 0, 0, 0, 1, 0))
         known = torch.cat((earlier, batch["obs"][:, :, now]), -1).flatten(1, 2)
         actions, later = batch["actions"].flatten(1, 2), batch["obs"][:, :, 1:].flatten(1, 2)
-        anyone, someone = (predictor.errors(known, actions, later) for predictor in self.predictors_target)
+        anyone, someone = (
+            predictor.errors(known, actions, later) for predictor in self.predictors_target
+        )
         told = (anyone - s.beta1 * someone).unflatten(1, batch["actions"].shape[1:3])
         return (told + s.beta2 * divergence).mean(-1)
 
-    def _prediction(self, batch: dict[str, Tensor], states: Tensor, chosen: tuple[Tensor, ...]) -> Float32[Tensor, "R"]:
+    def _prediction(
+        self, batch: dict[str, Tensor], states: Tensor, chosen: tuple[Tensor, ...]
+    ) -> Float32[Tensor, "R"]:
         """Mean squared error of both predictors on K transitions of each run."""
         r, b, t = chosen
         earlier = torch.where((t > 0)[..., None, None], states[r, b, (t - 1).clamp(min=0)], 0.0)
         known = torch.cat((earlier, batch["obs"][r, b, t]), -1)
         alive, later = batch["alive"][r, b, t], batch["obs"][r, b, t + 1]
-        both = sum(predictor.errors(known, batch["actions"][r, b, t], later) for predictor in self.predictors)
+        both = sum(
+            predictor.errors(known, batch["actions"][r, b, t], later)
+            for predictor in self.predictors
+        )
         return (both * alive).sum((1, 2)) / alive.sum((1, 2)).clamp(min=1) / later.shape[-1]
 
     @torch.no_grad()

@@ -1,15 +1,16 @@
 """EOI on QMIX: an agent sometimes does what would make it recognisable.
 
-**Paper.** Jiang & Lu 2021, "The emergence of individuality": a classifier learns to tell agents by their observations,
-and how surely it tells an agent is that agent's intrinsic reward.
+**Paper.** Jiang & Lu 2021, "The emergence of individuality": a classifier learns to tell agents by
+their observations, and how surely it tells an agent is that agent's intrinsic reward.
 
-**Reference code.** The improved version for SMAC: QMIX unchanged, a classifier p(id | o) of 64 and 64 units and as
-large a network for the value of the intrinsic reward on (o, id), Adam 1e-4. In a share of the exploring episodes one
-random agent takes, at some of the steps, the action of the largest such value. QMIX's target has no intrinsic reward.
+**Reference code.** The improved version for SMAC: QMIX unchanged, a classifier p(id | o) of 64 and
+64 units and as large a network for the value of the intrinsic reward on (o, id), Adam 1e-4. In a
+share of the exploring episodes one random agent takes, at some of the steps, the action of the
+largest such value. QMIX's target has no intrinsic reward.
 
-**Departures.** The target of the value network moves towards it by 0.005 (the reference multiplies both terms by
-0.995). Each update takes `chunks` minibatches of transitions, drawn with replacement, where the reference goes through
-the whole batch: packs of runs must take equally many steps.
+**Departures.** The target of the value network moves towards it by 0.005 (the reference multiplies
+both terms by 0.995). Each update takes `chunks` minibatches of transitions, drawn with replacement,
+where the reference goes through the whole batch: packs of runs must take equally many steps.
 """
 
 from collections.abc import Sequence
@@ -46,12 +47,16 @@ class Settings(qmix.Settings):
     soft: float = 0.005  # how far the target moves at each step   (EOI, its error mended)
     chunk: int = 256  # transitions of a minibatch   (EOI)
     chunks: int = 2  # minibatches an update
-    episode_share: float = 0.4  # of exploring episodes in which individuality is tried   (EOI: episode_ratio)
+    episode_share: float = (
+        0.4  # of exploring episodes in which individuality is tried   (EOI: episode_ratio)
+    )
     step_share: float = 0.05  # of their steps   (EOI: explore_ratio)
 
 
 class Individual(nn.Module):
-    """The classifier, and the value of being told apart. Rows are transitions x agents, agents in turn."""
+    """The classifier, and the value of being told apart. Rows are transitions x agents, agents in
+    turn.
+    """
 
     def __init__(self, spec: Spec, s: Settings, seeds: Sequence[int]) -> None:
         super().__init__()
@@ -72,13 +77,21 @@ class Individual(nn.Module):
 
 class Memory(NamedTuple):
     base: qmix.Memory
-    who: Int64[Tensor, "R T B"] | None  # the agent that acts for its individuality; N: nobody. None: never
+    who: (
+        Int64[Tensor, "R T B"] | None
+    )  # the agent that acts for its individuality; N: nobody. None: never
 
 
 class Actor:
     """Epsilon-greedy as QMIX; now and then one agent acts for its individuality instead."""
 
-    def __init__(self, base: qmix.EpsilonGreedy, individual: Individual, settings: Settings, seeds: Sequence[int]):
+    def __init__(
+        self,
+        base: qmix.EpsilonGreedy,
+        individual: Individual,
+        settings: Settings,
+        seeds: Sequence[int],
+    ):
         self.base, self.individual, self.settings = base, individual, settings
         self.generators = generators([stream(seed, "individuality") for seed in seeds])
 
@@ -97,18 +110,30 @@ class Actor:
         choice, base = self.base(step, memory.base, explore)
         if memory.who is None:
             return choice, Memory(base, None)
-        where, who = self.base.where, memory.who[:, base.t - 1, :, None] == torch.arange(self.base.spec.n_agents)
+        where, who = (
+            self.base.where,
+            memory.who[:, base.t - 1, :, None] == torch.arange(self.base.spec.n_agents),
+        )
         if who.any():
-            values = self.individual.values(step.obs.to(where)).cpu().masked_fill(~step.avail_actions, -torch.inf)
+            values = (
+                self.individual.values(step.obs.to(where))
+                .cpu()
+                .masked_fill(~step.avail_actions, -torch.inf)
+            )
             actions = torch.where(who, values.argmax(-1), choice.actions)
-            choice, base = choice._replace(actions=actions), base._replace(last_action=actions.to(where))
+            choice, base = (
+                choice._replace(actions=actions),
+                base._replace(last_action=actions.to(where)),
+            )
         return choice, Memory(base, memory.who)
 
 
 class EOI(Chassis):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         if min(settings.chunk, settings.chunks) < 1:
-            raise UserError(f"EOI counts chunk and chunks from 1 on, but they are {settings.chunk}, {settings.chunks}.")
+            raise UserError(
+                f"EOI counts chunk and chunks from 1 on, but they are {settings.chunk}, {settings.chunks}."
+            )
         self.settings: Settings
         super().__init__(spec, settings, seeds, where, qmix.Networks(spec, settings, seeds))
         self.individual = Individual(spec, settings, seeds).to(where)
@@ -123,29 +148,51 @@ class EOI(Chassis):
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         measures = qmix.update(self, batch, active)
         classifier_loss = value_loss = torch.zeros(len(active))
-        for chunk in uniform(self.drawing, self.settings.chunks, self.settings.chunk).to(self.where).unbind(1):
+        for chunk in (
+            uniform(self.drawing, self.settings.chunks, self.settings.chunk)
+            .to(self.where)
+            .unbind(1)
+        ):
             classifier_loss, value_loss = self._losses(batch, transitions(batch["filled"], chunk))
             self.individual_optimiser.step((classifier_loss + value_loss) * active)
             with torch.no_grad():
                 for slow, fast in zip(
-                    self.individual_target.parameters(), self.individual.value.parameters(), strict=True
+                    self.individual_target.parameters(),
+                    self.individual.value.parameters(),
+                    strict=True,
                 ):
                     slow.lerp_(fast, self.settings.soft)
-        return measures | {"classifier_loss": classifier_loss.detach(), "individual_loss": value_loss.detach()}
+        return measures | {
+            "classifier_loss": classifier_loss.detach(),
+            "individual_loss": value_loss.detach(),
+        }
 
-    def _losses(self, batch: dict[str, Tensor], chosen: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _losses(
+        self, batch: dict[str, Tensor], chosen: tuple[Tensor, Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Of the classifier and of the intrinsic value, on K transitions of each run."""
         s, (r, b, t) = self.settings, chosen
-        obs, later, alive = batch["obs"][r, b, t], batch["obs"][r, b, t + 1], batch["alive"][r, b, t]
+        obs, later, alive = (
+            batch["obs"][r, b, t],
+            batch["obs"][r, b, t + 1],
+            batch["alive"][r, b, t],
+        )
         log_p = self.individual.identity(later)
         mine = log_p.diagonal(dim1=2, dim2=3)
         classifier = -mine - s.entropy * (log_p.exp() * log_p).sum(-1)
         with torch.no_grad():
             reward = s.surely * self.individual.identity(obs).diagonal(dim1=2, dim2=3).exp()
-            rows = self.individual_target(later.flatten(1, 2)[:, None, None], self.individual.everyone)[:, 0, 0]
-            future = rows.amax(-1).unflatten(1, later.shape[1:3]) * ~batch["terminated"][r, b, t][..., None]
+            rows = self.individual_target(
+                later.flatten(1, 2)[:, None, None], self.individual.everyone
+            )[:, 0, 0]
+            future = (
+                rows.amax(-1).unflatten(1, later.shape[1:3])
+                * ~batch["terminated"][r, b, t][..., None]
+            )
             target = reward + s.individual_gamma * future
-        value = self.individual.values(obs).gather(-1, batch["actions"][r, b, t][..., None]).squeeze(-1)
+        value = (
+            self.individual.values(obs).gather(-1, batch["actions"][r, b, t][..., None]).squeeze(-1)
+        )
         error = functional.mse_loss(value, target, reduction="none")
         count = alive.sum((1, 2)).clamp(min=1)
         return (classifier * alive).sum((1, 2)) / count, (error * alive).sum((1, 2)) / count

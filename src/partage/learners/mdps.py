@@ -1,15 +1,19 @@
-"""Dynamic parameter sharing by policy distance: A2C whose fronts and backs fuse and divide as it learns.
+"""Dynamic parameter sharing by policy distance: A2C whose fronts and backs fuse and divide as it
+learns.
 
-**Paper.** MPD §2 and Algorithm 1. Every `period` updates a code of the policies is learned from the last `data`
-updates' experience, the distance of every pair of agents measured, and the sharing moved: closer than `fuse`, agents
-share; farther than twice that, they part. Networks and losses are those of the actor-critic baselines (§3.2).
+**Paper.** MPD §2 and Algorithm 1. Every `period` updates a code of the policies is learned from the
+last `data` updates' experience, the distance of every pair of agents measured, and the sharing
+moved: closer than `fuse`, agents share; farther than twice that, they part. Networks and losses are
+those of the actor-critic baselines (§3.2).
 
-**Reference code.** All agents begin with one front and a back of their own (the critic goes with the back); backs fuse
-at half the threshold. `rule = "literal"` is that code: one change an agent and call, fusions that do nothing but bar
-others, and divisions that copy set i into set j whoever uses them.
+**Reference code.** All agents begin with one front and a back of their own (the critic goes with
+the back); backs fuse at half the threshold. `rule = "literal"` is that code: one change an agent
+and call, fusions that do nothing but bar others, and divisions that copy set i into set j whoever
+uses them.
 
-**Departures.** `rule = "intended"` is the algorithm that the text describes (`partage.sharing.assignment.fuse_divide`); a
-division copies the optimiser's moments as well. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
+**Departures.** `rule = "intended"` is the algorithm that the text describes
+(`partage.sharing.assignment.fuse_divide`); a division copies the optimiser's moments as well. `rule
+= "none"` measures and leaves the sharing alone (Fig. 2).
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,10 +40,16 @@ class Settings(a2c.Settings):
     sharing: a2c.Sharing = "front"  # at the start   (reference code)
     rule: Literal["intended", "literal", "none"] = "intended"
     metric: Literal["wasserstein", "bhattacharyya", "hellinger"] = "wasserstein"  # MPD §3.1
-    fuse: float = 1.0  # threshold epsilon_1; epsilon_2 is twice that   (MPD §3.2: 1.0 in spread, 0.5 in SMAC)
+    fuse: float = (
+        1.0  # threshold epsilon_1; epsilon_2 is twice that   (MPD §3.2: 1.0 in spread, 0.5 in SMAC)
+    )
     fuse_back: float = 0.5  # threshold of backs, as a share of epsilon_1   (reference code)
-    period: int = 2000  # updates between two measurements   (MPD §3.2: 2,000 in spread, 20,000 in SMAC)
-    data: int = 100  # updates whose experience is measured on   (MPD §3.2: 100 in spread, 500 in SMAC)
+    period: int = (
+        2000  # updates between two measurements   (MPD §3.2: 2,000 in spread, 20,000 in SMAC)
+    )
+    data: int = (
+        100  # updates whose experience is measured on   (MPD §3.2: 100 in spread, 500 in SMAC)
+    )
     # what a code must tell: the act, or the task's feature c   (MPD §1.2)
     feature: Literal["actions", "task"] = "actions"
     compare: bool = False  # log the average distance by all other measures too   (MPD Fig. 2)
@@ -63,7 +73,9 @@ class MDPS(a2c.Around):
             self._move()
             self.kept = {}
         for kind, d in self.distances.items():
-            measures[f"distance/{kind}"] = d.mean((1, 2))  # of the whole matrix, its zeros too   (reference code)
+            measures[f"distance/{kind}"] = d.mean(
+                (1, 2)
+            )  # of the whole matrix, its zeros too   (reference code)
         return measures
 
     def _keep(self, rollout: Rollout) -> None:
@@ -83,8 +95,14 @@ class MDPS(a2c.Around):
         told = distance.told(self.settings.feature, probs, kept["avail"], kept["feature"])
         pooled = Experience(*(x.flatten(1, 3) for x in (obs, probs, told, kept["alive"])))
         code = distance.learn(pooled, self.generators)
-        kinds = [*distance.CODED, *distance.VANILLA] if self.settings.compare else [self.settings.metric]
-        return distance.measure(kinds, code, pooled.obs, pooled.valid, lambda part: self._query(pooled.obs[:, part]))
+        kinds = (
+            [*distance.CODED, *distance.VANILLA]
+            if self.settings.compare
+            else [self.settings.metric]
+        )
+        return distance.measure(
+            kinds, code, pooled.obs, pooled.valid, lambda part: self._query(pooled.obs[:, part])
+        )
 
     def _query(self, obs: Float32[Tensor, "R S O"]) -> Float32[Tensor, "R S N A"]:
         everyone = obs[:, :, None, None].expand(-1, -1, 1, self.base.n_agents, -1)
@@ -95,7 +113,12 @@ class MDPS(a2c.Around):
         if s.rule == "none":
             return
         now = RULES[s.rule](
-            self.distances[s.metric], net.front_of, net.back_of, s.fuse, s.fuse * s.fuse_back, 2 * s.fuse
+            self.distances[s.metric],
+            net.front_of,
+            net.back_of,
+            s.fuse,
+            s.fuse * s.fuse_back,
+            2 * s.fuse,
         )
         net.front_of, net.back_of, moves = now
         for move in moves:
@@ -116,7 +139,9 @@ def _check(s: Settings, n_agents: int) -> None:
             f"MDPS fuses below a distance fuse > 0 (backs: fuse_back > 0), but they are {s.fuse}, {s.fuse_back}."
         )
     if not 1 <= s.data <= s.period:
-        raise UserError(f"MDPS measures on the last data updates of each period: 1 <= data <= {s.period}, not {s.data}.")
+        raise UserError(
+            f"MDPS measures on the last data updates of each period: 1 <= data <= {s.period}, not {s.data}."
+        )
     codes.enough(s.data * s.copies * s.segment * n_agents, "The policy distance")
     if s.rule != "none" and s.sharing not in ("front", "none"):
         raise UserError(

@@ -1,13 +1,16 @@
 """QMIX on whole episodes: full sharing and none (QMIX-NS) are settings of one program.
 
-**Paper.** BDPS §3.3 eq. 9 and App. F–G: everything that is not BDPS's own stays as in QMIX; 0.05 is the last epsilon.
+**Paper.** BDPS §3.3 eq. 9 and App. F–G: everything that is not BDPS's own stays as in QMIX; 0.05 is
+the last epsilon.
 
-**Reference code.** PyMARL's numbers: DRQN of 64 units on (observation, last action, agent id), mixer 32 with
-hypernetworks of 64, RMSprop (5e-4, 0.99, 1e-5), 32 whole episodes of the last 5000, one gradient step per collected
-episode once there are 32, target networks copied every 200 episodes, double Q, gradient norm 10.
-QMIX-NS gives each agent its own network and, having no need of it, no id (EPyMARL).
+**Reference code.** PyMARL's numbers: DRQN of 64 units on (observation, last action, agent id),
+mixer 32 with hypernetworks of 64, RMSprop (5e-4, 0.99, 1e-5), 32 whole episodes of the last 5000,
+one gradient step per collected episode once there are 32, target networks copied every 200
+episodes, double Q, gradient norm 10. QMIX-NS gives each agent its own network and, having no need
+of it, no id (EPyMARL).
 
-**Departures.** A transition that is `truncated` bootstraps; which ends of a task are, its entry in tasks.toml says.
+**Departures.** A transition that is `truncated` bootstraps; which ends of a task are, its entry in
+tasks.toml says.
 """
 
 from collections.abc import Sequence
@@ -28,7 +31,9 @@ from partage.sims.contract import Spec, TimeStep, stream
 
 @dataclass(frozen=True)
 class Settings:
-    sharing: Sharing = "id"  # id: one network with a one-hot id in its input; full: without; none: QMIX-NS
+    sharing: Sharing = (
+        "id"  # id: one network with a one-hot id in its input; full: without; none: QMIX-NS
+    )
     copies: int = 1  # episodes collected an update   (PyMARL's episode runner)
     hidden: int = 64  # units of the agent network   (PyMARL)
     mixer: int = 32  # units of the mixer   (PyMARL)
@@ -43,7 +48,9 @@ class Settings:
     target_every: int = 200  # episodes between copies to the target networks   (PyMARL)
     epsilon_start: float = 1.0  # BDPS App. G
     epsilon_end: float = 0.05  # BDPS App. G
-    epsilon_anneal: int = 50_000  # environment steps; tasks.toml has the papers' value for each task
+    epsilon_anneal: int = (
+        50_000  # environment steps; tasks.toml has the papers' value for each task
+    )
     double_q: bool = True  # the online network chooses, the target network values   (PyMARL)
 
 
@@ -60,7 +67,9 @@ class Networks(nn.Module):
 
     def q(self, obs: Tensor, actions: Int64[Tensor, "R B T N"]) -> Float32[Tensor, "R B T1 N A"]:
         """Action values at every instant of whole episodes in which these actions were taken."""
-        return self.agent(obs, before(actions), self.agent.initial(*obs.shape[1:4:2]), self.assignment)[0]
+        return self.agent(
+            obs, before(actions), self.agent.initial(*obs.shape[1:4:2]), self.assignment
+        )[0]
 
 
 class Memory(NamedTuple):
@@ -103,14 +112,18 @@ class QMIX(Chassis):
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """The softmax of each agent's action values along whole episodes in which its column did these actions."""
+        """The softmax of each agent's action values along whole episodes in which its column did
+        these actions.
+        """
         return self.nets.q(obs.to(self.where), actions[:, :, :-1].to(self.where)).softmax(-1)
 
     def sharing(self) -> dict[str, Assignment]:
         return {"agent": self.nets.assignment}
 
 
-def update(learner: Chassis, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
+def update(
+    learner: Chassis, batch: dict[str, Tensor], active: Bool[Tensor, "R"]
+) -> dict[str, Tensor]:
     """QMIX's own step, of any learner with its networks."""
     q = learner.nets.q(batch["obs"], batch["actions"])
     with torch.no_grad():

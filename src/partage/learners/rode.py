@@ -1,16 +1,20 @@
-"""RODE on QMIX: roles are sets of actions with like effects, and a role selector restricts each agent to one.
+"""RODE on QMIX: roles are sets of actions with like effects, and a role selector restricts each
+agent to one.
 
-**Paper.** Wang et al. 2021, "RODE: learning roles to decompose multi-agent tasks": an action's representation predicts
-the next observation and the reward; actions are clustered by it once, and a cluster is a role. A selector gives each
-agent a role every few steps, and the value of an action is a product with its representation.
+**Paper.** Wang et al. 2021, "RODE: learning roles to decompose multi-agent tasks": an action's
+representation predicts the next observation and the reward; actions are clustered by it once, and a
+cluster is a role. A selector gives each agent a role every few steps, and the value of an action is
+a product with its representation.
 
-**Reference code.** Bodies FC(64)-GRU(64) for roles and actions; representations of 20, trained by RMSprop 5e-4 while a
-run is younger than 50,000 steps, with three roles of all actions till then. Afterwards representations stay as they are
-and epsilon starts again. Roles learn by QMIX on sums of rewards (the future discounted once). Random actions ignore the
-roles, and so does the maximum in the target. Action 0 belongs to every role; fewer than three roles are filled up.
+**Reference code.** Bodies FC(64)-GRU(64) for roles and actions; representations of 20, trained by
+RMSprop 5e-4 while a run is younger than 50,000 steps, with three roles of all actions till then.
+Afterwards representations stay as they are and epsilon starts again. Roles learn by QMIX on sums of
+rewards (the future discounted once). Random actions ignore the roles, and so does the maximum in
+the target. Action 0 belongs to every role; fewer than three roles are filled up.
 
-**Departures.** All heads exist from the start (the reference appends them after the optimiser is made). Roles come from
-the replay, where the reference selects them anew at training. `basic` is SMAC's rule for its first actions, else 0.
+**Departures.** All heads exist from the start (the reference appends them after the optimiser is
+made). Roles come from the replay, where the reference selects them anew at training. `basic` is
+SMAC's rule for its first actions, else 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +55,9 @@ class Settings(qmix.Settings):
 
 
 class Networks(nn.Module):
-    """Bodies and heads for roles and actions; and what the clustering fixed: representations and roles."""
+    """Bodies and heads for roles and actions; and what the clustering fixed: representations and
+    roles.
+    """
 
     z: Float32[Tensor, "R A Z"]  # representations of the actions
     role_z: Float32[Tensor, "R K Z"]  # their means by role
@@ -63,20 +69,38 @@ class Networks(nn.Module):
         runs, a, self.roles = len(seeds), spec.n_actions, max(s.clusters, LEAST)
         share = static(s.sharing, runs, spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
-        self.assignment, self.everyone, self.latent = share.assignment, assignment.full(runs, spec.n_agents), s.latent
-        self.body, self.role_body = (Recurrent(g, share, spec.obs_dim, a, s.hidden) for _ in range(2))
-        self.heads = Bank(g, 1, s.hidden, self.roles * s.latent)  # a linear map of each role, side by side
+        self.assignment, self.everyone, self.latent = (
+            share.assignment,
+            assignment.full(runs, spec.n_agents),
+            s.latent,
+        )
+        self.body, self.role_body = (
+            Recurrent(g, share, spec.obs_dim, a, s.hidden) for _ in range(2)
+        )
+        self.heads = Bank(
+            g, 1, s.hidden, self.roles * s.latent
+        )  # a linear map of each role, side by side
         self.role_head = MLP(g, 1, [s.hidden, 2 * s.hidden, s.latent])
-        self.mixer, self.role_mixer = (Mixer(g, spec.n_agents, spec.state_dim, s.mixer, s.hyper) for _ in range(2))
+        self.mixer, self.role_mixer = (
+            Mixer(g, spec.n_agents, spec.state_dim, s.mixer, s.hyper) for _ in range(2)
+        )
         self.register_buffer("z", torch.zeros(runs, a, s.latent))
         self.register_buffer("role_z", torch.ones(runs, self.roles, s.latent))
         self.register_buffer("may", torch.ones(runs, self.roles, a, dtype=torch.bool))
         self.register_buffer("exists", (torch.arange(self.roles) < LEAST).repeat(runs, 1))
 
-    def action_values(self, rows: Tensor, roles: Int64[Tensor, "R B T N"]) -> Float32[Tensor, "R B T N A"]:
-        """Of the body's states, by each agent's role's head; the role's own actions are not singled out here."""
-        every = from_rows(self.heads(rows, self.everyone), roles.shape[3]).unflatten(-1, (self.roles, -1))
-        mine = every.gather(4, roles[..., None, None].expand(*roles.shape, 1, self.latent)).squeeze(4)
+    def action_values(
+        self, rows: Tensor, roles: Int64[Tensor, "R B T N"]
+    ) -> Float32[Tensor, "R B T N A"]:
+        """Of the body's states, by each agent's role's head; the role's own actions are not singled
+        out here.
+        """
+        every = from_rows(self.heads(rows, self.everyone), roles.shape[3]).unflatten(
+            -1, (self.roles, -1)
+        )
+        mine = every.gather(4, roles[..., None, None].expand(*roles.shape, 1, self.latent)).squeeze(
+            4
+        )
         return (mine[..., None, :] * self.z[:, None, None, None]).sum(-1)
 
     def role_values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N K"]:
@@ -88,7 +112,9 @@ class Networks(nn.Module):
         """Of the actions' body and the roles' body, as rows."""
         last, n = before(actions), obs.shape[3]
         bodies = [(body, body.picked(self.assignment)) for body in (self.body, self.role_body)]
-        first, second = (picked(obs, last, body.initial(obs.shape[1], n)) for body, picked in bodies)
+        first, second = (
+            picked(obs, last, body.initial(obs.shape[1], n)) for body, picked in bodies
+        )
         return first, second
 
 
@@ -100,7 +126,9 @@ class Effects(nn.Module):
         g = generators([stream(seed, "effects") for seed in seeds])
         self.spec, self.everyone = spec, assignment.full(len(seeds), 1)
         self.action = MLP(g, 1, [spec.n_actions, s.hidden, s.latent])
-        self.before = MLP(g, 1, [spec.obs_dim + spec.n_agents * spec.n_actions, s.hidden, s.state_latent])
+        self.before = MLP(
+            g, 1, [spec.obs_dim + spec.n_agents * spec.n_actions, s.hidden, s.state_latent]
+        )
         self.after = MLP(g, 1, [s.state_latent + s.latent, s.hidden, spec.obs_dim + 1])
 
     def represent(self) -> Float32[Tensor, "R A Z"]:
@@ -111,7 +139,9 @@ class Effects(nn.Module):
         """Norm of the observation's error plus the weighted squared error of the reward."""
         spec, obs = self.spec, batch["obs"]
         did = functional.one_hot(batch["actions"], spec.n_actions).float()
-        others = did[:, :, :, None] * (1 - torch.eye(spec.n_agents, device=obs.device))[..., None]  # [R, B, T, N, N, A]
+        others = (
+            did[:, :, :, None] * (1 - torch.eye(spec.n_agents, device=obs.device))[..., None]
+        )  # [R, B, T, N, N, A]
         seen = torch.cat((obs[:, :, :-1], others.flatten(4)), -1).transpose(1, 2).flatten(2, 3)
         z = torch.einsum("rbtna,raz->rtbnz", did, self.represent()).flatten(2, 3)
         known = torch.cat((self.before(seen[:, None], self.everyone), z[:, None]), -1)
@@ -119,7 +149,9 @@ class Effects(nn.Module):
         error = (told[..., :-1] - obs[:, :, 1:]).square().sum(-1).clamp(min=1e-12).sqrt()
         error = error + weight * (told[..., -1] - batch["team_reward"][..., None]).square()
         each = (error * batch["alive"][:, :, :-1]).mean(-1) * batch["filled"]
-        return each.transpose(1, 2).flatten(1).cumsum(1)[:, -1] / batch["filled"].sum((1, 2)).clamp(min=1)
+        return each.transpose(1, 2).flatten(1).cumsum(1)[:, -1] / batch["filled"].sum((1, 2)).clamp(
+            min=1
+        )
 
 
 class Memory(NamedTuple):
@@ -135,8 +167,16 @@ class Memory(NamedTuple):
 class Actor:
     """Chooses a role every few steps, and an action of it at each."""
 
-    def __init__(self, nets: Networks, spec: Spec, s: Settings, exploration: Exploration, where: device) -> None:
-        self.nets, self.spec, self.settings, self.exploration, self.where = nets, spec, s, exploration, where
+    def __init__(
+        self, nets: Networks, spec: Spec, s: Settings, exploration: Exploration, where: device
+    ) -> None:
+        self.nets, self.spec, self.settings, self.exploration, self.where = (
+            nets,
+            spec,
+            s,
+            exploration,
+            where,
+        )
 
     @torch.no_grad()
     def initial(self, copies: int, explore: bool) -> Memory:
@@ -145,17 +185,24 @@ class Actor:
         h, dice, role_dice = nets.body.initial(copies, n), None, None
         if explore:
             dice = self.exploration.cast(horizon, copies, n, actions)
-            role_dice = self.exploration.cast(-(-horizon // self.settings.interval), copies, n, nets.roles)
+            role_dice = self.exploration.cast(
+                -(-horizon // self.settings.interval), copies, n, nets.roles
+            )
         nobody = torch.zeros(h.shape[:3], dtype=torch.int64, device=h.device)
         return Memory(bodies, (h, h), nobody, nobody - 1, dice, role_dice, 0)
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:
         q, memory = self.think(step.obs.to(self.where), memory)
-        run, avail = torch.arange(len(q), device=self.where)[:, None, None], step.avail_actions.to(self.where)
+        run, avail = (
+            torch.arange(len(q), device=self.where)[:, None, None],
+            step.avail_actions.to(self.where),
+        )
         mine = self.nets.may[run, memory.roles] & avail
         mine = torch.where(mine.any(-1, keepdim=True), mine, avail)
-        actions = choose(q.masked_fill(~mine, -torch.inf), step.avail_actions, memory.dice, memory.t)
+        actions = choose(
+            q.masked_fill(~mine, -torch.inf), step.avail_actions, memory.dice, memory.t
+        )
         choice = Choice(actions, {"roles": memory.roles.cpu()})
         return choice, memory._replace(last_action=actions.to(self.where), t=memory.t + 1)
 
@@ -171,7 +218,9 @@ class Actor:
             at = memory.t // self.settings.interval
             roles = choose(values, exists, memory.role_dice, at).to(self.where)
         h = from_rows(rows, n)[:, :, 0], from_rows(role_rows, n)[:, :, 0]
-        return self.nets.action_values(rows, roles[:, :, None])[:, :, 0], memory._replace(h=h, roles=roles)
+        return self.nets.action_values(rows, roles[:, :, None])[:, :, 0], memory._replace(
+            h=h, roles=roles
+        )
 
 
 class RODE(Chassis):
@@ -180,7 +229,9 @@ class RODE(Chassis):
         self.settings: Settings
         super().__init__(spec, settings, seeds, where, Networks(spec, settings, seeds))
         self.effects = Effects(spec, settings, seeds).to(where)
-        rmsprop = partial(torch.optim.RMSprop, lr=settings.encoder_lr, alpha=settings.alpha, eps=settings.rms_eps)
+        rmsprop = partial(
+            torch.optim.RMSprop, lr=settings.encoder_lr, alpha=settings.alpha, eps=settings.rms_eps
+        )
         self.encoder_optimiser = Optimiser(self.effects, rmsprop, settings.clip)
         self.policy = Actor(self.nets, spec, settings, self.exploration, where)
         self.seeds = [stream(seed, "clusters") % 2**32 for seed in seeds]
@@ -226,15 +277,21 @@ class RODE(Chassis):
         for r in due.nonzero().flatten().tolist():
             z = self.nets.z[r]
             starts: Any = 10
-            found = KMeans(min(self.settings.clusters, len(z)), n_init=starts, random_state=self.seeds[r])
-            spaces = role_actions(found.fit_predict(z.double().cpu().numpy()).tolist(), self.settings.basic)
+            found = KMeans(
+                min(self.settings.clusters, len(z)), n_init=starts, random_state=self.seeds[r]
+            )
+            spaces = role_actions(
+                found.fit_predict(z.double().cpu().numpy()).tolist(), self.settings.basic
+            )
             self.nets.exists[r] = torch.arange(self.nets.roles, device=z.device) < len(spaces)
             for k, actions in enumerate(spaces):
                 self.nets.may[r, k] = False
                 self.nets.may[r, k, actions] = True
                 self.nets.role_z[r, k] = z[actions].mean(0)
             self.exploration.since[r] = self.exploration.steps[r]
-            for slow, fast in zip(self.target.state_dict().values(), self.nets.state_dict().values(), strict=True):
+            for slow, fast in zip(
+                self.target.state_dict().values(), self.nets.state_dict().values(), strict=True
+            ):
                 slow[r] = fast[r]
         self.clustered |= due
 
@@ -258,9 +315,11 @@ class RODE(Chassis):
 
 
 def role_actions(labels: Sequence[int], basic: int) -> list[list[int]]:
-    """The actions of each role: a cluster and action 0, no cluster being action 0 alone; at least three roles.
+    """The actions of each role: a cluster and action 0, no cluster being action 0 alone; at least
+    three roles.
 
-    With SMAC's `basic` actions (0 no-op, 1 stop), a cluster needs two others; with three it has all basic ones.
+    With SMAC's `basic` actions (0 no-op, 1 stop), a cluster needs two others; with three it has all
+    basic ones.
 
     >>> role_actions([0, 1, 1, 2, 2, 2], 0)
     [[0, 1, 2], [0, 3, 4, 5], [0, 1, 2]]
@@ -277,15 +336,21 @@ def role_actions(labels: Sequence[int], basic: int) -> list[list[int]]:
 
 def _check(s: Settings, spec: Spec) -> None:
     if not 2 <= s.clusters <= spec.n_actions:
-        raise UserError(f"RODE makes 2 to {spec.n_actions} clusters of {spec.n_actions} actions, not {s.clusters}.")
+        raise UserError(
+            f"RODE makes 2 to {spec.n_actions} clusters of {spec.n_actions} actions, not {s.clusters}."
+        )
     if not 1 <= s.interval < spec.horizon:
         raise UserError(
             f"RODE changes roles within an episode: 1 <= interval < {spec.horizon} (its horizon), but is {s.interval}."
         )
     if not 0 <= s.basic <= spec.n_actions:
-        raise UserError(f"RODE's basic actions are the first of {spec.n_actions}, but there are to be {s.basic}.")
+        raise UserError(
+            f"RODE's basic actions are the first of {spec.n_actions}, but there are to be {s.basic}."
+        )
     if s.sharing == "none":
-        raise UserError("RODE shares by roles: sharing says whether agents show an id, id or full, not none.")
+        raise UserError(
+            "RODE shares by roles: sharing says whether agents show an id, id or full, not none."
+        )
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> RODE:

@@ -1,15 +1,19 @@
-"""Selective parameter sharing: agents are clustered once, by a code of who they are, and share within their cluster.
+"""Selective parameter sharing: agents are clustered once, by a code of who they are, and share
+within their cluster.
 
-**Paper.** Christianos et al. 2021, "Scaling multi-agent reinforcement learning with selective parameter sharing": all
-act through one network while transitions are stored; a variational auto-encoder learns to predict next observation and
-reward from (code of the agent's id, observation, action); agents whose codes' means cluster share a network.
+**Paper.** Christianos et al. 2021, "Scaling multi-agent reinforcement learning with selective
+parameter sharing": all act through one network while transitions are stored; a variational
+auto-encoder learns to predict next observation and reward from (code of the agent's id,
+observation, action); agents whose codes' means cluster share a network.
 
-**Reference code.** Sizes, Adam 3e-4, batch 128, 10 epochs, KL weight 1e-4, 10 dimensions; k-means++ with 10 starts; K
-given or of the smallest Davies-Bouldin index, at most 10 networks; A2C as in `partage.learners.a2c`.
+**Reference code.** Sizes, Adam 3e-4, batch 128, 10 epochs, KL weight 1e-4, 10 dimensions; k-means++
+with 10 starts; K given or of the smallest Davies-Bouldin index, at most 10 networks; A2C as in
+`partage.learners.a2c`.
 
-**Departures.** No update is made before the clustering (as the curves of MPD Fig. 3 show: delayed training), after
-2,000 updates (MADPS). The code learns from `data` of these updates, spread evenly; the reference keeps all. What dead
-agents met is left out, and so are transitions that end an episode: what came next was another's beginning.
+**Departures.** No update is made before the clustering (as the curves of MPD Fig. 3 show: delayed
+training), after 2,000 updates (MADPS). The code learns from `data` of these updates, spread evenly;
+the reference keeps all. What dead agents met is left out, and so are transitions that end an
+episode: what came next was another's beginning.
 """
 
 from collections.abc import Sequence
@@ -64,14 +68,22 @@ class SePS(a2c.Around):
         return {}
 
     def _transitions(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:
-        """What is known (o, a) and what is predicted (o', r) of each agent, and whether: ``[R, N, B * T, ..]`` each."""
+        """What is known (o, a) and what is predicted (o', r) of each agent, and whether: ``[R, N, B
+        * T, ..]`` each.
+        """
         acted = torch.nn.functional.one_hot(rollout.actions, self.spec.n_actions).float()
         after = rollout.obs[:, :, 1:]
         if rollout.final_obs is not None:
             after = torch.where(rollout.truncated[..., None, None], rollout.final_obs, after)
         valid = rollout.alive[:, :, :-1] & (rollout.filled & ~rollout.terminated)[..., None]
-        parts = ((rollout.obs[:, :, :-1], acted), (after, rollout.reward[..., None]), (valid[..., None],))
-        known, predicted, valid = (torch.cat(part, -1).permute(0, 3, 1, 2, 4).flatten(2, 3) for part in parts)
+        parts = (
+            (rollout.obs[:, :, :-1], acted),
+            (after, rollout.reward[..., None]),
+            (valid[..., None],),
+        )
+        known, predicted, valid = (
+            torch.cat(part, -1).permute(0, 3, 1, 2, 4).flatten(2, 3) for part in parts
+        )
         return known, predicted, valid
 
     def identify(self) -> Tensor:
@@ -85,14 +97,26 @@ class SePS(a2c.Around):
         return codes.fit(given, known, predicted, valid, self.generators, HIDDEN, KL).encode(ids)[0]
 
     def cluster(self, codes: Tensor) -> Assignment:
-        """Labels of each run's agents by k-means++ on their codes; K as given, or by the Davies-Bouldin index."""
+        """Labels of each run's agents by k-means++ on their codes; K as given, or by the
+        Davies-Bouldin index.
+        """
         n = codes.shape[1]
-        choices = [self.settings.clusters] if self.settings.clusters else range(2, min(n - 1, self.most) + 1)
+        choices = (
+            [self.settings.clusters]
+            if self.settings.clusters
+            else range(2, min(n - 1, self.most) + 1)
+        )
         found = []
         for means, seed in zip(codes.double().numpy(), self.seeds, strict=True):
             starts: Any = 10
-            labels = [KMeans(k, n_init=starts, random_state=seed).fit_predict(means) for k in choices]
-            best = min(labels, key=lambda one: davies_bouldin_score(means, one)) if len(labels) > 1 else labels[0]
+            labels = [
+                KMeans(k, n_init=starts, random_state=seed).fit_predict(means) for k in choices
+            ]
+            best = (
+                min(labels, key=lambda one: davies_bouldin_score(means, one))
+                if len(labels) > 1
+                else labels[0]
+            )
             found.append(by(best.tolist()))
         return torch.cat(found)
 
@@ -103,12 +127,18 @@ def _check(s: Settings, n_agents: int) -> None:
             f"SePS makes at most one cluster an agent: clusters is 0 (found) to {n_agents}, but is {s.clusters}."
         )
     if s.clusters == 0 and n_agents < 3:
-        raise UserError("SePS finds the number of clusters from 3 agents on: give clusters (1 or 2) for 2 agents.")
+        raise UserError(
+            "SePS finds the number of clusters from 3 agents on: give clusters (1 or 2) for 2 agents."
+        )
     if not 1 <= s.data <= s.pretraining:
-        raise UserError(f"SePS learns its code from data of the pretraining updates: 1 to {s.pretraining}, not {s.data}.")
+        raise UserError(
+            f"SePS learns its code from data of the pretraining updates: 1 to {s.pretraining}, not {s.data}."
+        )
     codes.enough(s.data * s.copies * s.segment * n_agents, "SePS")
     if s.sharing != "full":
-        raise UserError(f"SePS begins with one network for all: sharing is full, not {s.sharing!r}.")
+        raise UserError(
+            f"SePS begins with one network for all: sharing is full, not {s.sharing!r}."
+        )
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> SePS:

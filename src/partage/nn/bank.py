@@ -1,9 +1,10 @@
 """A layer is a bank of parameter sets; the assignment says which agent goes through which.
 
-Inside a network, features lie in *rows*: ``[R, G, T, M, F]`` for R runs, G groups of agents and T instants. With one
-set there is one group and its M = B * N rows are all agents' copies (a plain linear layer); with more, each agent is
-its own group, M = B, and its set's weights are picked for it. Time lies before the copies so that padding behind the
-longest episode sits at the end of every sum over rows and cannot change it.
+Inside a network, features lie in *rows*: ``[R, G, T, M, F]`` for R runs, G groups of agents and T
+instants. With one set there is one group and its M = B * N rows are all agents' copies (a plain
+linear layer); with more, each agent is its own group, M = B, and its set's weights are picked for
+it. Time lies before the copies so that padding behind the longest episode sits at the end of every
+sum over rows and cannot change it.
 """
 
 import math
@@ -37,7 +38,9 @@ def torch_linear(weight: Tensor, bias: Tensor, generator: Generator) -> None:
 
 
 def orthogonal(gain: float, noise: float = 0.0) -> Init:
-    """Orthogonal weights of this gain, zero bias, then Gaussian noise of this standard deviation on both."""
+    """Orthogonal weights of this gain, zero bias, then Gaussian noise of this standard deviation on
+    both.
+    """
 
     def init(weight: Tensor, bias: Tensor, generator: Generator) -> None:
         nn.init.orthogonal_(weight, gain, generator=generator)
@@ -66,9 +69,10 @@ def from_rows(rows: Rows, n_agents: int) -> Float32[Tensor, "R B T N F"]:
 class Bank(nn.Module):
     """S affine maps side by side for each of R runs: ``weight [R, S, I, O]``, ``bias [R, S, O]``.
 
-    The last inputs may be one-hot: they are not multiplied but looked up. ``one_hot=A`` announces A inputs whose index
-    `forward` takes; ``agent_id=N`` an id of the agent, which amounts to a private bias.
-    Each run's parameters are drawn from its own generator, set after set, so they do not depend on the pack.
+    The last inputs may be one-hot: they are not multiplied but looked up. ``one_hot=A`` announces A
+    inputs whose index `forward` takes; ``agent_id=N`` an id of the agent, which amounts to a
+    private bias. Each run's parameters are drawn from its own generator, set after set, so they do
+    not depend on the pack.
     """
 
     def __init__(
@@ -100,12 +104,18 @@ class Bank(nn.Module):
             if ids.shape[2]:
                 table = table + ids  # [R, 1, N, O]
             if one_hot.shape[2]:
-                table = (table.unsqueeze(3) + functional.pad(one_hot, (0, 0, 1, 0)).unsqueeze(2)).flatten(2, 3)
+                table = (
+                    table.unsqueeze(3) + functional.pad(one_hot, (0, 0, 1, 0)).unsqueeze(2)
+                ).flatten(2, 3)
             dense = dense.contiguous()  # once, not at every step that is acted
         return Link(dense, table, index, 1 + self.parts[1], relu)
 
     def forward(
-        self, rows: Rows, index: Assignment, hot: Int64[Tensor, "R G T M"] | None = None, relu: bool = False
+        self,
+        rows: Rows,
+        index: Assignment,
+        hot: Int64[Tensor, "R G T M"] | None = None,
+        relu: bool = False,
     ) -> Float32[Tensor, "R G T M O"]:
         """Each agent's rows through its set."""
         return self.picked(index, relu)(rows, hot)

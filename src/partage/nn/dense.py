@@ -1,9 +1,10 @@
 """Chains of banks: all layers of one set's rows while they are in the cache, forward and backward.
 
-A batch of small matrices, layer after layer, is read from memory once a layer. On the CPU every stretch of rows goes
-through its own set in one call, 64 rows at a time, and no set is copied to where it is used. Sums are taken row after
-row, so a run's bits depend neither on its pack nor on zeros behind its last row. On other devices a chain is its links,
-one after the other, in torch's own operations.
+A batch of small matrices, layer after layer, is read from memory once a layer. On the CPU every
+stretch of rows goes through its own set in one call, 64 rows at a time, and no set is copied to
+where it is used. Sums are taken row after row, so a run's bits depend neither on its pack nor on
+zeros behind its last row. On other devices a chain is its links, one after the other, in torch's
+own operations.
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,11 @@ from partage.sharing.assignment import Assignment, pick
 
 
 class Link(NamedTuple):
-    """One layer: which of R runs' S sets each of G groups goes through. It holds until the next update.
+    """One layer: which of R runs' S sets each of G groups goes through. It holds until the next
+    update.
 
-    A group's agents stand in turn along its rows, and each has its own biases in the table: one, or where inputs are
-    one-hot one for every place of the one, the first (-1) for none.
+    A group's agents stand in turn along its rows, and each has its own biases in the table: one, or
+    where inputs are one-hot one for every place of the one, the first (-1) for none.
     """
 
     weight: Float32[Tensor, "R S I O"]
@@ -40,12 +42,18 @@ class Link(NamedTuple):
 
 
 def chain(
-    rows: Float32[Tensor, "R G T M I"], links: Sequence[Link], hot: Int64[Tensor, "R G T M"] | None = None
+    rows: Float32[Tensor, "R G T M I"],
+    links: Sequence[Link],
+    hot: Int64[Tensor, "R G T M"] | None = None,
 ) -> Float32[Tensor, "R G T M O"]:
-    """Rows through links, each with its own assignment (all of one set, or none); the first alone may be one-hot."""
+    """Rows through links, each with its own assignment (all of one set, or none); the first alone
+    may be one-hot.
+    """
     shape = rows.shape[:4]
     if rows.device.type != "cpu":
-        return _elsewhere(rows.flatten(2, 3), links, None if hot is None else hot.flatten(2)).unflatten(2, shape[2:])
+        return _elsewhere(
+            rows.flatten(2, 3), links, None if hot is None else hot.flatten(2)
+        ).unflatten(2, shape[2:])
     bounds = np.arange(shape[:2].numel() + 1) * shape[2:].numel()
     return through(rows.flatten(0, 3), bounds, links, hot).unflatten(0, shape)
 
@@ -53,22 +61,34 @@ def chain(
 def through(
     x: Float32[Tensor, "L I"], bounds: np.ndarray, links: Sequence[Link], hot: Tensor | None = None
 ) -> Float32[Tensor, "L O"]:
-    """Sorted rows through links: those of group k = run * G + g lie from ``bounds[k]`` to ``bounds[k + 1]``."""
+    """Sorted rows through links: those of group k = run * G + g lie from ``bounds[k]`` to
+    ``bounds[k + 1]``.
+    """
     at = torch.full((len(x),), -1) if hot is None else hot.flatten()
-    plan = bounds, at.numpy(), *(np.array([getattr(link, name) for link in links]) for name in ("relu", "entries"))
+    plan = (
+        bounds,
+        at.numpy(),
+        *(np.array([getattr(link, name) for link in links]) for name in ("relu", "entries")),
+    )
     index = tuple(link.sharing.contiguous().numpy() for link in links)
-    weights, tables = zip(*((link.weight.contiguous(), link.table.contiguous()) for link in links), strict=True)
+    weights, tables = zip(
+        *((link.weight.contiguous(), link.table.contiguous()) for link in links), strict=True
+    )
     if torch.is_grad_enabled():
         return Chain.apply(x, (*plan, index), *weights, *tables)  # type: ignore[return-value]
     return _forward(x, (*plan, index), weights, tables, False)[-1][:, : weights[-1].shape[-1]]
 
 
-def _elsewhere(x: Float32[Tensor, "R G M I"], links: Sequence[Link], hot: Tensor | None) -> Float32[Tensor, "R G M O"]:
+def _elsewhere(
+    x: Float32[Tensor, "R G M I"], links: Sequence[Link], hot: Tensor | None
+) -> Float32[Tensor, "R G M O"]:
     for n, (weight, table, sharing, entries, relu) in enumerate(links):
         places = torch.arange(x.shape[2], device=x.device) % (table.shape[2] // entries) * entries
         at = places.expand(x.shape[:3]) if n or hot is None else places + hot + 1
         offset = (
-            pick(table, sharing).expand(*x.shape[:2], -1, -1).gather(2, at[..., None].expand(*at.shape, table.shape[3]))
+            pick(table, sharing)
+            .expand(*x.shape[:2], -1, -1)
+            .gather(2, at[..., None].expand(*at.shape, table.shape[3]))
         )
         x = x @ pick(weight, sharing) + offset
         x = x.relu() if relu else x
@@ -94,18 +114,29 @@ class Chain(torch.autograd.Function):
         dx = torch.empty_like(x, memory_format=torch.contiguous_format) if wanted else None
         lists = (tuple(y.numpy() for y in each) for each in (weights, layers, d_weights, d_tables))
         backward_all(
-            x.contiguous().numpy(), *ctx.plan, *lists, last.numpy(), (last if dx is None else dx).numpy(), wanted
+            x.contiguous().numpy(),
+            *ctx.plan,
+            *lists,
+            last.numpy(),
+            (last if dx is None else dx).numpy(),
+            wanted,
         )
         return dx, None, *d_weights, *(d_table.float() for d_table in d_tables)
 
 
-def _forward(x: Tensor, plan: Any, weights: Sequence[Tensor], tables: Sequence[Tensor], keep: bool) -> list[Tensor]:
+def _forward(
+    x: Tensor, plan: Any, weights: Sequence[Tensor], tables: Sequence[Tensor], keep: bool
+) -> list[Tensor]:
     """The rows behind each link, their width filled up with zeros to whole registers.
 
-    Of those between links one block alone where they are not kept: nothing leaves the cache but the last.
+    Of those between links one block alone where they are not kept: nothing leaves the cache but the
+    last.
     """
     heights = [len(x) if keep else BLOCK] * (len(weights) - 1) + [len(x)]
-    layers = [x.new_empty(rows, -(-w.shape[-1] // LANES) * LANES) for rows, w in zip(heights, weights, strict=True)]
+    layers = [
+        x.new_empty(rows, -(-w.shape[-1] // LANES) * LANES)
+        for rows, w in zip(heights, weights, strict=True)
+    ]
     lists = (tuple(y.detach().numpy() for y in each) for each in (weights, tables, layers))
     forward_all(x.detach().contiguous().numpy(), *plan, *lists)
     return layers

@@ -1,6 +1,7 @@
 """QMIX's monotonic mixing of the agents' values, given what its hypernetworks made of the state.
 
-One pass over memory forward and one backward, where torch would take a dozen each. Rows are (instant, copy) pairs.
+One pass over memory forward and one backward, where torch would take a dozen each. Rows are
+(instant, copy) pairs.
 """
 
 from typing import Any
@@ -13,7 +14,9 @@ from partage.kernels.mixing import mix_gradients, mix_rows
 
 
 class Mix(torch.autograd.Function):
-    """``|w2| . ELU(|w1| q + b1)`` for q ``[M, N]``, w1 ``[M, N, E]``, b1 and w2 ``[M, E]``; the result is ``[M]``."""
+    """``|w2| . ELU(|w1| q + b1)`` for q ``[M, N]``, w1 ``[M, N, E]``, b1 and w2 ``[M, E]``; the
+    result is ``[M]``.
+    """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> Tensor:
@@ -28,7 +31,12 @@ class Mix(torch.autograd.Function):
         if q.device.type != "cpu":
             d_b1 = grad[:, None] * w2.abs() * torch.where(hidden > 0, 1.0, hidden + 1)
             d_w1 = q[..., None] * d_b1[:, None] * w1.sign()
-            return (w1.abs() * d_b1[:, None]).sum(-1), d_w1, d_b1, grad[:, None] * hidden * w2.sign()
+            return (
+                (w1.abs() * d_b1[:, None]).sum(-1),
+                d_w1,
+                d_b1,
+                grad[:, None] * hidden * w2.sign(),
+            )
         out = [torch.empty_like(x) for x in (q, w1, w2, w2)]
         mix_gradients(*(x.numpy() for x in (grad, q, w1, w2, hidden, *out)))
         return tuple(out)

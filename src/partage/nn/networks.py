@@ -21,7 +21,9 @@ Sharing = Literal["full", "id", "none"]
 
 
 class Static(NamedTuple):
-    """A sharing that nobody moves: how many sets a bank holds, whether agents show an id, who uses which set."""
+    """A sharing that nobody moves: how many sets a bank holds, whether agents show an id, who uses
+    which set.
+    """
 
     sets: int
     agent_id: int  # N where the input has a one-hot agent id, else 0
@@ -29,7 +31,9 @@ class Static(NamedTuple):
 
 
 def static(sharing: Sharing, runs: int, n_agents: int) -> Static:
-    """``full``: one set; ``id``: one set and a one-hot agent id in the input; ``none``: a set for every agent."""
+    """``full``: one set; ``id``: one set and a one-hot agent id in the input; ``none``: a set for
+    every agent.
+    """
     if sharing == "none":
         return Static(n_agents, 0, assignment.none(runs, n_agents))
     return Static(1, n_agents if sharing == "id" else 0, assignment.full(runs, n_agents))
@@ -63,12 +67,23 @@ class MLP(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """The body of PyMARL's agent: FC(obs, last action, id) ReLU, GRU -> a hidden state for every instant."""
+    """The body of PyMARL's agent: FC(obs, last action, id) ReLU, GRU -> a hidden state for every
+    instant.
+    """
 
-    def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
+    def __init__(
+        self,
+        generators: list[Generator],
+        sharing: Static,
+        obs_dim: int,
+        n_actions: int,
+        hidden: int,
+    ) -> None:
         super().__init__()
         self.sets, self.hidden = sharing.sets, hidden
-        self.encoder = Bank(generators, self.sets, obs_dim, hidden, one_hot=n_actions, agent_id=sharing.agent_id)
+        self.encoder = Bank(
+            generators, self.sets, obs_dim, hidden, one_hot=n_actions, agent_id=sharing.agent_id
+        )
         self.memory = GRU(generators, self.sets, hidden, hidden)
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
@@ -77,7 +92,9 @@ class Recurrent(nn.Module):
 
     def picked(self, index: Assignment) -> "PickedRecurrent":
         """The networks that each agent goes through; they hold until the next update."""
-        return PickedRecurrent(self.sets, self.encoder.picked(index, relu=True), self.memory.picked(index))
+        return PickedRecurrent(
+            self.sets, self.encoder.picked(index, relu=True), self.memory.picked(index)
+        )
 
 
 class PickedRecurrent(NamedTuple):
@@ -100,7 +117,14 @@ class PickedRecurrent(NamedTuple):
 class RecurrentQ(nn.Module):
     """PyMARL's agent: `Recurrent`, then FC -> the value of each action."""
 
-    def __init__(self, generators: list[Generator], sharing: Static, obs_dim: int, n_actions: int, hidden: int) -> None:
+    def __init__(
+        self,
+        generators: list[Generator],
+        sharing: Static,
+        obs_dim: int,
+        n_actions: int,
+        hidden: int,
+    ) -> None:
         super().__init__()
         self.body = Recurrent(generators, sharing, obs_dim, n_actions, hidden)
         self.head = Bank(generators, sharing.sets, hidden, n_actions)
@@ -126,19 +150,24 @@ class PickedQ(NamedTuple):
     def __call__(
         self, obs: Tensor, last_action: Tensor, h: Tensor
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
-        """Action values, and the hidden state after the last instant; arguments as `PickedRecurrent`'s."""
+        """Action values, and the hidden state after the last instant; arguments as
+        `PickedRecurrent`'s.
+        """
         states = self.body(obs, last_action, h)
         q = from_rows(self.head(states), obs.shape[3])
         return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]
 
 
 class RoutedQ(nn.Module):
-    """S whole agents' networks FC ReLU, GRU, FC; which one a row goes through may change from instant to instant.
+    """S whole agents' networks FC ReLU, GRU, FC; which one a row goes through may change from
+    instant to instant.
 
     A row's hidden state stays its own: the next network goes on from it.
     """
 
-    def __init__(self, generators: list[Generator], sets: int, inputs: int, n_actions: int, hidden: int) -> None:
+    def __init__(
+        self, generators: list[Generator], sets: int, inputs: int, n_actions: int, hidden: int
+    ) -> None:
         super().__init__()
         self.sets, self.n_actions = sets, n_actions
         self.encoder = Bank(generators, sets, inputs, hidden)
@@ -146,7 +175,10 @@ class RoutedQ(nn.Module):
         self.head = Bank(generators, sets, hidden, n_actions)
 
     def forward(
-        self, x: Float32[Tensor, "R T M F"], h: Float32[Tensor, "R M H"], index: Int64[Tensor, "R T M"]
+        self,
+        x: Float32[Tensor, "R T M F"],
+        h: Float32[Tensor, "R M H"],
+        index: Int64[Tensor, "R T M"],
     ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
         """Action values and hidden states at every instant; no gradient goes to `h`."""
         if x.device.type != "cpu":
@@ -156,11 +188,15 @@ class RoutedQ(nn.Module):
         fed = through(rows, way.bounds, [self.encoder.picked(own, relu=True)])  # type: ignore[arg-type]
         states = walk(fed, h.detach().flatten(0, 1), self.memory.picked(own), way.order)
         q = through(states, way.bounds, [self.head.picked(own)])
-        back = [Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)]  # type: ignore[union-attr]
+        back = [
+            Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)
+        ]  # type: ignore[union-attr]
         return back[0], back[1]
 
     def everything(self, x: Tensor, h: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, by computing all sets and selecting: for other devices, and to check `forward` against."""
+        """The same, by computing all sets and selecting: for other devices, and to check `forward`
+        against.
+        """
         x_bank, h_bank = self.memory.inputs, self.memory.hidden
 
         def through(rows: Tensor, weight: Tensor, bias: Tensor, own: Tensor) -> Tensor:
@@ -171,7 +207,9 @@ class RoutedQ(nn.Module):
         for t in range(x.shape[1]):
             own = index[:, t, None, :, None]
             fed = through(x[:, t], self.encoder.weight, self.encoder.bias, own).relu()
-            from_x, from_h = (through(y, b.weight, b.bias, own) for y, b in ((fed, x_bank), (h, h_bank)))
+            from_x, from_h = (
+                through(y, b.weight, b.bias, own) for y, b in ((fed, x_bank), (h, h_bank))
+            )
             (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
             h = torch.lerp((xn + (xr + hr).sigmoid() * hn).tanh(), h, (xz + hz).sigmoid())
             states.append(h)
@@ -185,7 +223,9 @@ class Mixer(nn.Module):
     The four hypernetworks' first layers read the same state, so they are one bank.
     """
 
-    def __init__(self, generators: Sequence[Generator], n_agents: int, state_dim: int, embed: int, hyper: int) -> None:
+    def __init__(
+        self, generators: Sequence[Generator], n_agents: int, state_dim: int, embed: int, hyper: int
+    ) -> None:
         super().__init__()
         self.n_agents, self.embed, self.hyper = n_agents, embed, hyper
         self.first = Bank(generators, 1, state_dim, 2 * hyper + 2 * embed)
@@ -193,10 +233,14 @@ class Mixer(nn.Module):
         self.w2 = Bank(generators, 1, hyper, embed)
         self.v = Bank(generators, 1, embed, 1)
 
-    def forward(self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]) -> Float32[Tensor, "R B T"]:
+    def forward(
+        self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]
+    ) -> Float32[Tensor, "R B T"]:
         everyone = assignment.full(q.shape[0], self.n_agents)
         first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
-        for_w1, for_w2, b1, for_v = first.split([self.hyper, self.hyper, self.embed, self.embed], -1)
+        for_w1, for_w2, b1, for_v = first.split(
+            [self.hyper, self.hyper, self.embed, self.embed], -1
+        )
         w1 = self.w1(functional.relu(for_w1), everyone).view(-1, self.n_agents, self.embed)
         w2 = self.w2(functional.relu(for_w2), everyone).view(-1, self.embed)
         v = self.v(functional.relu(for_v), everyone).squeeze(1).squeeze(-1)

@@ -11,11 +11,14 @@ from torch.nn import functional
 class Optimiser:
     """A torch optimiser over all of a module's parameters, laid end to end in one tensor.
 
-    One tensor is one pass instead of one per parameter. Padded to whole vector registers, it also makes every element
-    take the same arithmetic whatever the number of runs: a run's updates do not depend on its pack, to the last bit.
+    One tensor is one pass instead of one per parameter. Padded to whole vector registers, it also
+    makes every element take the same arithmetic whatever the number of runs: a run's updates do not
+    depend on its pack, to the last bit.
     """
 
-    def __init__(self, module: nn.Module, make: Callable[[list[Tensor]], torch.optim.Optimizer], clip: float) -> None:
+    def __init__(
+        self, module: nn.Module, make: Callable[[list[Tensor]], torch.optim.Optimizer], clip: float
+    ) -> None:
         self.parameters, self.clip = list(module.parameters()), clip
         flat = torch.cat([p.detach().flatten() for p in self.parameters])
         self.flat = nn.Parameter(functional.pad(flat, (0, -len(flat) % 64)))
@@ -29,7 +32,9 @@ class Optimiser:
 
     @torch.no_grad()
     def copy(self, module: nn.Module, run: int, source: int, target: int) -> None:
-        """Parameter set `target` of one run's banks in `module` becomes what set `source` is: values and moments."""
+        """Parameter set `target` of one run's banks in `module` becomes what set `source` is:
+        values and moments.
+        """
         moments = [x for x in self.torch.state[self.flat].values() if x.shape == self.flat.shape]
         wanted, start = {id(p) for p in module.parameters()}, 0
         for p in self.parameters:
@@ -40,15 +45,20 @@ class Optimiser:
                     sets[run, target] = sets[run, source]
 
     def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
-        """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`; returns the norms before.
+        """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`; returns
+        the norms before.
 
-        The losses are summed, so each run gets the gradient it would get alone. One that is not finite counts as zero:
-        a run that diverges is left with parameters that are numbers, and its norms say so.
+        The losses are summed, so each run gets the gradient it would get alone. One that is not
+        finite counts as zero: a run that diverges is left with parameters that are numbers, and its
+        norms say so.
         """
         for p in self.parameters:
             p.grad = None
         loss.sum().backward()
-        gradients = [(p.new_zeros(()) if p.grad is None else p.grad).expand_as(p).flatten(1) for p in self.parameters]
+        gradients = [
+            (p.new_zeros(()) if p.grad is None else p.grad).expand_as(p).flatten(1)
+            for p in self.parameters
+        ]
         norms = [torch.linalg.vector_norm(g, dim=1) for g in gradients]
         norm = torch.stack(norms, 1).square().sum(1).sqrt()
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)[:, None]

@@ -13,7 +13,8 @@ from partage.kernels.pointwise import categorical_rows, log_softmax_gradients, l
 def categorical(
     logits: Float32[Tensor, "*X A"], avail: Bool[Tensor, "*X A"], level: Float32[Tensor, "*X"]
 ) -> Int64[Tensor, "*X"]:
-    """The action at `level`, uniform in [0, 1), of the distribution function of the softmax over what is available.
+    """The action at `level`, uniform in [0, 1), of the distribution function of the softmax over
+    what is available.
 
     Raises `UserError` where logits are NaN (CPU).
     """

@@ -1,9 +1,11 @@
-"""Sharing that changes from instant to instant: rows sorted by the parameter set that they go through.
+"""Sharing that changes from instant to instant: rows sorted by the parameter set that they go
+through.
 
-Where an assignment has a time axis, weights cannot be picked once for all. Instead every run's rows (instants, then
-copies x agents) are put in the order of their sets, and in a set in the order of time: each set then multiplies one
-stretch of rows, exactly as many as use it, and nothing is computed twice. What lies behind the end of the longest
-episode comes last in each stretch, so padding moves no sum.
+Where an assignment has a time axis, weights cannot be picked once for all. Instead every run's rows
+(instants, then copies x agents) are put in the order of their sets, and in a set in the order of
+time: each set then multiplies one stretch of rows, exactly as many as use it, and nothing is
+computed twice. What lies behind the end of the longest episode comes last in each stretch, so
+padding moves no sum.
 
 Runs on the CPU; elsewhere `partage.nn.networks.RoutedQ` computes all sets and selects.
 """
@@ -35,12 +37,24 @@ def routes(index: Int64[Tensor, "R T M"], sets: int) -> Routes:
     run = torch.arange(runs)[:, None]
     first = run * time * rows
     earlier = order - rows
-    before = torch.where(earlier < 0, -1 - (order + run * rows), back.gather(1, earlier.clamp(min=0)) + first)
+    before = torch.where(
+        earlier < 0, -1 - (order + run * rows), back.gather(1, earlier.clamp(min=0)) + first
+    )
     counts = (index[:, None] == torch.arange(sets)[:, None, None]).sum(-1)  # [R, S, T]
     ends = counts.flatten().cumsum(0)
-    bounds = torch.stack((ends - counts.flatten(), ends), -1).view(-1, time, 2).transpose(0, 1).contiguous().numpy()
+    bounds = (
+        torch.stack((ends - counts.flatten(), ends), -1)
+        .view(-1, time, 2)
+        .transpose(0, 1)
+        .contiguous()
+        .numpy()
+    )
     flat = ((order + first).flatten(), (back + first).flatten())
-    return Routes(*flat, Order(before.flatten().numpy(), bounds, sets), np.append(bounds[0, :, 0], runs * time * rows))
+    return Routes(
+        *flat,
+        Order(before.flatten().numpy(), bounds, sets),
+        np.append(bounds[0, :, 0], runs * time * rows),
+    )
 
 
 class Reorder(torch.autograd.Function):

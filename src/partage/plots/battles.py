@@ -40,7 +40,11 @@ def strip(battle: Battle, path: Path, count: int = 6) -> None:
     height = 2.2 * (top - bottom) / (right - left) + 0.3
     figure = Figure(figsize=(2.2 * len(instants), height))
     for place, instant in enumerate(instants):
-        draw(figure.add_axes((place / len(instants), 0, 0.99 / len(instants), 1 - 0.3 / height)), battle, instant)
+        draw(
+            figure.add_axes((place / len(instants), 0, 0.99 / len(instants), 1 - 0.3 / height)),
+            battle,
+            instant,
+        )
     figure.text(0.005, 1 - 0.14 / height, battle.title, fontsize=8, va="center")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
@@ -63,14 +67,20 @@ def animate(battle: Battle, path: Path) -> None:
 
 
 def window(battle: Battle) -> tuple[int, int, int, int]:
-    """The part of the map that has ground to walk on, and a cell around it: left, right, bottom, top."""
+    """The part of the map that has ground to walk on, and a cell around it: left, right, bottom,
+    top.
+    """
     rows, columns = (np.nonzero(battle.walkable.any(axis))[0] for axis in (1, 0))
     return int(columns[0]) - 1, int(columns[-1]) + 2, int(rows[0]) - 1, int(rows[-1]) + 2
 
 
 def draw(axes: Axes, battle: Battle, instant: int) -> None:
-    """One instant: bodies as large as they are, paler where health is lost; a line to whom a unit has as target."""
-    ground = np.where(battle.walkable, np.where(battle.level > battle.level.min(), HIGH, GROUND), WALL)
+    """One instant: bodies as large as they are, paler where health is lost; a line to whom a unit
+    has as target.
+    """
+    ground = np.where(
+        battle.walkable, np.where(battle.level > battle.level.min(), HIGH, GROUND), WALL
+    )
     rows, columns = ground.shape
     axes.imshow(np.where(battle.cliff, CLIFF, ground), cmap="gray", vmin=0, vmax=1, origin="lower",
                 extent=(0, columns, 0, rows))  # fmt: skip
@@ -80,7 +90,9 @@ def draw(axes: Axes, battle: Battle, instant: int) -> None:
         alive = units[health[units] > 0]
         bodies = [Circle((x[unit], y[unit]), float(battle.radius[unit])) for unit in alive]
         shades = [(colour, 0.25 + 0.75 * health[unit]) for unit in alive]
-        axes.add_collection(PatchCollection(bodies, facecolors=shades, edgecolors=colour, linewidths=0.4))
+        axes.add_collection(
+            PatchCollection(bodies, facecolors=shades, edgecolors=colour, linewidths=0.4)
+        )
         dead = units[health[units] <= 0]
         axes.scatter(x[dead], y[dead], 3, DEAD, marker="x", linewidths=0.4)
         aims = [((x[unit], y[unit]), (x[mark], y[mark]))

@@ -1,7 +1,8 @@
-"""Learning curves as small multiples: one panel per task, the mean over seeds with its interval, every seed faint.
+"""Learning curves as small multiples: one panel per task, the mean over seeds with its interval,
+every seed faint.
 
-Drawing the same frame twice gives the same bytes: the generator of the bands is seeded by the curve's name, SVG ids by
-a fixed salt, and no file carries a date.
+Drawing the same frame twice gives the same bytes: the generator of the bands is seeded by the
+curve's name, SVG ids by a fixed salt, and no file carries a date.
 """
 
 import io
@@ -31,7 +32,9 @@ POWERS = 1e4  # a further metric, all positive, that spans this is drawn on a lo
 
 
 def generator(*names: str) -> np.random.Generator:
-    """The bootstrap's generator for one named curve: redrawing, or drawing fewer curves, changes none of the others."""
+    """The bootstrap's generator for one named curve: redrawing, or drawing fewer curves, changes
+    none of the others.
+    """
     return np.random.default_rng(zlib.crc32("/".join(names).encode()))
 
 
@@ -49,7 +52,11 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         more = 0.14 * max(note.count("\n") - 2, 0)  # inches: there is room for three lines
         high += more
         canvas = Canvas(figsize=(wide, high), dpi=160)
-        top, bottom, left = 1 - (1.18 if smoke(frame) else 0.98) / high, (1.08 + more) / high, 0.80 / wide
+        top, bottom, left = (
+            1 - (1.18 if smoke(frame) else 0.98) / high,
+            (1.08 + more) / high,
+            0.80 / wide,
+        )
         grid = canvas.add_gridspec(
             rows,
             columns,
@@ -66,7 +73,14 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
             if figure.strip and kind == figure.metric:
                 stack = cell.subgridspec(3, 1, height_ratios=[4, 1, 1], hspace=0.12)
                 axes, *below = (canvas.add_subplot(part) for part in stack)
-                strips(below, frame, figure.strip, task, figure.x, panel(axes, plan, figure, frame, task, kind))
+                strips(
+                    below,
+                    frame,
+                    figure.strip,
+                    task,
+                    figure.x,
+                    panel(axes, plan, figure, frame, task, kind),
+                )
                 axes.tick_params(labelbottom=False)
                 below[-1].xaxis.set_major_formatter(FuncFormatter(short))
             else:
@@ -82,14 +96,22 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
                 firsts.append(axes)
         canvas.align_ylabels(firsts)
         middle = (left + 1 - 0.30 / wide) / 2
-        canvas.text(middle, (0.70 + more) / high, figure.x_label, ha="center", va="center", fontsize=9.5)
-        canvas.text(0.30 / wide, 0.13 / high, note, fontsize=7.5, color=FAINT, va="bottom", linespacing=1.35)
+        canvas.text(
+            middle, (0.70 + more) / high, figure.x_label, ha="center", va="center", fontsize=9.5
+        )
+        canvas.text(
+            0.30 / wide, 0.13 / high, note, fontsize=7.5, color=FAINT, va="bottom", linespacing=1.35
+        )
         heading(canvas, plan, figure, frame)
         return canvas
 
 
 def curve(
-    axes: Axes, runs: list[tuple[np.ndarray, np.ndarray]], colour: str, rng: np.random.Generator, line: str = "mean"
+    axes: Axes,
+    runs: list[tuple[np.ndarray, np.ndarray]],
+    colour: str,
+    rng: np.random.Generator,
+    line: str = "mean",
 ) -> float:
     """Middle, interval and single seeds of one curve; returns where it ends."""
     grid, values = stats.align(runs)
@@ -98,19 +120,33 @@ def curve(
     if len(runs) > 1 and len(grid):
         low, high = stats.band(values, rng, stats.MIDDLES[line])
         axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
-    axes.plot(grid, stats.MIDDLES[line](values.T), color=colour, linewidth=1.8, solid_capstyle="round")
+    axes.plot(
+        grid, stats.MIDDLES[line](values.T), color=colour, linewidth=1.8, solid_capstyle="round"
+    )
     return max(x[-1] for x, _ in runs)
 
 
 def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
-    """The further metrics of the first algorithm, on one logarithmic scale; infinite values are counted, not drawn."""
+    """The further metrics of the first algorithm, on one logarithmic scale; infinite values are
+    counted, not drawn.
+    """
     end = 0.0
-    for (metric, label), colour in zip(figure.also.items(), sns.color_palette("colorblind").as_hex(), strict=False):
+    for (metric, label), colour in zip(
+        figure.also.items(), sns.color_palette("colorblind").as_hex(), strict=False
+    ):
         runs = runs_of(frame, figure.algorithms[0], task, metric, figure.x)
         endless = float(np.mean(np.concatenate([np.isinf(y) for _, y in runs])))
         finite = [(x, np.where(np.isinf(y), np.nan, y)) for x, y in runs]
-        end = max(end, curve(axes, finite, colour, generator(figure.name, task, metric), figure.line))
-        axes.plot([], [], color=colour, linewidth=2, label=label + (f" ({endless:.0%} infinite)" if endless else ""))
+        end = max(
+            end, curve(axes, finite, colour, generator(figure.name, task, metric), figure.line)
+        )
+        axes.plot(
+            [],
+            [],
+            color=colour,
+            linewidth=2,
+            label=label + (f" ({endless:.0%} infinite)" if endless else ""),
+        )
     axes.set_yscale("log")
     axes.legend(
         fontsize=6.5, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.09), borderaxespad=0,
@@ -119,11 +155,18 @@ def also(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
     dress(axes, figure.also_label, end)
 
 
-def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str, metric: str) -> float:
-    """One metric of a task; returns where its x axis ends. Curves in the order of figures.toml: later ones on top."""
+def panel(
+    axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str, metric: str
+) -> float:
+    """One metric of a task; returns where its x axis ends. Curves in the order of figures.toml:
+    later ones on top.
+    """
     end = 0.0
     for name in (name for name in figure.algorithms if figure.draws(name, task)):
-        runs, names = runs_of(frame, name, task, metric, figure.x), () if metric == figure.metric else (metric,)
+        runs, names = (
+            runs_of(frame, name, task, metric, figure.x),
+            () if metric == figure.metric else (metric,),
+        )
         if figure.smooth:
             runs = [(x, stats.smooth(x, y, figure.smooth)) for x, y in runs]
         rng = generator(figure.name, task, name, *names)
@@ -139,7 +182,9 @@ def panel(axes: Axes, plan: Plan, figure: Figure, frame: pd.DataFrame, task: str
         axes.set_yscale("log")
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212"))
+        )
     dress(axes, title(plan.tasks[task].label, task, frame.attrs["engine"]), end)
     return end
 
@@ -169,14 +214,30 @@ def heading(canvas: Canvas, plan: Plan, figure: Figure, frame: pd.DataFrame) -> 
     wide, high = canvas.get_size_inches()
     left, line = 0.30 / wide, 0.17  # inches from the top
     if smoke(frame):
-        canvas.text(left, 1 - line / high, "smoke scale: not a result", color=WARNING, weight="bold", va="top")
+        canvas.text(
+            left,
+            1 - line / high,
+            "smoke scale: not a result",
+            color=WARNING,
+            weight="bold",
+            va="top",
+        )
         line += 0.20
     canvas.text(left, 1 - line / high, figure.title, fontsize=12.5, weight="bold", va="top")
     dashes = (0, (1.1, 0.5))
     variants = [plan.variants[name] for name in figure.algorithms]
     handles = [Line2D([], [], color=v.colour, linewidth=2.4, label=v.label) for v in variants]
     if any((task, name) in figure.reference for task in figure.tasks for name in figure.algorithms):
-        handles.append(Line2D([], [], color=FAINT, linewidth=2.4, linestyle=dashes, label="published, end of training"))
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=FAINT,
+                linewidth=2.4,
+                linestyle=dashes,
+                label="published, end of training",
+            )
+        )
     canvas.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(left, 1 - (line + 0.26) / high),
         bbox_transform=canvas.transFigure, ncols=len(handles) if wide > 8 else 3, frameon=False, borderaxespad=0,
@@ -194,11 +255,19 @@ def provenance_line(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
     counts = sorted(set(frame.groupby(["task", "algorithm"])["seed"].nunique()))
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     plural = "s" if counts[-1] > 1 else ""
-    bands = "bands: 95\u00a0% stratified bootstrap over seeds" if counts[-1] > 1 else "no band for one seed"
+    bands = (
+        "bands: 95\u00a0% stratified bootstrap over seeds"
+        if counts[-1] > 1
+        else "no band for one seed"
+    )
     return (
         f"{figure.paper}. Scale {frame.attrs['scale']}, engine {engine}, {seeds} seed{plural} a curve; "
         f"line: {figure.line}, thin lines: single seeds, {bands}"
-        + (f"; moving means over {figure.smooth:.0%} of training".replace("%", "\u00a0%") if figure.smooth else "")
+        + (
+            f"; moving means over {figure.smooth:.0%} of training".replace("%", "\u00a0%")
+            if figure.smooth
+            else ""
+        )
         + (
             f"; strips: who shares with whom under {plan.variants[figure.strip].label}, seed {SEED}: "
             "one row an agent, agent 0 on top, one colour a set"
@@ -216,7 +285,9 @@ NAMELESS: dict[str, dict[str, None]] = {
 
 
 def payload(canvas: Canvas, kind: str) -> bytes:
-    """The picture as a file of this kind, without date or version, so that equal pictures are equal bytes."""
+    """The picture as a file of this kind, without date or version, so that equal pictures are equal
+    bytes.
+    """
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         canvas.savefig(buffer, format=kind, metadata=NAMELESS[kind], facecolor="white")

@@ -1,4 +1,6 @@
-"""A run's policy distances: a heat map for each seed, its agents in the order of the dendrogram above it."""
+"""A run's policy distances: a heat map for each seed, its agents in the order of the dendrogram
+above it.
+"""
 
 from typing import Any
 
@@ -45,14 +47,20 @@ def draw(found: pd.DataFrame) -> Canvas:
             tree.set_xlim(-0.5, len(d) - 0.5)
             tree.set_axis_off()
             tree.set_title(f"seed {seed}", fontsize=9)
-            image = heat.imshow(d[np.ix_(order, order)], cmap=colours, vmin=0, vmax=top, interpolation="nearest")
+            image = heat.imshow(
+                d[np.ix_(order, order)], cmap=colours, vmin=0, vmax=top, interpolation="nearest"
+            )
             heat.set_xticks(range(len(d)), order, fontsize=5 if len(d) > 12 else 8, rotation=90)
             heat.set_yticks(range(len(d)), order, fontsize=5 if len(d) > 12 else 8)
             heat.tick_params(length=0)
         panels[1, 0].set_ylabel("agent")
         if image is not None:
-            body.colorbar(image, ax=panels[1, :].tolist(), shrink=0.9, label=f"{about['kind']} distance")
-        title.text(0.01, 0.97, "How far apart the policies are", fontsize=12.5, weight="bold", va="top")
+            body.colorbar(
+                image, ax=panels[1, :].tolist(), shrink=0.9, label=f"{about['kind']} distance"
+            )
+        title.text(
+            0.01, 0.97, "How far apart the policies are", fontsize=12.5, weight="bold", va="top"
+        )
         note = (
             f"{about['algorithm']} on {about['task']}, scale {about['scale']}, "
             f"engine {source(about['engine'], [about['task']])}; {about['episodes']} episodes a seed.\n"
@@ -62,5 +70,13 @@ def draw(found: pd.DataFrame) -> Canvas:
         )
         title.text(0.01, 0.55, note, fontsize=7.5, color=FAINT, va="top", linespacing=1.35)
         if about["scale"] == "smoke":
-            title.text(0.99, 0.97, "smoke scale: not a result", color=WARNING, weight="bold", va="top", ha="right")
+            title.text(
+                0.99,
+                0.97,
+                "smoke scale: not a result",
+                color=WARNING,
+                weight="bold",
+                va="top",
+                ha="right",
+            )
         return canvas

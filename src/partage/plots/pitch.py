@@ -1,4 +1,6 @@
-"""A scene of football, drawn from places alone: each agent's view cone, who sees whom, the course of the episode."""
+"""A scene of football, drawn from places alone: each agent's view cone, who sees whom, the course
+of the episode.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +25,9 @@ PLAY = (4, 5, 5, 5, 6, 13, 11, 12, 12)  # actions: right and to its sides, sprin
 
 
 def play(scene: Snapshot) -> tuple[list[View], str]:
-    """An episode in which all run at the goal, dodge, pass and shoot, drawn from the scene's seed; and how it ends."""
+    """An episode in which all run at the goal, dodge, pass and shoot, drawn from the scene's seed;
+    and how it ends.
+    """
     name = scene.task.partition("/")[2]
     n, rng = len(TASKS[name].left), np.random.default_rng(scene.seed)
     game, views, actions = Football(name, Options()), [], np.full(n, PLAY[1])
@@ -63,18 +67,31 @@ def draw(scene: Snapshot) -> Canvas:
         for k, step in enumerate(at):
             small = canvas.add_axes((0.02 + k * wide, 0.03, wide - 0.012, 0.235))
             moment(small, views[: step + 1], colours)
-            small.set_title(f"step {step}" + (f": {end}" if step == at[-1] else ""), fontsize=8, loc="left", pad=3)
-        canvas.text(0.025, 0.325, "The course of the episode (the attacked half)", fontsize=9, va="bottom")
+            small.set_title(
+                f"step {step}" + (f": {end}" if step == at[-1] else ""),
+                fontsize=8,
+                loc="left",
+                pad=3,
+            )
+        canvas.text(
+            0.025, 0.325, "The course of the episode (the attacked half)", fontsize=9, va="bottom"
+        )
         return canvas
 
 
 def ground(axes: Axes, left: float) -> None:
     """The field, or its part right of `left`. The package's y grows downwards."""
     line: Any = {"color": LINE, "linewidth": 1.0, "zorder": 1}
-    axes.add_patch(Rectangle((-1, -DEEP), 2, 2 * DEEP, facecolor=GRASS, edgecolor=LINE, linewidth=1.2, zorder=0))
+    axes.add_patch(
+        Rectangle(
+            (-1, -DEEP), 2, 2 * DEEP, facecolor=GRASS, edgecolor=LINE, linewidth=1.2, zorder=0
+        )
+    )
     axes.plot([0, 0], [-DEEP, DEEP], **line)
     for side in (-1, 1):
-        axes.plot([side, side], [-GOAL, GOAL], color=INK, linewidth=3.0, zorder=2, solid_capstyle="butt")
+        axes.plot(
+            [side, side], [-GOAL, GOAL], color=INK, linewidth=3.0, zorder=2, solid_capstyle="butt"
+        )
         axes.plot([side, side * 0.70, side * 0.70, side], [-0.24, -0.24, 0.24, 0.24], **line)
     axes.set_xlim(left - 0.04, 1.06)
     axes.set_ylim(DEEP + 0.03, -DEEP - 0.03)
@@ -90,18 +107,32 @@ def cones(axes: Axes, view: View, colours: Sequence) -> None:
         ahead = np.degrees(np.arctan2(facing[1], facing[0]))
         edges = ahead - ANGLE / 2, ahead + ANGLE / 2
         cone = Wedge(
-            (x, y), REACH, *edges, facecolor=to_rgba(colour, 0.10), edgecolor=to_rgba(colour, 0.7), linewidth=0.9
+            (x, y),
+            REACH,
+            *edges,
+            facecolor=to_rgba(colour, 0.10),
+            edgecolor=to_rgba(colour, 0.7),
+            linewidth=0.9,
         )
         axes.add_patch(cone)
         cone.set_clip_path(Rectangle((-1, -DEEP), 2, 2 * DEEP, transform=axes.transData))
         step = 0.10 * facing / (np.hypot(*facing) or 1.0)
         axes.annotate(
-            "", (x + step[0], y + step[1]), (x, y), arrowprops={"arrowstyle": "-|>", "color": colour}, zorder=3
+            "",
+            (x + step[0], y + step[1]),
+            (x, y),
+            arrowprops={"arrowstyle": "-|>", "color": colour},
+            zorder=3,
         )
         for m in np.flatnonzero(view.seen[n]):
             if m != n:
                 axes.plot(
-                    [x, view.players[m, 0]], [y, view.players[m, 1]], color=colour, linewidth=0.6, alpha=0.6, zorder=2
+                    [x, view.players[m, 0]],
+                    [y, view.players[m, 1]],
+                    color=colour,
+                    linewidth=0.6,
+                    alpha=0.6,
+                    zorder=2,
                 )
 
 
@@ -111,11 +142,25 @@ def players(axes: Axes, view: View, colours: Sequence, size: float) -> None:
         mine = m < len(colours)
         name = str(m) if mine else "xyz"[m - len(colours)]
         axes.scatter(
-            x, y, size, color=colours[m] if mine else THEM, marker="o" if mine else "s", zorder=4, linewidths=0
+            x,
+            y,
+            size,
+            color=colours[m] if mine else THEM,
+            marker="o" if mine else "s",
+            zorder=4,
+            linewidths=0,
         )
         if size > 40:
             axes.text(
-                x, y, name, color="white", fontsize=6.5, weight="bold", ha="center", va="center_baseline", zorder=5
+                x,
+                y,
+                name,
+                color="white",
+                fontsize=6.5,
+                weight="bold",
+                ha="center",
+                va="center_baseline",
+                zorder=5,
             )
     x, y = view.ball[:2]
     axes.scatter(x, y, size * 0.3, color="white", edgecolors=INK, linewidths=0.9, zorder=6)
@@ -135,8 +180,16 @@ def whom(axes: Axes, view: View, colours: Sequence) -> None:
     axes.set_title("who sees whom", fontsize=9, loc="left", pad=16)
     for row in range(n):
         for column in range(p):
-            face = "#f2f2f2" if column == row else to_rgba(colours[row], 0.85) if view.seen[row, column] else "white"
-            axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, edgecolor="#c9c9c9", linewidth=0.8))
+            face = (
+                "#f2f2f2"
+                if column == row
+                else to_rgba(colours[row], 0.85)
+                if view.seen[row, column]
+                else "white"
+            )
+            axes.add_patch(
+                Rectangle((column, row), 1, 1, facecolor=face, edgecolor="#c9c9c9", linewidth=0.8)
+            )
     names = [str(m) if m < n else "xyz"[m - n] for m in range(p)]
     axes.set_xticks(np.arange(p) + 0.5, names, fontsize=8)
     axes.set_yticks(np.arange(n) + 0.5, [f"agent {m}" for m in range(n)], fontsize=8)

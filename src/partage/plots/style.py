@@ -8,7 +8,9 @@ import seaborn as sns
 from partage.config.recipe import ENGINES
 
 INK, FAINT, WARNING = "#262626", "#6b6b6b", "#B00020"
-SIMULATED = {"smac": "StarCraft II"}  # families whose batched engine is a simulator of a game, not held to it
+SIMULATED = {
+    "smac": "StarCraft II"
+}  # families whose batched engine is a simulator of a game, not held to it
 STYLE: dict[Any, Any] = {
     **sns.axes_style("ticks"),
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -41,5 +43,7 @@ def title(label: str, task: str, engine: str) -> str:
 
 def source(engine: str, tasks: Iterable[str]) -> str:
     """The engine's name, as every picture and table has it."""
-    games = dict.fromkeys(SIMULATED[task.partition("/")[0]] for task in tasks if simulated(task, engine))
+    games = dict.fromkeys(
+        SIMULATED[task.partition("/")[0]] for task in tasks if simulated(task, engine)
+    )
     return f"{engine} (a simulator, not {' nor '.join(games)})" if games else engine

@@ -1,7 +1,8 @@
-"""The report: all that there is of a plan on one page, and what is missing, with the command that would make it.
+"""The report: all that there is of a plan on one page, and what is missing, with the command that
+would make it.
 
-It is made from the runs themselves, whole figures and parts alike, so it can be had at any time, of any folder of runs.
-The same runs, sheets and code give the same page: no clock is read.
+It is made from the runs themselves, whole figures and parts alike, so it can be had at any time, of
+any folder of runs. The same runs, sheets and code give the same page: no clock is read.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,8 +22,12 @@ from partage.report.page import document, rows, tag, text, verdict
 
 
 def build(plan: Plan, request: Request, root: Path) -> str:
-    """The page of the figures asked for, from the runs below `root`. Raises `UserError` for what is malformed."""
-    names = [*plan.figures, *plan.snapshots] if request.figures == "all" else request.figures.split(",")
+    """The page of the figures asked for, from the runs below `root`. Raises `UserError` for what is
+    malformed.
+    """
+    names = (
+        [*plan.figures, *plan.snapshots] if request.figures == "all" else request.figures.split(",")
+    )
     scenes = [plan.snapshots[name] for name in names if name in plan.snapshots]
     chosen = plan.select_figures([name for name in names if name not in plan.snapshots])
     parts, everything, judged = [], {}, []
@@ -31,11 +36,21 @@ def build(plan: Plan, request: Request, root: Path) -> str:
         try:
             there = part(figure, runs)
         except UserError as refusal:  # these runs cannot be drawn together; the others can
-            runs, there = [run._replace(curve=None, why=run.why or str(refusal)) for run in runs], None
+            runs, there = (
+                [run._replace(curve=None, why=run.why or str(refusal)) for run in runs],
+                None,
+            )
         verdicts = judge(plan, figure, there)
-        parts.append(tag("section", "\n".join(sections.build(plan, request, figure, runs, there, verdicts, root))))
+        parts.append(
+            tag(
+                "section",
+                "\n".join(sections.build(plan, request, figure, runs, there, verdicts, root)),
+            )
+        )
         judged.append((figure, runs, verdicts))
-        everything |= {run.place: run._replace(curve=None) for run in runs}  # curves are large, and drawn by now
+        everything |= {
+            run.place: run._replace(curve=None) for run in runs
+        }  # curves are large, and drawn by now
     listed = list(plan.settings_tables.values()) if request.figures == "all" else []
     body = [
         *front(request, root, list(everything.values())),
@@ -77,16 +92,28 @@ def contents(chosen: Iterable[Figure | Snapshot], listed: bool) -> str:
     entries = [("verdicts", "Verdicts"), *((figure.name, figure.title) for figure in chosen)]
     entries += [("tables", "Tables of what is set")] if listed else []
     entries += [("cost", "Cost"), ("provenance", "Provenance"), ("missing", "What is missing")]
-    return tag("ol", "\n".join(tag("li", tag("a", text(words), href=f"#{name}")) for name, words in entries))
+    return tag(
+        "ol",
+        "\n".join(tag("li", tag("a", text(words), href=f"#{name}")) for name, words in entries),
+    )
 
 
 def judge(plan: Plan, figure: Figure, there: Part | None) -> pd.DataFrame:
-    """Every claim of the figure; one that rests on more than there is stays open, whatever its parts say."""
-    found = claims.build(plan, there.figure, there.rows) if there else pd.DataFrame(columns=claims.COLUMNS)
+    """Every claim of the figure; one that rests on more than there is stays open, whatever its
+    parts say.
+    """
+    found = (
+        claims.build(plan, there.figure, there.rows)
+        if there
+        else pd.DataFrame(columns=claims.COLUMNS)
+    )
     if there is None or not there.whole:
         found = found.assign(claim_verdict="open")
     known = set(found["claim"])
-    rest = [(claim.says, "open", "", float("nan"), float("nan"), float("nan"), 0, "open") for claim in figure.claims]
+    rest = [
+        (claim.says, "open", "", float("nan"), float("nan"), float("nan"), 0, "open")
+        for claim in figure.claims
+    ]
     more = pd.DataFrame([row for row in rest if row[0] not in known], columns=claims.COLUMNS)
     return pd.concat([each for each in (found, more) if len(each)] or [found], ignore_index=True)
 
@@ -98,7 +125,10 @@ def overview(judged: Iterable[tuple[Figure, Sequence[Run], pd.DataFrame]]) -> st
         made = [run for run in runs if run.made]
         cells = f"{sum(len(run.recipe.seeds) for run in made)}/{sum(len(run.recipe.seeds) for run in runs)}"
         spent = sum(hours(run.made)[0] for run in made)
-        said = [(str(says), str(of["claim_verdict"].iat[0])) for says, of in verdicts.groupby("claim", sort=False)]
+        said = [
+            (str(says), str(of["claim_verdict"].iat[0]))
+            for says, of in verdicts.groupby("claim", sort=False)
+        ]
         link = tag("a", text(figure.title), href=f"#{figure.name}")
         for i, (says, word) in enumerate(said or [("no claim is judged", "")]):
             cell = verdict(word) if word else "\u2013"
@@ -111,5 +141,7 @@ def table(plan: Plan, listing: SettingsTable, scale: str) -> str:
     made = settings_tables.build(plan, listing, scale)
     body = [[text(value) for value in row] for row in made.itertuples(index=False)]
     right = [i for i, name in enumerate(made) if pd.api.types.is_numeric_dtype(made[name])]
-    title = tag("h3", text(listing.title), id=listing.name) + tag("p", text(listing.paper), class_="faint")
+    title = tag("h3", text(listing.title), id=listing.name) + tag(
+        "p", text(listing.paper), class_="faint"
+    )
     return title + rows([str(name) for name in made], body, right)

@@ -1,4 +1,6 @@
-"""What there is of a plan, and what is missing: runs as they lie below a root, and as much of a figure as they make."""
+"""What there is of a plan, and what is missing: runs as they lie below a root, and as much of a
+figure as they make.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +26,9 @@ class Run(NamedTuple):
 
 
 class Part(NamedTuple):
-    """As much of a figure as its finished runs make up: some tasks, and the same algorithms on each."""
+    """As much of a figure as its finished runs make up: some tasks, and the same algorithms on
+    each.
+    """
 
     figure: Figure
     rows: pd.DataFrame
@@ -46,10 +50,18 @@ def _look(recipe: Recipe, place: Path) -> Run:
 
 
 def part(figure: Figure, runs: Sequence[Run]) -> Part | None:
-    """The tasks that are whole; where none is, the task that has most, with the algorithms it has. None: nothing is."""
+    """The tasks that are whole; where none is, the task that has most, with the algorithms it has.
+    None: nothing is.
+    """
     lacking = {(run.recipe.task, run.recipe.algorithm) for run in runs if run.curve is None}
-    wanted = {task: [name for name in figure.algorithms if figure.draws(name, task)] for task in figure.tasks}
-    has = {task: [name for name in wanted[task] if (task, name) not in lacking] for task in figure.tasks}
+    wanted = {
+        task: [name for name in figure.algorithms if figure.draws(name, task)]
+        for task in figure.tasks
+    }
+    has = {
+        task: [name for name in wanted[task] if (task, name) not in lacking]
+        for task in figure.tasks
+    }
     tasks = [task for task in figure.tasks if has[task] == wanted[task]]
     most = max(figure.tasks, key=lambda task: len(has[task]))
     if not has[most]:
@@ -65,18 +77,29 @@ def part(figure: Figure, runs: Sequence[Run]) -> Part | None:
         also=figure.also if algorithms[0] == figure.algorithms[0] else {},
     )
     kept = [run for run in runs if run.recipe.task in tasks and run.recipe.algorithm in algorithms]
-    rows = frames.join(fitting, [(run.place, run.curve, run.made) for run in kept if run.curve is not None])
+    rows = frames.join(
+        fitting, [(run.place, run.curve, run.made) for run in kept if run.curve is not None]
+    )
     return Part(fitting, rows, (tasks, algorithms) == (figure.tasks, figure.algorithms))
 
 
 def command(figure: Figure, recipe: Recipe, results: str = "results") -> str:
     """What makes all that a figure lacks."""
-    asked = {"scale": recipe.scale, "engine": recipe.engine, "results": results, "figures": figure.name}
-    config = " ".join(f"{key}={value}" for key, value in asked.items() if getattr(Request, key) != value)
+    asked = {
+        "scale": recipe.scale,
+        "engine": recipe.engine,
+        "results": results,
+        "figures": figure.name,
+    }
+    config = " ".join(
+        f"{key}={value}" for key, value in asked.items() if getattr(Request, key) != value
+    )
     return f".venv/bin/snakemake --cores all --config {config}"
 
 
 def hours(made: dict[str, Any]) -> tuple[float, float]:
-    """CPU-hours and GPU-hours of a run, as its record has them; an imported one's are not known (0)."""
+    """CPU-hours and GPU-hours of a run, as its record has them; an imported one's are not known
+    (0).
+    """
     gpu = made["wall_seconds"] if str(made.get("device", "")).startswith("cuda") else 0.0
     return made.get("cpu_seconds", 0.0) / 3600, gpu / 3600

@@ -62,16 +62,24 @@ def tag(name: str, inner: str, **attributes: str) -> str:
 
 
 def rows(head: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """A table of cells that are HTML already; columns in `right` hold numbers. What the first repeats is left out."""
+    """A table of cells that are HTML already; columns in `right` hold numbers. What the first
+    repeats is left out.
+    """
 
     def line(cells: Sequence[str], kind: str) -> str:
         return tag(
-            "tr", "".join(tag(kind, x, **({"class_": "right"} if i in right else {})) for i, x in enumerate(cells))
+            "tr",
+            "".join(
+                tag(kind, x, **({"class_": "right"} if i in right else {}))
+                for i, x in enumerate(cells)
+            ),
         )
 
     pairs = zip(["", *(x[0] for x in body)], body, strict=False)
     sparse = [["" if x[0] == above else x[0], *x[1:]] for above, x in pairs]
-    made = tag("thead", line([text(x) for x in head], "th")) + tag("tbody", "\n".join(line(x, "td") for x in sparse))
+    made = tag("thead", line([text(x) for x in head], "th")) + tag(
+        "tbody", "\n".join(line(x, "td") for x in sparse)
+    )
     return tag("div", tag("table", made), class_="scroll")
 
 
@@ -93,7 +101,12 @@ def verdict(word: str) -> str:
 
 def caption(source: str, where: object) -> str:
     """reStructuredText as HTML; a `UserError` where it is malformed."""
-    quiet = {"report_level": 5, "halt_level": 2, "raw_enabled": False, "file_insertion_enabled": False}
+    quiet = {
+        "report_level": 5,
+        "halt_level": 2,
+        "raw_enabled": False,
+        "file_insertion_enabled": False,
+    }
     try:
         return publish_parts(source, writer="html5", settings_overrides=quiet).get("body", "")
     except SystemMessage as error:

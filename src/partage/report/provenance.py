@@ -1,4 +1,6 @@
-"""The report's last part: what the runs cost, where each comes from, what is missing; and their absolute metric."""
+"""The report's last part: what the runs cost, where each comes from, what is missing; and their
+absolute metric.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -35,9 +37,13 @@ def sections(runs: Sequence[Run]) -> Iterator[str]:
     by_reason: dict[str, int] = {}
     for run in missing:
         by_reason[run.why] = by_reason.get(run.why, 0) + 1
-    said = "".join(tag("li", f"{count} of {len(runs)} runs: {text(why)}") for why, count in by_reason.items())
+    said = "".join(
+        tag("li", f"{count} of {len(runs)} runs: {text(why)}") for why, count in by_reason.items()
+    )
     below = tag("p", "Each figure above lists its own, with the command that makes them.")
-    yield tag("ul", said) + below if missing else tag("p", "Nothing: all runs of the plan are there.")
+    yield (
+        tag("ul", said) + below if missing else tag("p", "Nothing: all runs of the plan are there.")
+    )
 
 
 def cost(made: Sequence[Run]) -> str:
@@ -52,7 +58,9 @@ def cost(made: Sequence[Run]) -> str:
         return [*names, f"{each[0]:,.0f}", f"{each[1]:,.2f}", f"{each[2]:,.2f}"]
 
     body = [line([text(name) for name in key], each) for key, each in spent.items()]
-    body.append([tag("strong", words) for words in line(["all", ""], sum(spent.values(), np.zeros(3)))])
+    body.append(
+        [tag("strong", words) for words in line(["all", ""], sum(spent.values(), np.zeros(3)))]
+    )
     return rows(["task", "algorithm", "env steps", "CPU-h", "GPU-h"], body, right=(2, 3, 4))
 
 
@@ -60,8 +68,21 @@ def origins(made: Sequence[Run]) -> str:
     """Versions and machines, each once, then a row per run."""
     with_what = list(dict.fromkeys(_with(run.made) for run in made))
     letters = {words: str(number) for number, words in enumerate(with_what, 1)}
-    head = ["run", "recipe", "code", "commit", "with", "finished (UTC)", "CPU-s", "wall-s", "resumed"]
-    body = [[text(run.place), tag("code", run.recipe.hash[:12]), *_origin(run.made, letters)] for run in made]
+    head = [
+        "run",
+        "recipe",
+        "code",
+        "commit",
+        "with",
+        "finished (UTC)",
+        "CPU-s",
+        "wall-s",
+        "resumed",
+    ]
+    body = [
+        [text(run.place), tag("code", run.recipe.hash[:12]), *_origin(run.made, letters)]
+        for run in made
+    ]
     listed = tag("ol", "".join(tag("li", text(words)) for words in with_what))
     return tag("p", "Made with:") + listed + rows(head, body, right=(4, 6, 7, 8))
 
@@ -91,7 +112,9 @@ def _origin(made: dict[str, Any], letters: dict[str, str]) -> list[str]:
 
 
 def absolute(plan: Plan, tested: Sequence[Run]) -> tuple[pd.DataFrame, list[Run]]:
-    """Mean score of the best policies by task and algorithm, and the runs for which it has not been measured."""
+    """Mean score of the best policies by task and algorithm, and the runs for which it has not been
+    measured.
+    """
     found: dict[tuple[str, str], list[float]] = {}
     lacking = []
     for run in tested:
@@ -104,5 +127,9 @@ def absolute(plan: Plan, tested: Sequence[Run]) -> tuple[pd.DataFrame, list[Run]
     table = []
     for (task, name), values in found.items():
         low, high = stats.interval([np.array(values)], generator(task, name, "absolute"))
-        table.append((task, plan.variants[name].label, float(np.mean(values)), low, high, len(values)))
-    return pd.DataFrame(table, columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds"]), lacking
+        table.append(
+            (task, plan.variants[name].label, float(np.mean(values)), low, high, len(values))
+        )
+    return pd.DataFrame(
+        table, columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds"]
+    ), lacking

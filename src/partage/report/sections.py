@@ -1,4 +1,6 @@
-"""One figure's section of the report: picture, caption, tables, claims, strips within an episode, what is missing."""
+"""One figure's section of the report: picture, caption, tables, claims, strips within an episode,
+what is missing.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -51,7 +53,9 @@ def build(
     yield from absolutes(plan, runs)
     yield from within(plan, request, figure, root)
     if missing:
-        listed = "".join(tag("li", f"{tag('code', text(run.place))}: {text(run.why)}") for run in missing)
+        listed = "".join(
+            tag("li", f"{tag('code', text(run.place))}: {text(run.why)}") for run in missing
+        )
         yield tag("h3", f"Missing: {len(missing)} of {len(runs)} runs")
         yield command(makes(figure, missing[0].recipe, request.results))
         yield tag("details", tag("summary", "the runs") + tag("ul", listed))
@@ -65,8 +69,12 @@ def scene(one: Snapshot, request: Request, root: Path) -> Iterator[str]:
     if drawn.is_file():
         yield image(drawn.read_bytes(), "svg", one.title)
     else:
-        yield tag("p", f"Not drawn yet; it takes the packages of {text(one.task.partition('/')[0])}:")
-        yield command(f".venv/bin/partage scene {one.name} --scale {request.scale} --engine {request.engine}")
+        yield tag(
+            "p", f"Not drawn yet; it takes the packages of {text(one.task.partition('/')[0])}:"
+        )
+        yield command(
+            f".venv/bin/partage scene {one.name} --scale {request.scale} --engine {request.engine}"
+        )
     yield _caption(one)
 
 
@@ -78,13 +86,23 @@ def _caption(figure: Figure | Snapshot) -> str:
 def picture(canvas: Any, says: str) -> str:
     points = sum(len(line.get_xdata()) for axes in canvas.axes for line in axes.lines)
     kind = "svg" if points <= LARGE else "png"
-    return image(curves.payload(canvas, kind), kind, f"{says}: the numbers stand in the tables below")
+    return image(
+        curves.payload(canvas, kind), kind, f"{says}: the numbers stand in the tables below"
+    )
 
 
 def final(figure: Figure, table: pd.DataFrame) -> str:
     """Final performance, the published value beside it."""
     several = len(set(table["metric"])) > 1
-    head = ["task", "algorithm", *(["measure"] if several else []), "value", "95 % interval", "seeds", "published"]
+    head = [
+        "task",
+        "algorithm",
+        *(["measure"] if several else []),
+        "value",
+        "95 % interval",
+        "seeds",
+        "published",
+    ]
     body = [
         [text(row["task"]), text(row["algorithm"]), *([text(row["metric"])] if several else []),
          number(row["value"]), band(row), str(row["seeds"]), number(row["published"])]
@@ -92,9 +110,19 @@ def final(figure: Figure, table: pd.DataFrame) -> str:
     ]  # fmt: skip
     right = range(2 + several, 6 + several)
     what = f"Final {figure.y_label}: mean over the last 15 % of training, then over seeds."
-    read_off = any((task, name) in figure.reference for task in figure.tasks for name in figure.algorithms)
-    note = " Published values are read off the paper's figure, within about 2 % of its axis." if read_off else ""
-    return tag("h3", "Final performance") + tag("p", text(what + note), class_="faint") + rows(head, body, list(right))
+    read_off = any(
+        (task, name) in figure.reference for task in figure.tasks for name in figure.algorithms
+    )
+    note = (
+        " Published values are read off the paper's figure, within about 2 % of its axis."
+        if read_off
+        else ""
+    )
+    return (
+        tag("h3", "Final performance")
+        + tag("p", text(what + note), class_="faint")
+        + rows(head, body, list(right))
+    )
 
 
 def judgements(verdicts: pd.DataFrame) -> Iterator[str]:
@@ -104,18 +132,28 @@ def judgements(verdicts: pd.DataFrame) -> Iterator[str]:
     for says, of in verdicts.groupby("claim", sort=False):
         yield tag("p", f"{verdict(of['claim_verdict'].iat[0])} {text(says)}", class_="claim")
         body = [
-            [text(row["judged_by"]), number(row["value"]), band(row), str(row["seeds"]), text(row["verdict"])]
+            [
+                text(row["judged_by"]),
+                number(row["value"]),
+                band(row),
+                str(row["seeds"]),
+                text(row["verdict"]),
+            ]
             for row in of.to_dict("records")
             if row["judged_by"]
         ]
         if body:
-            yield rows(["judged by", "value", "95 % interval", "seeds", "verdict"], body, right=(1, 2, 3))
+            yield rows(
+                ["judged by", "value", "95 % interval", "seeds", "verdict"], body, right=(1, 2, 3)
+            )
 
 
 def pooled(plan: Plan, there: Part) -> Iterator[str]:
     """Over all tasks: the profile and the aggregates of the evaluation protocol."""
     yield tag("h3", "Over all tasks")
-    yield picture(profiles.draw(plan, there.figure, there.rows), f"{there.figure.title}, performance profile")
+    yield picture(
+        profiles.draw(plan, there.figure, there.rows), f"{there.figure.title}, performance profile"
+    )
     table = profiles.build(plan, there.figure, there.rows)
     body = [
         [text(label), *(f"{number(row['value'])} {band(row)}" for row in of.to_dict("records"))]
@@ -137,7 +175,13 @@ def absolutes(plan: Plan, runs: Sequence[Run]) -> Iterator[str]:
     if len(table):
         yield tag("p", text(provenance.ABSOLUTE), class_="faint")
         body = [
-            [text(row["task"]), text(row["algorithm"]), number(row["value"]), band(row), str(row["seeds"])]
+            [
+                text(row["task"]),
+                text(row["algorithm"]),
+                number(row["value"]),
+                band(row),
+                str(row["seeds"]),
+            ]
             for row in table.to_dict("records")
         ]
         yield rows(["task", "algorithm", "score", "95 % interval", "seeds"], body, right=(2, 3, 4))
@@ -150,9 +194,16 @@ def within(plan: Plan, request: Request, figure: Figure, root: Path) -> Iterator
     """Who shares with whom within an episode, where that changes within one."""
     for recipe in plan.episode_recipes([figure], request):
         place = run_dir(root, recipe)
-        yield tag("h3", f"Within an episode: {text(plan.variants[recipe.algorithm].label)} on {text(recipe.task)}")
+        yield tag(
+            "h3",
+            f"Within an episode: {text(plan.variants[recipe.algorithm].label)} on {text(recipe.task)}",
+        )
         if (place / "episode.svg").is_file():
-            yield image((place / "episode.svg").read_bytes(), "svg", "roles and groups of each agent, step by step")
+            yield image(
+                (place / "episode.svg").read_bytes(),
+                "svg",
+                "roles and groups of each agent, step by step",
+            )
         else:
             yield tag("p", "Not drawn yet; it takes the run's trained policies:")
             yield command(f".venv/bin/partage episode {place}")

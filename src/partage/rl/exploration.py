@@ -1,4 +1,6 @@
-"""Epsilon-greedy choices: epsilon falls with each run's own steps; an episode's dice are cast when it begins."""
+"""Epsilon-greedy choices: epsilon falls with each run's own steps; an episode's dice are cast when
+it begins.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +15,9 @@ from partage.sims.contract import stream
 
 
 class Dice(NamedTuple):
-    """Where to choose at random for a whole episode, and what: the available option of the largest whim."""
+    """Where to choose at random for a whole episode, and what: the available option of the largest
+    whim.
+    """
 
     wander: Bool[Tensor, "R T B N"]
     whim: Float32[Tensor, "R T B N A"]  # from 1 to 2

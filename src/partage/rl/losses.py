@@ -1,6 +1,7 @@
 """Targets and losses: pure functions of tensors, each with its hand-computed test.
 
-Time limits: a transition that is `terminated` has no future; one that is `truncated` has one, and bootstraps.
+Time limits: a transition that is `terminated` has no future; one that is `truncated` has one, and
+bootstraps.
 """
 
 import torch
@@ -15,7 +16,9 @@ def n_step_returns(
     truncated: Bool[Tensor, "R B T"],
     gamma: float,
 ) -> Float32[Tensor, "R B T N"]:
-    """G_t = r_t + gamma * (0 if terminated, V(next) if truncated or last, else G_{t+1})   (A2C; MPD §3.2)."""
+    """G_t = r_t + gamma * (0 if terminated, V(next) if truncated or last, else G_{t+1})   (A2C; MPD
+    §3.2).
+    """
     returns = torch.empty_like(reward)
     future = next_value[:, :, -1]
     for t in reversed(range(reward.shape[2])):
@@ -36,7 +39,9 @@ def td_target(
 
 
 def masked_mse(
-    prediction: Float32[Tensor, "R B T"], target: Float32[Tensor, "R B T"], mask: Bool[Tensor, "R B T"]
+    prediction: Float32[Tensor, "R B T"],
+    target: Float32[Tensor, "R B T"],
+    mask: Bool[Tensor, "R B T"],
 ) -> Float32[Tensor, "R"]:
     """Mean squared error of each run over its real transitions."""
     error = (prediction - target).masked_fill(~mask, 0.0)
@@ -44,7 +49,9 @@ def masked_mse(
 
 
 def total(x: Float32[Tensor, "R B T"]) -> Float32[Tensor, "R"]:
-    """Sum over copies and time, one instant after the other: zeros behind the episodes' ends cannot change it."""
+    """Sum over copies and time, one instant after the other: zeros behind the episodes' ends cannot
+    change it.
+    """
     return x.transpose(1, 2).flatten(1).cumsum(1)[:, -1]
 
 

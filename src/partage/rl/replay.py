@@ -1,7 +1,8 @@
-"""The last whole episodes of each run, as long as they really were: memory grows with what was seen, not with limits.
+"""The last whole episodes of each run, as long as they really were: memory grows with what was
+seen, not with limits.
 
-Floats are kept exactly, those of a field that is mostly zeros (what nobody sees in a battle) as the ones that are not;
-masks as bits, actions as bytes. An episode is one dictionary of small tensors.
+Floats are kept exactly, those of a field that is mostly zeros (what nobody sees in a battle) as the
+ones that are not; masks as bits, actions as bytes. An episode is one dictionary of small tensors.
 """
 
 import math
@@ -21,21 +22,33 @@ Episode = dict[str, Tensor]
 VALUES = "/values"  # the floats of a sparse field, whose bits say where they stand
 
 
-def transitions(filled: Bool[Tensor, "R B T"], noise: Float32[Tensor, "R K"]) -> tuple[Tensor, Tensor, Tensor]:
-    """K real transitions of each run, drawn with replacement by `noise` in [0, 1): indices of run, copy and time."""
+def transitions(
+    filled: Bool[Tensor, "R B T"], noise: Float32[Tensor, "R K"]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """K real transitions of each run, drawn with replacement by `noise` in [0, 1): indices of run,
+    copy and time.
+    """
     flat = filled.flatten(1)
     real = (~flat).to(torch.uint8).argsort(stable=True, dim=1)  # the real ones first
     place = real.gather(1, (noise * flat.sum(1, keepdim=True)).long())
-    return torch.arange(len(flat), device=flat.device)[:, None], place // filled.shape[2], place % filled.shape[2]
+    return (
+        torch.arange(len(flat), device=flat.device)[:, None],
+        place // filled.shape[2],
+        place % filled.shape[2],
+    )
 
 
 class Replay:
-    """One bounded queue of episodes per run; `sample` returns them padded to the longest one sampled."""
+    """One bounded queue of episodes per run; `sample` returns them padded to the longest one
+    sampled.
+    """
 
     def __init__(self, runs: int, capacity: int) -> None:
         self.queues: list[deque[Episode]] = [deque(maxlen=capacity) for _ in range(runs)]
         self.widths: dict[str, int] = {}  # last axis of each packed mask
-        self.sparse: dict[str, list[int]] = {}  # shape of an instant of each field that is mostly zeros; [] where not
+        self.sparse: dict[
+            str, list[int]
+        ] = {}  # shape of an instant of each field that is mostly zeros; [] where not
 
     def __len__(self) -> int:
         """Episodes in the run that has fewest."""
@@ -45,17 +58,24 @@ class Replay:
         return sum(x.nbytes for queue in self.queues for episode in queue for x in episode.values())
 
     def add(self, rollout: Rollout, extra: Mapping[str, Tensor]) -> None:
-        """Store each copy's episode; `extra` holds what is trained on in place of rewards, ``[R, B, T, ...]``."""
+        """Store each copy's episode; `extra` holds what is trained on in place of rewards, ``[R, B,
+        T, ...]``.
+        """
         fields = {name: getattr(rollout, name) for name in (*INSTANTS, "actions", "terminated")}
         fields |= {**rollout.notes, **extra}
         for r, lengths in enumerate(rollout.filled.sum(2).tolist()):
             for b, length in enumerate(lengths):
                 if length:
-                    whole = {name: x[r, b, : length + (name in INSTANTS)] for name, x in fields.items()}
-                    self.queues[r].append({k: v for name, x in whole.items() for k, v in self._pack(name, x)})
+                    whole = {
+                        name: x[r, b, : length + (name in INSTANTS)] for name, x in fields.items()
+                    }
+                    self.queues[r].append(
+                        {k: v for name, x in whole.items() for k, v in self._pack(name, x)}
+                    )
 
     def sample(self, batch: int, generators: Sequence[Generator]) -> dict[str, Tensor]:
-        """`batch` different episodes of each run, ``[R, B, T(+1), ...]``, and the mask `filled` ``[R, B, T]``.
+        """`batch` different episodes of each run, ``[R, B, T(+1), ...]``, and the mask `filled`
+        ``[R, B, T]``.
 
         A run that has fewer gives empty ones besides.
         """
@@ -63,7 +83,9 @@ class Replay:
         for queue, generator in zip(self.queues, generators, strict=True):
             index = torch.randperm(len(queue), generator=generator)[:batch].tolist()
             chosen.append([queue[i] for i in index])
-        lengths = torch.tensor([[len(e["actions"]) for e in run] + [0] * (batch - len(run)) for run in chosen])
+        lengths = torch.tensor(
+            [[len(e["actions"]) for e in run] + [0] * (batch - len(run)) for run in chosen]
+        )
         time = int(lengths.max())
         fields = next(run[0] for run in chosen if run)
         out = {
@@ -74,10 +96,14 @@ class Replay:
         out["filled"] = torch.arange(time) < lengths[..., None]
         return out
 
-    def _padded(self, like: Tensor, name: str, chosen: list[list[Episode]], shape: tuple[int, int]) -> Tensor:
+    def _padded(
+        self, like: Tensor, name: str, chosen: list[list[Episode]], shape: tuple[int, int]
+    ) -> Tensor:
         instant = self.sparse.get(name)
         tail, kind = (instant, torch.float32) if instant else (like.shape[1:], like.dtype)
-        out = torch.zeros(len(chosen), *shape, *tail, dtype=kind)  # time before copies: the order of a bank's rows
+        out = torch.zeros(
+            len(chosen), *shape, *tail, dtype=kind
+        )  # time before copies: the order of a bank's rows
         for r, run in enumerate(chosen):
             for b, episode in enumerate(run):
                 x = episode[name]
@@ -88,8 +114,12 @@ class Replay:
         """The field as it is kept. Whether it is sparse its first episode decides."""
         if x.dtype == torch.float32 and x.dim() > 1:
             flat = x.reshape(len(x), -1)
-            there = flat.view(torch.int32) != 0  # of -0.0, too: what comes back is equal bit for bit
-            if self.sparse.setdefault(name, list(x.shape[1:]) if there.float().mean() < 0.5 else []):
+            there = (
+                flat.view(torch.int32) != 0
+            )  # of -0.0, too: what comes back is equal bit for bit
+            if self.sparse.setdefault(
+                name, list(x.shape[1:]) if there.float().mean() < 0.5 else []
+            ):
                 yield name, torch.from_numpy(np.packbits(there.numpy(), axis=-1))
                 yield name + VALUES, flat[there]
                 return
@@ -101,28 +131,44 @@ class Replay:
             return torch.from_numpy(np.packbits(x.numpy(), axis=-1))
         if x.dtype == torch.int64:
             if x.numel() and not 0 <= int(x.min()) <= int(x.max()) < 256:
-                raise ValueError(f"{name} is stored in a byte but holds values from {int(x.min())} to {int(x.max())}")
+                raise ValueError(
+                    f"{name} is stored in a byte but holds values from {int(x.min())} to {int(x.max())}"
+                )
             return x.to(torch.uint8)
         return x.clone()
 
     def _unpack(self, name: str, x: Tensor) -> Tensor:
         if name in self.widths:
-            return torch.from_numpy(np.unpackbits(x.numpy(), axis=-1, count=self.widths[name])).view(torch.bool)
+            return torch.from_numpy(
+                np.unpackbits(x.numpy(), axis=-1, count=self.widths[name])
+            ).view(torch.bool)
         return x.long() if x.dtype == torch.uint8 else x
 
     def state_dict(self) -> dict[str, Any]:
         """Each field of each run as one long tensor, and the episodes' lengths."""
         runs = [
-            {name: torch.cat([e[name] for e in queue]) for name in (queue[0] if queue else ())} for queue in self.queues
+            {name: torch.cat([e[name] for e in queue]) for name in (queue[0] if queue else ())}
+            for queue in self.queues
         ]
         lengths: list[list[int]] = [[len(e["actions"]) for e in queue] for queue in self.queues]
-        return {"runs": runs, "lengths": lengths, "widths": dict(self.widths), "sparse": dict(self.sparse)}
+        return {
+            "runs": runs,
+            "lengths": lengths,
+            "widths": dict(self.widths),
+            "sparse": dict(self.sparse),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.widths, self.sparse = dict(state["widths"]), dict(state["sparse"])
-        for queue, fields, lengths in zip(self.queues, state["runs"], state["lengths"], strict=True):
+        for queue, fields, lengths in zip(
+            self.queues, state["runs"], state["lengths"], strict=True
+        ):
             queue.clear()
-            sizes = {name: [n + (name in INSTANTS) for n in lengths] for name in fields if VALUES not in name}
+            sizes = {
+                name: [n + (name in INSTANTS) for n in lengths]
+                for name in fields
+                if VALUES not in name
+            }
             for name in (name for name in fields if VALUES in name):
                 bits = name.removesuffix(VALUES)
                 sizes[name] = [ones(x) for x in fields[bits].split(sizes[bits])]
@@ -132,7 +178,9 @@ class Replay:
 
 
 def spread(bits: Tensor, values: Tensor, instant: Sequence[int]) -> Float32[Tensor, "T ..."]:
-    """Floats at the places that the bits say, zeros elsewhere; `instant` is the shape at one instant."""
+    """Floats at the places that the bits say, zeros elsewhere; `instant` is the shape at one
+    instant.
+    """
     there = np.unpackbits(bits.numpy(), axis=-1, count=math.prod(instant)).view(bool)
     out = np.zeros(there.shape, np.float32)
     out[there] = values.numpy()  # several times faster than torch's

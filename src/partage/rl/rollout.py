@@ -10,11 +10,15 @@ from torch import Generator, Tensor
 from partage.sims.contract import Env, Spec, TimeStep
 from partage.sims.shown import INSTANTS
 
-Memory = Any  # a tensor [R, B, ...], a tuple of them, or None: what a policy remembers within an episode
+Memory = (
+    Any  # a tensor [R, B, ...], a tuple of them, or None: what a policy remembers within an episode
+)
 
 
 class Choice(NamedTuple):
-    """What a policy decided for all agents of all copies, and notes to keep beside it (roles, groups, ...)."""
+    """What a policy decided for all agents of all copies, and notes to keep beside it (roles,
+    groups, ...).
+    """
 
     actions: Int64[Tensor, "R B N"]
     notes: dict[str, Tensor] = {}  # noqa: RUF012 (never mutated)
@@ -22,10 +26,11 @@ class Choice(NamedTuple):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Acts for all agents. Its memory is passed in and out, so evaluating it cannot disturb training.
+    """Acts for all agents. Its memory is passed in and out, so evaluating it cannot disturb
+    training.
 
-    A policy of whole episodes draws an episode's noise when the episode begins: how long other runs of the pack play
-    must not move its generators.
+    A policy of whole episodes draws an episode's noise when the episode begins: how long other runs
+    of the pack play must not move its generators.
     """
 
     def initial(self, copies: int, explore: bool) -> Memory: ...
@@ -36,8 +41,8 @@ class Policy(Protocol):
 class Rollout(NamedTuple):
     """T transitions of each copy: ``obs[:, :, t]`` is what ``actions[:, :, t]`` were chosen on.
 
-    `obs`, `state`, `avail_actions` and `alive` have T + 1 instants; the last is where acting stopped.
-    Transitions that are not `filled` are padding.
+    `obs`, `state`, `avail_actions` and `alive` have T + 1 instants; the last is where acting
+    stopped. Transitions that are not `filled` are padding.
     """
 
     obs: Float32[Tensor, "R B T1 N O"]
@@ -52,8 +57,8 @@ class Rollout(NamedTuple):
     score: Float32[Tensor, "R B T"]
     feature: Float32[Tensor, "R B T"]
     notes: dict[str, Tensor]
-    # In a segment the next episode starts within it: here the observations the old one ended on, where it was
-    # truncated (None: nowhere). In whole episodes they are in `obs` itself.
+    # In a segment the next episode starts within it: here the observations the old one ended on,
+    # where it was truncated (None: nowhere). In whole episodes they are in `obs` itself.
     final_obs: Float32[Tensor, "R B T N O"] | None = None
 
     @property
@@ -98,7 +103,8 @@ def _transition(out: Rollout, t: int, choice: Choice, step: TimeStep, live: Tens
 
 
 def episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) -> Rollout:
-    """One whole episode in every copy of the runs marked, padded to the longest; the other runs stay idle.
+    """One whole episode in every copy of the runs marked, padded to the longest; the other runs
+    stay idle.
 
     An episode whose simulator broke down is void: another is played in its place.
     """
@@ -128,10 +134,19 @@ def _play(env: Env, policy: Policy, live: Bool[Tensor, "R B"], explore: bool) ->
 
 
 def _tensors(rollout: Rollout, change: Callable[..., Tensor], *others: Rollout) -> Rollout:
-    """The rollout with ``change(name, tensor, the others' tensor, ...)`` in place of each tensor and note."""
+    """The rollout with ``change(name, tensor, the others' tensor, ...)`` in place of each tensor
+    and note.
+    """
     fields = rollout._asdict() | {"notes": None, "final_obs": None}
-    notes = {key: change(key, note, *(o.notes[key] for o in others)) for key, note in rollout.notes.items()}
-    made = {key: change(key, x, *(getattr(o, key) for o in others)) for key, x in fields.items() if x is not None}
+    notes = {
+        key: change(key, note, *(o.notes[key] for o in others))
+        for key, note in rollout.notes.items()
+    }
+    made = {
+        key: change(key, x, *(getattr(o, key) for o in others))
+        for key, x in fields.items()
+        if x is not None
+    }
     return rollout._replace(**made, notes=notes)
 
 
@@ -148,10 +163,14 @@ def _replaced(old: Rollout, where: Bool[Tensor, "R B"], new: Rollout) -> Rollout
     return _tensors(old, pick, new)
 
 
-def segment(env: Env, policy: Policy, step: TimeStep, memory: Memory, time: int) -> tuple[Rollout, TimeStep, Memory]:
-    """`time` transitions of every copy from `step` on; where an episode ends, the next begins at once.
+def segment(
+    env: Env, policy: Policy, step: TimeStep, memory: Memory, time: int
+) -> tuple[Rollout, TimeStep, Memory]:
+    """`time` transitions of every copy from `step` on; where an episode ends, the next begins at
+    once.
 
-    An episode whose simulator broke down is truncated before the transition in which it did, which is not filled.
+    An episode whose simulator broke down is truncated before the transition in which it did, which
+    is not filled.
     """
     out = _blank(env, time)
     for t in range(time):

@@ -1,6 +1,8 @@
-"""Checkpoints: two files in alternation, each with a header that shows whether it is whole (standard library only).
+"""Checkpoints: two files in alternation, each with a header that shows whether it is whole
+(standard library only).
 
-They lie in ``<run>/checkpoint/``, outside the outputs that Snakemake knows of, since it deletes those of a failed run.
+They lie in ``<run>/checkpoint/``, outside the outputs that Snakemake knows of, since it deletes
+those of a failed run.
 """
 
 import contextlib
@@ -16,7 +18,9 @@ from partage import _io
 from partage.errors import UserError
 
 MAGIC = b"partage1"
-HEADER = struct.Struct("<8sQQ32s")  # magic, number of the save (from 1 on), length of the payload, its sha256
+HEADER = struct.Struct(
+    "<8sQQ32s"
+)  # magic, number of the save (from 1 on), length of the payload, its sha256
 
 
 class Slot(NamedTuple):
@@ -27,19 +31,27 @@ class Slot(NamedTuple):
 
 
 def save_checkpoint(run_dir: Path, payload: _io.Bytes) -> None:
-    """Write `payload` over the older of the two; the newer one stays as it is. The payload is not copied."""
+    """Write `payload` over the older of the two; the newer one stays as it is. The payload is not
+    copied.
+    """
     for left in (run_dir / "checkpoint").glob(".*.tmp"):
-        left.unlink(missing_ok=True)  # of a process that was killed while writing: it may be gigabytes
+        left.unlink(
+            missing_ok=True
+        )  # of a process that was killed while writing: it may be gigabytes
     slots = _slots(run_dir)
     older, newest = min(slots, key=lambda slot: slot.number), max(slot.number for slot in slots)
-    header = HEADER.pack(MAGIC, newest + 1, memoryview(payload).nbytes, hashlib.sha256(payload).digest())
+    header = HEADER.pack(
+        MAGIC, newest + 1, memoryview(payload).nbytes, hashlib.sha256(payload).digest()
+    )
     _io.write(older.path, header, payload)
 
 
 def load_checkpoint(run_dir: Path) -> bytes | None:
-    """The newest whole checkpoint; None where there is none yet; a `UserError` where all that lie there are corrupt.
+    """The newest whole checkpoint; None where there is none yet; a `UserError` where all that lie
+    there are corrupt.
 
-    A corrupt newest one is named on standard error and removed, so that the next save does not keep it.
+    A corrupt newest one is named on standard error and removed, so that the next save does not keep
+    it.
     """
     corrupt: list[Path] = []
     # a file without a sound header may be the newest: it is looked at first, and found corrupt
@@ -51,7 +63,10 @@ def load_checkpoint(run_dir: Path) -> bytes | None:
             corrupt.append(slot.path)
             continue
         for path in corrupt:
-            print(f"partage: checkpoint {path} is corrupt; going on from the one before it", file=sys.stderr)
+            print(
+                f"partage: checkpoint {path} is corrupt; going on from the one before it",
+                file=sys.stderr,
+            )
             path.unlink(missing_ok=True)
         return payload
     if corrupt:
@@ -64,7 +79,9 @@ def load_checkpoint(run_dir: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def fitting(folder: Path) -> Iterator[None]:
-    """Around what takes over a state that lies in `folder`: a `UserError` where it has other parts than today's code."""
+    """Around what takes over a state that lies in `folder`: a `UserError` where it has other parts
+    than today's code.
+    """
     try:
         yield
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:

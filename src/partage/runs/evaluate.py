@@ -1,5 +1,5 @@
-"""What one run has learned, as it is now: how far apart its policies are (MPD §1), who plays what role when, and what
-its best policies are worth (Gorsane et al. 2022)."""
+"""What one run has learned, as it is now: how far apart its policies are (MPD §1), who plays what
+role when, and what its best policies are worth (Gorsane et al. 2022)."""
 
 import io
 from pathlib import Path
@@ -22,13 +22,17 @@ from partage.runs.process import prepare
 from partage.sims import contract
 from partage.sims.contract import Env
 
-ABSOLUTE = 320  # episodes of each seed: ten times the protocol's 32 of a test   (Gorsane et al. 2022)
+ABSOLUTE = (
+    320  # episodes of each seed: ten times the protocol's 32 of a test   (Gorsane et al. 2022)
+)
 
 
 def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFrame:
-    """Distances of every pair of agents of each seed: columns seed, i, j, distance; what they are of in ``attrs``.
+    """Distances of every pair of agents of each seed: columns seed, i, j, distance; what they are
+    of in ``attrs``.
 
-    Raises `UserError` for an unknown kind, a run without policies, too few episodes, or policies that are not numbers.
+    Raises `UserError` for an unknown kind, a run without policies, too few episodes, or policies
+    that are not numbers.
     """
     distance.known(kind)
     if count < 1:
@@ -50,9 +54,11 @@ def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFram
 
 
 def episode(folder: Path) -> pd.DataFrame:
-    """The sets that agents went through in one greedy episode of the first seed: columns block, agent, step, value.
+    """The sets that agents went through in one greedy episode of the first seed: columns block,
+    agent, step, value.
 
-    Raises `UserError` for a run without policies, or one in which they do not change within an episode.
+    Raises `UserError` for a run without policies, or one in which they do not change within an
+    episode.
     """
     recipe, _, played = play(folder, "episode", 1, explore=False)
     if not played.notes:
@@ -78,16 +84,20 @@ def play(folder: Path, what: str, count: int, explore: bool) -> tuple[Recipe, Le
     task, policies = _made(recipe, what, count)
     with record.fitting(folder):
         policies.load_state_dict(_state(folder, recipe))
-    played = episodes(task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore)
+    played = episodes(
+        task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore
+    )
     task.close()
     return recipe, policies, played
 
 
 def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
-    """The absolute metric: each seed's policies at its best test play `count` greedy episodes that no test has seen.
+    """The absolute metric: each seed's policies at its best test play `count` greedy episodes that
+    no test has seen.
 
-    Returns the recipe's hash, and for each seed the steps its best policies had trained for and each episode's outcome.
-    Raises `UserError` for a run that is never tested, or that has kept no best policies.
+    Returns the recipe's hash, and for each seed the steps its best policies had trained for and
+    each episode's outcome. Raises `UserError` for a run that is never tested, or that has kept no
+    best policies.
     """
     if count < 1:
         raise UserError(f"--episodes is at least 1, but is {count}.")
@@ -97,13 +107,18 @@ def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
         raise UserError(
             f"{folder} is never tested (test_every is 0), so no policy is its best: it has no absolute metric."
         )
-    kept, (task, policies) = _saved(folder / "best.pt", recipe), _made(recipe, "absolute", recipe.test_episodes)
+    kept, (task, policies) = (
+        _saved(folder / "best.pt", recipe),
+        _made(recipe, "absolute", recipe.test_episodes),
+    )
     seeds: dict[str, Any] = {}
     with record.fitting(folder):
         best = list(zip(recipe.seeds, kept["steps"], kept["states"], strict=True))
     for r, (seed, steps, state) in enumerate(best):
         if state is None:
-            raise UserError(f"{folder} was resumed from a checkpoint of older code, which kept no best policies.")
+            raise UserError(
+                f"{folder} was resumed from a checkpoint of older code, which kept no best policies."
+            )
         with record.fitting(folder):
             policies.load_state_dict(state)
         alone = torch.arange(len(recipe.seeds)) == r
@@ -111,7 +126,10 @@ def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
             outcomes(episodes(task, policies.policy, alone, False), task.spec)
             for _ in range(-(-count // recipe.test_episodes))
         ]
-        together = {name: torch.cat([each[name][r] for each in rounds])[:count].tolist() for name in rounds[0]}
+        together = {
+            name: torch.cat([each[name][r] for each in rounds])[:count].tolist()
+            for name in rounds[0]
+        }
         seeds[str(seed)] = {"env_steps": steps, **together}
     task.close()
     return {"recipe_hash": recipe.hash, "episodes": count, "seeds": seeds}
@@ -124,16 +142,21 @@ def _facts(recipe: Recipe) -> dict[str, str]:
 def _made(recipe: Recipe, what: str, copies: int) -> tuple[Env, Learner]:
     """A task of its own for one purpose, and learners for it that have learned nothing yet."""
     make = {"engine": recipe.engine, **recipe.options}
-    task = envs.make(recipe.task, [contract.stream(seed, what) for seed in recipe.seeds], copies, **make)
+    task = envs.make(
+        recipe.task, [contract.stream(seed, what) for seed in recipe.seeds], copies, **make
+    )
     return task, learners.make(recipe.learner, task.spec, recipe.settings, recipe.seeds)
 
 
-def measure(policies: Learner, played: Rollout, kind: str, seeds: list[int], told: str = "actions") -> Tensor:
-    """The distance matrix ``[R, N, N]`` of policies on the episodes that they played, by codes that tell the actions,
-    or the "task"'s feature   (MPD §1.2)."""
+def measure(
+    policies: Learner, played: Rollout, kind: str, seeds: list[int], told: str = "actions"
+) -> Tensor:
+    """The distance matrix ``[R, N, N]`` of policies on the episodes that they played, by codes that
+    tell the actions, or the "task"'s feature   (MPD §1.2)."""
     obs, actions, n = played.obs[:, :, :-1], played.actions, played.actions.shape[-1]
     streams = [
-        policies.probabilities(*(x[:, :, :, m : m + 1].expand_as(x) for x in (obs, actions))).cpu() for m in range(n)
+        policies.probabilities(*(x[:, :, :, m : m + 1].expand_as(x) for x in (obs, actions))).cpu()
+        for m in range(n)
     ]
     everyone = torch.stack(streams, 3)  # [R, B, T, whose observations, whose policy, A]
     own = torch.diagonal(everyone, dim1=3, dim2=4).transpose(-1, -2)
@@ -144,9 +167,13 @@ def measure(policies: Learner, played: Rollout, kind: str, seeds: list[int], tol
     distance.check(pooled)
     code = None
     if kind in distance.CODED:
-        code = distance.learn(pooled, generators([contract.stream(seed, "distance codes") for seed in seeds]))
+        code = distance.learn(
+            pooled, generators([contract.stream(seed, "distance codes") for seed in seeds])
+        )
     query = everyone.flatten(1, 3)
-    return distance.measure([kind], code, pooled.obs, pooled.valid, lambda part: query[:, part])[kind]
+    return distance.measure([kind], code, pooled.obs, pooled.valid, lambda part: query[:, part])[
+        kind
+    ]
 
 
 def _state(folder: Path, recipe: Recipe) -> dict:
@@ -154,7 +181,9 @@ def _state(folder: Path, recipe: Recipe) -> dict:
     file = folder / "policy.pt"
     payload = file.read_bytes() if file.is_file() else record.load_checkpoint(folder)
     if payload is None:
-        raise UserError(f"{folder} has neither policy.pt nor a checkpoint: train it with `partage train` first.")
+        raise UserError(
+            f"{folder} has neither policy.pt nor a checkpoint: train it with `partage train` first."
+        )
     state = _read(payload, file, recipe)
     return {name: x for name, x in state["learner"].items() if name != "replay"}
 
@@ -172,7 +201,9 @@ def _read(payload: bytes, file: Path, recipe: Recipe) -> dict[str, Any]:
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its unpickler raises
-        raise UserError(f"The policies in {folder} are corrupt ({type(error).__name__}): train the run again.") from error
+        raise UserError(
+            f"The policies in {folder} are corrupt ({type(error).__name__}): train the run again."
+        ) from error
     if not isinstance(state, dict) or state.get("recipe") != recipe.hash:
         raise UserError(f"The policies in {folder} are another recipe's: train the run again.")
     return state

@@ -1,8 +1,10 @@
-"""Runs as one JSON file in the format that marl-eval reads (its README, "Data Structure for Raw Experiment data").
+"""Runs as one JSON file in the format that marl-eval reads (its README, "Data Structure for Raw
+Experiment data").
 
 environment -> task -> algorithm -> ``seed_<k>`` -> ``step_<i>`` {step_count, metric: [value]}, last
-``absolute_metrics`` {metric: [one per episode]}. A step's value is the mean of that test, which is what a curve holds.
-No ``elapsed_time`` is given: the same run has the same curve to the last bit, and a clock would not agree.
+``absolute_metrics`` {metric: [one per episode]}. A step's value is the mean of that test, which is
+what a curve holds. No ``elapsed_time`` is given: the same run has the same curve to the last bit,
+and a clock would not agree.
 """
 
 import json
@@ -39,9 +41,14 @@ def marl_eval(recipes: Sequence[Recipe], root: Path) -> tuple[dict[str, Any], li
         family, _, task = recipe.task.partition("/")
         runs = made.setdefault(family, {}).setdefault(task, {}).setdefault(recipe.algorithm, {})
         for seed in recipe.seeds:
-            runs[f"seed_{seed}"] = {**steps(curve.loc[curve["seed"] == seed]), "absolute_metrics": worth.get(seed, {})}
+            runs[f"seed_{seed}"] = {
+                **steps(curve.loc[curve["seed"] == seed]),
+                "absolute_metrics": worth.get(seed, {}),
+            }
     if not made:
-        raise UserError(f"No run of the plan is finished below {root}: see `partage plan`, or name another with --root.")
+        raise UserError(
+            f"No run of the plan is finished below {root}: see `partage plan`, or name another with --root."
+        )
     return made, list(_remarks(made, lacking, without))
 
 
@@ -51,14 +58,18 @@ def steps(curve: pd.DataFrame) -> Steps:
     rows = curve[named if named.any() else curve["metric"] == "train_return"]
     found: Steps = {}
     for i, (count, group) in enumerate(rows.groupby("env_steps", sort=True)):
-        values = {metric: [value] for metric, value in zip(group["metric"], group["value"], strict=True)}
+        values = {
+            metric: [value] for metric, value in zip(group["metric"], group["value"], strict=True)
+        }
         if all(math.isfinite(value) for (value,) in values.values()):
             found[f"step_{i}"] = {"step_count": int(count), **values}  # type: ignore[call-overload]
     return found
 
 
 def absolutes(place: Path, recipe: Recipe) -> dict[int, dict[str, list[float]]]:
-    """What `partage absolute` measured of a run: by seed, each episode's outcome; nothing where it is not there."""
+    """What `partage absolute` measured of a run: by seed, each episode's outcome; nothing where it
+    is not there.
+    """
     try:
         found = json.loads((place / "absolute.json").read_text(encoding="utf-8"))
         if found["recipe_hash"] != recipe.hash:
@@ -81,7 +92,12 @@ def _remarks(made: dict[str, Any], lacking: list[Path], without: list[Path]):
     if without:
         yield f"{len(without)} runs have no absolute metric yet (`partage absolute {without[0]}`), marl-eval wants one"
     for family, tasks in made.items():
-        runs = [run for by_name in tasks.values() for by_seed in by_name.values() for run in by_seed.values()]
+        runs = [
+            run
+            for by_name in tasks.values()
+            for by_seed in by_name.values()
+            for run in by_seed.values()
+        ]
         for what, counts in (
             ("tests", {len(run) - 1 for run in runs}),
             ("seeds", {len(by_seed) for by_name in tasks.values() for by_seed in by_name.values()}),

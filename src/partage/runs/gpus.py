@@ -1,7 +1,9 @@
-"""Which GPU a process trains on: one that no other process of ours on this machine has taken (standard library only).
+"""Which GPU a process trains on: one that no other process of ours on this machine has taken
+(standard library only).
 
-Snakemake can count the GPUs of a machine (``--resources gpu=4``), but gives none of them to a job in particular. Here a
-GPU is a file that is locked: the kernel lets go of it when the process ends, however it ends.
+Snakemake can count the GPUs of a machine (``--resources gpu=4``), but gives none of them to a job
+in particular. Here a GPU is a file that is locked: the kernel lets go of it when the process ends,
+however it ends.
 """
 
 import fcntl
@@ -15,10 +17,11 @@ POLL = 1.0  # seconds between two looks for a free one
 
 
 def take(per_gpu: int = 1) -> None:
-    """Wait for a GPU with fewer than `per_gpu` processes, and make it the only one this process sees.
+    """Wait for a GPU with fewer than `per_gpu` processes, and make it the only one this process
+    sees.
 
-    Nothing is done where there is no choice: a scheduler that gives a job one GPU has chosen already (and may number
-    the GPUs of each job from 0), and where there is none torch will say so.
+    Nothing is done where there is no choice: a scheduler that gives a job one GPU has chosen
+    already (and may number the GPUs of each job from 0), and where there is none torch will say so.
     """
     gpus = visible()
     if len(gpus) > 1 or (gpus and "CUDA_VISIBLE_DEVICES" not in os.environ):
@@ -32,13 +35,17 @@ def visible() -> list[str]:
         return [gpu.strip() for gpu in named.split(",") if gpu.strip()]
     try:
         asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+        return subprocess.run(
+            asked, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.split()
     except (OSError, subprocess.SubprocessError):
         return []
 
 
 def claim(gpus: list[str], per_gpu: int) -> str:
-    """The first free of the GPUs, those with the fewest processes first; it is held until this process ends."""
+    """The first free of the GPUs, those with the fewest processes first; it is held until this
+    process ends.
+    """
     folder = Path(tempfile.gettempdir()) / f"partage-gpus-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     told = False

@@ -1,9 +1,11 @@
-"""Others' results, brought into the layout of ours: sacred runs of EPyMARL and PyMARL, and curves in CSV files.
+"""Others' results, brought into the layout of ours: sacred runs of EPyMARL and PyMARL, and curves
+in CSV files.
 
-They stand under a variant of algorithms.toml with ``learner = "imported"``: the plan knows them, nothing trains them,
-and their label says "(imported)" wherever it is shown. The record keeps where each seed came from, the configuration it
-was made with, and the files' sha256. Results of another budget or another number of seeds than the task gives
-everybody are refused: they would not be comparable.
+They stand under a variant of algorithms.toml with ``learner = "imported"``: the plan knows them,
+nothing trains them, and their label says "(imported)" wherever it is shown. The record keeps where
+each seed came from, the configuration it was made with, and the files' sha256. Results of another
+budget or another number of seeds than the task gives everybody are refused: they would not be
+comparable.
 """
 
 import csv
@@ -21,7 +23,8 @@ from partage.config.recipe import IMPORTED, Recipe, run_dir, write_recipes
 from partage.errors import UserError
 from partage.runs import record
 
-# EPyMARL's and PyMARL's names (src/utils/logging.py, src/runners): means over test episodes, and training's own
+# EPyMARL's and PyMARL's names (src/utils/logging.py, src/runners): means over test episodes, and
+# training's own
 METRICS = {
     "test_return_mean": "test_return",
     "test_battle_won_mean": "test_score",
@@ -40,11 +43,14 @@ class Guest(NamedTuple):
     facts: dict[str, Any]  # where it comes from
 
 
-def bring(source: Path, recipes: Sequence[Recipe], root: Path, names: Sequence[str] = ()) -> list[Path]:
+def bring(
+    source: Path, recipes: Sequence[Recipe], root: Path, names: Sequence[str] = ()
+) -> list[Path]:
     """Write the runs of `recipes` (one algorithm on one task) from `source`; the folders written.
 
-    `names` are "theirs=ours", added to `METRICS`. Their seeds, in order, become 0, 1, ... Raises `UserError` for a
-    variant that is ours, malformed files, runs that differ in more than their seed, another number of seeds or budget.
+    `names` are "theirs=ours", added to `METRICS`. Their seeds, in order, become 0, 1, ... Raises
+    `UserError` for a variant that is ours, malformed files, runs that differ in more than their
+    seed, another number of seeds or budget.
     """
     first = recipes[0]
     if first.learner != IMPORTED:
@@ -54,19 +60,28 @@ def bring(source: Path, recipes: Sequence[Recipe], root: Path, names: Sequence[s
         )
     renamed = METRICS | dict(_pair(name) for name in names)
     if not source.exists():
-        raise UserError(f"There is no file or folder {source}: a CSV file or a folder of sacred runs is expected.")
-    guests = sorted(table(source) if source.is_file() else sacred(source), key=lambda guest: guest.seed)
+        raise UserError(
+            f"There is no file or folder {source}: a CSV file or a folder of sacred runs is expected."
+        )
+    guests = sorted(
+        table(source) if source.is_file() else sacred(source), key=lambda guest: guest.seed
+    )
     wanted = [seed for recipe in recipes for seed in recipe.seeds]
     if len(guests) != len(wanted):
         raise UserError(
             f"{source} holds {len(guests)} runs, but {first.task} has {len(wanted)} seeds at scale {first.scale}: "
             f"bring as many, chosen before looking at their returns."
         )
-    ready = {seed: (guest, fit(guest, first, seed, renamed)) for seed, guest in zip(wanted, guests, strict=True)}
+    ready = {
+        seed: (guest, fit(guest, first, seed, renamed))
+        for seed, guest in zip(wanted, guests, strict=True)
+    }
     write_recipes(root, recipes)
     for recipe in recipes:
         curve = pd.concat([ready[seed][1] for seed in recipe.seeds], ignore_index=True)
-        facts = {seed: {"seed": ready[seed][0].seed, **ready[seed][0].facts} for seed in recipe.seeds}
+        facts = {
+            seed: {"seed": ready[seed][0].seed, **ready[seed][0].facts} for seed in recipe.seeds
+        }
         record.write(run_dir(root, recipe), curve, _record(recipe, source, facts, renamed))
     return [run_dir(root, recipe) for recipe in recipes]
 
@@ -98,7 +113,9 @@ def fit(guest: Guest, recipe: Recipe, seed: int, names: Mapping[str, str]) -> pd
 
 
 def sacred(source: Path) -> list[Guest]:
-    """Each folder at or below `source` with a ``config.json`` and a ``metrics.json`` or ``info.json`` is one run."""
+    """Each folder at or below `source` with a ``config.json`` and a ``metrics.json`` or
+    ``info.json`` is one run.
+    """
     folders = sorted(path.parent for path in source.rglob("config.json"))
     if not folders:
         raise UserError(
@@ -115,32 +132,54 @@ def sacred(source: Path) -> list[Guest]:
                 )
     made = [_sacred_run(folder, config) for folder, config in zip(folders, configs, strict=True)]
     if len({guest.seed for guest in made}) < len(made):
-        raise UserError(f"Two runs in {source} have the same seed: the seeds are {[guest.seed for guest in made]}.")
+        raise UserError(
+            f"Two runs in {source} have the same seed: the seeds are {[guest.seed for guest in made]}."
+        )
     return made
 
 
 def _common(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration without what differs between seeds of one experiment."""
     of_env = config.get("env_args")
-    own = {"env_args": {key: x for key, x in of_env.items() if key != "seed"}} if isinstance(of_env, dict) else {}
-    return {key: value for key, value in (config | own).items() if key not in ("seed", "unique_token", "save_path")}
+    own = (
+        {"env_args": {key: x for key, x in of_env.items() if key != "seed"}}
+        if isinstance(of_env, dict)
+        else {}
+    )
+    return {
+        key: value
+        for key, value in (config | own).items()
+        if key not in ("seed", "unique_token", "save_path")
+    }
 
 
 def _sacred_run(folder: Path, config: dict[str, Any]) -> Guest:
     seed = config.get("seed")
     if type(seed) is not int:
-        raise UserError(f"{folder}/config.json should have a whole number as its seed, but it is {seed!r}.")
+        raise UserError(
+            f"{folder}/config.json should have a whole number as its seed, but it is {seed!r}."
+        )
     file = folder / "metrics.json"
     if file.is_file():
         series = {
-            name: (each.get("steps"), each.get("values")) if isinstance(each, dict) else (None, None)
+            name: (each.get("steps"), each.get("values"))
+            if isinstance(each, dict)
+            else (None, None)
             for name, each in _json(file).items()
         }
     else:
         file = folder / "info.json"
         info = _json(file)
-        series = {name: (info[f"{name}_T"], values) for name, values in info.items() if f"{name}_T" in info}
-    rows = [row for name, (steps, values) in series.items() for row in _rows(seed, name, steps, values, file)]
+        series = {
+            name: (info[f"{name}_T"], values)
+            for name, values in info.items()
+            if f"{name}_T" in info
+        }
+    rows = [
+        row
+        for name, (steps, values) in series.items()
+        for row in _rows(seed, name, steps, values, file)
+    ]
     if not rows:
         raise UserError(f"{file} holds no measured values.")
     run = _json(folder / "run.json") if (folder / "run.json").is_file() else {}
@@ -148,7 +187,11 @@ def _sacred_run(folder: Path, config: dict[str, Any]) -> Guest:
         "file": str(file),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "config": config,
-        "run": {key: run[key] for key in ("status", "start_time", "stop_time", "host", "experiment") if key in run},
+        "run": {
+            key: run[key]
+            for key in ("status", "start_time", "stop_time", "host", "experiment")
+            if key in run
+        },
     }
     return Guest(seed, pd.DataFrame(rows, columns=list(record.COLUMNS)), facts)
 
@@ -157,9 +200,13 @@ def _rows(seed: int, name: str, steps: Any, values: Any, file: Path):
     if not isinstance(steps, list) or not isinstance(values, list) or len(steps) != len(values):
         raise UserError(f"{file}: {name!r} should have as many steps as values, each a list.")
     for step, value in zip(steps, values, strict=True):
-        number = value.get("value") if isinstance(value, dict) else value  # jsonpickle's way to write a numpy number
+        number = (
+            value.get("value") if isinstance(value, dict) else value
+        )  # jsonpickle's way to write a numpy number
         if type(step) is not int or isinstance(number, bool) or not isinstance(number, int | float):
-            raise UserError(f"{file}: {name!r} should have whole steps and numbers, but has {step!r} and {value!r}.")
+            raise UserError(
+                f"{file}: {name!r} should have whole steps and numbers, but has {step!r} and {value!r}."
+            )
         yield seed, step, UNCOUNTED, name, float(number)
 
 
@@ -170,17 +217,27 @@ def table(source: Path) -> list[Guest]:
         with source.open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
         rows = [
-            (int(x["seed"]), int(x["env_steps"]), int(x.get("updates") or UNCOUNTED), x["metric"], float(x["value"]))
+            (
+                int(x["seed"]),
+                int(x["env_steps"]),
+                int(x.get("updates") or UNCOUNTED),
+                x["metric"],
+                float(x["value"]),
+            )
             for x in lines
         ]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise UserError(f"Could not read {source} ({error!r}): the columns {', '.join(needed)} are expected.") from error
+        raise UserError(
+            f"Could not read {source} ({error!r}): the columns {', '.join(needed)} are expected."
+        ) from error
     curve = pd.DataFrame(rows, columns=list(record.COLUMNS))
     facts = {"file": str(source), "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
     return [Guest(int(seed), part, facts) for seed, part in curve.groupby("seed")]  # type: ignore[arg-type]
 
 
-def _record(recipe: Recipe, source: Path, facts: dict[int, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _record(
+    recipe: Recipe, source: Path, facts: dict[int, Any], names: Mapping[str, str]
+) -> dict[str, Any]:
     """What a record of ours says, as far as it is known, and where it comes from."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {
@@ -206,5 +263,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _pair(name: str) -> tuple[str, str]:
     theirs, equals, ours = name.partition("=")
     if not (theirs and equals and ours):
-        raise UserError(f"--metric is written theirs=ours, as in test_return_mean=test_score, but is {name!r}.")
+        raise UserError(
+            f"--metric is written theirs=ours, as in test_return_mean=test_score, but is {name!r}."
+        )
     return theirs, ours

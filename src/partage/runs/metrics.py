@@ -1,4 +1,6 @@
-"""What is measured while runs train: each run's own counts, its recent returns, and the rows of its curve."""
+"""What is measured while runs train: each run's own counts, its recent returns, and the rows of its
+curve.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,11 +14,14 @@ from partage.rl.rollout import Rollout, team_reward
 from partage.sharing.assignment import Assignment, partition
 from partage.sims.contract import Spec
 
-RECENT = 10  # finished training episodes that a point of the training curve averages over   (MADPS: logging)
+# finished training episodes that a point of the training curve averages over   (MADPS: logging)
+RECENT = 10
 
 
 class Meter:
-    """Rows are (seed, env_steps, updates, metric, value); every run is measured at marks of its own step count."""
+    """Rows are (seed, env_steps, updates, metric, value); every run is measured at marks of its own
+    step count.
+    """
 
     def __init__(self, recipe: Recipe, spec: Spec, copies: int) -> None:
         runs = len(recipe.seeds)
@@ -30,7 +35,9 @@ class Meter:
         self.shared: dict[str, list[list[int]]] = {}
 
     def count(self, rollout: Rollout) -> None:
-        """Take in what was collected: steps, and the undiscounted returns of the episodes that ended."""
+        """Take in what was collected: steps, and the undiscounted returns of the episodes that
+        ended.
+        """
         self.env_steps += rollout.steps
         self.updates += 1
         reward = team_reward(rollout.reward, self.spec)
@@ -46,7 +53,9 @@ class Meter:
                 self.running[ended[:, :, t]] = 0.0
 
     def due(self, what: str, every: int) -> Bool[Tensor, "R"]:
-        """Runs whose step count has passed their next mark (and move it on); the last is the end of the budget."""
+        """Runs whose step count has passed their next mark (and move it on); the last is the end of
+        the budget.
+        """
         marks, now = self.marks[what], self.env_steps.tolist()
         passed = [every > 0 and steps >= mark for steps, mark in zip(now, marks, strict=True)]
         for r, steps in enumerate(now):
@@ -70,15 +79,19 @@ class Meter:
                 self._row(r, name, float(x[r].mean()))
 
     def sharing(self, blocks: Mapping[str, Assignment]) -> None:
-        """Note who shares with whom wherever the partition changed: metric ``sharing/<block>/<agent>``.
+        """Note who shares with whom wherever the partition changed: metric
+        ``sharing/<block>/<agent>``.
 
-        And how it came: ``fuse/<block>/<agent>`` is whose set the agent took, ``divide/<block>/<agent>`` whom it left.
+        And how it came: ``fuse/<block>/<agent>`` is whose set the agent took,
+        ``divide/<block>/<agent>`` whom it left.
         """
         for block, index in blocks.items():
             before, now = self.shared.get(block), index.tolist()
             if now == before:  # nearly always: no partition is worked out then
                 continue
-            known = [None] * len(now) if before is None else partition(torch.tensor(before)).tolist()
+            known = (
+                [None] * len(now) if before is None else partition(torch.tensor(before)).tolist()
+            )
             for r, row in enumerate(partition(index).tolist()):
                 if row != known[r]:
                     for agent, group in enumerate(row):
@@ -109,8 +122,8 @@ def outcomes(rollout: Rollout, spec: Spec) -> dict[str, Float32[Tensor, "R B"]]:
 def moves(before: Sequence[int], now: Sequence[int]) -> Iterator[tuple[str, int, int]]:
     """(fuse or divide, agent, partner) of each agent whose set changed.
 
-    It fused with the first agent whose set before was the one it has now; where nobody had that, it left the first who
-    had its old one.
+    It fused with the first agent whose set before was the one it has now; where nobody had that, it
+    left the first who had its old one.
 
     >>> list(moves([0, 0, 2], [0, 1, 0]))
     [('divide', 1, 0), ('fuse', 2, 0)]

@@ -12,7 +12,9 @@ from partage.errors import UserError
 
 
 def prepare(device: str) -> None:
-    """Settings of the process: one thread (the networks are small), memory kept instead of returned, no denormals."""
+    """Settings of the process: one thread (the networks are small), memory kept instead of
+    returned, no denormals.
+    """
     if device.startswith("cuda"):
         if not torch.cuda.is_available():
             raise UserError(
@@ -27,18 +29,26 @@ def prepare(device: str) -> None:
     torch.set_flush_denormal(True)
     try:  # glibc gives large blocks back at once, and the next update pays for every page again
         libc = ctypes.CDLL(None)
-        for option, value in ((-4, 0), (-1, -1), (-2, 1 << 26)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+        for option, value in (
+            (-4, 0),
+            (-1, -1),
+            (-2, 1 << 26),
+        ):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
             libc.mallopt(option, value)
     except (OSError, AttributeError):
         pass  # another C library: slower, not wrong
 
 
 class Stop:
-    """Notes SIGTERM (a scheduler's time limit) and SIGINT (Ctrl-C), to be heeded between two updates."""
+    """Notes SIGTERM (a scheduler's time limit) and SIGINT (Ctrl-C), to be heeded between two
+    updates.
+    """
 
     def __enter__(self) -> "Stop":
         self.code = 0
-        self.before: Mapping[int, Any] = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
+        self.before: Mapping[int, Any] = {
+            s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)
+        }
         return self
 
     def _note(self, number: int, frame: object) -> None:

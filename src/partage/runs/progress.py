@@ -17,7 +17,13 @@ class Progress:
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.name = f"{recipe.algorithm} {recipe.task} seeds {folder.name}"
         self.total = recipe.steps * len(recipe.seeds)
-        self.bar = tqdm(total=self.total, desc=self.name, unit="step", unit_scale=True, disable=not sys.stderr.isatty())
+        self.bar = tqdm(
+            total=self.total,
+            desc=self.name,
+            unit="step",
+            unit_scale=True,
+            disable=not sys.stderr.isatty(),
+        )
         self.printed = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -31,8 +37,13 @@ class Progress:
             self.printed = time.monotonic()
             recent = [x for run in meter.recent for x in run]
             shown = f", recent return {sum(recent) / len(recent):.2f}" if recent else ""
-            with contextlib.suppress(OSError):  # the log's disk may be full, and the training goes on
-                print(f"{self.name}: {100 * done / self.total:.0f} % of {self.total:,} env steps{shown}", flush=True)
+            with contextlib.suppress(
+                OSError
+            ):  # the log's disk may be full, and the training goes on
+                print(
+                    f"{self.name}: {100 * done / self.total:.0f} % of {self.total:,} env steps{shown}",
+                    flush=True,
+                )
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()

@@ -1,4 +1,6 @@
-"""Where a result comes from: code, versions, machine, time (no torch here: versions are read from package metadata)."""
+"""Where a result comes from: code, versions, machine, time (no torch here: versions are read from
+package metadata).
+"""
 
 import ast
 import dataclasses
@@ -35,7 +37,8 @@ def provenance(
     gpu: str | None = None,
     ran: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What record.json says of a run that ends now. Seconds count all parts of a run that was `resumed` times.
+    """What record.json says of a run that ends now. Seconds count all parts of a run that was
+    `resumed` times.
 
     `ran` is what `code` said when the process began: files may be edited while a run goes on.
     """
@@ -132,7 +135,9 @@ def _git(package: Path, *arguments: str) -> str:
 
 
 def versions(family: str, package: Path = PACKAGE) -> dict[str, str]:
-    """Python and the installed packages that can move a number; a family's own are those its file pins (PEP 723)."""
+    """Python and the installed packages that can move a number; a family's own are those its file
+    pins (PEP 723).
+    """
     file = package / f"envs/{family}.py"
     pinned = [pins.package_name(each) for each in pins.dependencies(file)] if file.is_file() else []
     names = ["torch", "numpy", "numba", "pandas", "pyarrow", *pinned]
@@ -148,8 +153,8 @@ def versions(family: str, package: Path = PACKAGE) -> dict[str, str]:
 def image() -> dict[str, str] | None:
     """The container this process is in: name and digest; None outside of one.
 
-    Apptainer names the file, whose digest was written beside it when it was built. Another engine is told to say it:
-    ``podman run --env PARTAGE_IMAGE=<name>@<digest>``.
+    Apptainer names the file, whose digest was written beside it when it was built. Another engine
+    is told to say it: ``podman run --env PARTAGE_IMAGE=<name>@<digest>``.
     """
     if named := os.environ.get("PARTAGE_IMAGE"):
         name, _, digest = named.partition("@")
@@ -159,11 +164,17 @@ def image() -> dict[str, str] | None:
     path = Path(named)
     noted = path.with_name(f"{path.name}.sha256")
     if noted.is_file() and noted.stat().st_mtime_ns >= path.stat().st_mtime_ns:
-        return {"name": path.name, "digest": f"sha256:{noted.read_text(encoding='utf-8').split()[0]}"}
+        return {
+            "name": path.name,
+            "digest": f"sha256:{noted.read_text(encoding='utf-8').split()[0]}",
+        }
     if not path.is_file():
         return {"name": path.name, "digest": ""}  # not to be seen from inside
     with open(path, "rb") as file:
-        return {"name": path.name, "digest": f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"}
+        return {
+            "name": path.name,
+            "digest": f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}",
+        }
 
 
 def machine() -> dict[str, Any]:

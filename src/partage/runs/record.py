@@ -1,8 +1,9 @@
-"""A run's outcome, ``curve.parquet`` and ``record.json``: written whole or not at all, checked when read (no torch).
+"""A run's outcome, ``curve.parquet`` and ``record.json``: written whole or not at all, checked when
+read (no torch).
 
-Beside them in the run's folder lie its recipe, its checkpoints (`partage.runs.checkpoint`), its lock, and a second copy of
-the outcome in ``kept``: Snakemake deletes the outputs that it knows of before it runs a job, also where the last main
-process was killed and the job has ended well since.
+Beside them in the run's folder lie its recipe, its checkpoints (`partage.runs.checkpoint`), its
+lock, and a second copy of the outcome in ``kept``: Snakemake deletes the outputs that it knows of
+before it runs a job, also where the last main process was killed and the job has ended well since.
 """
 
 import contextlib
@@ -33,14 +34,25 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA = 1  # of record.json
-# One row is one measured number. env_steps are joint steps of that seed; a metric's name is free ("train_return", ...).
-COLUMNS = {"seed": "int64", "env_steps": "int64", "updates": "int64", "metric": "str", "value": "float64"}
+# One row is one measured number. env_steps are joint steps of that seed; a metric's name is free
+# ("train_return", ...).
+COLUMNS = {
+    "seed": "int64",
+    "env_steps": "int64",
+    "updates": "int64",
+    "metric": "str",
+    "value": "float64",
+}
 
 
 def write(run_dir: Path, curve: pd.DataFrame, record: dict[str, Any]) -> None:
-    """Write the curve, then the record that vouches for it: what `provenance` returns, and whatever else is added."""
+    """Write the curve, then the record that vouches for it: what `provenance` returns, and whatever
+    else is added.
+    """
     if list(curve.columns) != list(COLUMNS):
-        raise ValueError(f"a curve has the columns {list(COLUMNS)}, but this one has {list(curve.columns)}")
+        raise ValueError(
+            f"a curve has the columns {list(COLUMNS)}, but this one has {list(curve.columns)}"
+        )
     buffer = io.BytesIO()
     curve.astype(COLUMNS).to_parquet(buffer, index=False)
     payload = buffer.getbuffer()
@@ -52,7 +64,9 @@ def write(run_dir: Path, curve: pd.DataFrame, record: dict[str, Any]) -> None:
 
 
 def restore(run_dir: Path, recipe: Recipe, code_hash: str) -> bool:
-    """Put the outcome back from its second copy, if that is whole and of this very recipe and code; whether it was."""
+    """Put the outcome back from its second copy, if that is whole and of this very recipe and code;
+    whether it was.
+    """
     try:
         made = read(run_dir / "kept")[1]
     except UserError:
@@ -65,8 +79,8 @@ def restore(run_dir: Path, recipe: Recipe, code_hash: str) -> bool:
 
 
 def read(run_dir: Path, today: Recipe | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The curve and record of a finished run; a `UserError` where one is missing, corrupt or made by another recipe than
-    the one that lies there, or than `today`'s."""
+    """The curve and record of a finished run; a `UserError` where one is missing, corrupt or made
+    by another recipe than the one that lies there, or than `today`'s."""
     record = _json(run_dir / "record.json", run_dir)
     if record.get("schema") != SCHEMA:
         raise UserError(
@@ -75,7 +89,9 @@ def read(run_dir: Path, today: Recipe | None = None) -> tuple[pd.DataFrame, dict
         )
     recipe = run_dir / "recipe.json"
     if recipe.is_file() and _json(recipe, run_dir) != record.get("recipe"):
-        raise UserError(f"{run_dir} was made by another recipe than the one that lies there now: {_again(run_dir)}")
+        raise UserError(
+            f"{run_dir} was made by another recipe than the one that lies there now: {_again(run_dir)}"
+        )
     if not isinstance(made := record.get("recipe"), dict):
         raise UserError(f"{run_dir}/record.json is corrupt (it has no recipe): {_again(run_dir)}")
     if today is not None and made != (wanted := dataclasses.asdict(today)):
@@ -85,9 +101,13 @@ def read(run_dir: Path, today: Recipe | None = None) -> tuple[pd.DataFrame, dict
     try:
         payload = (run_dir / "curve.parquet").read_bytes()
     except OSError as error:
-        raise UserError(f"Could not read {run_dir}/curve.parquet ({error.strerror}): {_again(run_dir)}") from error
+        raise UserError(
+            f"Could not read {run_dir}/curve.parquet ({error.strerror}): {_again(run_dir)}"
+        ) from error
     if hashlib.sha256(payload).hexdigest() != record.get("curve_sha256"):
-        raise UserError(f"{run_dir}/curve.parquet is corrupt (it is not the one its record names): {_again(run_dir)}")
+        raise UserError(
+            f"{run_dir}/curve.parquet is corrupt (it is not the one its record names): {_again(run_dir)}"
+        )
     curve = pd.read_parquet(io.BytesIO(payload))
     if list(curve.columns) != list(COLUMNS):
         raise UserError(
@@ -114,7 +134,8 @@ def _again(run_dir: Path) -> str:
 
 @contextlib.contextmanager
 def hold(run_dir: Path, wait: bool = False) -> Iterator[None]:
-    """Keep a second process off a run. The kernel lets go when the process ends, however it ends (SIGKILL too).
+    """Keep a second process off a run. The kernel lets go when the process ends, however it ends
+    (SIGKILL too).
 
     Where another process has it, `wait` until that has ended; else that is a `UserError`.
     """
@@ -125,7 +146,9 @@ def hold(run_dir: Path, wait: bool = False) -> Iterator[None]:
             path, os.O_RDWR | os.O_CREAT, 0o644
         )  # closed on exec: programs started by the run do not hold it
     except OSError as error:
-        raise UserError(f"Could not write {path} ({error.strerror}): make the folder writable, then repeat.") from error
+        raise UserError(
+            f"Could not write {path} ({error.strerror}): make the folder writable, then repeat."
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,7 +158,10 @@ def hold(run_dir: Path, wait: bool = False) -> Iterator[None]:
                 raise UserError(
                     f"{run_dir} is being trained by {holder}: wait for it to end, or stop it first."
                 ) from error
-            print(f"partage: {run_dir} is being trained by {holder}: waiting for it to end.", flush=True)
+            print(
+                f"partage: {run_dir} is being trained by {holder}: waiting for it to end.",
+                flush=True,
+            )
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError as error:
             raise UserError(
@@ -145,7 +171,9 @@ def hold(run_dir: Path, wait: bool = False) -> Iterator[None]:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with contextlib.suppress(OSError):  # a full disk: only a second process would have read it
             os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {now}\n".encode(), 0)
+            os.pwrite(
+                handle, f"process {os.getpid()} on {platform.node()} since {now}\n".encode(), 0
+            )
         yield
     finally:
         os.close(handle)

@@ -1,7 +1,9 @@
-"""One recipe to one record: collect, learn, measure, save. Only this module touches files, clocks and devices.
+"""One recipe to one record: collect, learn, measure, save. Only this module touches files, clocks
+and devices.
 
-The harness decides when to measure, never the learner. Each run of the pack has its own step count, is measured when
-that count passes the next mark, and stops when it reaches the budget; so a run's curve does not depend on its pack.
+The harness decides when to measure, never the learner. Each run of the pack has its own step count,
+is measured when that count passes the next mark, and stops when it reaches the budget; so a run's
+curve does not depend on its pack.
 """
 
 import io
@@ -31,12 +33,15 @@ CHECKPOINT_EVERY = 300.0  # seconds
 POLICIES = ("policy.pt", "best.pt")  # at the end, and of the best test
 
 
-def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EVERY, wait: bool = False) -> None:
+def run(
+    path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EVERY, wait: bool = False
+) -> None:
     """Train the recipe at `path` to its end, going on from its last checkpoint if there is one.
 
-    Leaves ``curve.parquet``, ``record.json``, ``policy.pt`` and, of a run that is tested, ``best.pt``. Raises `UserError`
-    for a recipe that cannot be run, a run that another process is at (or it does `wait` for that to end), a device
-    that is not there; exits with 143 after SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
+    Leaves ``curve.parquet``, ``record.json``, ``policy.pt`` and, of a run that is tested,
+    ``best.pt``. Raises `UserError` for a recipe that cannot be run, a run that another process is
+    at (or it does `wait` for that to end), a device that is not there; exits with 143 after
+    SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
     """
     recipe, folder = Recipe.load(path), path.parent
     prepare(device)
@@ -47,7 +52,9 @@ def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EV
             return
         training = Training(recipe, device)
         training.resume(folder)
-        for name in POLICIES:  # an earlier training's: from here on whoever asks for policies gets this one's
+        for name in (
+            POLICIES
+        ):  # an earlier training's: from here on whoever asks for policies gets this one's
             (folder / name).unlink(missing_ok=True)
         with Stop() as stop, Progress(recipe, folder) as progress:
             saved = time.monotonic()
@@ -58,7 +65,9 @@ def run(path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EV
                     training.save(folder)
                     saved = time.monotonic()
                 if stop.code:
-                    print(f"partage: stopped; {folder} goes on from its checkpoint when it is run again.")
+                    print(
+                        f"partage: stopped; {folder} goes on from its checkpoint when it is run again."
+                    )
                     raise SystemExit(stop.code)
         training.finish(folder)
 
@@ -72,17 +81,30 @@ class Training:
         probe = envs.make(recipe.task, [0], 1, **make)
         self.learner = learners.make(recipe.learner, probe.spec, recipe.settings, seeds, device)
         probe.close()
-        self.env = envs.make(recipe.task, [contract.stream(s, "env") for s in seeds], self.learner.copies, **make)
+        self.env = envs.make(
+            recipe.task, [contract.stream(s, "env") for s in seeds], self.learner.copies, **make
+        )
         self.test = None
         if recipe.test_every:
-            self.test = envs.make(recipe.task, [contract.stream(s, "test") for s in seeds], recipe.test_episodes, **make)
+            self.test = envs.make(
+                recipe.task,
+                [contract.stream(s, "test") for s in seeds],
+                recipe.test_episodes,
+                **make,
+            )
         self.meter = Meter(recipe, self.env.spec, self.learner.copies)
         self.best = Best(len(seeds))
-        self.step: contract.TimeStep | None = None  # where a segment stopped; whole episodes leave none
+        self.step: contract.TimeStep | None = (
+            None  # where a segment stopped; whole episodes leave none
+        )
         self.memory: Any = None
         self.resumed, self.started = 0, datetime.now(UTC)
-        self.code = record.code(recipe.learner, recipe.family)  # now: files may be edited while it runs
-        self.earlier_code: list[str] = []  # that parts before a resume ran with, where it was other code
+        self.code = record.code(
+            recipe.learner, recipe.family
+        )  # now: files may be edited while it runs
+        self.earlier_code: list[
+            str
+        ] = []  # that parts before a resume ran with, where it was other code
         self.wall, self.cpu = -time.monotonic(), -time.process_time()
 
     @property
@@ -106,7 +128,10 @@ class Training:
         if self.learner.segment is None:
             return episodes(self.env, self.learner.policy, self.active, True)
         if self.step is None:
-            self.step, self.memory = self.env.reset(), self.learner.policy.initial(self.learner.copies, True)
+            self.step, self.memory = (
+                self.env.reset(),
+                self.learner.policy.initial(self.learner.copies, True),
+            )
         rollout, self.step, self.memory = segment(
             self.env, self.learner.policy, self.step, self.memory, self.learner.segment
         )
@@ -158,7 +183,10 @@ class Training:
             self.step, self.memory = (step if state["within"] else None), state["memory"]
             if self.test:
                 self.test.load_state_dict(state["test"])
-            self.resumed, self.started = state["resumed"] + 1, datetime.fromisoformat(state["started"])
+            self.resumed, self.started = (
+                state["resumed"] + 1,
+                datetime.fromisoformat(state["started"]),
+            )
             self.wall += state["wall"]
             self.cpu += state["cpu"]
             self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]

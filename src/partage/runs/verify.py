@@ -1,7 +1,8 @@
 """Is a run reproducible? It is trained again in a folder of its own, and the curves are compared.
 
-On the same kind of machine, with the same versions and by the same code, every number has to be the same to the last
-bit. Elsewhere numbers part sooner or later, as rounding does; they must then stay within a share of the curve's range.
+On the same kind of machine, with the same versions and by the same code, every number has to be the
+same to the last bit. Elsewhere numbers part sooner or later, as rounding does; they must then stay
+within a share of the curve's range.
 """
 
 import contextlib
@@ -26,41 +27,62 @@ class Verdict(NamedTuple):
     says: str
 
 
-def verify(folder: Path, steps: int | None = None, tolerance: float = 0.01, device: str = "cpu") -> Verdict:
+def verify(
+    folder: Path, steps: int | None = None, tolerance: float = 0.01, device: str = "cpu"
+) -> Verdict:
     """Run a finished run again, or only the first `steps` env steps of each seed, and compare.
 
-    `tolerance` is the share of a curve's range (over its seeds) by which a number may differ elsewhere.
-    Raises `UserError` for a run that is not finished or not ours.
+    `tolerance` is the share of a curve's range (over its seeds) by which a number may differ
+    elsewhere. Raises `UserError` for a run that is not finished or not ours.
     """
     curve, made = record.read(folder)
     recipe = Recipe.load(folder / "recipe.json")
     if recipe.learner == IMPORTED:
-        raise UserError(f"{folder} is imported: it was not trained here, so it cannot be trained again.")
+        raise UserError(
+            f"{folder} is imported: it was not trained here, so it cannot be trained again."
+        )
     if steps is not None and not recipe.log_every < steps:
-        raise UserError(f"--steps is more than {recipe.log_every}, where {folder} is first measured, but is {steps}.")
+        raise UserError(
+            f"--steps is more than {recipe.log_every}, where {folder} is first measured, but is {steps}."
+        )
     if not tolerance >= 0:  # NaN neither
         raise UserError(f"--tolerance is a share from 0 on, but is {tolerance}.")
     again = recipe if steps is None else dataclasses.replace(recipe, steps=min(steps, recipe.steps))
-    with tempfile.TemporaryDirectory(prefix="partage-verify-") as place, contextlib.redirect_stdout(sys.stderr):
+    with (
+        tempfile.TemporaryDirectory(prefix="partage-verify-") as place,
+        contextlib.redirect_stdout(sys.stderr),
+    ):
         _io.write(Path(place) / "recipe.json", again.text().encode())
         train.run(Path(place) / "recipe.json", device)
         curve_again, made_again = record.read(Path(place))
-    if again.steps < recipe.steps:  # the last mark of a shorter run is its end: the longer one has none there
-        curve, curve_again = (rows.loc[rows["env_steps"] < again.steps] for rows in (curve, curve_again))
+    if (
+        again.steps < recipe.steps
+    ):  # the last mark of a shorter run is its end: the longer one has none there
+        curve, curve_again = (
+            rows.loc[rows["env_steps"] < again.steps] for rows in (curve, curve_again)
+        )
     return compare(curve, curve_again, elsewhere(made, made_again), tolerance)
 
 
 def elsewhere(made: dict[str, Any], again: dict[str, Any]) -> list[str]:
     """In what the two runs' circumstances differ; nothing: every bit has to agree."""
-    then, now = ({**each["versions"], **each["machine"], "device": each["device"]} for each in (made, again))
-    facts = [name for name in ("cpu", "gpu", "device", *made["versions"]) if then[name] != now.get(name)]
+    then, now = (
+        {**each["versions"], **each["machine"], "device": each["device"]} for each in (made, again)
+    )
+    facts = [
+        name for name in ("cpu", "gpu", "device", *made["versions"]) if then[name] != now.get(name)
+    ]
     before, after = made["code"]["files"], again["code"]["files"]
-    files = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    files = sorted(
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    )
     named = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
     return [f"{name} {then[name]}" for name in facts] + ([f"other code ({named})"] if files else [])
 
 
-def compare(curve: pd.DataFrame, again: pd.DataFrame, differs: list[str], tolerance: float) -> Verdict:
+def compare(
+    curve: pd.DataFrame, again: pd.DataFrame, differs: list[str], tolerance: float
+) -> Verdict:
     """Two curves of one recipe, made under circumstances that differ in `differs`."""
     names = [name for name in record.COLUMNS if name != "value"]
     where = f"; made with {', '.join(differs)}" if differs else ""
@@ -70,15 +92,29 @@ def compare(curve: pd.DataFrame, again: pd.DataFrame, differs: list[str], tolera
         x, y = left["value"].to_numpy(), right["value"].to_numpy()
         if x.tobytes() == y.tobytes():
             return Verdict(True, "same bits", numbers + where)
-        span = left.groupby("metric")["value"].transform(lambda values: np.ptp(values[np.isfinite(values)])).to_numpy()
+        span = (
+            left.groupby("metric")["value"]
+            .transform(lambda values: np.ptp(values[np.isfinite(values)]))
+            .to_numpy()
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
             off = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y) / span)
         off[np.isnan(off)] = np.inf
         if differs and off.max() <= tolerance:
-            return Verdict(True, "within", f"{numbers}, at most {off.max():.2g} of a curve's range apart{where}")
+            return Verdict(
+                True,
+                "within",
+                f"{numbers}, at most {off.max():.2g} of a curve's range apart{where}",
+            )
         first = left.iloc[int(np.argmax(x.view(np.int64) != y.view(np.int64)))]
         value = float(right["value"].iat[int(first.name)])  # type: ignore[call-overload]
         at = f"seed {first['seed']}, {first['env_steps']:,} steps, {first['metric']}"
         parts = f"{at}: {float(first['value'])!r} was, {value!r} is"
-        return Verdict(False, "DIFFERENT", f"first at {parts}; at most {off.max():.2g} of a curve's range apart{where}")
-    return Verdict(False, "DIFFERENT", f"{numbers} were measured, now {len(right):,}, or at other steps{where}")
+        return Verdict(
+            False,
+            "DIFFERENT",
+            f"first at {parts}; at most {off.max():.2g} of a curve's range apart{where}",
+        )
+    return Verdict(
+        False, "DIFFERENT", f"{numbers} were measured, now {len(right):,}, or at other steps{where}"
+    )

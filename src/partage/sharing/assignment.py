@@ -1,4 +1,5 @@
-"""Who goes through which parameter set: an integer index ``[R, N]`` (run, agent) -> set. Everything here is pure.
+"""Who goes through which parameter set: an integer index ``[R, N]`` (run, agent) -> set. Everything
+here is pure.
 
 Two assignments share alike when their partitions are equal: the sets' own numbers mean nothing.
 """
@@ -45,7 +46,8 @@ def by(labels: Sequence[Hashable], runs: int = 1) -> Assignment:
 
 
 def partition(assignment: Assignment) -> Assignment:
-    """The canonical member of all assignments that share alike: sets renumbered in order of first appearance.
+    """The canonical member of all assignments that share alike: sets renumbered in order of first
+    appearance.
 
     >>> partition(torch.tensor([[7, 2, 7]])).tolist()
     [[0, 1, 0]]
@@ -82,7 +84,8 @@ class Move(NamedTuple):
     agent: int
     partner: int
     source: int  # the set whose parameters it has from here on
-    target: int  # the set it uses from here on; the same as `source` in a fusion, a copy of it in a division
+    # the set it uses from here on; the same as `source` in a fusion, a copy of it in a division
+    target: int
 
 
 def fuse_divide(
@@ -93,18 +96,25 @@ def fuse_divide(
     fuse_back: float,
     divide: float,
 ) -> tuple[Assignment, Assignment, list[Move]]:
-    """Who shares from here on, by the distance of policies   (MPD §2, Algorithm 1, its defects repaired).
+    """Who shares from here on, by the distance of policies   (MPD §2, Algorithm 1, its defects
+    repaired).
 
-    Pairs i < j in ascending order. Different fronts and closer than `fuse`: j takes i's front. One front: closer than
-    `fuse_back`, j takes i's back; farther than `divide`, j takes a copy of the front into a set that nobody uses. What
-    j takes is the set that i has by now, if the policy it came from is near j as well, else the one that i had before
-    (Net^N and Net^O of the text). An agent divides at most once a call, not after a fusion, and only from whom it
-    shared with before it, so there is always a free set. Backs are never divided: agents that share both have one
+    Pairs i < j in ascending order. Different fronts and closer than `fuse`: j takes i's front. One
+    front: closer than `fuse_back`, j takes i's back; farther than `divide`, j takes a copy of the
+    front into a set that nobody uses. What j takes is the set that i has by now, if the policy it
+    came from is near j as well, else the one that i had before (Net^N and Net^O of the text). An
+    agent divides at most once a call, not after a fusion, and only from whom it shared with before
+    it, so there is always a free set. Backs are never divided: agents that share both have one
     policy and stay together.
     """
     moved, moves = [], []
-    for r, (d, *before) in enumerate(zip(distance.tolist(), front.tolist(), back.tolist(), strict=True)):
-        now, own = [list(row) for row in before], [list(row) for row in before]  # own: where each one's policy lies
+    for r, (d, *before) in enumerate(
+        zip(distance.tolist(), front.tolist(), back.tolist(), strict=True)
+    ):
+        now, own = (
+            [list(row) for row in before],
+            [list(row) for row in before],
+        )  # own: where each one's policy lies
         origin = [list(range(len(d))) for _ in before]  # whose policy each one has
         divided: set[int] = set()
 
@@ -120,7 +130,12 @@ def fuse_divide(
             elif d[i][j] < fuse_back:
                 if now[1][i] != now[1][j]:
                     take(1, i, j, fuse_back)
-            elif d[i][j] > divide and before[0][i] == before[0][j] and origin[0][j] == j and j not in divided:
+            elif (
+                d[i][j] > divide
+                and before[0][i] == before[0][j]
+                and origin[0][j] == j
+                and j not in divided
+            ):
                 free = min(set(range(len(d))) - set(before[0]) - set(own[0]))
                 moves.append(Move(r, "front", j, i, now[0][j], free))
                 now[0][j] = own[0][j] = free
@@ -138,13 +153,17 @@ def fuse_divide_literal(
     fuse_back: float,
     divide: float,
 ) -> tuple[Assignment, Assignment, list[Move]]:
-    """As MADPS's public code does it: a set's number is taken for an agent's, in every reading of ``FL[i]``.
+    """As MADPS's public code does it: a set's number is taken for an agent's, in every reading of
+    ``FL[i]``.
 
-    After the first rule that applies to i, the next i follows (also after a back is "fused" with itself, which changes
-    nothing and bars everything behind it); a division copies set i into set j, whoever uses them.
+    After the first rule that applies to i, the next i follows (also after a back is "fused" with
+    itself, which changes nothing and bars everything behind it); a division copies set i into set
+    j, whoever uses them.
     """
     moved, moves = [], []
-    for r, (d, *now) in enumerate(zip(distance.tolist(), front.tolist(), back.tolist(), strict=True)):
+    for r, (d, *now) in enumerate(
+        zip(distance.tolist(), front.tolist(), back.tolist(), strict=True)
+    ):
         for i in range(len(d)):
             for j in range(i + 1, len(d)):
                 same = now[0][i] == now[0][j]

@@ -1,7 +1,8 @@
-"""`Batched`: the `Env` around any simulator, and `Kernel`: a compiled simulator of all copies at once.
+"""`Batched`: the `Env` around any simulator, and `Kernel`: a compiled simulator of all copies at
+once.
 
-The simulator holds its rules only. What every environment shares is here: the axes [R, B, ...], idle copies, the
-clock and what its end is called, saving and going on.
+The simulator holds its rules only. What every environment shares is here: the axes [R, B, ...],
+idle copies, the clock and what its end is called, saving and going on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,9 @@ from partage.sims.shown import Shown
 
 @runtime_checkable
 class Sim(Protocol):
-    """The rules of all copies: `begin` starts an episode where marked, `advance` moves the live copies by a step."""
+    """The rules of all copies: `begin` starts an episode where marked, `advance` moves the live
+    copies by a step.
+    """
 
     def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None: ...
     def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None: ...
@@ -29,7 +32,9 @@ class Sim(Protocol):
 
 
 class Kernel(NamedTuple):
-    """A `Sim` of compiled functions: `rules` are the task's constants, `world` its arrays, one row per copy."""
+    """A `Sim` of compiled functions: `rules` are the task's constants, `world` its arrays, one row
+    per copy.
+    """
 
     rules: Any  # NamedTuple of numbers and arrays
     world: Any  # NamedTuple of arrays [C, ...]
@@ -60,7 +65,10 @@ def save_arrays(arrays: Any) -> dict[str, Any]:
 def load_arrays(arrays: Any, saved: Mapping[str, Any]) -> None:
     """Write saved copies back in place; nothing is written unless all of them fit."""
     for name, array in arrays._asdict().items():
-        found, expected = tuple(saved[name].shape) if name in saved else "nothing", flat(array).shape
+        found, expected = (
+            tuple(saved[name].shape) if name in saved else "nothing",
+            flat(array).shape,
+        )
         if found != expected:
             raise UserError(f"The saved simulator holds {found} for {name!r}, expected {expected}: save and load with "
                           "the same task, number of runs and copies.")  # fmt: skip
@@ -69,7 +77,9 @@ def load_arrays(arrays: Any, saved: Mapping[str, Any]) -> None:
 
 
 def flat(array: np.ndarray) -> np.ndarray:
-    """The array itself; one of records as their bytes, which torch can hold: one more axis, in the same memory."""
+    """The array itself; one of records as their bytes, which torch can hold: one more axis, in the
+    same memory.
+    """
     return array.view(np.uint8).reshape(*array.shape, -1) if array.dtype.names else array
 
 
@@ -79,7 +89,9 @@ def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> 
     obs = np.zeros((count, n, spec.obs_dim), np.float32)
     return Shown(
         obs=obs,
-        state=obs.reshape(count, -1) if state_is_obs else np.zeros((count, spec.state_dim), np.float32),
+        state=obs.reshape(count, -1)
+        if state_is_obs
+        else np.zeros((count, spec.state_dim), np.float32),
         avail_actions=np.ones((count, n, a), bool),
         alive=np.ones((count, n), bool),
         reward=np.zeros((count, n), np.float32),
@@ -95,7 +107,9 @@ def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> 
 
 
 class Batched:
-    """`Env` of R x B copies of `sim`. `state_is_obs`: the state is all agents' observations, in the same memory."""
+    """`Env` of R x B copies of `sim`. `state_is_obs`: the state is all agents' observations, in the
+    same memory.
+    """
 
     def __init__(
         self,
@@ -107,9 +121,13 @@ class Batched:
         state_is_obs: bool = False,
     ) -> None:
         if not seeds or copies < 1:
-            raise UserError(f"Expected at least one seed and one copy, got seeds {list(seeds)} and {copies} copies.")
+            raise UserError(
+                f"Expected at least one seed and one copy, got seeds {list(seeds)} and {copies} copies."
+            )
         if time_limit not in get_args(TimeLimit):
-            raise UserError(f"Expected time_limit to be one of {get_args(TimeLimit)}, got {time_limit!r}.")
+            raise UserError(
+                f"Expected time_limit to be one of {get_args(TimeLimit)}, got {time_limit!r}."
+            )
         self.spec, self.runs, self.copies = spec, len(seeds), copies
         self._shown = shown = blank(spec, seeds, copies, state_is_obs)
         self._sim = sim(len(seeds) * copies)
@@ -121,12 +139,23 @@ class Batched:
 
     def reset(self, where: Bool[Tensor, "R B"] | None = None) -> TimeStep:
         shown = self._shown
-        chosen = np.ones(len(shown.live), bool) if where is None else where.bool().cpu().numpy().reshape(-1)
+        chosen = (
+            np.ones(len(shown.live), bool)
+            if where is None
+            else where.bool().cpu().numpy().reshape(-1)
+        )
         if chosen.shape != shown.live.shape:
             raise UserError(
                 f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got {chosen.size} entries."
             )
-        for array in (shown.reward, shown.feature, shown.terminated, shown.truncated, shown.score, shown.clock):
+        for array in (
+            shown.reward,
+            shown.feature,
+            shown.terminated,
+            shown.truncated,
+            shown.score,
+            shown.clock,
+        ):
             array[chosen] = 0
         shown.live[chosen] = True
         self._sim.begin(shown, chosen)
@@ -147,12 +176,18 @@ class Batched:
         """The actions as rows, refused if a live copy's action is none of the task's."""
         expected = (self.runs, self.copies, self.spec.n_agents)
         if tuple(actions.shape) != expected or actions.dtype != torch.int64:
-            raise UserError(f"Expected int64 actions of shape {expected}, got {actions.dtype} {tuple(actions.shape)}.")
-        chosen = np.ascontiguousarray(actions.detach().cpu().numpy()).reshape(-1, self.spec.n_agents)
+            raise UserError(
+                f"Expected int64 actions of shape {expected}, got {actions.dtype} {tuple(actions.shape)}."
+            )
+        chosen = np.ascontiguousarray(actions.detach().cpu().numpy()).reshape(
+            -1, self.spec.n_agents
+        )
         if chosen.min() < 0 or chosen.max() >= self.spec.n_actions:
             live = chosen[self._shown.live]
             if live.size and (live.min() < 0 or live.max() >= self.spec.n_actions):
-                raise UserError(f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}.")
+                raise UserError(
+                    f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}."
+                )
         return chosen
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The contract that every simulator meets: `Spec`, `TimeStep`, `Env`.
 
-Axes, in this order everywhere: R runs (seeds trained side by side), B environment copies, T time, N agents,
-A actions, then features. An `Env` holds R x B copies of one task; a run's copies depend on that run's seed only.
+Axes, in this order everywhere: R runs (seeds trained side by side), B environment copies, T time, N
+agents, A actions, then features. An `Env` holds R x B copies of one task; a run's copies depend on
+that run's seed only.
 """
 
 import hashlib
@@ -23,13 +24,16 @@ class Spec(NamedTuple):
     obs_dim: int
     state_dim: int
     horizon: int  # most steps an episode can last
-    common_reward: bool  # True: one team reward, the same number for all agents; False: each agent has its own
+    common_reward: (
+        bool  # True: one team reward, the same number for all agents; False: each agent has its own
+    )
 
 
 class TimeStep(NamedTuple):
     """One instant of all copies. Reward and flags belong to the transition that led here.
 
-    The tensors may be views of the simulator's own buffers: they hold until the next `step` or `reset`.
+    The tensors may be views of the simulator's own buffers: they hold until the next `step` or
+    `reset`.
     """
 
     obs: Float32[Tensor, "R B N O"]
@@ -38,8 +42,12 @@ class TimeStep(NamedTuple):
     alive: Bool[Tensor, "R B N"]
     reward: Float32[Tensor, "R B N"]
     terminated: Bool[Tensor, "R B"]  # the task ended here: nothing follows
-    truncated: Bool[Tensor, "R B"]  # the clock ended it here: the value of what would follow still counts
-    score: Float32[Tensor, "R B"]  # the task's own measure of the episode so far: battle won, goals, food share
+    truncated: Bool[
+        Tensor, "R B"
+    ]  # the clock ended it here: the value of what would follow still counts
+    score: Float32[
+        Tensor, "R B"
+    ]  # the task's own measure of the episode so far: battle won, goals, food share
     # what a customised policy distance tells (MPD §1.2): on SMAC the reward for kills; elsewhere 0
     feature: Float32[Tensor, "R B"]
 
@@ -49,7 +57,9 @@ class TimeStep(NamedTuple):
 
     @property
     def void(self) -> Bool[Tensor, "R B"]:
-        """Both flags at once: the simulator broke down, and this episode is not to be counted (see `sims.pool`)."""
+        """Both flags at once: the simulator broke down, and this episode is not to be counted (see
+        `sims.pool`).
+        """
         return self.terminated & self.truncated
 
 
@@ -57,8 +67,9 @@ class TimeStep(NamedTuple):
 class Env(Protocol):
     """R x B copies of one task.
 
-    A copy is idle before its first `reset` and after its episode has ended: `step` ignores its action, leaves
-    its observation and flags as they are and gives reward and feature 0, until `reset` starts its next episode.
+    A copy is idle before its first `reset` and after its episode has ended: `step` ignores its
+    action, leaves its observation and flags as they are and gives reward and feature 0, until
+    `reset` starts its next episode.
     """
 
     spec: Spec
@@ -83,6 +94,8 @@ class Env(Protocol):
 
 
 def stream(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for one named use of a run's seed: ``stream(3, "env", 0)``. Different names, unrelated streams."""
+    """A 63-bit seed for one named use of a run's seed: ``stream(3, "env", 0)``. Different names,
+    unrelated streams.
+    """
     text = "/".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

@@ -1,9 +1,9 @@
 """Compilation and random draws of the batched simulators.
 
-A copy's generator is a key and a counter: draw `i` of a copy is a hash of (key, i), so a draw depends on nothing
-but its own copy, the saved pair goes on exactly, and the same lines can run on a CPU or a GPU.
-The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), applied to the counter, then to
-the counter's hash mixed with the key.
+A copy's generator is a key and a counter: draw `i` of a copy is a hash of (key, i), so a draw
+depends on nothing but its own copy, the saved pair goes on exactly, and the same lines can run on a
+CPU or a GPU. The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), applied
+to the counter, then to the counter's hash mixed with the key.
 """
 
 from pathlib import Path
@@ -28,7 +28,9 @@ inlined = _jit.compiler(SOURCES, forceinline=True)
 # For what makes no arrays: without Numba's reference counts, which in code that reads a few numbers
 # here and there cost several times the rules themselves.
 lean = _jit.compiler(SOURCES, _nrt=False)
-lean_inlined = _jit.compiler(SOURCES, _nrt=False, forceinline=True)  # also as a GPU's device function
+lean_inlined = _jit.compiler(
+    SOURCES, _nrt=False, forceinline=True
+)  # also as a GPU's device function
 
 
 @inlined
@@ -46,13 +48,19 @@ def word(key: NDArray[np.uint64], counter: NDArray[np.uint64], copy: int) -> np.
 
 
 @inlined
-def uniform(key: NDArray[np.uint64], counter: NDArray[np.uint64], copy: int, low: float, high: float) -> float:
+def uniform(
+    key: NDArray[np.uint64], counter: NDArray[np.uint64], copy: int, low: float, high: float
+) -> float:
     """Uniform on [low, high)."""
     return low + (high - low) * UNIT * np.float64(word(key, counter, copy) >> np.uint64(11))
 
 
 @inlined
-def integer(key: NDArray[np.uint64], counter: NDArray[np.uint64], copy: int, low: int, high: int) -> int:
-    """Uniform on low..high, both included. For ranges below 2^16 the bias is less than 2^-16 of a probability."""
+def integer(
+    key: NDArray[np.uint64], counter: NDArray[np.uint64], copy: int, low: int, high: int
+) -> int:
+    """Uniform on low..high, both included. For ranges below 2^16 the bias is less than 2^-16 of a
+    probability.
+    """
     span = np.uint64(high - low + 1)
     return low + int(((word(key, counter, copy) >> HALF) * span) >> HALF)

@@ -1,8 +1,9 @@
-"""A compiled simulator with a thread of a GPU for each copy, where the CPU goes through the copies one after the other.
+"""A compiled simulator with a thread of a GPU for each copy, where the CPU goes through the copies
+one after the other.
 
-The very functions that the CPU runs are compiled for the GPU. The battle stays there; what is shown goes there and
-back at every step. A GPU may round a product and a sum once where the CPU rounds twice: a battle that hangs on a last
-digit goes another way there.
+The very functions that the CPU runs are compiled for the GPU. The battle stays there; what is shown
+goes there and back at every step. A GPU may round a product and a sum once where the CPU rounds
+twice: a battle that hangs on a last digit goes another way there.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +37,9 @@ def target() -> Any:
 class Threads:
     """A `Sim` on the GPU: as `Kernel`, but `start` and `move` see to one copy, the last argument."""
 
-    def __init__(self, rules: Any, world: Any, start: Callable[..., None], move: Callable[..., None]) -> None:
+    def __init__(
+        self, rules: Any, world: Any, start: Callable[..., None], move: Callable[..., None]
+    ) -> None:
         self.cuda = target()
         self.rules, self.blank, self.world = self._there(rules), world, self._there(world)
         self.start, self.move = self._on_threads(start), self._on_threads(move)
@@ -59,7 +62,9 @@ class Threads:
 
     def _there(self, arrays: Any) -> Any:
         """A NamedTuple with its arrays copied to the GPU."""
-        return type(arrays)(*(self.cuda.to_device(x) if isinstance(x, np.ndarray) else x for x in arrays))
+        return type(arrays)(
+            *(self.cuda.to_device(x) if isinstance(x, np.ndarray) else x for x in arrays)
+        )
 
     def _on_threads(self, one: Callable[..., None]) -> Any:
         cuda = self.cuda
@@ -74,6 +79,8 @@ class Threads:
 
     def _call(self, every: Any, shown: Shown, given: np.ndarray) -> None:
         there = self._there(shown)
-        every[-(-len(given) // BLOCK), BLOCK](self.rules, self.world, there, self.cuda.to_device(given))
+        every[-(-len(given) // BLOCK), BLOCK](
+            self.rules, self.world, there, self.cuda.to_device(given)
+        )
         for array, result in zip(shown, there, strict=True):
             result.copy_to_host(array)

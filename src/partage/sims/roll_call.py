@@ -1,7 +1,7 @@
 """Roll call: every agent sees the same clock, and agent n scores by naming n mod A.
 
-The keystone test of parameter sharing: agents that share a policy see the same and so do the same, hence the best
-return of a deterministic policy is known for any partition (`ceiling`).
+The keystone test of parameter sharing: agents that share a policy see the same and so do the same,
+hence the best return of a deterministic policy is known for any partition (`ceiling`).
 """
 
 from collections import Counter
@@ -26,11 +26,15 @@ class World(NamedTuple):
     """Nothing: the clock is all there is, and `Shown` has it."""
 
 
-def ceiling(horizon: int, n_agents: int, n_actions: int, partition: Sequence[int] | Int64[Tensor, "N"]) -> float:
-    """The best return of a deterministic policy when agent n uses the policy number ``partition[n]``.
+def ceiling(
+    horizon: int, n_agents: int, n_actions: int, partition: Sequence[int] | Int64[Tensor, "N"]
+) -> float:
+    """The best return of a deterministic policy when agent n uses the policy number
+    ``partition[n]``.
 
-    A policy names one action a step, which is right for those of its agents whose number mod A it is: the best it
-    can do is its largest such group. With as many actions as agents that is one agent per set in use:
+    A policy names one action a step, which is right for those of its agents whose number mod A it
+    is: the best it can do is its largest such group. With as many actions as agents that is one
+    agent per set in use:
 
     >>> ceiling(8, 4, 4, [0, 0, 0, 0]), ceiling(8, 4, 4, [0, 1, 0, 1]), ceiling(8, 4, 4, [3, 2, 1, 0])
     (2.0, 4.0, 8.0)
@@ -41,7 +45,9 @@ def ceiling(horizon: int, n_agents: int, n_actions: int, partition: Sequence[int
     if len(sets) != n_agents:
         raise UserError(f"Expected a partition of {n_agents} agents, got {len(sets)} entries.")
     right: dict[int, int] = {}
-    for (number, _), size in Counter((number, n % n_actions) for n, number in enumerate(sets)).items():
+    for (number, _), size in Counter(
+        (number, n % n_actions) for n, number in enumerate(sets)
+    ).items():
         right[number] = max(right.get(number, 0), size)
     return horizon * sum(right.values()) / n_agents
 

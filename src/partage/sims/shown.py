@@ -1,4 +1,6 @@
-"""What a simulator shows of its copies. Loads no torch: a worker process that runs a simulator needs none."""
+"""What a simulator shows of its copies. Loads no torch: a worker process that runs a simulator
+needs none.
+"""
 
 from typing import NamedTuple
 
@@ -10,11 +12,12 @@ INSTANTS = ("obs", "state", "avail_actions", "alive")
 
 
 class Shown(NamedTuple):
-    """What a simulator writes and torch reads without a copy. The first axis C = R x B counts the copies.
+    """What a simulator writes and torch reads without a copy. The first axis C = R x B counts the
+    copies.
 
-    A simulator reads `clock`, which already counts the step it is in, `live`, `key` and `counter` (see `draw`).
-    It writes the observation, state, masks, reward (of live copies), `terminated` (a real end) and `score`; `feature`
-    too, where a task has one.
+    A simulator reads `clock`, which already counts the step it is in, `live`, `key` and `counter`
+    (see `draw`). It writes the observation, state, masks, reward (of live copies), `terminated` (a
+    real end) and `score`; `feature` too, where a task has one.
     """
 
     obs: Float32[np.ndarray, "C N O"]

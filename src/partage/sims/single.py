@@ -1,4 +1,6 @@
-"""Simulators that know one copy only, such as the public packages: what they must offer, and `Singles` of them."""
+"""Simulators that know one copy only, such as the public packages: what they must offer, and
+`Singles` of them.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -34,8 +36,8 @@ class Single(Protocol):
     def step(self, actions: Sequence[int]) -> Instant: ...
 
     def save(self) -> bytes:
-        """All that `load` needs to go on exactly, the generator included. (In a `Pool`, where every episode has a seed
-        of its own, a simulator that cannot gives nothing: b"".)"""
+        """All that `load` needs to go on exactly, the generator included. (In a `Pool`, where every
+        episode has a seed of its own, a simulator that cannot gives nothing: b"".)"""
         ...
 
     def load(self, saved: bytes) -> None: ...
@@ -43,7 +45,9 @@ class Single(Protocol):
 
 
 class Singles:
-    """A `Sim` of one simulator per copy, moved one after the other. A copy's key seeds it before its first episode."""
+    """A `Sim` of one simulator per copy, moved one after the other. A copy's key seeds it before
+    its first episode.
+    """
 
     def __init__(self, singles: Sequence[Single]) -> None:
         self._singles = list(singles)

@@ -1,8 +1,10 @@
-"""A drop-in for SMAC's `StarCraft2Env`, on our simulator of its battles: ``StarCraft2Env(map_name="MMM2", seed=3)``.
+"""A drop-in for SMAC's `StarCraft2Env`, on our simulator of its battles:
+``StarCraft2Env(map_name="MMM2", seed=3)``.
 
-The methods, their names and what they return are those of oxwhirl/smac, so that PyMARL's runners and their like need
-another import and nothing else. It is not the game, and a score on it is no SMAC result. SMAC's arguments are taken
-where the simulator plays what they ask for, and refused otherwise; as in SMAC, so is an action that is not available.
+The methods, their names and what they return are those of oxwhirl/smac, so that PyMARL's runners
+and their like need another import and nothing else. It is not the game, and a score on it is no
+SMAC result. SMAC's arguments are taken where the simulator plays what they ask for, and refused
+otherwise; as in SMAC, so is an action that is not available.
 """
 
 from collections.abc import Iterable
@@ -26,26 +28,45 @@ PLAYED = {
     "obs_timestep_number": False, "state_last_action": True, "state_timestep_number": False, "heuristic_ai": False,
     "heuristic_rest": False,
 }  # fmt: skip
-WITHOUT_EFFECT = ("game_version", "window_size_x", "window_size_y", "replay_dir", "replay_prefix", "debug")
+WITHOUT_EFFECT = (
+    "game_version",
+    "window_size_x",
+    "window_size_y",
+    "replay_dir",
+    "replay_prefix",
+    "debug",
+)
 
 
 class StarCraft2Env:
-    """One battle after the other on one map. Without a seed each object plays other battles, as with SMAC."""
+    """One battle after the other on one map. Without a seed each object plays other battles, as
+    with SMAC.
+    """
 
     def __init__(
-        self, map_name: str = "8m", seed: int | None = None, continuing_episode: bool = False, **arguments: Any
+        self,
+        map_name: str = "8m",
+        seed: int | None = None,
+        continuing_episode: bool = False,
+        **arguments: Any,
     ) -> None:
         for name, value in arguments.items():
             one_of("argument of StarCraft2Env", name, (*PLAYED, *WITHOUT_EFFECT))
             if value != PLAYED.get(name, value):
-                raise UserError(f"The simulator plays SMAC's {name}={PLAYED[name]!r} only, but {value!r} came.")
+                raise UserError(
+                    f"The simulator plays SMAC's {name}={PLAYED[name]!r} only, but {value!r} came."
+                )
         found = named(map_name)
         self._map, self._tells_limit = found, continuing_episode
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self._sim = kernel(found, Options(), 1)
         self._env = Batched(found.spec, lambda _: self._sim, [self._seed], 1, "truncation")
         self.map_name, self.max_reward = map_name, self._sim.rules.max_reward
-        self.n_agents, self.n_enemies, self.episode_limit = found.n_agents, found.n_enemies, found.limit
+        self.n_agents, self.n_enemies, self.episode_limit = (
+            found.n_agents,
+            found.n_enemies,
+            found.limit,
+        )
         self.n_actions = found.spec.n_actions
         self.battles_won = self.battles_game = self.timeouts = 0
 
@@ -57,7 +78,9 @@ class StarCraft2Env:
     def step(self, actions: Iterable[Any]) -> tuple[float, bool, dict[str, Any]]:
         """The team's reward, whether the episode is over, and what became of it."""
         chosen = [int(action) for action in actions]
-        for agent, (action, available) in enumerate(zip(chosen, self.get_avail_actions(), strict=True)):
+        for agent, (action, available) in enumerate(
+            zip(chosen, self.get_avail_actions(), strict=True)
+        ):
             if not 0 <= action < self.n_actions or not available[action]:
                 having = ", ".join(str(index) for index, flag in enumerate(available) if flag)
                 raise UserError(f"Agent {agent} cannot do action {action}: it has {having}.")
@@ -101,7 +124,10 @@ class StarCraft2Env:
 
     def get_env_info(self) -> dict[str, Any]:
         """Sizes, and the names of a unit's features in the state."""
-        (ally, enemy), bits = (race == "P" for race in self._map.races), range(len(self._map.ally_bits))
+        (ally, enemy), bits = (
+            (race == "P" for race in self._map.races),
+            range(len(self._map.ally_bits)),
+        )
         types = [f"type_{bit}" for bit in bits]
         return {
             "state_shape": self.get_state_size(),
@@ -109,7 +135,14 @@ class StarCraft2Env:
             "n_actions": self.n_actions,
             "n_agents": self.n_agents,
             "episode_limit": self.episode_limit,
-            "agent_features": ["health", "energy/cooldown", "rel_x", "rel_y", *["shield"] * ally, *types],
+            "agent_features": [
+                "health",
+                "energy/cooldown",
+                "rel_x",
+                "rel_y",
+                *["shield"] * ally,
+                *types,
+            ],
             "enemy_features": ["health", "rel_x", "rel_y", *["shield"] * enemy, *types],
         }
 
@@ -129,7 +162,9 @@ class StarCraft2Env:
         return self._seed
 
     def save_replay(self) -> None:
-        raise UserError("A simulator's battle is no replay of the game: none can be saved, watch the arrays instead.")
+        raise UserError(
+            "A simulator's battle is no replay of the game: none can be saved, watch the arrays instead."
+        )
 
     def render(self) -> None:
         """Nothing is drawn."""

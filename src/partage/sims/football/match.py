@@ -1,18 +1,22 @@
-"""Academy games of Google Research Football, every left player an agent (BDPS §4.1, App. A.2): `Task`, `Football`.
+"""Academy games of Google Research Football, every left player an agent (BDPS §4.1, App. A.2):
+`Task`, `Football`.
 
-The field is x in [-1, 1] (the left team attacks x = 1) and y in [-0.42, 0.42] (0.42 is at the bottom); directions are
-displacements of one step. An agent observes
+The field is x in [-1, 1] (the left team attacks x = 1) and y in [-0.42, 0.42] (0.42 is at the
+bottom); directions are displacements of one step. An agent observes
 
-    own place (2); ball: place relative to the own (2) and height (1), direction (3), owner none/left/right (3);
-    each teammate, then each opponent: seen or not (1), place relative to the own (2, zero if unseen)
+    own place (2); ball: place relative to the own (2) and height (1), direction (3), owner
+    none/left/right (3); each teammate, then each opponent: seen or not (1), place relative to the
+    own (2, zero if unseen)
 
-with the view cone of `view_cone`; option ``places="absolute"`` leaves places as they are. State, absolute: places of
-all players, left first, their directions, place and direction of the ball, its owner.
+with the view cone of `view_cone`; option ``places="absolute"`` leaves places as they are. State,
+absolute: places of all players, left first, their directions, place and direction of the ball, its
+owner.
 
-The team is paid 1 for a goal, -1 for one against it, and once for each of ten rings around the goal, 0.1 as soon as one
-of its players has the ball within it; a goal pays the rings not yet reached. (The package counts rings for each player
-it controls: ``checkpoints="player"`` pays the sum of what it pays them.) The score is the goals made. A game ends with
-a goal, the ball out of play, or the other team in possession. Actions: the package's 19.
+The team is paid 1 for a goal, -1 for one against it, and once for each of ten rings around the
+goal, 0.1 as soon as one of its players has the ball within it; a goal pays the rings not yet
+reached. (The package counts rings for each player it controls: ``checkpoints="player"`` pays the
+sum of what it pays them.) The score is the goals made. A game ends with a goal, the ball out of
+play, or the other team in possession. Actions: the package's 19.
 """
 
 import pickle
@@ -33,7 +37,9 @@ Spots = tuple[tuple[float, float, str], ...]
 
 
 class Task(NamedTuple):
-    """Where everyone starts, as gfootball's scenario of that name has it: x, y, role; each team from its own goal."""
+    """Where everyone starts, as gfootball's scenario of that name has it: x, y, role; each team
+    from its own goal.
+    """
 
     ball: tuple[float, float]
     left: Spots
@@ -66,7 +72,8 @@ class Options(NamedTuple):
 
     checkpoints: str = "team"  # or "player"
     places: str = "relative"  # or "absolute"
-    still: str = "last"  # who stands faces where it last moved to, at first the other goal; "goal": always that
+    # who stands faces where it last moved to, at first the other goal; "goal": always that
+    still: str = "last"
 
 
 class Maker(NamedTuple):
@@ -93,7 +100,9 @@ class View(NamedTuple):
 
 
 def level(name: str, task: Task) -> str:
-    """The name of a scenario of gfootball's that is the task. Its left players are lazy: they do nothing unasked."""
+    """The name of a scenario of gfootball's that is the task. Its left players are lazy: they do
+    nothing unasked.
+    """
     import gfootball_engine  # pyright: ignore[reportMissingImports]
 
     engine: Any = gfootball_engine
@@ -101,9 +110,14 @@ def level(name: str, task: Task) -> str:
     def build_scenario(builder: Any) -> None:
         rules = builder.config()
         rules.game_duration, rules.deterministic, rules.offsides = 400, False, False
-        rules.end_episode_on_score = rules.end_episode_on_out_of_play = rules.end_episode_on_possession_change = True
+        rules.end_episode_on_score = rules.end_episode_on_out_of_play = (
+            rules.end_episode_on_possession_change
+        ) = True
         builder.SetBallPosition(*task.ball)
-        for team, spots, lazy in ((engine.e_Team.e_Left, task.left, True), (engine.e_Team.e_Right, task.right, False)):
+        for team, spots, lazy in (
+            (engine.e_Team.e_Left, task.left, True),
+            (engine.e_Team.e_Right, task.right, False),
+        ):
             builder.SetTeam(team)
             for x, y, role in spots:
                 builder.AddPlayer(x, y, getattr(engine.e_PlayerRole, f"e_PlayerRole_{role}"), lazy)
@@ -119,11 +133,15 @@ def game(name: str, task: Task) -> Any:
     from gfootball.env import config, football_env_core  # pyright: ignore[reportMissingImports]
 
     players = [f"agent:left_players={len(task.left)}"]
-    return football_env_core.FootballEnvCore(config.Config({"level": level(name, task), "players": players}))
+    return football_env_core.FootballEnvCore(
+        config.Config({"level": level(name, task), "players": players})
+    )
 
 
 def rings(distance: float) -> int:
-    """How many of the rings lie around a ball at that distance from the goal: the first is 0.99 away, the last 0.19."""
+    """How many of the rings lie around a ball at that distance from the goal: the first is 0.99
+    away, the last 0.19.
+    """
     return int(np.sum(distance <= 0.99 - 0.8 / (RINGS - 1) * np.arange(RINGS)))
 
 
@@ -138,11 +156,15 @@ class Football:
 
     def reset(self, seed: int | None) -> Instant:
         if seed is None:
-            raise UserError("Football gives every episode a seed of its own: expected a number, got None.")
+            raise UserError(
+                "Football gives every episode a seed of its own: expected a number, got None."
+            )
         self._seed = seed
         config = self._core._config
         config["game_engine_random_seed"] = seed % 2_000_000_000
-        config["reverse_team_processing"] = bool(seed >> 40 & 1)  # else the first episode's parity would stay
+        config["reverse_team_processing"] = bool(
+            seed >> 40 & 1
+        )  # else the first episode's parity would stay
         self._core.reset()
         n = len(self._task.left)
         self._reached = np.zeros(n if self._options.checkpoints == "player" else 1, int)
@@ -173,7 +195,9 @@ class Football:
         facing = turned(facing, motion[:n])
         ball, moving = raw["ball"], raw["ball_direction"]
         team, owner = raw["ball_owned_team"], raw["ball_owned_player"]
-        self.view = View(players, motion, facing, seen(players[:n], facing, players), ball, moving, team, owner)
+        self.view = View(
+            players, motion, facing, seen(players[:n], facing, players), ball, moving, team, owner
+        )
 
     def _instant(self, reward: float, gain: float, done: bool) -> Instant:
         view, n = self.view, len(self._task.left)
@@ -188,7 +212,9 @@ class Football:
         obs[:, 11::3] = visible
         obs[:, 12::3] = (view.players[self._others, 0] - centre[:, :1]) * visible
         obs[:, 13::3] = (view.players[self._others, 1] - centre[:, 1:]) * visible
-        state = np.concatenate((view.players.ravel(), view.motion.ravel(), view.ball, view.ball_motion, owned))
+        state = np.concatenate(
+            (view.players.ravel(), view.motion.ravel(), view.ball, view.ball_motion, owned)
+        )
         return Instant(obs.astype(np.float32), state.astype(np.float32), [reward] * n, gain, done)
 
     def save(self) -> bytes:

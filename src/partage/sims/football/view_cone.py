@@ -1,10 +1,13 @@
-"""Who sees whom: a cone that turns with the viewer's motion (BDPS App. A.2). Pure, over any leading axes.
+"""Who sees whom: a cone that turns with the viewer's motion (BDPS App. A.2). Pure, over any leading
+axes.
 
-A viewer at p that faces along f sees a point q within the reach and the angle, both borders included:
+A viewer at p that faces along f sees a point q within the reach and the angle, both borders
+included:
 
     |q - p| <= reach    and    angle between f and q - p <= angle / 2
 
-A point where the viewer stands is seen, whatever it faces; and a viewer that faces nowhere (f = 0) sees all around.
+A point where the viewer stands is seen, whatever it faces; and a viewer that faces nowhere (f = 0)
+sees all around.
 """
 
 import math
@@ -14,7 +17,8 @@ from jaxtyping import Bool, Float64
 
 REACH = 0.84  # the field's width, 2 x 0.42   (BDPS App. A.2)
 ANGLE = 200.0  # degrees, in all   (BDPS App. A.2)
-STILL = 1e-4  # displacement of a step below which one stands: the engine's players tremble, 1e-17 to 1e-5
+# displacement of a step below which one stands: the engine's players tremble, 1e-17 to 1e-5
+STILL = 1e-4
 ROUNDING = 1e-9  # what lies on a border is seen, however its coordinates were rounded
 
 
@@ -38,7 +42,9 @@ def seen(
     return ahead & (gap <= reach + ROUNDING)
 
 
-def turned(facing: Float64[np.ndarray, "*X 2"], motion: Float64[np.ndarray, "*X 2"]) -> Float64[np.ndarray, "*X 2"]:
+def turned(
+    facing: Float64[np.ndarray, "*X 2"], motion: Float64[np.ndarray, "*X 2"]
+) -> Float64[np.ndarray, "*X 2"]:
     """Where to face next: along the motion; who stands keeps facing where it did."""
     moving = (motion * motion).sum(-1, keepdims=True) >= STILL * STILL
     return np.where(moving, motion, facing)

@@ -1,4 +1,6 @@
-"""The grid of level-based foraging, and how an episode starts on it. The steps are in `sims.foraging`."""
+"""The grid of level-based foraging, and how an episode starts on it. The steps are in
+`sims.foraging`.
+"""
 
 from typing import NamedTuple
 
@@ -47,7 +49,9 @@ class World(NamedTuple):
 
 @inlined
 def place_players(rules: Rules, world: World, shown: Shown, copy: int) -> None:
-    """On a free cell each. A player not yet placed still stands where its last episode ended, as in the package."""
+    """On a free cell each. A player not yet placed still stands where its last episode ended, as in
+    the package.
+    """
     row, col = world.row[copy], world.col[copy]
     for player in range(len(row)):
         for _ in range(TRIES):
@@ -74,7 +78,9 @@ def strongest_food(world: World, copy: int) -> int:
 
 @inlined
 def fits(world: World, copy: int, y: int, x: int) -> bool:
-    """No food in the 3x3 cells around nor within two cells along the row or column, and no player here."""
+    """No food in the 3x3 cells around nor within two cells along the row or column, and no player
+    here.
+    """
     for food in range(world.foods[copy]):
         dy, dx = abs(world.food_row[copy, food] - y), abs(world.food_col[copy, food] - x)
         if (dy <= 1 and dx <= 1) or (dx == 0 and dy <= 2) or (dy == 0 and dx <= 2):
@@ -100,7 +106,9 @@ def insert_food(world: World, copy: int, y: int, x: int, level: int) -> None:
 
 @inlined
 def place_foods(rules: Rules, world: World, shown: Shown, copy: int) -> None:
-    """Never on the border; fewer than wanted if there is no room. Version 2 leaves the highest level out."""
+    """Never on the border; fewer than wanted if there is no room. Version 2 leaves the highest
+    level out.
+    """
     high = strongest_food(world, copy)
     low = high if rules.coop else 1
     if rules.version == 2 and not rules.coop:

@@ -1,13 +1,15 @@
-"""Level-based foraging as lbforaging 2.0.0 plays it (version 3), and with the food levels of its 1.x (version 2).
+"""Level-based foraging as lbforaging 2.0.0 plays it (version 3), and with the food levels of its
+1.x (version 2).
 
-Players walk a grid and load food together: a food of level f goes to the players that load next to it if their levels
-sum to f or more. Then a player of level l among loaders of total level L earns l f / (L F), where F sums the levels
-of all foods of the episode, so the players' returns sum to at most 1. An episode ends with the last food, or after
-50 steps.
+Players walk a grid and load food together: a food of level f goes to the players that load next to
+it if their levels sum to f or more. Then a player of level l among loaders of total level L earns l
+f / (L F), where F sums the levels of all foods of the episode, so the players' returns sum to at
+most 1. An episode ends with the last food, or after 50 steps.
 
-An agent observes (row, column, level) of each food in reading order, then of each player, itself first; what it does
-not see is (-1, -1, 0), in any units. With a limited sight k, coordinates count from (row - k, column - k), cut off at
-the grid's edge. Foods are a list in reading order: eaten ones are taken out, those behind them close up.
+An agent observes (row, column, level) of each food in reading order, then of each player, itself
+first; what it does not see is (-1, -1, 0), in any units. With a limited sight k, coordinates count
+from (row - k, column - k), cut off at the grid's edge. Foods are a list in reading order: eaten
+ones are taken out, those behind them close up.
 """
 
 import numpy as np
@@ -23,7 +25,9 @@ NORTH, SOUTH, WEST, EAST, LOAD = 1, 2, 3, 4, 5
 
 def kernel(task: Task, team: bool, units: Units, copies: int) -> Kernel:
     """The compiled simulator of that many copies."""
-    rules = Rules(task.rows, task.cols, task.sight, task.coop, team, task.penalty, task.version, units)
+    rules = Rules(
+        task.rows, task.cols, task.sight, task.coop, team, task.penalty, task.version, units
+    )
 
     def zeros(*shape: int) -> Int64[np.ndarray, "..."]:
         return np.zeros((copies, *shape), np.int64)
@@ -62,8 +66,9 @@ def next_to(world: World, copy: int, player: int, food: int) -> bool:
 
 @inlined
 def walk(rules: Rules, world: World, actions: Int64[np.ndarray, "C P"], copy: int) -> None:
-    """Each player goes to the cell it wants if that is no food and no other player wants it (where one stays, it
-    wants its own). Nobody looks whether the player it makes way for did move: two can end up on one cell."""
+    """Each player goes to the cell it wants if that is no food and no other player wants it (where
+    one stays, it wants its own). Nobody looks whether the player it makes way for did move: two can
+    end up on one cell."""
     row, col, target = world.row[copy], world.col[copy], world.target[copy]
     for player in range(len(row)):
         y, x, action = row[player], col[player], actions[copy, player]
@@ -98,10 +103,14 @@ def eat(world: World, copy: int, food: int) -> None:
 
 @inlined
 def load(rules: Rules, world: World, actions: Int64[np.ndarray, "C P"], copy: int) -> None:
-    """Who loads next to a food loads with all others that do, and it goes to them if they are strong enough."""
+    """Who loads next to a food loads with all others that do, and it goes to them if they are
+    strong enough.
+    """
     level, earned = world.level[copy], world.earned[copy]
     earned[:] = 0.0
-    for food in range(world.foods[copy] - 1, -1, -1):  # from the last, as those behind an eaten one move up
+    for food in range(
+        world.foods[copy] - 1, -1, -1
+    ):  # from the last, as those behind an eaten one move up
         strength = 0
         for player in range(len(level)):
             if actions[copy, player] == LOAD and next_to(world, copy, player, food):
@@ -119,7 +128,9 @@ def load(rules: Rules, world: World, actions: Int64[np.ndarray, "C P"], copy: in
 
 @inlined
 def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
-    """To each its own or, as a team, to everyone the sum; the score is the sum so far: the share of food eaten."""
+    """To each its own or, as a team, to everyone the sum; the score is the sum so far: the share of
+    food eaten.
+    """
     total = 0.0
     for earned in world.earned[copy]:
         total += earned
@@ -130,14 +141,18 @@ def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
 
 
 @inlined
-def put(rules: Rules, entries: Float32[np.ndarray, "O"], place: int, y: int, x: int, level: int) -> None:
+def put(
+    rules: Rules, entries: Float32[np.ndarray, "O"], place: int, y: int, x: int, level: int
+) -> None:
     entries[place], entries[place + 1] = y / rules.units.length, x / rules.units.length
     entries[place + 2] = level / rules.units.level
 
 
 @inlined
 def observe(rules: Rules, world: World, shown: Shown, copy: int, player: int) -> None:
-    """What this player sees. Others are seen a little further than foods where the grid's edge cuts off the view."""
+    """What this player sees. Others are seen a little further than foods where the grid's edge cuts
+    off the view.
+    """
     entries, sight, n_players = shown.obs[copy, player], rules.sight, world.row.shape[1]
     row, col = world.row[copy], world.col[copy]
     top, left = max(row[player] - sight, 0), max(col[player] - sight, 0)

@@ -1,7 +1,9 @@
-"""mpe2's simple_spread_v3: N agents cover N landmarks, any agent any landmark, and push each other apart.
+"""mpe2's simple_spread_v3: N agents cover N landmarks, any agent any landmark, and push each other
+apart.
 
-An agent observes velocity, position, and landmarks and other agents relative to itself. It earns half of minus the sum
-over landmarks of the nearest agent's distance, and half of -1 for each agent it touches.
+An agent observes velocity, position, and landmarks and other agents relative to itself. It earns
+half of minus the sum over landmarks of the nearest agent's distance, and half of -1 for each agent
+it touches.
 """
 
 import math
@@ -11,7 +13,11 @@ from jaxtyping import Float32, Float64
 
 from partage.sims.draw import inlined
 
-CONTACT, SOFTNESS, TOUCH = 100.0, 1e-3, 0.3  # contact force, contact margin, distance of two agents that touch
+CONTACT, SOFTNESS, TOUCH = (
+    100.0,
+    1e-3,
+    0.3,
+)  # contact force, contact margin, distance of two agents that touch
 LOCAL = 0.5  # weight of an agent's own part of the reward
 
 
@@ -40,7 +46,9 @@ def push(force: Float64[np.ndarray, "N 2"], position: Float64[np.ndarray, "N 2"]
 
 @inlined
 def earn(
-    position: Float64[np.ndarray, "N 2"], landmark: Float64[np.ndarray, "N 2"], reward: Float32[np.ndarray, "N"]
+    position: Float64[np.ndarray, "N 2"],
+    landmark: Float64[np.ndarray, "N 2"],
+    reward: Float32[np.ndarray, "N"],
 ) -> None:
     """Landmarks covered, by anyone; agents touched."""
     covered = 0.0
@@ -63,7 +71,9 @@ def observe(
     landmark: Float64[np.ndarray, "N 2"],
     obs: Float32[np.ndarray, "N O"],
 ) -> None:
-    """Velocity, position, landmarks, other agents in their order; what others say (nothing) stays zero."""
+    """Velocity, position, landmarks, other agents in their order; what others say (nothing) stays
+    zero.
+    """
     n_agents = len(position)
     for n in range(n_agents):
         row, x, y = obs[n], position[n, 0], position[n, 1]

@@ -1,18 +1,22 @@
-"""Particle spread: agents of several colours look for their colour's landmark; and mpe2's simple_spread_v3.
+"""Particle spread: agents of several colours look for their colour's landmark; and mpe2's
+simple_spread_v3.
 
-A point mass of mass 1 is pushed by a force of 5 along an axis; time step 0.1, damping 0.25. Agents start uniform in
-[-1, 1]^2 at rest. In the coloured tasks (SePS authors' scenarios, hardened by the MDPS authors; episodes of 50 steps)
-velocity moves first, nobody collides, landmarks lie uniform in [-3, 3]^2, and agent i of colour g earns
+A point mass of mass 1 is pushed by a force of 5 along an axis; time step 0.1, damping 0.25. Agents
+start uniform in [-1, 1]^2 at rest. In the coloured tasks (SePS authors' scenarios, hardened by the
+MDPS authors; episodes of 50 steps) velocity moves first, nobody collides, landmarks lie uniform in
+[-3, 3]^2, and agent i of colour g earns
 
     r_i = 0.5 (-|p_i - l_g| + B_g),    B_g = 1/n_g * sum over a != b of 0.1 / (|p_a - p_b| + 0.05)
 
-with B_g only while all n_g agents of the colour are within 0.15 of their landmark. An agent observes velocity,
-position, all landmarks relative to itself, and the distance to its own. In simple_spread_v3 (25 steps) position moves
-first by the old velocity, landmarks lie in [-1, 1]^2, agents push each other apart, and agent i earns half of minus
-the sum over landmarks of the nearest agent's distance, and half of -1 for each agent it touches.
+with B_g only while all n_g agents of the colour are within 0.15 of their landmark. An agent
+observes velocity, position, all landmarks relative to itself, and the distance to its own. In
+simple_spread_v3 (25 steps) position moves first by the old velocity, landmarks lie in [-1, 1]^2,
+agents push each other apart, and agent i earns half of minus the sum over landmarks of the nearest
+agent's distance, and half of -1 for each agent it touches.
 
-State for mixers: all positions, velocities and landmarks (a colour is an agent's place in the order, so is not told).
-Arithmetic is float64 in the packages' order of operations; observations are rounded to float32 at the end.
+State for mixers: all positions, velocities and landmarks (a colour is an agent's place in the
+order, so is not told). Arithmetic is float64 in the packages' order of operations; observations are
+rounded to float32 at the end.
 """
 
 from typing import NamedTuple
@@ -36,7 +40,9 @@ class Rules(NamedTuple):
 
     colour: Int64[np.ndarray, "N"]
     size: Int64[np.ndarray, "G"]  # agents of each colour
-    order: Int64[np.ndarray, "G O"]  # place k of a colour's observation shows entry order[colour, k] ...
+    order: Int64[
+        np.ndarray, "G O"
+    ]  # place k of a colour's observation shows entry order[colour, k] ...
     shuffled: bool  # ... which is k itself unless the task is shuffled
     reach: float  # landmarks lie in [-reach, reach]^2
     simple: bool
@@ -55,14 +61,23 @@ def kernel(task: Task, copies: int) -> Kernel:
     n, marks = task.n_agents, task.n_landmarks
     reach = 1.0 if task.simple else 3.0
     sizes = np.array(task.groups)
-    rules = Rules(task.colours, sizes, task.orders, task.shuffled, reach, task.simple, task.hardened)
-    world = World(*(np.zeros(shape) for shape in ((copies, n, 2), (copies, n, 2), (copies, marks, 2), (copies, n))))
+    rules = Rules(
+        task.colours, sizes, task.orders, task.shuffled, reach, task.simple, task.hardened
+    )
+    world = World(
+        *(
+            np.zeros(shape)
+            for shape in ((copies, n, 2), (copies, n, 2), (copies, marks, 2), (copies, n))
+        )
+    )
     return Kernel(rules, world, begin, advance)
 
 
 @inlined
 def move(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: int) -> None:
-    """One step of time: the only difference between the two integrations is when the position moves."""
+    """One step of time: the only difference between the two integrations is when the position
+    moves.
+    """
     position, velocity = world.position[copy], world.velocity[copy]
     force = np.zeros(position.shape)
     for n in range(len(position)):
@@ -84,7 +99,9 @@ def move(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: in
 def measure(rules: Rules, world: World, copy: int) -> None:
     """The distance of each agent to the landmark of its colour."""
     for n in range(len(rules.colour)):
-        world.distance[copy, n] = gap(world.position[copy, n], world.landmark[copy, rules.colour[n]])
+        world.distance[copy, n] = gap(
+            world.position[copy, n], world.landmark[copy, rules.colour[n]]
+        )
 
 
 @inlined
@@ -121,7 +138,9 @@ def observe_coloured(rules: Rules, world: World, shown: Shown, copy: int) -> Non
     for n in range(len(position)):
         row, x, y = shown.obs[copy, n], position[n, 0], position[n, 1]
         row[0], row[1], row[2], row[3] = velocity[n, 0], velocity[n, 1], x, y
-        for mark in range(len(landmark)):  # both axes in one turn: loops over two axes cost three times as much
+        for mark in range(
+            len(landmark)
+        ):  # both axes in one turn: loops over two axes cost three times as much
             row[4 + 2 * mark] = landmark[mark, 0] - x
             row[5 + 2 * mark] = landmark[mark, 1] - y
         if rules.hardened:
@@ -130,8 +149,8 @@ def observe_coloured(rules: Rules, world: World, shown: Shown, copy: int) -> Non
 
 @inlined
 def shuffle(rules: Rules, shown: Shown, copy: int) -> None:
-    """Put every observation in its colour's order. (A pass of its own: inside the loop above it would cost that
-    loop its speed in the tasks that are not shuffled.)"""
+    """Put every observation in its colour's order. (A pass of its own: inside the loop above it
+    would cost that loop its speed in the tasks that are not shuffled.)"""
     entries = shown.obs[copy].copy()
     for n in range(len(entries)):
         order = rules.order[rules.colour[n]]
@@ -143,7 +162,9 @@ def shuffle(rules: Rules, shown: Shown, copy: int) -> None:
 def show(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     """Observations, and the state: positions, velocities, landmarks."""
     if rules.simple:
-        simple_spread.observe(world.position[copy], world.velocity[copy], world.landmark[copy], shown.obs[copy])
+        simple_spread.observe(
+            world.position[copy], world.velocity[copy], world.landmark[copy], shown.obs[copy]
+        )
     else:
         observe_coloured(rules, world, shown, copy)
         if rules.shuffled:
@@ -155,7 +176,10 @@ def show(rules: Rules, world: World, shown: Shown, copy: int) -> None:
         state[moving], state[moving + 1] = world.velocity[copy, n, 0], world.velocity[copy, n, 1]
     for mark in range(world.landmark.shape[1]):
         place = 2 * (2 * n_agents + mark)
-        state[place], state[place + 1] = world.landmark[copy, mark, 0], world.landmark[copy, mark, 1]
+        state[place], state[place + 1] = (
+            world.landmark[copy, mark, 0],
+            world.landmark[copy, mark, 1],
+        )
 
 
 @compiled
@@ -165,7 +189,9 @@ def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]
             world.velocity[copy] = 0
             for n in range(len(rules.colour)):
                 for axis in range(2):
-                    world.position[copy, n, axis] = uniform(shown.key, shown.counter, copy, -1.0, 1.0)
+                    world.position[copy, n, axis] = uniform(
+                        shown.key, shown.counter, copy, -1.0, 1.0
+                    )
             for mark in range(world.landmark.shape[1]):
                 for axis in range(2):
                     world.landmark[copy, mark, axis] = uniform(

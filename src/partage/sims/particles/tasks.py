@@ -1,4 +1,6 @@
-"""The spread tasks: which exist, how many agents of which colour, and what the task's constants are."""
+"""The spread tasks: which exist, how many agents of which colour, and what the task's constants
+are.
+"""
 
 import random
 from typing import NamedTuple
@@ -11,11 +13,14 @@ from partage.sims.contract import Spec
 
 
 class Task(NamedTuple):
-    """Agents come in groups of one colour, ordered by colour; a colour has one landmark. See `sims.spread`."""
+    """Agents come in groups of one colour, ordered by colour; a colour has one landmark. See
+    `sims.spread`.
+    """
 
     groups: tuple[int, ...]  # agents per colour
     shuffled: bool = False  # each colour sees its observation in an order of its own
-    hardened: bool = True  # an agent sees the distance to its landmark, and a colour that arrives whole earns a bonus
+    # an agent sees the distance to its landmark, and a colour that arrives whole earns a bonus
+    hardened: bool = True
     simple: bool = False  # mpe2's simple_spread_v3: no colours, any landmark, collisions
 
     @property
@@ -31,7 +36,9 @@ class Task(NamedTuple):
         """Five actions: stay, left, right, down, up. State: positions, velocities and landmarks."""
         n, marks = self.n_agents, self.n_landmarks
         obs_dim = 4 + 2 * n + 4 * (n - 1) if self.simple else 4 + 2 * marks + self.hardened
-        return Spec(n, 5, obs_dim, 4 * n + 2 * marks, 25 if self.simple else 50, common_reward=False)
+        return Spec(
+            n, 5, obs_dim, 4 * n + 2 * marks, 25 if self.simple else 50, common_reward=False
+        )
 
     @property
     def colours(self) -> Int64[np.ndarray, "N"]:
@@ -48,8 +55,9 @@ class Task(NamedTuple):
         return np.array(orders, np.int64)
 
 
-# Group sizes: the SePS authors' scenarios v1..v4 and, shuffled, v5 and v6. The registered v6 has five colours, the
-# paper's name for it has three: both are here, each under the name that says what it is.
+# Group sizes: the SePS authors' scenarios v1..v4 and, shuffled, v5 and v6. The registered v6 has
+# five colours, the paper's name for it has three: both are here, each under the name that says what
+# it is.
 TASKS = {
     "15a_3c": Task((5, 5, 5)),
     "30a_3c": Task((10, 10, 10)),
@@ -66,6 +74,8 @@ ORIGINAL = "_original"  # blind particle spread as first published: no distance,
 def named(task: str) -> Task:
     """The task of that name; ``<name>_original`` is the coloured task before it was hardened."""
     base = task.removesuffix(ORIGINAL)
-    known = [name + end for name in TASKS for end in ("", ORIGINAL) if not (end and TASKS[name].simple)]
+    known = [
+        name + end for name in TASKS for end in ("", ORIGINAL) if not (end and TASKS[name].simple)
+    ]
     one_of("task of mpe", task, known)
     return TASKS[base]._replace(hardened=False) if base != task else TASKS[base]

@@ -1,4 +1,6 @@
-"""How units hurt and recover: attacks under way, hits that land, beams, explosions, shields, healing."""
+"""How units hurt and recover: attacks under way, hits that land, beams, explosions, shields,
+healing.
+"""
 
 import math
 
@@ -14,9 +16,17 @@ JITTER = (-1.0, 2.0)  # loops that a cooldown is shorter or longer
 LEAST = 0.5  # damage to health that armour cannot stop
 SHIELD_DELAY, SHIELD_RATE = 160, 2 / 16  # loops unhurt until a shield recovers; then per loop
 ENERGY_RATE, ENERGY_START = 0.5625 / 16, 50.0
-HEAL_RATE, HEAL_COST, HEAL_ENERGY = 9 / 16, 0.33, 5.0  # health per loop, energy per health, energy to begin by itself
+HEAL_RATE, HEAL_COST, HEAL_ENERGY = (
+    9 / 16,
+    0.33,
+    5.0,
+)  # health per loop, energy per health, energy to begin by itself
 
-SAMPLES, SPACING, SPOT = 11, 0.25, 0.15  # of a beam's line: how many points, how far apart, how wide
+SAMPLES, SPACING, SPOT = (
+    11,
+    0.25,
+    0.15,
+)  # of a beam's line: how many points, how far apart, how wide
 SWEEP = 5  # loops from the first sample to the last, two in a loop
 BURN = 4  # loops from a sample to its damage
 FINISH = 11  # loops from the start to the damage of the target itself
@@ -47,7 +57,9 @@ def foes(rules: Rules, unit: int) -> tuple[int, int]:
 
 @lean_inlined
 def hurt(rules: Rules, units: Units, unit: int, victim: int) -> None:
-    """One hit: first on the shield, the rest less the armour on health; half a point gets through any armour."""
+    """One hit: first on the shield, the rest less the armour on health; half a point gets through
+    any armour.
+    """
     it = units[victim]
     amount = rules.damage[unit, victim]
     absorbed = min(amount, it.shield)
@@ -78,7 +90,9 @@ def launch(rules: Rules, units: Units, unit: int, target: int) -> None:
 
 @lean_inlined
 def carry_on(rules: Rules, units: Units, unit: int) -> None:
-    """One loop of the attack under way. Another order or a lost target ends it; before its hit it then cost nothing."""
+    """One loop of the attack under way. Another order or a lost target ends it; before its hit it
+    then cost nothing.
+    """
     me = units[unit]
     aim, target = me.aim, me.target
     if me.swing >= 0:
@@ -148,7 +162,9 @@ def begin_sweep(units: Units, unit: int, target: int) -> None:
 
 @lean_inlined
 def touches(rules: Rules, units: Units, unit: int, victim: int, half: int) -> bool:
-    """Whether one of the two beams comes over the victim in this loop; they run along the line in opposite ways."""
+    """Whether one of the two beams comes over the victim in this loop; they run along the line in
+    opposite ways.
+    """
     me, it = units[unit], units[victim]
     level = rules.level[int(me.line_y), int(me.line_x)]
     if abs(rules.level[int(it.y), int(it.x)] - level) >= STEP_UP:
@@ -164,7 +180,9 @@ def touches(rules: Rules, units: Units, unit: int, victim: int, half: int) -> bo
 
 @lean_inlined
 def burn(rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], unit: int, half: int) -> None:
-    """One loop of one beam: whom it touches it hurts a little later, once; the target itself at the end."""
+    """One loop of one beam: whom it touches it hurts a little later, once; the target itself at the
+    end.
+    """
     me, beam = units[unit], 2 * rules.slots[unit].beam + half
     first, last = foes(rules, unit)
     for victim in range(first, last):
@@ -201,7 +219,9 @@ def explode(rules: Rules, units: Units) -> None:
         units[unit].spent = True
         first, last = foes(rules, unit)
         for victim in range(first, last):
-            if units[victim].health > 0 and within(rules, units, unit, victim, rules.slots[unit].blast):
+            if units[victim].health > 0 and within(
+                rules, units, unit, victim, rules.slots[unit].blast
+            ):
                 hurt(rules, units, unit, victim)
 
 
@@ -214,7 +234,9 @@ def recover(rules: Rules, units: Units) -> None:
             units[unit].stride = 0
             continue
         units[unit].calm += 1
-        units[unit].health = min(units[unit].health + rules.slots[unit].regeneration, rules.slots[unit].health_max)
+        units[unit].health = min(
+            units[unit].health + rules.slots[unit].regeneration, rules.slots[unit].health_max
+        )
         if units[unit].calm > SHIELD_DELAY:
             units[unit].shield = min(units[unit].shield + SHIELD_RATE, rules.slots[unit].shield_max)
         if rules.slots[unit].heals:

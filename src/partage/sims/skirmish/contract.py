@@ -1,17 +1,20 @@
 """What SMAC (oxwhirl/smac, version 1) tells of a battle, lets agents do, and pays.
 
-Actions: nothing (the dead's only one), stop, a step of 2 units north (+y), south, east (+x) or west, and 6 + j: attack
-enemy j or, for a medivac, heal agent j. An order stands until the next; an action that is not available gives none.
+Actions: nothing (the dead's only one), stop, a step of 2 units north (+y), south, east (+x) or
+west, and 6 + j: attack enemy j or, for a medivac, heal agent j. An order stands until the next; an
+action that is not available gives none.
 
-An agent observes which steps it may take, each enemy, each other agent, and itself. A living unit less than 9 away is
-told by (may be attacked, or 1 for an agent; distance, dx, dy over 9; health), its shield where its race has one, and
-the bits of its type; others are zeros, and so is all that a dead agent observes. As in SMAC, what a medivac sees as
-"enemy j may be attacked" says whether it may heal agent j. The state has all living units, seen from the map's centre:
-(health, cooldown or a medivac's energy, dx, dy, shield, type) of agents, the same without the second of enemies, then
+An agent observes which steps it may take, each enemy, each other agent, and itself. A living unit
+less than 9 away is told by (may be attacked, or 1 for an agent; distance, dx, dy over 9; health),
+its shield where its race has one, and the bits of its type; others are zeros, and so is all that a
+dead agent observes. As in SMAC, what a medivac sees as "enemy j may be attacked" says whether it
+may heal agent j. The state has all living units, seen from the map's centre: (health, cooldown or a
+medivac's energy, dx, dy, shield, type) of agents, the same without the second of enemies, then
 everyone's last action.
 
-A step pays what enemies lost in health and shield and 10 for each that died, and 200 for victory, over 1/20 of the
-most there is. Version 1 takes the absolute value of the losses: enemies that regenerate pay, too.
+A step pays what enemies lost in health and shield and 10 for each that died, and 200 for victory,
+over 1/20 of the most there is. Version 1 takes the absolute value of the losses: enemies that
+regenerate pay, too.
 """
 
 import math
@@ -23,7 +26,15 @@ from partage.sims.batch import Shown
 from partage.sims.draw import lean_inlined
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, Rules, Units, World
 
-NOTHING, HALT, NORTH, SOUTH, EAST, WEST, FIRST = 0, 1, 2, 3, 4, 5, 6  # actions; FIRST is at target 0
+NOTHING, HALT, NORTH, SOUTH, EAST, WEST, FIRST = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+)  # actions; FIRST is at target 0
 STEP = 2.0  # how far a step is ordered to go; half of it must be open
 DEATH, VICTORY, SCALE = 10.0, 200.0, 20.0
 NONE_YET = -1  # the last action when an episode begins
@@ -31,7 +42,9 @@ NONE_YET = -1  # the last action when an episode begins
 
 @lean_inlined
 def may_step(rules: Rules, units: Units, agent: int, action: int) -> bool:
-    """Is the cell one unit on open? SMAC cuts coordinates to whole ones, and asks walkers' ground of all units."""
+    """Is the cell one unit on open? SMAC cuts coordinates to whole ones, and asks walkers' ground
+    of all units.
+    """
     column = int(units[agent].x + STEP / 2 * ((action == EAST) - (action == WEST)))
     row = int(units[agent].y + STEP / 2 * ((action == NORTH) - (action == SOUTH)))
     rows, columns = rules.pathing.shape
@@ -40,7 +53,9 @@ def may_step(rules: Rules, units: Units, agent: int, action: int) -> bool:
 
 @lean_inlined
 def slot_of(rules: Rules, agent: int, target: int) -> int:
-    """Whom an agent means by a target: medivacs count agents, others enemies. NOBODY: there is none such."""
+    """Whom an agent means by a target: medivacs count agents, others enemies. NOBODY: there is none
+    such.
+    """
     if not rules.slots[agent].heals:
         return rules.n_agents + target
     if target < rules.n_agents and not rules.slots[target].heals:
@@ -100,7 +115,9 @@ def told(rules: Rules, slot: int) -> int:
 
 
 @lean_inlined
-def describe(rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], place: int, slot: int) -> None:
+def describe(
+    rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], place: int, slot: int
+) -> None:
     """Health, shield and type of a living unit, from `place` on."""
     entries[place] = units[slot].health / rules.slots[slot].health_max
     if shows_shield(rules, slot):
@@ -111,7 +128,11 @@ def describe(rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], plac
 
 @lean_inlined
 def look(
-    rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], available: Bool[np.ndarray, "A"], agent: int
+    rules: Rules,
+    units: Units,
+    entries: Float32[np.ndarray, "O"],
+    available: Bool[np.ndarray, "A"],
+    agent: int,
 ) -> None:
     """What a living agent observes, on zeros: its steps, enemies, other agents, itself."""
     for step in range(4):
@@ -139,12 +160,14 @@ def tell(rules: Rules, world: World, entries: Float32[np.ndarray, "S"], copy: in
     for slot in range(len(units)):
         own, unit = slot < rules.n_agents, units[slot]
         if unit.health > 0:
-            describe(rules, units, entries, place + 2 + own, slot)  # y comes where its health is now
+            describe(
+                rules, units, entries, place + 2 + own, slot
+            )  # y comes where its health is now
             entries[place] = entries[place + 2 + own]
             if own:
-                entries[place + 1] = (unit.energy if rules.slots[slot].heals else unit.cooldown) / rules.slots[
-                    slot
-                ].max_cd
+                entries[place + 1] = (
+                    unit.energy if rules.slots[slot].heals else unit.cooldown
+                ) / rules.slots[slot].max_cd
             entries[place + 1 + own] = (unit.x - rules.centre_x) / rules.width
             entries[place + 2 + own] = (unit.y - rules.centre_y) / rules.height
         place += 2 + own + told(rules, slot)
@@ -189,7 +212,9 @@ def standing(rules: Rules, units: Units, enemy: int) -> float:
 
 @lean_inlined
 def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
-    """Reward, end and victory. A side is beaten when it has nobody left but medivacs; if both are, nobody has won."""
+    """Reward, end and victory. A side is beaten when it has nobody left but medivacs; if both are,
+    nobody has won.
+    """
     units, lost, killed = world.units[copy], 0.0, 0
     for enemy in range(rules.n_enemies):
         before, now = world.before[copy, enemy], standing(rules, units, enemy)
@@ -197,7 +222,10 @@ def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
         if now == 0 and before > 0:
             killed += 1
         world.before[copy, enemy] = now
-    left, foes = fighters(rules, units, 0, rules.n_agents), fighters(rules, units, rules.n_agents, len(units))
+    left, foes = (
+        fighters(rules, units, 0, rules.n_agents),
+        fighters(rules, units, rules.n_agents, len(units)),
+    )
     won = left > 0 and foes == 0
     lost += DEATH * killed
     earned = (max(lost, 0.0) if rules.positive else abs(lost)) + VICTORY * won

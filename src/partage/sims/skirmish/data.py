@@ -110,7 +110,10 @@ def frozen(value: Any) -> Any:
 def units() -> dict[str, Unit]:
     """All unit types, in alphabetical order: that of SMAC's own ids, by which it sorts the agents."""
     rows = read("units.toml")
-    return {name: Unit(**{key: frozen(value) for key, value in rows[name].items()}) for name in sorted(rows)}
+    return {
+        name: Unit(**{key: frozen(value) for key, value in rows[name].items()})
+        for name in sorted(rows)
+    }
 
 
 @cache

@@ -1,4 +1,6 @@
-"""The ground of a map: where one can stand, how high it is, how to walk round walls, and where groups are placed."""
+"""The ground of a map: where one can stand, how high it is, how to walk round walls, and where
+groups are placed.
+"""
 
 from functools import cache
 from typing import NamedTuple
@@ -51,7 +53,9 @@ def terrain(ground: Ground) -> Terrain:
         level[low : high + 1, left : right + 1] = height
     pathing = grown & ~marked(ground.cliffs)
     stop_y, stop_x = np.nonzero(pathing) + np.array(0.5)
-    cells = np.stack(np.meshgrid(range(SIZE), range(SIZE), indexing="ij"), -1).reshape(-1, 1, 2) + 0.5
+    cells = (
+        np.stack(np.meshgrid(range(SIZE), range(SIZE), indexing="ij"), -1).reshape(-1, 1, 2) + 0.5
+    )
     stop = np.square(cells - np.stack([stop_y, stop_x], -1)).sum(-1).argmin(1).reshape(SIZE, SIZE)
     return Terrain(pathing, grown, level, stop, ways(pathing, stop_x, stop_y), stop_x, stop_y)
 
@@ -59,8 +63,12 @@ def terrain(ground: Ground) -> Terrain:
 def ways(
     pathing: Bool[np.ndarray, "H W"], x: Float64[np.ndarray, "P"], y: Float64[np.ndarray, "P"]
 ) -> Int16[np.ndarray, "P P"]:
-    """The next stop on the shortest way from each stop to each: the last one before it, coming from the other end."""
-    length = np.hypot(x[:, None] - x, y[:, None] - y) + 1e-3  # a little for every stop, so that straight is shortest
+    """The next stop on the shortest way from each stop to each: the last one before it, coming from
+    the other end.
+    """
+    length = (
+        np.hypot(x[:, None] - x, y[:, None] - y) + 1e-3
+    )  # a little for every stop, so that straight is shortest
     graph = np.where(sight(pathing, x, y), length, np.inf)
     _, before = shortest_path(graph, method="FW", directed=False, return_predecessors=True)
     own = np.arange(len(x))
@@ -89,7 +97,9 @@ def sight(
 
 
 def placed(groups: tuple[Group, ...], ground: Ground) -> Float64[np.ndarray, "U 2"]:
-    """A place (x, y) for each unit in the order of creation: the free one nearest to its group's point."""
+    """A place (x, y) for each unit in the order of creation: the free one nearest to its group's
+    point.
+    """
     grid, taken = terrain(ground), []
     steps = np.arange(-8, 8 + LATTICE / 2, LATTICE)
     offsets = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)  # (x, y), by rows

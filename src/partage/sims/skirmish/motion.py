@@ -1,9 +1,10 @@
 """How bodies move: straight or round walls, round those that stand, apart from those that walk.
 
-A walker heads for where it wants to be, or for the next stop on the way there if a wall is between. If somebody that
-stands or a wall is in its way it turns aside by up to a right angle, keeping to the side on which it last went round;
-if no way is free it stays for a few loops. Walkers may push into one another a little and are then pushed apart.
-Who fights hand to hand closes ranks: a ring around a victim fills up until bodies touch.
+A walker heads for where it wants to be, or for the next stop on the way there if a wall is between.
+If somebody that stands or a wall is in its way it turns aside by up to a right angle, keeping to
+the side on which it last went round; if no way is free it stays for a few loops. Walkers may push
+into one another a little and are then pushed apart. Who fights hand to hand closes ranks: a ring
+around a victim fills up until bodies touch.
 """
 
 import math
@@ -18,7 +19,10 @@ TURNS = 3  # tried on each side
 PATIENCE = 4  # loops that somebody waits whose way is blocked
 SKIN = 0.02  # bodies that overlap by less do not block
 YIELDING = 0.8  # share of their distance to which walkers let one another come
-CLOSING, HAND = 0.9, 0.5  # the same of those who close ranks; weapons of less range are for fighting hand to hand
+CLOSING, HAND = (
+    0.9,
+    0.5,
+)  # the same of those who close ranks; weapons of less range are for fighting hand to hand
 PASSES, ENOUGH = 3, 0.05  # of pushing apart in a loop, at most; overlap that may stay
 BORDER = 0.5  # how near flyers come to the map's edge
 
@@ -66,7 +70,9 @@ def collect(rules: Rules, units: Units, unit: int) -> int:
 
 @lean_inlined
 def close_ranks(rules: Rules, one: int, other: int) -> bool:
-    """Whether both fight hand to hand on one side: then who stands moves over for who comes to stand beside it."""
+    """Whether both fight hand to hand on one side: then who stands moves over for who comes to
+    stand beside it.
+    """
     a, b = rules.slots[one], rules.slots[other]
     same_side = (one < rules.n_agents) == (other < rules.n_agents)
     return same_side and a.reach - a.radius < HAND and b.reach - b.radius < HAND
@@ -140,7 +146,9 @@ def advance_walker(rules: Rules, units: Units, unit: int) -> None:
 
 @lean_inlined
 def advance_flyer(rules: Rules, units: Units, unit: int) -> None:
-    """One loop's flight: the velocity turns towards the wanted one by the acceleration; it brakes in time."""
+    """One loop's flight: the velocity turns towards the wanted one by the acceleration; it brakes
+    in time.
+    """
     me, my = units[unit], rules.slots[unit]
     dx, dy = me.to_x - me.x, me.to_y - me.y
     length, change = math.sqrt(dx * dx + dy * dy), my.acceleration
@@ -167,7 +175,9 @@ def push(rules: Rules, units: Units, unit: int, dx: float, dy: float) -> None:
 
 @lean_inlined
 def part(rules: Rules, units: Units, a: int, b: int) -> float:
-    """Push two bodies apart and say how deep they overlapped. Of a walker and a stander the walker alone yields."""
+    """Push two bodies apart and say how deep they overlapped. Of a walker and a stander the walker
+    alone yields.
+    """
     one, other = units[a], units[b]
     dx, dy = one.x - other.x, one.y - other.y
     apart, square = rules.slots[a].body + rules.slots[b].body, dx * dx + dy * dy

@@ -1,9 +1,11 @@
-"""Who does what: agents carry out their order and nothing else; enemies look for targets and help each other.
+"""Who does what: agents carry out their order and nothing else; enemies look for targets and help
+each other.
 
-Enemies that are ordered to attack the group of agents do so one after the other. One that attack-moves (or has arrived)
-takes up the nearest target within its scan range, those that can hurt before those that cannot, and keeps it until it
-is dead or the leash ends; while walking to it, it prefers one that is already within reach. Who is hurt without having
-a target turns on whom it was hurt by, and calls those around it.
+Enemies that are ordered to attack the group of agents do so one after the other. One that
+attack-moves (or has arrived) takes up the nearest target within its scan range, those that can hurt
+before those that cannot, and keeps it until it is dead or the leash ends; while walking to it, it
+prefers one that is already within reach. Who is hurt without having a target turns on whom it was
+hurt by, and calls those around it.
 """
 
 import math
@@ -22,7 +24,9 @@ SHORTER = 0.25  # by which a move into a wall is cut, again and again
 
 @lean_inlined
 def nearest(rules: Rules, units: Units, unit: int, length: float) -> int:
-    """The best target within that length (plus the target's radius): one that can hurt, then the nearest; or -1."""
+    """The best target within that length (plus the target's radius): one that can hurt, then the
+    nearest; or -1.
+    """
     best, best_square, best_hurts = NOBODY, 0.0, False
     first, last = foes(rules, unit)
     for foe in range(first, last):
@@ -31,8 +35,14 @@ def nearest(rules: Rules, units: Units, unit: int, length: float) -> int:
         far, apart = length + rules.slots[foe].radius, square(units, unit, foe)
         if apart > far * far:
             continue
-        hurts = not rules.slots[foe].heals or units[foe].healing  # a healer at work counts as one that hurts
-        if best == NOBODY or (hurts and not best_hurts) or (hurts == best_hurts and apart < best_square):
+        hurts = (
+            not rules.slots[foe].heals or units[foe].healing
+        )  # a healer at work counts as one that hurts
+        if (
+            best == NOBODY
+            or (hurts and not best_hurts)
+            or (hurts == best_hurts and apart < best_square)
+        ):
             best, best_square, best_hurts = foe, apart, hurts
     return best
 
@@ -44,7 +54,9 @@ def patient(rules: Rules, units: Units, unit: int) -> int:
     if units[unit].energy < HEAL_ENERGY:
         return best
     for friend in range(rules.n_agents, rules.n_agents + rules.n_enemies):
-        if needs_healing(rules, units, friend) and within(rules, units, unit, friend, rules.slots[unit].scan):
+        if needs_healing(rules, units, friend) and within(
+            rules, units, unit, friend, rules.slots[unit].scan
+        ):
             apart = square(units, unit, friend)
             if best == NOBODY or apart < best_square:
                 best, best_square = friend, apart
@@ -120,7 +132,9 @@ def think(rules: Rules, units: Units, loop: int, unit: int) -> None:
 
 @lean_inlined
 def answer(rules: Rules, units: Units) -> None:
-    """Enemies hurt in this loop, and those around them that have no target, turn on whom they were hurt by."""
+    """Enemies hurt in this loop, and those around them that have no target, turn on whom they were
+    hurt by.
+    """
     for unit in range(rules.n_agents, rules.n_agents + rules.n_enemies):
         me = units[unit]
         me.quiet = max(me.quiet - 1, 0)
@@ -132,8 +146,16 @@ def answer(rules: Rules, units: Units) -> None:
         if me.quiet == 0:
             me.quiet = HELP_EVERY
         for friend in range(rules.n_agents, rules.n_agents + rules.n_enemies):
-            idle = units[friend].target == NOBODY and units[friend].health > 0 and not rules.slots[friend].heals
-            if idle and rules.damage[friend, foe] > 0 and square(units, unit, friend) <= heard * heard:
+            idle = (
+                units[friend].target == NOBODY
+                and units[friend].health > 0
+                and not rules.slots[friend].heals
+            )
+            if (
+                idle
+                and rules.damage[friend, foe] > 0
+                and square(units, unit, friend) <= heard * heard
+            ):
                 take_up(units, friend, foe)
 
 

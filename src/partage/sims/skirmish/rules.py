@@ -1,4 +1,6 @@
-"""A map's data as the constants of compiled code: seconds become game loops, unit types become slots."""
+"""A map's data as the constants of compiled code: seconds become game loops, unit types become
+slots.
+"""
 
 import numpy as np
 from jaxtyping import Float64
@@ -16,7 +18,8 @@ PLANES = {"ground": GROUND, "air": AIR, "strider": STRIDER}
 def slots(found: Map) -> tuple[list[str], Float64[np.ndarray, "U 2"], int]:
     """Unit type and place of each slot, and the slot of the ally created first.
 
-    Agents are sorted by (unit type, x, y) as SMAC does at each reset, enemies stay in the order of creation.
+    Agents are sorted by (unit type, x, y) as SMAC does at each reset, enemies stay in the order of
+    creation.
     """
     groups = (*found.allies, *found.enemies)
     names = [group.unit for group in groups for _ in range(group.number)]
@@ -26,7 +29,9 @@ def slots(found: Map) -> tuple[list[str], Float64[np.ndarray, "U 2"], int]:
     return [names[unit] for unit in chosen], places[chosen], order.index(0)
 
 
-def slot(unit: Unit, kind: int, place: Float64[np.ndarray, "2"], bit: int, beam: int) -> tuple[float, ...]:
+def slot(
+    unit: Unit, kind: int, place: Float64[np.ndarray, "2"], bit: int, beam: int
+) -> tuple[float, ...]:
     """One unit's constants, in the order of SLOT."""
     row = dict(
         health_max=unit.health,
@@ -60,7 +65,9 @@ def slot(unit: Unit, kind: int, place: Float64[np.ndarray, "2"], bit: int, beam:
 
 
 def make(found: Map, positive: bool = False, in_order: bool = False) -> Rules:
-    """The constants; `positive`: smacv2's reward, `in_order`: enemies are not shuffled. See `Rules`."""
+    """The constants; `positive`: smacv2's reward, `in_order`: enemies are not shuffled. See
+    `Rules`.
+    """
     names, places, first = slots(found)
     types = [units()[name] for name in names]
     n, e = found.n_agents, found.n_enemies
@@ -83,7 +90,9 @@ def make(found: Map, positive: bool = False, in_order: bool = False) -> Rules:
         max_reward=10.0 * e + 200 + sum(float(unit.health + unit.shield) for unit in types[n:]),
         positive=positive,
         energy_max=200.0,
-        slots=np.array([slot(*row) for row in zip(types, kinds, places, bits, beams, strict=True)], SLOT),
+        slots=np.array(
+            [slot(*row) for row in zip(types, kinds, places, bits, beams, strict=True)], SLOT
+        ),
         damage=np.array([[unit.hit(other) for other in types] for unit in types], np.float64),
         goal_x=found.goal[0],
         goal_y=found.goal[1],

@@ -1,8 +1,10 @@
-"""StarCraft II micromanagement: battles of the SMAC v1 maps, on the game's own unit data. A simulator, not the game.
+"""StarCraft II micromanagement: battles of the SMAC v1 maps, on the game's own unit data. A
+simulator, not the game.
 
-A step of the environment is eight game loops, half a second at the game speed "normal". In a loop enemies choose their
-targets, everybody acts on its order, bodies move, then all hits of the loop land: no slot shoots first.
-What SMAC shows, allows and pays is in `contract`; every rule and its source in docs/skirmish.md.
+A step of the environment is eight game loops, half a second at the game speed "normal". In a loop
+enemies choose their targets, everybody acts on its order, bodies move, then all hits of the loop
+land: no slot shoots first. What SMAC shows, allows and pays is in `contract`; every rule and its
+source in docs/skirmish.md.
 """
 
 from typing import NamedTuple
@@ -80,7 +82,9 @@ def spawn(rules: Rules, units: Units, unit: int) -> None:
 
 
 @lean_inlined
-def tick(rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], shown: Shown, copy: int, loop: int) -> None:
+def tick(
+    rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], shown: Shown, copy: int, loop: int
+) -> None:
     """One game loop."""
     for unit in range(len(units)):
         if units[unit].health > 0:
@@ -107,7 +111,9 @@ def play(rules: Rules, world: World, shown: Shown, copy: int, loops: int) -> Non
 
 
 @lean_inlined
-def begin_copy(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"], copy: int) -> None:
+def begin_copy(
+    rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"], copy: int
+) -> None:
     if where[copy]:
         units = world.units[copy]
         for unit in range(len(units)):
@@ -122,7 +128,9 @@ def begin_copy(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray,
 
 
 @lean_inlined
-def advance_copy(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"], copy: int) -> None:
+def advance_copy(
+    rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"], copy: int
+) -> None:
     if shown.live[copy]:
         contract.command(rules, world, actions, copy)
         play(rules, world, shown, copy, STEP)

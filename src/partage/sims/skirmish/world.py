@@ -1,11 +1,13 @@
 """What a battle is made of: the constants of a map (`Rules`) and the state of all copies (`World`).
 
-A unit is a slot: agents 0..N-1 in SMAC's order, then enemies N..N+E-1, so U = N + E. A slot's unit type never changes.
-What is known of a slot is one record: ``rules.slots[slot].health_max``, ``world.units[copy, slot].health``, in compiled
-code and out of it; in Python, ``world.health`` is the view [C, U] of that field.
+A unit is a slot: agents 0..N-1 in SMAC's order, then enemies N..N+E-1, so U = N + E. A slot's unit
+type never changes. What is known of a slot is one record: ``rules.slots[slot].health_max``,
+``world.units[copy, slot].health``, in compiled code and out of it; in Python, ``world.health`` is
+the view [C, U] of that field.
 
-Time is counted in game loops: 16 to a second of the game's "normal" speed, which all unit data are in. Lengths are in
-map units; a cell is one unit wide, and cell [y, x] covers x..x+1, y..y+1 with the origin at the bottom left.
+Time is counted in game loops: 16 to a second of the game's "normal" speed, which all unit data are
+in. Lengths are in map units; a cell is one unit wide, and cell [y, x] covers x..x+1, y..y+1 with
+the origin at the bottom left.
 """
 
 from typing import Any, NamedTuple
@@ -13,8 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int16, Int64
 
-STOP, MOVE, ATTACK, HEAL, ATTACK_MOVE = 0, 1, 2, 3, 4  # orders; STOP is also that of a unit with nothing to do
-GROUND, AIR, STRIDER = 0, 1, 2  # planes of motion: bodies of different planes do not touch; striders cross cliffs
+STOP, MOVE, ATTACK, HEAL, ATTACK_MOVE = (
+    0,
+    1,
+    2,
+    3,
+    4,
+)  # orders; STOP is also that of a unit with nothing to do
+GROUND, AIR, STRIDER = (
+    0,
+    1,
+    2,
+)  # planes of motion: bodies of different planes do not touch; striders cross cliffs
 NOBODY = -1  # a target that is none
 
 Units = Any  # [U] of UNIT: one copy's units (whose fields type checkers do not know)
@@ -122,18 +134,24 @@ class Rules(NamedTuple):
 
     # The units
     slots: Any  # [U] of SLOT
-    damage: Float64[np.ndarray, "U U"]  # of a hit by one on the other, before armour; 0: cannot be hit by it
+    damage: Float64[
+        np.ndarray, "U U"
+    ]  # of a hit by one on the other, before armour; 0: cannot be hit by it
     goal_x: float  # where the enemies attack-move to
     goal_y: float
     prey: int  # the agent that the enemies are ordered to attack instead, or -1
-    in_order: bool  # enemies keep their slots; otherwise those of a type trade places in each episode
+    in_order: (
+        bool  # enemies keep their slots; otherwise those of a type trade places in each episode
+    )
 
     # The ground
     pathing: Bool[np.ndarray, "H W"]  # where walkers stand
     striding: Bool[np.ndarray, "H W"]  # where striders stand: cliffs too
     level: Int64[np.ndarray, "H W"]  # of the terrain
     stop: Int64[np.ndarray, "H W"]  # the way's stop nearest to a cell
-    way: Int16[np.ndarray, "P P"]  # the next stop from one to the other; the other itself if the line is free
+    way: Int16[
+        np.ndarray, "P P"
+    ]  # the next stop from one to the other; the other itself if the line is free
     stop_x: Float64[np.ndarray, "P"]
     stop_y: Float64[np.ndarray, "P"]
 
@@ -145,7 +163,9 @@ class World(NamedTuple):
     """All copies' battles. A dead unit keeps its place."""
 
     units: Any  # [C, U] of UNIT
-    burns: Int64[np.ndarray, "C B U"]  # loop of the sweep in which a beam (2 for each `beam`) hurts a unit, or 0
+    burns: Int64[
+        np.ndarray, "C B U"
+    ]  # loop of the sweep in which a beam (2 for each `beam`) hurts a unit, or 0
     loop: Int64[np.ndarray, "C"]  # of this episode
     before: Float64[np.ndarray, "C E"]  # enemies' health and shield when last paid for
     last_action: Int64[np.ndarray, "C N"]

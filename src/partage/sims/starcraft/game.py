@@ -1,13 +1,16 @@
-"""StarCraft II itself behind SMAC v1's contract: one game per copy, launched and led through smacv2 and pysc2.
+"""StarCraft II itself behind SMAC v1's contract: one game per copy, launched and led through smacv2
+and pysc2.
 
-The game is Blizzard's, cannot be installed by a package, and must be the version that results are compared in. Its
-state can be neither saved nor set, and it takes a seed only when it starts: a run that stopped in the middle of an
-episode goes on with a new one, and a run cannot be repeated bit for bit.
+The game is Blizzard's, cannot be installed by a package, and must be the version that results are
+compared in. Its state can be neither saved nor set, and it takes a seed only when it starts: a run
+that stopped in the middle of an episode goes on with a new one, and a run cannot be repeated bit
+for bit.
 
-Loads no torch, and smacv2 only where a game is launched: in the worker processes of a `Pool`, one for each copy.
-Without the game this is tested through smacv2 with a stand-in that speaks the game's protocol. What only the game can
-tell: the size of the playable area (32 by 32 by the maps' headers), whether all units are there at its first
-observation, and that its map starts the next battle within two loops of the last unit's death, as `V1` supposes.
+Loads no torch, and smacv2 only where a game is launched: in the worker processes of a `Pool`, one
+for each copy. Without the game this is tested through smacv2 with a stand-in that speaks the game's
+protocol. What only the game can tell: the size of the playable area (32 by 32 by the maps'
+headers), whether all units are there at its first observation, and that its map starts the next
+battle within two loops of the last unit's death, as `V1` supposes.
 """
 
 import hashlib
@@ -25,8 +28,10 @@ from partage.errors import UserError
 from partage.sims.single import Instant
 
 VERSION, BUILD = "4.10", "Base75689"
-RULES = "b7d81ddd20d2213f5af5b00266210b46bb78b0bd6534eb6f6e2751d0600d53fa"  # sha256 of smacv2's starcraft2.py
-LICENCE = "https://github.com/Blizzard/s2client-proto#downloads"  # the licence's text, and the archive it opens
+# sha256 of smacv2's starcraft2.py
+RULES = "b7d81ddd20d2213f5af5b00266210b46bb78b0bd6534eb6f6e2751d0600d53fa"
+# the licence's text, and the archive it opens
+LICENCE = "https://github.com/Blizzard/s2client-proto#downloads"
 MAPS = "https://github.com/oxwhirl/smacv2/releases/tag/maps"
 
 
@@ -34,8 +39,11 @@ class Care(NamedTuple):
     """How games are looked after."""
 
     timeout: int = 120  # s that a game may take to start, or to answer, before it counts as hung
-    relaunch: int = 50_000  # steps after which it is launched anew, as its memory grows (DI-engine does the same)
-    stagger: float = 1.0  # s between the launches of two games: many at once may not get through (pymarl #29)
+    # steps after which it is launched anew, as its memory grows (DI-engine does the same)
+    relaunch: int = 50_000
+    stagger: float = (
+        1.0  # s between the launches of two games: many at once may not get through (pymarl #29)
+    )
 
 
 def root() -> Path:
@@ -62,11 +70,15 @@ def require_game(name: str) -> None:
         raise UserError(f"{said}, but {program} may not be executed: run `chmod +x {program}`.")
     chart = where / "Maps/SMAC_Maps" / f"{name}.SC2Map"
     if not chart.is_file():
-        raise UserError(f"{said}, but the map {chart} is not there: unpack SMAC_Maps.zip ({MAPS}) in {where / 'Maps'}.")
+        raise UserError(
+            f"{said}, but the map {chart} is not there: unpack SMAC_Maps.zip ({MAPS}) in {where / 'Maps'}."
+        )
 
 
 def require_packages(file: str | Path) -> None:
-    """Refuse to go on unless the packages pinned in the file's header are there, in just those versions."""
+    """Refuse to go on unless the packages pinned in the file's header are there, in just those
+    versions.
+    """
     found = [(name, wanted, version(name)) for name, wanted in pins(file).items()]
     wrong = [f"{name} {wanted}, found {other}" for name, wanted, other in found if other != wanted]
     where = rules()
@@ -94,7 +106,9 @@ def rules() -> Path | None:
 
 
 class Play(NamedTuple):
-    """What is played, and how. Called with a copy's number it makes that copy's game (which a `Pool` asks for)."""
+    """What is played, and how. Called with a copy's number it makes that copy's game (which a
+    `Pool` asks for).
+    """
 
     name: str  # of the map
     reward: Literal["v1", "v2"] = "v1"
@@ -106,7 +120,9 @@ class Play(NamedTuple):
 
 
 class Game:
-    """One copy in StarCraft II (a `Single`). An exception means that the game is lost, and this object with it."""
+    """One copy in StarCraft II (a `Single`). An exception means that the game is lost, and this
+    object with it.
+    """
 
     _env: Any
 
@@ -115,7 +131,9 @@ class Game:
         self._avail = np.zeros((0, 0), bool)
 
     def reset(self, seed: int | None) -> Instant:
-        """Start an episode. The seed is the game's if one is to be launched; otherwise the game's own numbers go on."""
+        """Start an episode. The seed is the game's if one is to be launched; otherwise the game's
+        own numbers go on.
+        """
         env = self._env
         if env is None or env._total_steps >= self._play.care.relaunch:
             env = self._launch(seed or 0)
@@ -139,12 +157,18 @@ class Game:
         for agent, action in enumerate(actions):
             if not self._avail[agent, action]:
                 name = self._play.name
-                raise UserError(f"Expected an available action, but agent {agent} of smac/{name} chose {action}.")
+                raise UserError(
+                    f"Expected an available action, but agent {agent} of smac/{name} chose {action}."
+                )
         reward, over, info = env.step(actions)
-        over = over and not info.get("episode_limit", False)  # the clock is not the battle's business
+        over = over and not info.get(
+            "episode_limit", False
+        )  # the clock is not the battle's business
         killed, self._dead = info["dead_enemies"] - self._dead, info["dead_enemies"]
         for_kills = env.reward_death_value * killed / (env.max_reward / env.reward_scale_rate)
-        return self._instant(env.get_obs(), env.get_state(), reward, for_kills, info["battle_won"], over)
+        return self._instant(
+            env.get_obs(), env.get_state(), reward, for_kills, info["battle_won"], over
+        )
 
     def _instant(
         self, obs: Sequence[Any], state: Any, reward: float, for_kills: float, won: bool, over: bool
@@ -152,7 +176,16 @@ class Game:
         env = self._env
         self._avail = np.array(env.get_avail_actions(), bool)
         alive = np.array([env.agents[n].health > 0 for n in range(env.n_agents)])
-        return Instant(np.stack(obs), state, [reward] * env.n_agents, float(won), over, self._avail, alive, for_kills)
+        return Instant(
+            np.stack(obs),
+            state,
+            [reward] * env.n_agents,
+            float(won),
+            over,
+            self._avail,
+            alive,
+            for_kills,
+        )
 
     def save(self) -> bytes:
         """Nothing: the game cannot."""

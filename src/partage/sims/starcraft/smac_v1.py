@@ -1,8 +1,10 @@
-"""smacv2's environment with the rules of SMAC v1 on v1's maps. Importing this imports smacv2 (and so pysc2).
+"""smacv2's environment with the rules of SMAC v1 on v1's maps. Importing this imports smacv2 (and
+so pysc2).
 
-smacv2 ships the maps of v1 but cannot play them: its second reset waits for a map that never gets empty, allies' unit
-types are told by the enemies' rule, and enemies are hidden that nobody has seen in the order of their numbers. Each
-method here mends one of these, or leaves a choice to the caller; dynamics, observations and rewards are the package's.
+smacv2 ships the maps of v1 but cannot play them: its second reset waits for a map that never gets
+empty, allies' unit types are told by the enemies' rule, and enemies are hidden that nobody has seen
+in the order of their numbers. Each method here mends one of these, or leaves a choice to the
+caller; dynamics, observations and rewards are the package's.
 """
 
 from operator import attrgetter
@@ -16,26 +18,32 @@ class Crashed(Exception):
 
 
 class V1(StarCraft2Env):
-    """`seed` is the game's. `reward` is "v1" (what enemies regain counts as if it was taken) or "v2" (it
-    does not count); `enemies` "unsorted" (numbered as the game lists them) or "sorted" (by unit type, x and y)."""
+    """`seed` is the game's. `reward` is "v1" (what enemies regain counts as if it was taken) or
+    "v2" (it does not count); `enemies` "unsorted" (numbered as the game lists them) or "sorted" (by
+    unit type, x and y)."""
 
     def __init__(self, name: str, seed: int, reward: str, enemies: str) -> None:
-        # The clock's end is told apart from a battle's; allies count for nothing, and the reward may be negative.
+        # The clock's end is told apart from a battle's; allies count for nothing, and the reward
+        # may be negative.
         signed: dict[str, Any] = {"reward_only_positive": False, "reward_negative_scale": 0.0}
-        super().__init__(map_name=name, seed=seed, game_version="4.10", continuing_episode=True, **signed)
+        super().__init__(
+            map_name=name, seed=seed, game_version="4.10", continuing_episode=True, **signed
+        )
         self._reward, self._enemies = reward, enemies
         self._controller: Any
         self.obs_enemies: Any
 
     def reset(self, episode_config: Any = None) -> Any:
         shown = super().reset(episode_config or {})
-        # Before its first episode has ended the package would launch the game anew, and add its enemies to those that
-        # the greatest reward is made of.
+        # Before its first episode has ended the package would launch the game anew, and add its
+        # enemies to those that the greatest reward is made of.
         self._episode_count = max(self._episode_count, 1)
         return shown
 
     def full_restart(self) -> None:
-        """The package would launch the next game here, and go on with the units of the one that is gone."""
+        """The package would launch the next game here, and go on with the units of the one that is
+        gone.
+        """
         raise Crashed
 
     def _kill_all_units(self) -> None:
@@ -53,14 +61,18 @@ class V1(StarCraft2Env):
 
     def get_unit_type_id(self, unit: Any, ally: bool) -> int:
         """An ally's type counts from the map's first unit of its own."""
-        return unit.unit_type - self._min_unit_type if ally else super().get_unit_type_id(unit, ally)
+        return (
+            unit.unit_type - self._min_unit_type if ally else super().get_unit_type_id(unit, ally)
+        )
 
     def get_obs(self) -> list[Any]:
         """In the agents' order: the package's is random, as it matters there."""
         return [self.get_obs_agent(agent) for agent in range(self.n_agents)]
 
     def get_obs_agent(self, agent_id: int, fully_observable: bool = False) -> Any:
-        """As if the team had seen all enemies before: what this agent sees is what is in its own sight."""
+        """As if the team had seen all enemies before: what this agent sees is what is in its own
+        sight.
+        """
         self.obs_enemies[:] = 1
         self.enemy_tags = [0] * self.n_enemies
         return super().get_obs_agent(agent_id, fully_observable)

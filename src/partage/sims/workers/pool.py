@@ -1,11 +1,13 @@
 """`Pool`: a `Sim` of one-copy simulators in worker processes, all moving at once.
 
-Each episode has a seed of its own, made of the copy's key and the episode's number, so it does not matter which process
-plays it or what that process played before. A worker that crashes, raises or does not answer in time is replaced, and
-the episodes it was playing are void (see `TimeStep.void`): they are never recorded, and the next one begins.
+Each episode has a seed of its own, made of the copy's key and the episode's number, so it does not
+matter which process plays it or what that process played before. A worker that crashes, raises or
+does not answer in time is replaced, and the episodes it was playing are void (see `TimeStep.void`):
+they are never recorded, and the next one begins.
 
-Workers are in sessions of their own, with a TMPDIR of their own, and end with the trainer: a guard (`guard.py`) kills
-them with all they have started and removes the folder, whatever ended the trainer.
+Workers are in sessions of their own, with a TMPDIR of their own, and end with the trainer: a guard
+(`guard.py`) kills them with all they have started and removes the folder, whatever ended the
+trainer.
 """
 
 import os
@@ -37,7 +39,9 @@ def cores() -> int:
 
 
 def shared(size: int) -> int:
-    """The descriptor of so many bytes of memory that other processes can map, and that is gone when nobody does."""
+    """The descriptor of so many bytes of memory that other processes can map, and that is gone when
+    nobody does.
+    """
     if hasattr(os, "memfd_create"):
         memory = os.memfd_create("partage")
     else:
@@ -48,12 +52,14 @@ def shared(size: int) -> int:
 
 
 class Pool:
-    """A `Sim` of `copies` simulators in `workers` processes (None: one for each core, at most one for each copy).
+    """A `Sim` of `copies` simulators in `workers` processes (None: one for each core, at most one
+    for each copy).
 
-    `build(copy)` makes the simulator of a copy, in the worker: it must pickle, from a module that can be imported
-    (``partage.sims``, an installed package, the folders of ``sys.path``) and, to start fast, loads no torch. A worker
-    may take `begin_within` seconds to start an episode of a copy, its simulator's start included, and `step_within` for
-    a step; worker k waits k * `stagger` seconds before it builds its first. Nothing is started before it is needed.
+    `build(copy)` makes the simulator of a copy, in the worker: it must pickle, from a module that
+    can be imported (``partage.sims``, an installed package, the folders of ``sys.path``) and, to
+    start fast, loads no torch. A worker may take `begin_within` seconds to start an episode of a
+    copy, its simulator's start included, and `step_within` for a step; worker k waits k * `stagger`
+    seconds before it builds its first. Nothing is started before it is needed.
 
     Raises `UserError` where a worker fails `ATTEMPTS` times without a finished episode in between.
     """
@@ -74,7 +80,8 @@ class Pool:
         count = min(workers or cores(), copies)
         edges = [copies * k // count for k in range(count + 1)]
         self._workers = [
-            Worker(Job(build, range(edges[k], edges[k + 1]), sizes, k * stagger), memory) for k in range(count)
+            Worker(Job(build, range(edges[k], edges[k + 1]), sizes, k * stagger), memory)
+            for k in range(count)
         ]
         self._within = {BEGIN: begin_within, ADVANCE: step_within}
         self._crew: Crew | None = None  # once it is needed
@@ -89,7 +96,9 @@ class Pool:
         while (todo := where & ~self._playing).any():
             shown.counter[todo] += 1
             for copy in np.flatnonzero(todo).tolist():
-                self._board.seed[copy] = stream(int(shown.key[copy]), "episode", int(shown.counter[copy]))
+                self._board.seed[copy] = stream(
+                    int(shown.key[copy]), "episode", int(shown.counter[copy])
+                )
             self._move(BEGIN, todo)
         self._show(shown, where)
 
@@ -120,9 +129,13 @@ class Pool:
             self._playing[each.copies] |= where[each.copies]
 
     def _ask(self, orders: Mapping[Worker, tuple], within: float) -> dict[Worker, Any]:
-        """Give orders and wait for all answers; workers that fail are replaced, and are not in the answers."""
+        """Give orders and wait for all answers; workers that fail are replaced, and are not in the
+        answers.
+        """
         crew = self._crew = self._crew or self._gather()
-        pending = {each.connection: each for each, order in orders.items() if each.order(crew, *order)}
+        pending = {
+            each.connection: each for each, order in orders.items() if each.order(crew, *order)
+        }
         wrong = {each: "the process had ended" for each in orders if each not in pending.values()}
         found, until = {}, time.monotonic() + within
         while pending and (ready := wait(list(pending), max(0.0, until - time.monotonic()))):
@@ -150,14 +163,22 @@ class Pool:
             self.close()
             raise UserError(f"The simulator of copies {each.copies.start} to {each.copies.stop - 1} failed {ATTEMPTS} "
                           f"times without finishing an episode; the last time: {why}.")  # fmt: skip
-        print(f"partage: a simulator failed and is started again ({why}).", file=sys.stderr, flush=True)
+        print(
+            f"partage: a simulator failed and is started again ({why}).",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def save(self) -> dict[str, Any]:
         """What the simulators of the episodes under way save; b"" for the others."""
-        playing = {each: [copy for copy in each.copies if self._playing[copy]] for each in self._workers}
+        playing = {
+            each: [copy for copy in each.copies if self._playing[copy]] for each in self._workers
+        }
         orders = {each: ("save", copies) for each, copies in playing.items() if copies}
         saved = {
-            copy: content for of in self._ask(orders, self._within[BEGIN]).values() for copy, content in of.items()
+            copy: content
+            for of in self._ask(orders, self._within[BEGIN]).values()
+            for copy, content in of.items()
         }
         return {"singles": [saved.get(copy, b"") for copy in range(len(self._playing))]}
 
@@ -166,7 +187,10 @@ class Pool:
         if len(saved) != len(self._playing):
             raise UserError(f"The saved simulators are {len(saved)}, expected {len(self._playing)}: load with the same "
                           "engine, number of runs and copies.")  # fmt: skip
-        contents = {each: {copy: saved[copy] for copy in each.copies if saved[copy]} for each in self._workers}
+        contents = {
+            each: {copy: saved[copy] for copy in each.copies if saved[copy]}
+            for each in self._workers
+        }
         orders = {each: ("load", content) for each, content in contents.items() if content}
         self._playing[:] = False
         for each in self._ask(orders, self._within[BEGIN] * len(self._playing)):

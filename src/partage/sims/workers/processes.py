@@ -1,4 +1,6 @@
-"""The processes of a `Pool`: `Worker`, one process and the copies it plays, and `Crew`, all of them and their guard."""
+"""The processes of a `Pool`: `Worker`, one process and the copies it plays, and `Crew`, all of them
+and their guard.
+"""
 
 import contextlib
 import os
@@ -64,7 +66,9 @@ class Worker:
             return False, " ".join([f"the process ended with {how}", *said])
 
     def stop(self, crew: "Crew", patience: float = 0.0) -> None:
-        """End the process and all it has started; with patience it may put its simulators away first."""
+        """End the process and all it has started; with patience it may put its simulators away
+        first.
+        """
         if self._process is None:
             return
         self.connection.close()
@@ -90,7 +94,9 @@ class Crew:
         )  # fmt: skip
 
     def tell(self, line: str) -> None:
-        print(line, file=self._guard.stdin, flush=True)  # a line is shorter than a pipe's block: it arrives whole
+        print(
+            line, file=self._guard.stdin, flush=True
+        )  # a line is shorter than a pipe's block: it arrives whole
 
     def close(self) -> None:
         for each in self.workers:

@@ -1,8 +1,9 @@
-"""What a `Pool` leaves behind is removed by this process, however the trainer ends: even SIGKILL closes its pipe.
+"""What a `Pool` leaves behind is removed by this process, however the trainer ends: even SIGKILL
+closes its pipe.
 
-``python guard.py FOLDER`` reads lines ``+PID`` and ``-PID`` of process groups until its input ends, then kills the
-groups still there and removes the folder. Standard library only, and alone in its session: it starts at once and no
-Ctrl-C reaches it.
+``python guard.py FOLDER`` reads lines ``+PID`` and ``-PID`` of process groups until its input ends,
+then kills the groups still there and removes the folder. Standard library only, and alone in its
+session: it starts at once and no Ctrl-C reaches it.
 """
 
 import contextlib

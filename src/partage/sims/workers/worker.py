@@ -1,7 +1,9 @@
-"""A worker process of a `Pool`: the simulators of some copies, moved one after the other when told to.
+"""A worker process of a `Pool`: the simulators of some copies, moved one after the other when told
+to.
 
-``python -m partage.sims.workers.worker SOCKET MEMORY`` (two inherited file descriptors). What the copies show, and their
-actions and seeds, lie in shared memory; orders and answers go through the socket. Loads no torch.
+``python -m partage.sims.workers.worker SOCKET MEMORY`` (two inherited file descriptors). What the
+copies show, and their actions and seeds, lie in shared memory; orders and answers go through the
+socket. Loads no torch.
 """
 
 import contextlib
@@ -66,7 +68,10 @@ class Sizes(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        return sum(-(-np.dtype(kind).itemsize * int(np.prod(shape)) // 64) * 64 for kind, shape in self.arrays())
+        return sum(
+            -(-np.dtype(kind).itemsize * int(np.prod(shape)) // 64) * 64
+            for kind, shape in self.arrays()
+        )
 
 
 class Job(NamedTuple):
@@ -124,7 +129,9 @@ class Copies:
 
 
 def die_with_parent() -> None:
-    """Have Linux kill this process when the trainer is gone; elsewhere the guard and the closed socket do."""
+    """Have Linux kill this process when the trainer is gone; elsewhere the guard and the closed
+    socket do.
+    """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
