@@ -152,10 +152,10 @@ def steps(made: Training, advances: int) -> Callable[[], float]:
     """Train for so many updates; the environment steps they took, summed over the runs."""
 
     def advance() -> float:
-        before = int(made.meter.env_steps.sum())
+        before = int(made.metrics.env_steps.sum())
         for _ in range(advances):
             made.advance()
-        return int(made.meter.env_steps.sum()) - before
+        return int(made.metrics.env_steps.sum()) - before
 
     return advance
 

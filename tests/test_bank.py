@@ -12,7 +12,7 @@ from learning import as_in_training  # noqa: F401 (fixture)
 from torch import Tensor
 from torch.nn import functional
 
-from partage.nn.bank import Bank, from_rows, orthogonal, to_rows, torch_linear
+from partage.nn.bank import Bank, from_rows, linear_init, orthogonal_init, to_rows
 from partage.nn.optimiser import Optimiser
 from partage.rl.rollout import generators
 from partage.sharing import assignment
@@ -169,7 +169,7 @@ def test_copying_a_set_changes_the_target_its_moments_and_nothing_else() -> None
     assert torch.equal(bank.weight[1, 2], weight[1, 2])
 
 
-@pytest.mark.parametrize("init", [torch_linear, orthogonal(0.5, 0.2), orthogonal(2**0.5)])
+@pytest.mark.parametrize("init", [linear_init, orthogonal_init(0.5, 0.2), orthogonal_init(2**0.5)])
 @pytest.mark.parametrize("more", [{"one_hot": A}, {"agent_id": N}])
 def test_a_run_s_parameters_do_not_depend_on_its_pack(init, more: dict[str, int]) -> None:
     sets = 1 if "agent_id" in more else 3
@@ -184,7 +184,7 @@ def test_a_run_s_parameters_do_not_depend_on_its_pack(init, more: dict[str, int]
 
 def test_an_orthogonal_bank_is_orthogonal_with_its_gain_and_noise() -> None:
     exact, noisy = (
-        Bank(generators([0]), 1, 40, 40, orthogonal(0.5, noise)) for noise in (0.0, 0.2)
+        Bank(generators([0]), 1, 40, 40, orthogonal_init(0.5, noise)) for noise in (0.0, 0.2)
     )
     weight = exact.weight[0, 0].detach()
     torch.testing.assert_close(weight @ weight.T, 0.25 * torch.eye(40), rtol=0, atol=1e-5)

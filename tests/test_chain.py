@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from partage.nn.bank import Bank
-from partage.nn.dense import BLOCK, Link, _elsewhere, chain
+from partage.nn.dense import BLOCK, Layer, _elsewhere, apply_layers
 from partage.rl.rollout import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -46,11 +46,11 @@ class Case(NamedTuple):
     hot: Tensor | None
 
     @property
-    def links(self) -> list[Link]:
+    def links(self) -> list[Layer]:
         pairs = enumerate(zip(self.banks, self.indices, strict=True))
-        return [bank.picked(index)._replace(relu=n % 2 == 0) for n, (bank, index) in pairs]
+        return [bank.select(index)._replace(relu=n % 2 == 0) for n, (bank, index) in pairs]
 
-    def through(self, way: Callable[..., Tensor] = chain) -> Tensor:
+    def through(self, way: Callable[..., Tensor] = apply_layers) -> Tensor:
         return way(self.x, self.links, self.hot)
 
     def gradients(self, y: Tensor) -> list[Tensor]:
@@ -74,7 +74,7 @@ def made(name: str, seeds: tuple[int, ...] = (1, 2)) -> Case:
     return Case(banks, [index[runs] for index in indices], x, at)
 
 
-def in_torch(x: Tensor, links: list[Link], hot: Tensor | None) -> Tensor:
+def in_torch(x: Tensor, links: list[Layer], hot: Tensor | None) -> Tensor:
     """As on devices that are no CPU."""
     y = _elsewhere(x.flatten(2, 3), links, None if hot is None else hot.flatten(2))
     return y.unflatten(2, x.shape[2:4])

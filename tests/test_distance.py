@@ -15,7 +15,7 @@ from torch import Tensor
 from partage.distances import codes, distance
 from partage.distances.distance import CODED, VANILLA, Experience
 from partage.errors import UserError
-from partage.nn.dense import Link
+from partage.nn.dense import Layer
 from partage.rl.rollout import generators
 
 quick = settings(max_examples=50, deadline=None)
@@ -172,7 +172,7 @@ def test_the_size_of_the_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch)
         torch.testing.assert_close(d, whole[kind], rtol=1e-5, atol=1e-6)
 
 
-def plain(links: Sequence[Link], x: Tensor) -> Tensor:
+def plain(links: Sequence[Layer], x: Tensor) -> Tensor:
     for link in links:
         x = x @ link.weight[:, 0] + link.table[:, 0]
         x = x.relu() if link.relu else x

@@ -42,7 +42,7 @@ class Links(HTMLParser):
                 self.alt.append(value or "")
 
 
-def links(html: str) -> Links:
+def select(html: str) -> Links:
     parser = Links()
     parser.feed(html)
     return parser
@@ -99,7 +99,7 @@ def test_the_page_needs_nothing_but_itself(sheets: Plan):
     request, _ = made(sheets, "paper", "first", "second")
     html = build.build(sheets, request, request.root)
     sound(html)
-    found = links(html)
+    found = select(html)
     for tag, name, value in found.found:
         assert value.startswith(("data:image/", "#")) or (tag == "a" and name == "href"), (
             tag,

@@ -22,7 +22,7 @@ if sys.argv[1:4] != ["-m", "partage", "train"]:
 from pathlib import Path
 sys.path.insert(0, "src")
 from small import curve, outcome
-from partage import record
+from partage.runs import record
 from partage.config.recipe import Recipe
 path = Path(sys.argv[4])
 recipe = Recipe.load(path)

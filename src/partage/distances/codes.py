@@ -21,8 +21,8 @@ from partage.errors import UserError
 from partage.kernels.auto_encoder import BATCH, Half, epoch
 from partage.kernels.gemm import whole
 from partage.kernels.pointwise import F
-from partage.nn.bank import torch_linear
-from partage.nn.dense import Link, chain
+from partage.nn.bank import linear_init
+from partage.nn.dense import Layer, apply_layers
 from partage.sharing import assignment
 
 LATENT, EPOCHS = 10, 10  # MPD §3.2, MADPS; SePS has the same
@@ -53,7 +53,7 @@ class Code(NamedTuple):
         return _through(torch.cat((z, *seen), -1), _links(self.flat, self.sizes)[ENCODER:])
 
 
-def _links(flat: Float32[Tensor, "R P"], sizes: Sequence[tuple[int, int]]) -> list[Link]:
+def _links(flat: Float32[Tensor, "R P"], sizes: Sequence[tuple[int, int]]) -> list[Layer]:
     """The encoder's layers, then the decoder's: views of them."""
     links, start, everyone = [], 0, assignment.full(len(flat), 1)
     for layer, (i, o) in enumerate(sizes):
@@ -61,13 +61,13 @@ def _links(flat: Float32[Tensor, "R P"], sizes: Sequence[tuple[int, int]]) -> li
         start += (i + 1) * o
         last = layer in (ENCODER - 1, len(sizes) - 1)
         links.append(
-            Link(weight.view(-1, 1, i, o), bias.view(-1, 1, 1, o), everyone, relu=not last)
+            Layer(weight.view(-1, 1, i, o), bias.view(-1, 1, 1, o), everyone, relu=not last)
         )
     return links
 
 
-def _through(x: Float32[Tensor, "R S I"], links: Sequence[Link]) -> Float32[Tensor, "R S O"]:
-    return chain(x[:, None, None], links)[:, 0, 0]
+def _through(x: Float32[Tensor, "R S I"], links: Sequence[Layer]) -> Float32[Tensor, "R S O"]:
+    return apply_layers(x[:, None, None], links)[:, 0, 0]
 
 
 def enough(count: int, what: str) -> None:
@@ -123,7 +123,7 @@ def _drawn(sizes: Sequence[tuple[int, int]], generator: Generator) -> Float32[Te
     parts = []
     for i, o in sizes:
         weight, bias = torch.empty(i, o), torch.empty(o)
-        torch_linear(weight, bias, generator)
+        linear_init(weight, bias, generator)
         parts += [weight.flatten(), bias]
     return torch.cat(parts)
 
@@ -137,7 +137,7 @@ def _order(valid: Bool[Tensor, "S"], count: int, generator: Generator) -> Int64[
     )[:count]
 
 
-def _half(links: Sequence[Link], gradients: Sequence[Link]) -> Half:
+def _half(links: Sequence[Layer], gradients: Sequence[Layer]) -> Half:
     return Half(
         bounds=np.array([0, BATCH]),
         hot=np.full(BATCH, -1),

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from partage.learners._bdps_selectors import GroupSelector, RoleSelector
 from partage.nn.networks import Mixer, RoutedQ
-from partage.rl.exploration import Dice, Exploration, choose
+from partage.rl.exploration import Exploration, ExplorationNoise, choose
 from partage.rl.rollout import Choice, generators, normal
 from partage.sims.contract import Spec, TimeStep, stream
 
@@ -79,8 +79,8 @@ class Memory(NamedTuple):
     roles: Int64[Tensor, "R M"]
     groups: Int64[Tensor, "R M"]
     last_action: Int64[Tensor, "R B N"]
-    dice: Dice | None  # None: greedy
-    group_dice: Dice | None
+    dice: ExplorationNoise | None  # None: greedy
+    group_dice: ExplorationNoise | None
     noise: Float32[Tensor, "R P M K"] | None  # of the roles; None: the mean
     t: int
 

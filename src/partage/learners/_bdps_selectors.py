@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from partage.nn.bank import Bank, from_rows, to_rows
-from partage.nn.gru import GRU, unroll
+from partage.nn.gru import GRU, run_gru
 from partage.nn.networks import MLP
 from partage.sharing import assignment
 
@@ -144,8 +144,8 @@ class GroupSelector(nn.Module):
             .unflatten(0, entry.shape)
             .flatten(2, 3)
         )
-        cell = self.memory.picked(self.everyone)._replace(wx=None)
-        return unroll(rows[:, None], h[:, None], cell)[:, 0]
+        cell = self.memory.select(self.everyone)._replace(wx=None)
+        return run_gru(rows[:, None], h[:, None], cell)[:, 0]
 
     def values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N V"]:
         """Of each group, to agents in these states."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Value = Callable[[Tensor], Tensor]  # [R, B, P, N, H] -> [R, B, P, N, G]
 
 
-class Chassis(ABC):
+class OffPolicyLearner(ABC):
     """What learners of a joint action value share: a replay of whole episodes, target networks, one
     step an episode.
 

@@ -27,8 +27,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, device, nn
 
-from partage.nn.bank import Rows, from_rows, orthogonal, to_rows
-from partage.nn.dense import chain
+from partage.nn.bank import Rows, from_rows, orthogonal_init, to_rows
+from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, Static, static
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import categorical, log_softmax
@@ -84,17 +84,19 @@ class ActorCritic(nn.Module):
         if settings.sharing == "front":
             self.front_of = assignment.full(len(seeds), spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
-        h, actor = settings.hidden, orthogonal(settings.init_gain, settings.init_noise)
+        h, actor = settings.hidden, orthogonal_init(settings.init_gain, settings.init_noise)
         self.front = MLP(g, self.sets, [spec.obs_dim, h, h], actor, share.agent_id, end=True)
         self.back = MLP(g, self.sets, [h, h, spec.n_actions], actor)
         sizes = [spec.obs_dim, *[h] * (settings.critic_layers - 1), 1]
-        self.critic = MLP(g, self.sets, sizes, orthogonal(2**0.5), share.agent_id)
+        self.critic = MLP(g, self.sets, sizes, orthogonal_init(2**0.5), share.agent_id)
         if settings.same_init:
             for parameter in self.parameters():
                 parameter.data[:] = parameter.data[:, :1].clone()
 
     def logits(self, rows: Rows) -> Float32[Tensor, "R G T M A"]:
-        return chain(rows, [*self.front.links(self.front_of), *self.back.links(self.back_of)])
+        return apply_layers(
+            rows, [*self.front.select(self.front_of), *self.back.select(self.back_of)]
+        )
 
     def values(self, rows: Rows) -> Float32[Tensor, "R G T M 1"]:
         return self.critic(rows, self.back_of)

@@ -32,7 +32,7 @@ from partage.errors import UserError
 from partage.learners import qmix
 from partage.learners._bdps import Actor, Networks, advantage
 from partage.learners._bdps_selectors import RoleSelector
-from partage.learners._off_policy import Chassis, at, before, held
+from partage.learners._off_policy import OffPolicyLearner, at, before, held
 from partage.nn.optimiser import Optimiser
 from partage.rl.losses import total
 from partage.rl.rollout import generators, normal, uniform
@@ -56,7 +56,7 @@ class Settings(qmix.Settings):
     selector_lr: float = 5e-4  # Adam of the role selector   [A14]
 
 
-class BDPS(Chassis):
+class BDPS(OffPolicyLearner):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         _check(settings, spec)
         self.settings: Settings

@@ -28,10 +28,10 @@ from torch.nn import functional
 
 from partage.errors import UserError
 from partage.learners import qmix
-from partage.learners._off_policy import Chassis, before
+from partage.learners._off_policy import OffPolicyLearner, before
 from partage.nn.bank import Bank, from_rows, to_rows
-from partage.nn.dense import Link, chain
-from partage.nn.networks import Mixer, PickedRecurrent, Recurrent, Static
+from partage.nn.dense import Layer, apply_layers
+from partage.nn.networks import Mixer, Recurrent, SelectedRecurrent, Static
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
 from partage.rl.losses import linear_schedule, total
@@ -63,10 +63,10 @@ class Settings(qmix.Settings):
     chunks: int = 1  # minibatches an update
 
 
-class PickedDiverse(NamedTuple):
-    body: PickedRecurrent
-    head: Link
-    own: Link
+class SelectedDiverse(NamedTuple):
+    body: SelectedRecurrent
+    head: Layer
+    own: Layer
 
     def parts(self, obs: Tensor, last_action: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Shared and own values ``[R, B, T, N, A]``, and the states behind them ``[R, B, T, N,
@@ -93,11 +93,11 @@ class Diverse(nn.Module):
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
         return self.body.initial(copies, n_agents)
 
-    def picked(self, index: Assignment) -> PickedDiverse:
-        return PickedDiverse(
-            self.body.picked(index),
-            self.head.picked(index),
-            self.own.picked(assignment.none(*index.shape)),
+    def select(self, index: Assignment) -> SelectedDiverse:
+        return SelectedDiverse(
+            self.body.select(index),
+            self.head.select(index),
+            self.own.select(assignment.none(*index.shape)),
         )
 
     def by_all_heads(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N J A"]:
@@ -121,7 +121,7 @@ class Networks(nn.Module):
         self, obs: Tensor, actions: Int64[Tensor, "R B T N"]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Shared values, own values and states at every instant."""
-        picked = self.agent.picked(self.assignment)
+        picked = self.agent.select(self.assignment)
         return picked.parts(obs, before(actions), self.agent.initial(*obs.shape[1:4:2]))
 
     def q(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T1 N A"]:
@@ -145,16 +145,16 @@ class Predictor(nn.Module):
     ) -> Float32[Tensor, "R K N"]:
         """Squared error summed over the observation (less a constant, -log p)."""
         rows, hot = known.flatten(1, 2)[:, None, None], actions.flatten(1)[:, None, None]
-        inner = [bank.picked(self.everyone, relu=True) for bank in (self.first, self.second)]
-        links = [*inner, self.last.picked(self.everyone)]
+        inner = [bank.select(self.everyone, relu=True) for bank in (self.first, self.second)]
+        links = [*inner, self.last.select(self.everyone)]
         return (
-            (chain(rows, links, hot)[:, 0, 0].unflatten(1, actions.shape[1:]) - later)
+            (apply_layers(rows, links, hot)[:, 0, 0].unflatten(1, actions.shape[1:]) - later)
             .square()
             .sum(-1)
         )
 
 
-class CDS(Chassis):
+class CDS(OffPolicyLearner):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         if min(settings.fade_steps, settings.chunk, settings.chunks) < 1:
             counts = f"{settings.fade_steps}, {settings.chunk}, {settings.chunks}"

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from partage.errors import UserError
 from partage.learners import qmix
-from partage.learners._off_policy import Chassis
+from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.networks import MLP
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
@@ -128,7 +128,7 @@ class Actor:
         return choice, Memory(base, memory.who)
 
 
-class EOI(Chassis):
+class EOI(OffPolicyLearner):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         if min(settings.chunk, settings.chunks) < 1:
             raise UserError(

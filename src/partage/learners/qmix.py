@@ -21,9 +21,9 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device, nn
 
-from partage.learners._off_policy import Chassis, before
+from partage.learners._off_policy import OffPolicyLearner, before
 from partage.nn.networks import Mixer, RecurrentQ, Sharing, static
-from partage.rl.exploration import Dice, Exploration, choose
+from partage.rl.exploration import Exploration, ExplorationNoise, choose
 from partage.rl.rollout import Choice, generators
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, TimeStep, stream
@@ -73,10 +73,10 @@ class Networks(nn.Module):
 
 
 class Memory(NamedTuple):
-    agent: Any  # the networks (`PickedQ` or alike), as they are when the episode begins
+    agent: Any  # the networks (`SelectedQ` or alike), as they are when the episode begins
     h: Float32[Tensor, "R B N H"]  # hidden state of the agents' networks
     last_action: Int64[Tensor, "R B N"]  # -1: none yet
-    dice: Dice | None  # None: greedy
+    dice: ExplorationNoise | None  # None: greedy
     t: int
 
 
@@ -89,7 +89,7 @@ class EpsilonGreedy:
     @torch.no_grad()
     def initial(self, copies: int, explore: bool) -> Memory:
         n, actions, horizon = self.spec.n_agents, self.spec.n_actions, self.spec.horizon
-        agent, h = self.nets.agent.picked(self.nets.assignment), self.nets.agent.initial(copies, n)
+        agent, h = self.nets.agent.select(self.nets.assignment), self.nets.agent.initial(copies, n)
         last_action = torch.full(h.shape[:3], -1, device=h.device)
         dice = self.exploration.cast(horizon, copies, n, actions) if explore else None
         return Memory(agent, h, last_action, dice, 0)
@@ -102,7 +102,7 @@ class EpsilonGreedy:
         return Choice(actions), Memory(agent, h, actions.to(self.where), dice, t + 1)
 
 
-class QMIX(Chassis):
+class QMIX(OffPolicyLearner):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         super().__init__(spec, settings, seeds, where, Networks(spec, settings, seeds))
         self.policy = EpsilonGreedy(self.nets, spec, self.exploration, where)
@@ -122,7 +122,7 @@ class QMIX(Chassis):
 
 
 def update(
-    learner: Chassis, batch: dict[str, Tensor], active: Bool[Tensor, "R"]
+    learner: OffPolicyLearner, batch: dict[str, Tensor], active: Bool[Tensor, "R"]
 ) -> dict[str, Tensor]:
     """QMIX's own step, of any learner with its networks."""
     q = learner.nets.q(batch["obs"], batch["actions"])

@@ -30,11 +30,11 @@ from torch.nn import functional
 
 from partage.errors import UserError
 from partage.learners import qmix
-from partage.learners._off_policy import Chassis, before, held
+from partage.learners._off_policy import OffPolicyLearner, before, held
 from partage.nn.bank import Bank, from_rows, to_rows
-from partage.nn.networks import MLP, Mixer, PickedRecurrent, Recurrent, static
+from partage.nn.networks import MLP, Mixer, Recurrent, SelectedRecurrent, static
 from partage.nn.optimiser import Optimiser
-from partage.rl.exploration import Dice, Exploration, choose
+from partage.rl.exploration import Exploration, ExplorationNoise, choose
 from partage.rl.rollout import Choice, generators
 from partage.sharing import assignment
 from partage.sims.contract import Spec, TimeStep, stream
@@ -111,9 +111,9 @@ class Networks(nn.Module):
     def states(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Of the actions' body and the roles' body, as rows."""
         last, n = before(actions), obs.shape[3]
-        bodies = [(body, body.picked(self.assignment)) for body in (self.body, self.role_body)]
+        bodies = [(body, body.select(self.assignment)) for body in (self.body, self.role_body)]
         first, second = (
-            picked(obs, last, body.initial(obs.shape[1], n)) for body, picked in bodies
+            select(obs, last, body.initial(obs.shape[1], n)) for body, picked in bodies
         )
         return first, second
 
@@ -155,12 +155,12 @@ class Effects(nn.Module):
 
 
 class Memory(NamedTuple):
-    bodies: tuple[PickedRecurrent, PickedRecurrent]
+    bodies: tuple[SelectedRecurrent, SelectedRecurrent]
     h: tuple[Tensor, Tensor]  # of the actions' body and the roles'
     roles: Int64[Tensor, "R B N"]
     last_action: Int64[Tensor, "R B N"]
-    dice: Dice | None  # None: greedy
-    role_dice: Dice | None
+    dice: ExplorationNoise | None  # None: greedy
+    role_dice: ExplorationNoise | None
     t: int
 
 
@@ -181,7 +181,7 @@ class Actor:
     @torch.no_grad()
     def initial(self, copies: int, explore: bool) -> Memory:
         nets, (n, actions, *_), horizon = self.nets, self.spec, self.spec.horizon
-        bodies = nets.body.picked(nets.assignment), nets.role_body.picked(nets.assignment)
+        bodies = nets.body.select(nets.assignment), nets.role_body.select(nets.assignment)
         h, dice, role_dice = nets.body.initial(copies, n), None, None
         if explore:
             dice = self.exploration.cast(horizon, copies, n, actions)
@@ -223,7 +223,7 @@ class Actor:
         )
 
 
-class RODE(Chassis):
+class RODE(OffPolicyLearner):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
         _check(settings, spec)
         self.settings: Settings

@@ -15,7 +15,7 @@ from jaxtyping import Float32, Int64, Num
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from partage.nn.dense import Link
+from partage.nn.dense import Layer
 from partage.sharing.assignment import Assignment
 
 Rows = Float32[Tensor, "R G T M F"]
@@ -32,12 +32,12 @@ def within(bound: float) -> Init:
     return init
 
 
-def torch_linear(weight: Tensor, bias: Tensor, generator: Generator) -> None:
+def linear_init(weight: Tensor, bias: Tensor, generator: Generator) -> None:
     """torch.nn.Linear's own default: uniform within 1 / sqrt(inputs)."""
     within(1 / math.sqrt(weight.shape[0]))(weight, bias, generator)
 
 
-def orthogonal(gain: float, noise: float = 0.0) -> Init:
+def orthogonal_init(gain: float, noise: float = 0.0) -> Init:
     """Orthogonal weights of this gain, zero bias, then Gaussian noise of this standard deviation on
     both.
     """
@@ -81,7 +81,7 @@ class Bank(nn.Module):
         sets: int,
         inputs: int,
         outputs: int,
-        init: Init = torch_linear,
+        init: Init = linear_init,
         one_hot: int = 0,
         agent_id: int = 0,
     ) -> None:
@@ -96,7 +96,7 @@ class Bank(nn.Module):
                 init(weight[r, s], bias[r, s], generator)
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
 
-    def picked(self, index: Assignment, relu: bool = False) -> Link:
+    def select(self, index: Assignment, relu: bool = False) -> Layer:
         """The sets that each agent goes through; they hold until the next update."""
         dense, table = self.weight, self.bias.unsqueeze(2)  # [R, S, 1, O]
         if self.parts[1:] != [0, 0]:  # a split costs its gradient a copy of everything
@@ -108,7 +108,7 @@ class Bank(nn.Module):
                     table.unsqueeze(3) + functional.pad(one_hot, (0, 0, 1, 0)).unsqueeze(2)
                 ).flatten(2, 3)
             dense = dense.contiguous()  # once, not at every step that is acted
-        return Link(dense, table, index, 1 + self.parts[1], relu)
+        return Layer(dense, table, index, 1 + self.parts[1], relu)
 
     def forward(
         self,
@@ -118,4 +118,4 @@ class Bank(nn.Module):
         relu: bool = False,
     ) -> Float32[Tensor, "R G T M O"]:
         """Each agent's rows through its set."""
-        return self.picked(index, relu)(rows, hot)
+        return self.select(index, relu)(rows, hot)

@@ -20,7 +20,7 @@ from partage.kernels.mlp import backward_all, forward_all
 from partage.sharing.assignment import Assignment, pick
 
 
-class Link(NamedTuple):
+class Layer(NamedTuple):
     """One layer: which of R runs' S sets each of G groups goes through. It holds until the next
     update.
 
@@ -38,12 +38,12 @@ class Link(NamedTuple):
         self, rows: Float32[Tensor, "R G T M I"], hot: Int64[Tensor, "R G T M"] | None = None
     ) -> Float32[Tensor, "R G T M O"]:
         """`hot` is the place of the one in the one-hot inputs of each row (-1: they are all zero)."""
-        return chain(rows, [self], hot)
+        return apply_layers(rows, [self], hot)
 
 
-def chain(
+def apply_layers(
     rows: Float32[Tensor, "R G T M I"],
-    links: Sequence[Link],
+    links: Sequence[Layer],
     hot: Int64[Tensor, "R G T M"] | None = None,
 ) -> Float32[Tensor, "R G T M O"]:
     """Rows through links, each with its own assignment (all of one set, or none); the first alone
@@ -55,11 +55,11 @@ def chain(
             rows.flatten(2, 3), links, None if hot is None else hot.flatten(2)
         ).unflatten(2, shape[2:])
     bounds = np.arange(shape[:2].numel() + 1) * shape[2:].numel()
-    return through(rows.flatten(0, 3), bounds, links, hot).unflatten(0, shape)
+    return apply_layers_sorted(rows.flatten(0, 3), bounds, links, hot).unflatten(0, shape)
 
 
-def through(
-    x: Float32[Tensor, "L I"], bounds: np.ndarray, links: Sequence[Link], hot: Tensor | None = None
+def apply_layers_sorted(
+    x: Float32[Tensor, "L I"], bounds: np.ndarray, links: Sequence[Layer], hot: Tensor | None = None
 ) -> Float32[Tensor, "L O"]:
     """Sorted rows through links: those of group k = run * G + g lie from ``bounds[k]`` to
     ``bounds[k + 1]``.
@@ -80,7 +80,7 @@ def through(
 
 
 def _elsewhere(
-    x: Float32[Tensor, "R G M I"], links: Sequence[Link], hot: Tensor | None
+    x: Float32[Tensor, "R G M I"], links: Sequence[Layer], hot: Tensor | None
 ) -> Float32[Tensor, "R G M O"]:
     for n, (weight, table, sharing, entries, relu) in enumerate(links):
         places = torch.arange(x.shape[2], device=x.device) % (table.shape[2] // entries) * entries

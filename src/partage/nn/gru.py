@@ -33,7 +33,7 @@ class Order(NamedTuple):
     sets: int  # among which the rows of a group may move
 
 
-class Cell(NamedTuple):
+class GRUWeights(NamedTuple):
     """GRUs in four columns, (new from h, reset, update, new from x): h feeds the first three of
     them, x the last three.
 
@@ -46,7 +46,7 @@ class Cell(NamedTuple):
     bias: Float32[Tensor, "K 4H"]
 
     @classmethod
-    def of(cls, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> "Cell":
+    def of(cls, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> "GRUWeights":
         """From weights ``[K, I, 3H]`` and biases ``[K, 3H]`` in torch's order: reset, update, new."""
         hidden = wh.shape[1]
         wh, bh = wh.roll(hidden, -1), bh.roll(hidden, -1)
@@ -74,9 +74,9 @@ class GRU(nn.Module):
         self.inputs = Bank(generators, sets, inputs, 3 * hidden, init)
         self.hidden = Bank(generators, sets, hidden, 3 * hidden, init)
 
-    def picked(self, index: Assignment) -> Cell:
+    def select(self, index: Assignment) -> GRUWeights:
         """The cells that each agent goes through; they hold until the next update."""
-        return Cell.of(
+        return GRUWeights.of(
             *(
                 pick(p, index).flatten(0, 1)
                 for b in (self.inputs, self.hidden)
@@ -88,17 +88,19 @@ class GRU(nn.Module):
         self, rows: Rows, h: Float32[Tensor, "R G M H"], index: Assignment
     ) -> Float32[Tensor, "R G T M H"]:
         """The hidden states after each instant; `h` is the one before the first."""
-        return unroll(rows, h, self.picked(index))
+        return run_gru(rows, h, self.select(index))
 
 
-def unroll(rows: Rows, h: Float32[Tensor, "R G M H"], cell: Cell) -> Float32[Tensor, "R G T M H"]:
-    """`GRU.forward` with what its `picked` returned; without `wx` the rows are the gates' own
+def run_gru(
+    rows: Rows, h: Float32[Tensor, "R G M H"], cell: GRUWeights
+) -> Float32[Tensor, "R G T M H"]:
+    """`GRU.forward` with what its `select` returned; without `wx` the rows are the gates' own
     inputs.
     """
     shape = rows.shape[:4]
     if rows.device.type == "cpu":
         order = _regular(shape[0] * shape[1], *shape[2:])
-        return walk(rows.flatten(0, 3), h.flatten(0, 2), cell, order).unflatten(0, shape)
+        return run_gru_sorted(rows.flatten(0, 3), h.flatten(0, 2), cell, order).unflatten(0, shape)
     return by_library(rows.flatten(0, 1), h.flatten(0, 1), cell).unflatten(0, shape[:2])
 
 
@@ -112,7 +114,7 @@ def _regular(k: int, time: int, rows: int) -> Order:
 
 
 def by_library(
-    x: Float32[Tensor, "K T M I"], h: Float32[Tensor, "K M H"], cell: Cell
+    x: Float32[Tensor, "K T M I"], h: Float32[Tensor, "K M H"], cell: GRUWeights
 ) -> Float32[Tensor, "K T M H"]:
     """`torch.gru` of each set."""
     hidden, wide = h.shape[-1], cell.wh.shape[1]
@@ -132,8 +134,8 @@ def by_library(
     return torch.stack(states)[..., :hidden]
 
 
-def walk(
-    x: Float32[Tensor, "L I"], first: Float32[Tensor, "F H"], cell: Cell, order: Order
+def run_gru_sorted(
+    x: Float32[Tensor, "L I"], first: Float32[Tensor, "F H"], cell: GRUWeights, order: Order
 ) -> Float32[Tensor, "L H"]:
     """The states after sorted rows, from the rows of `first` on."""
     hidden = first.shape[1]
@@ -146,7 +148,7 @@ def walk(
     return states[:, :hidden]
 
 
-def _filled(x: Tensor, h: Tensor, cell: Cell) -> tuple[Tensor, Tensor]:
+def _filled(x: Tensor, h: Tensor, cell: GRUWeights) -> tuple[Tensor, Tensor]:
     """Rows and states as wide as the cell."""
     hidden, more = h.shape[-1], cell.wh.shape[1] - h.shape[-1]
     if cell.wx is None:

@@ -9,9 +9,9 @@ from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from partage.nn.bank import Bank, Init, Rows, from_rows, to_rows, torch_linear
-from partage.nn.dense import Link, chain, through
-from partage.nn.gru import GRU, Cell, unroll, walk
+from partage.nn.bank import Bank, Init, Rows, from_rows, linear_init, to_rows
+from partage.nn.dense import Layer, apply_layers, apply_layers_sorted
+from partage.nn.gru import GRU, GRUWeights, run_gru, run_gru_sorted
 from partage.nn.mixing import Mix
 from partage.nn.routing import Reorder, routes
 from partage.sharing import assignment
@@ -47,7 +47,7 @@ class MLP(nn.Module):
         generators: Sequence[Generator],
         sets: int,
         sizes: Sequence[int],
-        init: Init = torch_linear,
+        init: Init = linear_init,
         agent_id: int = 0,
         end: bool = False,
     ) -> None:
@@ -58,12 +58,12 @@ class MLP(nn.Module):
             for layer, (inputs, outputs) in enumerate(pairwise(sizes))
         )
 
-    def links(self, index: Assignment) -> list[Link]:
+    def select(self, index: Assignment) -> list[Layer]:
         last = None if self.end else self.banks[-1]
-        return [bank.picked(index, relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
+        return [bank.select(index, relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
 
     def forward(self, rows: Rows, index: Assignment) -> Float32[Tensor, "R G T M O"]:
-        return chain(rows, self.links(index))
+        return apply_layers(rows, self.select(index))
 
 
 class Recurrent(nn.Module):
@@ -90,17 +90,17 @@ class Recurrent(nn.Module):
         weight = self.encoder.weight
         return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
 
-    def picked(self, index: Assignment) -> "PickedRecurrent":
+    def select(self, index: Assignment) -> "SelectedRecurrent":
         """The networks that each agent goes through; they hold until the next update."""
-        return PickedRecurrent(
-            self.sets, self.encoder.picked(index, relu=True), self.memory.picked(index)
+        return SelectedRecurrent(
+            self.sets, self.encoder.select(index, relu=True), self.memory.select(index)
         )
 
 
-class PickedRecurrent(NamedTuple):
+class SelectedRecurrent(NamedTuple):
     sets: int
-    encoder: Link
-    memory: Cell
+    encoder: Layer
+    memory: GRUWeights
 
     def __call__(
         self,
@@ -111,7 +111,7 @@ class PickedRecurrent(NamedTuple):
         """The states after every instant."""
         last = to_rows(last_action[..., None], self.sets).squeeze(-1)
         rows = self.encoder(to_rows(obs, self.sets), last)
-        return unroll(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
+        return run_gru(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
 
 
 class RecurrentQ(nn.Module):
@@ -132,26 +132,26 @@ class RecurrentQ(nn.Module):
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
         return self.body.initial(copies, n_agents)
 
-    def picked(self, index: Assignment) -> "PickedQ":
+    def select(self, index: Assignment) -> "SelectedQ":
         """The networks that each agent goes through; they hold until the next update."""
-        return PickedQ(self.body.picked(index), self.head.picked(index))
+        return SelectedQ(self.body.select(index), self.head.select(index))
 
     def forward(
         self, obs: Tensor, last_action: Tensor, h: Tensor, index: Assignment
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
-        """As `PickedQ`, with the networks of this assignment."""
-        return self.picked(index)(obs, last_action, h)
+        """As `SelectedQ`, with the networks of this assignment."""
+        return self.select(index)(obs, last_action, h)
 
 
-class PickedQ(NamedTuple):
-    body: PickedRecurrent
-    head: Link
+class SelectedQ(NamedTuple):
+    body: SelectedRecurrent
+    head: Layer
 
     def __call__(
         self, obs: Tensor, last_action: Tensor, h: Tensor
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
         """Action values, and the hidden state after the last instant; arguments as
-        `PickedRecurrent`'s.
+        `SelectedRecurrent`'s.
         """
         states = self.body(obs, last_action, h)
         q = from_rows(self.head(states), obs.shape[3])
@@ -185,9 +185,9 @@ class RoutedQ(nn.Module):
             return self.everything(x, h, index)
         way, own = routes(index, self.sets), assignment.none(len(x), self.sets)
         rows = Reorder.apply(x.flatten(0, 2), way.to, way.back)
-        fed = through(rows, way.bounds, [self.encoder.picked(own, relu=True)])  # type: ignore[arg-type]
-        states = walk(fed, h.detach().flatten(0, 1), self.memory.picked(own), way.order)
-        q = through(states, way.bounds, [self.head.picked(own)])
+        fed = apply_layers_sorted(rows, way.bounds, [self.encoder.select(own, relu=True)])  # type: ignore[arg-type]
+        states = run_gru_sorted(fed, h.detach().flatten(0, 1), self.memory.select(own), way.order)
+        q = apply_layers_sorted(states, way.bounds, [self.head.select(own)])
         back = [
             Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)
         ]  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from partage.rl.rollout import generators, uniform
 from partage.sims.contract import stream
 
 
-class Dice(NamedTuple):
+class ExplorationNoise(NamedTuple):
     """Where to choose at random for a whole episode, and what: the available option of the largest
     whim.
     """
@@ -35,14 +35,19 @@ class Exploration:
     def epsilon(self) -> Float32[Tensor, "R"]:
         return linear_schedule(self.start, self.end, self.anneal, self.steps - self.since)
 
-    def cast(self, times: int, copies: int, n_agents: int, options: int) -> Dice:
-        """Dice for so many choices of every agent."""
+    def cast(self, times: int, copies: int, n_agents: int, options: int) -> ExplorationNoise:
+        """ExplorationNoise for so many choices of every agent."""
         noise = uniform(self.generators, times, copies, n_agents, options + 1)
-        return Dice(noise[..., 0] < self.epsilon()[:, None, None, None], 1 + noise[..., 1:])
+        return ExplorationNoise(
+            noise[..., 0] < self.epsilon()[:, None, None, None], 1 + noise[..., 1:]
+        )
 
 
 def choose(
-    values: Float32[Tensor, "R B N A"], avail: Bool[Tensor, "R B N A"], dice: Dice | None, t: int
+    values: Float32[Tensor, "R B N A"],
+    avail: Bool[Tensor, "R B N A"],
+    dice: ExplorationNoise | None,
+    t: int,
 ) -> Int64[Tensor, "R B N"]:
     """The best available option, or where the dice say so any available one (None: never)."""
     best = values.masked_fill(~avail.to(values.device), -torch.inf).argmax(-1).cpu()

@@ -15,10 +15,10 @@ from partage.sharing.assignment import Assignment, partition
 from partage.sims.contract import Spec
 
 # finished training episodes that a point of the training curve averages over   (MADPS: logging)
-RECENT = 10
+RECENT_EPISODES = 10
 
 
-class Meter:
+class Metrics:
     """Rows are (seed, env_steps, updates, metric, value); every run is measured at marks of its own
     step count.
     """
@@ -49,7 +49,7 @@ class Meter:
             self.running += reward[:, :, t]
             if ended[:, :, t].any():
                 for r, b in (ended & rollout.filled)[:, :, t].nonzero().tolist():
-                    self.recent[r] = [*self.recent[r], float(self.running[r, b])][-RECENT:]
+                    self.recent[r] = [*self.recent[r], float(self.running[r, b])][-RECENT_EPISODES:]
                 self.running[ended[:, :, t]] = 0.0
 
     def due(self, what: str, every: int) -> Bool[Tensor, "R"]:

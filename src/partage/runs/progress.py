@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from partage.config.recipe import Recipe
-from partage.runs.metrics import Meter
+from partage.runs.metrics import Metrics
 
 PLAIN_EVERY = 30.0  # seconds between two lines where there is no terminal
 
@@ -29,7 +29,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def show(self, meter: Meter) -> None:
+    def show(self, meter: Metrics) -> None:
         done = min(int(meter.env_steps.sum()), self.total)
         if not self.bar.disable:
             self.bar.update(done - self.bar.n)

@@ -24,7 +24,7 @@ from partage.errors import UserError
 from partage.rl.rollout import Rollout, episodes, segment
 from partage.runs import record
 from partage.runs.best import Best
-from partage.runs.metrics import Meter, outcomes
+from partage.runs.metrics import Metrics, outcomes
 from partage.runs.process import Stop, prepare
 from partage.runs.progress import Progress
 from partage.sims import contract
@@ -60,7 +60,7 @@ def run(
             saved = time.monotonic()
             while training.active.any():
                 training.advance()
-                progress.show(training.meter)
+                progress.show(training.metrics)
                 if stop.code or time.monotonic() - saved >= checkpoint_every:
                     training.save(folder)
                     saved = time.monotonic()
@@ -92,7 +92,7 @@ class Training:
                 recipe.test_episodes,
                 **make,
             )
-        self.meter = Meter(recipe, self.env.spec, self.learner.copies)
+        self.metrics = Metrics(recipe, self.env.spec, self.learner.copies)
         self.best = Best(len(seeds))
         self.step: contract.TimeStep | None = (
             None  # where a segment stopped; whole episodes leave none
@@ -110,19 +110,19 @@ class Training:
     @property
     def active(self) -> Bool[Tensor, "R"]:
         """Runs that have steps left."""
-        return self.meter.env_steps < self.recipe.steps
+        return self.metrics.env_steps < self.recipe.steps
 
     def advance(self) -> None:
         """Collect, learn, and measure the runs that passed a mark."""
-        if self.meter.updates == 0:
-            self._test(self.meter.due("test", self.recipe.test_every))
-            self.meter.sharing(self.learner.sharing())
+        if self.metrics.updates == 0:
+            self._test(self.metrics.due("test", self.recipe.test_every))
+            self.metrics.sharing(self.learner.sharing())
         rollout = self._collect()
         measures = self.learner.learn(rollout)
-        self.meter.count(rollout)
-        self.meter.sharing(self.learner.sharing())
-        self.meter.log(self.meter.due("log", self.recipe.log_every), measures)
-        self._test(self.meter.due("test", self.recipe.test_every))
+        self.metrics.count(rollout)
+        self.metrics.sharing(self.learner.sharing())
+        self.metrics.log(self.metrics.due("log", self.recipe.log_every), measures)
+        self._test(self.metrics.due("test", self.recipe.test_every))
 
     def _collect(self) -> Rollout:
         if self.learner.segment is None:
@@ -141,15 +141,17 @@ class Training:
         """Greedy episodes of the runs that are due; the copies of the others stay idle."""
         if self.test is not None and due.any():
             played = episodes(self.test, self.learner.policy, due, False)
-            self.meter.test(due, played)
-            self.best.look(due, outcomes(played, self.env.spec), self.meter.env_steps, self.learner)
+            self.metrics.test(due, played)
+            self.best.look(
+                due, outcomes(played, self.env.spec), self.metrics.env_steps, self.learner
+            )
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: all that is needed to go on as if nothing had happened."""
         state = {
             "recipe": self.recipe.hash,
             "learner": self.learner.state_dict(),
-            "meter": self.meter.state_dict(),
+            "meter": self.metrics.state_dict(),
             "best": self.best.state_dict(),
             "env": self.env.state_dict(),
             "test": self.test.state_dict() if self.test else None,
@@ -177,7 +179,7 @@ class Training:
                 record.clear_checkpoints(folder)
                 return
             self.learner.load_state_dict(state["learner"])
-            self.meter.load_state_dict(state["meter"])
+            self.metrics.load_state_dict(state["meter"])
             self.best.load_state_dict(state.get("best"))
             step = self.env.load_state_dict(state["env"])
             self.step, self.memory = (step if state["within"] else None), state["memory"]
@@ -212,7 +214,7 @@ class Training:
             ran=self.code,
         )
         facts["earlier_code"] = self.earlier_code
-        record.write(folder, pd.DataFrame(self.meter.rows, columns=list(record.COLUMNS)), facts)
+        record.write(folder, pd.DataFrame(self.metrics.rows, columns=list(record.COLUMNS)), facts)
         record.clear_checkpoints(folder)
         self.env.close()
         if self.test:
