@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from partage.sims.batch import Batched, Shown, blank
+from partage.sims.batch import Batched, Buffers, blank
 from partage.sims.skirmish.data import Group, Map, maps, named
 from partage.sims.skirmish.skirmish import Options, kernel, play
 from partage.sims.skirmish.world import ATTACK, MOVE, NOBODY, STOP, Rules, World
@@ -25,8 +25,8 @@ class Field:
         made = kernel(found, Options(in_order=True), 1)
         self.rules: Rules = made.rules
         self.world: World = made.world
-        self.shown: Shown = blank(found.spec, [0], 1, state_is_obs=False)
-        made.begin(self.shown, np.ones(1, bool))
+        self.buffers: Buffers = blank(found.spec, [0], 1, state_is_obs=False)
+        made.begin(self.buffers, np.ones(1, bool))
         self.unit = made.world.units[0]
         self.pause()
 
@@ -53,7 +53,7 @@ class Field:
         return self
 
     def run(self, loops: int) -> "Field":
-        play(self.rules, self.world, self.shown, 0, loops)
+        play(self.rules, self.world, self.buffers, 0, loops)
         return self
 
     def loops_until_hurt(self, slot: int, most: int = 400) -> int:

@@ -185,10 +185,10 @@ def test_saving_and_going_on_elsewhere_changes_nothing(task: str, engine: str) -
     torch.save(env.state_dict(), file)
     file.seek(0)
     saved = torch.load(file)  # in its safe mode
-    kept = copy.deepcopy(saved["shown"])
+    kept = copy.deepcopy(saved["buffers"])
     here = snapshot(env.step(next(actions(env, 4))))
     for name, array in kept.items():
-        assert torch.equal(saved["shown"][name], array), f"stepping changed the saved {name}"
+        assert torch.equal(saved["buffers"][name], array), f"stepping changed the saved {name}"
     other.load_state_dict(saved)
     assert_same(here, other.step(next(actions(other, 4))))
     for left, right in zip(
@@ -302,7 +302,7 @@ def test_a_missing_or_other_version_of_a_package_is_refused_with_what_to_install
 def test_the_views_share_the_simulators_memory() -> None:
     env = make("lbf/8x8-2p-2f-v3", [0], 2)
     step = env.reset()
-    assert step.obs.data_ptr() == step.state.data_ptr() == env._shown.obs.ctypes.data
-    env._shown.obs[0, 0, 0] = 42
+    assert step.obs.data_ptr() == step.state.data_ptr() == env._buffers.obs.ctypes.data
+    env._buffers.obs[0, 0, 0] = 42
     assert step.obs[0, 0, 0, 0] == 42
-    assert np.shares_memory(step.reward.numpy(), env._shown.reward)
+    assert np.shares_memory(step.reward.numpy(), env._buffers.reward)

@@ -44,7 +44,7 @@ def place(ours: Env, theirs: Env) -> None:
     world.food_row[0, : len(rows)], world.food_col[0, : len(rows)] = rows, cols
     world.food_level[0, : len(rows)] = package.field[rows, cols]
     for player in range(len(package.players)):
-        observe(kernel.rules, world, ours._shown, 0, player)
+        observe(kernel.rules, world, ours._buffers, 0, player)
 
 
 def assert_equal_episode(ours: Env, theirs: Env, actions: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from partage.learners.qmix import QMIX
 from partage.rl.rollout import episodes
-from partage.sims.shown import INSTANTS
+from partage.sims.buffers import INSTANT_FIELDS
 
 TASK = "lbf/5x5-4p-1f-v3"
 every_sharing = pytest.mark.parametrize("variant", ["qmix", "qmix-ns"])
@@ -54,7 +54,7 @@ def test_whatever_lies_behind_an_episode_s_end_trains_nothing(variant: str) -> N
     )  # the last instant of an episode is real
     spoilt = {}
     for name, x in batch.items():
-        where = (behind if name in INSTANTS else padding).view(
+        where = (behind if name in INSTANT_FIELDS else padding).view(
             *x.shape[:2], -1, *[1] * (x.dim() - 3)
         )
         junk = torch.randint(0, 2, x.shape, generator=g) * (9 if x.is_floating_point() else 1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from partage.rl.replay import Replay
 from partage.rl.rollout import Rollout, generators
-from partage.sims.shown import INSTANTS
+from partage.sims.buffers import INSTANT_FIELDS
 
 N, A, OBS, STATE = 3, 11, 4, 6  # 11 actions: a mask of two bytes
 
@@ -46,7 +46,7 @@ def add(replay: Replay, rollout: Rollout) -> dict[str, Tensor]:
     """Store it; what should come back, field by field."""
     extra = {"team_reward": rollout.reward.sum(-1)}
     replay.add(rollout, extra)
-    names = (*INSTANTS, "actions", "terminated")
+    names = (*INSTANT_FIELDS, "actions", "terminated")
     return {name: getattr(rollout, name) for name in names} | rollout.notes | extra
 
 
@@ -104,7 +104,7 @@ def test_what_comes_out_is_what_went_in_each_episode_once() -> None:
             origin = LENGTHS[r].index(length)
             seen.append(origin)
             for name, x in put.items():
-                until = length + (name in INSTANTS)
+                until = length + (name in INSTANT_FIELDS)
                 found, expected = got[name][r, b], x[r, origin]
                 assert found.dtype == expected.dtype, name
                 assert torch.equal(found[:until], expected[:until]), name

@@ -11,7 +11,7 @@ import torch
 
 from partage.envs import make
 from partage.sims import batch
-from partage.sims.batch import Shown
+from partage.sims.batch import Buffers
 from partage.sims.skirmish import contract
 from partage.sims.skirmish.data import maps, named, units
 from partage.sims.skirmish.rules import make as rules_of
@@ -65,19 +65,19 @@ class Battle(NamedTuple):
 
     rules: Rules
     world: World
-    shown: Shown
+    buffers: Buffers
 
     def told(self) -> "Battle":
         for copy in range(len(self.world.health)):
-            contract.observe(self.rules, self.world, self.shown, copy)
+            contract.observe(self.rules, self.world, self.buffers, copy)
         return self
 
     def paid(self) -> tuple[float, bool, float]:
         """Reward times its scale, end, victory of copy 0."""
-        contract.pay(self.rules, self.world, self.shown, 0)
-        assert len(set(self.shown.reward[0].tolist())) == 1
-        raw = self.shown.reward[0, 0] * self.rules.max_reward / 20
-        return round(float(raw), 2), bool(self.shown.terminated[0]), float(self.shown.score[0])
+        contract.pay(self.rules, self.world, self.buffers, 0)
+        assert len(set(self.buffers.reward[0].tolist())) == 1
+        raw = self.buffers.reward[0, 0] * self.rules.max_reward / 20
+        return round(float(raw), 2), bool(self.buffers.terminated[0]), float(self.buffers.score[0])
 
     def ordered(self, actions: list[int]) -> "Battle":
         contract.command(self.rules, self.world, np.array([actions]), 0)
@@ -87,13 +87,13 @@ class Battle(NamedTuple):
 def battle(name: str, copies: int = 1, **options: bool) -> Battle:
     """Everyone is whole, in the middle of the map; the enemies stand 3 to the east."""
     rules = rules_of(named(name), **options)
-    world, shown = blank(rules, copies), batch.blank(named(name).spec, [0], copies, False)
+    world, buffers = blank(rules, copies), batch.blank(named(name).spec, [0], copies, False)
     world.health[:], world.shield[:] = rules.health_max, rules.shield_max
     world.x[:], world.y[:] = 16.5, 16.5
     world.x[:, rules.n_agents :] += 3
     for copy in range(copies):
         contract.remember(rules, world, copy)
-    return Battle(rules, world, shown)
+    return Battle(rules, world, buffers)
 
 
 def scattered(name: str, copies: int, seed: int) -> Battle:
@@ -203,39 +203,39 @@ def test_a_maps_sizes_and_largest_reward_are_smacs(name: str) -> None:
 
 @every_map
 def test_observations_state_and_actions_are_those_of_smacs_rules(name: str) -> None:
-    rules, world, shown = scattered(name, 24, seed=SIZES[name][5]).told()
+    rules, world, buffers = scattered(name, 24, seed=SIZES[name][5]).told()
     for copy in range(24):
         for agent in range(rules.n_agents):
             expected = np.array(seen(name, rules, world, copy, agent))
-            np.testing.assert_allclose(shown.obs[copy, agent], expected, rtol=1e-6, atol=1e-7)
-            assert shown.avail_actions[copy, agent].tolist() == may(name, rules, world, copy, agent)
+            np.testing.assert_allclose(buffers.obs[copy, agent], expected, rtol=1e-6, atol=1e-7)
+            assert buffers.avail_actions[copy, agent].tolist() == may(name, rules, world, copy, agent)
         np.testing.assert_allclose(
-            shown.state[copy], known(name, rules, world, copy), rtol=1e-6, atol=1e-7
+            buffers.state[copy], known(name, rules, world, copy), rtol=1e-6, atol=1e-7
         )
-        assert shown.alive[copy].tolist() == (world.health[copy, : rules.n_agents] > 0).tolist()
+        assert buffers.alive[copy].tolist() == (world.health[copy, : rules.n_agents] > 0).tolist()
     far = np.hypot(*(axis[:, :1] - axis[:, rules.n_agents :] for axis in (world.x, world.y))) >= 9
     assert (
-        far.any() and not far.all() and not shown.alive.all()
+        far.any() and not far.all() and not buffers.alive.all()
     )  # the worlds had something to tell apart
 
 
 def test_a_dead_agent_observes_nothing_can_do_nothing_and_is_seen_by_nobody() -> None:
     found = battle("5m_vs_6m")
     found.world.health[0, 2] = 0
-    _, _, shown = found.told()
-    assert not shown.obs[0, 2].any() and np.flatnonzero(shown.avail_actions[0, 2]).tolist() == [0]
-    assert shown.alive[0].tolist() == [True, True, False, True, True]
-    allies = shown.obs[0, 0, 4 + 6 * 5 : -1].reshape(4, 5)
+    _, _, buffers = found.told()
+    assert not buffers.obs[0, 2].any() and np.flatnonzero(buffers.avail_actions[0, 2]).tolist() == [0]
+    assert buffers.alive[0].tolist() == [True, True, False, True, True]
+    allies = buffers.obs[0, 0, 4 + 6 * 5 : -1].reshape(4, 5)
     assert allies[:, 0].tolist() == [1, 0, 1, 1] and not allies[1].any()
-    assert not shown.avail_actions[0, 0, 0]
+    assert not buffers.avail_actions[0, 0, 0]
 
 
 def test_a_unit_is_seen_within_9_and_attackable_up_to_6() -> None:
     found = battle("5m_vs_6m")
     found.world.x[0, 5:] = 16.5 + np.array([6.0, 6.001, 8.999, 9.0, -6.0, -9.5])
-    _, _, shown = found.told()
-    assert shown.avail_actions[0, 0, 6:].tolist() == [True, False, False, False, True, False]
-    enemies = shown.obs[0, 0, 4:34].reshape(6, 5)
+    _, _, buffers = found.told()
+    assert buffers.avail_actions[0, 0, 6:].tolist() == [True, False, False, False, True, False]
+    enemies = buffers.obs[0, 0, 4:34].reshape(6, 5)
     assert (enemies[:, 4] > 0).tolist() == [True, True, True, False, True, False]
     assert enemies[0].tolist() == pytest.approx([1, 6 / 9, 6 / 9, 0, 1])
     assert enemies[2].tolist() == pytest.approx([0, 8.999 / 9, 8.999 / 9, 0, 1])
@@ -246,25 +246,25 @@ def test_a_step_needs_an_open_cell_one_unit_on() -> None:
     found = battle("5m_vs_6m")
     found.world.x[0, :4] = [16.5, 16.5, 2.5, 29.2]
     found.world.y[0, :4] = [24.99, 7.0, 16.5, 16.5]
-    _, _, shown = found.told()
-    north_south_east_west = shown.avail_actions[0, :4, 2:6].tolist()
+    _, _, buffers = found.told()
+    north_south_east_west = buffers.avail_actions[0, :4, 2:6].tolist()
     assert north_south_east_west == [
         [False, True, True, True], [True, False, True, True], [True, True, True, False], [True, True, False, True],
     ]  # fmt: skip
-    assert shown.obs[0, :4, :4].tolist() == north_south_east_west
+    assert buffers.obs[0, :4, :4].tolist() == north_south_east_west
 
 
 def test_the_enemys_type_bits_are_turned_round_on_one_map() -> None:
-    rules, _, shown = battle("3s5z_vs_3s6z").told()
-    enemies = shown.obs[0, 0, 4 : 4 + 9 * 8].reshape(9, 8)[:, 6:]
+    rules, _, buffers = battle("3s5z_vs_3s6z").told()
+    enemies = buffers.obs[0, 0, 4 : 4 + 9 * 8].reshape(9, 8)[:, 6:]
     assert enemies.argmax(1).tolist() == [int(name == "stalker") for name in names_of(rules)[8:]]
-    assert shown.obs[0, 0, -2:].tolist() == [1, 0] and shown.obs[0, 7, -2:].tolist() == [0, 1]
+    assert buffers.obs[0, 0, -2:].tolist() == [1, 0] and buffers.obs[0, 7, -2:].tolist() == [0, 1]
 
 
 def test_a_medivac_heals_living_agents_that_are_no_medivacs_and_attacks_nobody() -> None:
     found = battle("MMM2")
     found.world.health[0, 3], found.world.x[0, 4] = 0, 26.0
-    _, world, shown = found.told()
+    _, world, buffers = found.told()
     targets = [
         True,
         True,
@@ -276,8 +276,8 @@ def test_a_medivac_heals_living_agents_that_are_no_medivacs_and_attacks_nobody()
         False,
         False,
     ]  # 9 is itself, there is no 10 and 11
-    assert shown.avail_actions[0, 9, 6:].tolist() == targets
-    first = shown.obs[0, 9, 4 : 4 + 12 * 8].reshape(12, 8)[:, 0]
+    assert buffers.avail_actions[0, 9, 6:].tolist() == targets
+    first = buffers.obs[0, 9, 4 : 4 + 12 * 8].reshape(12, 8)[:, 0]
     assert first.tolist() == targets  # shown, as SMAC does, with the enemies of those numbers
     found.ordered([1] * 9 + [6])
     assert (world.order[0, 9], world.target[0, 9]) == (HEAL, 0)
@@ -288,8 +288,8 @@ def test_a_medivac_heals_living_agents_that_are_no_medivacs_and_attacks_nobody()
 def test_a_medivacs_state_has_its_energy_and_others_their_cooldown() -> None:
     found = battle("MMM2")
     found.world.energy[0, 9], found.world.cooldown[0, :3] = 50, [12.5, 0, 30]
-    _, _, shown = found.told()
-    assert shown.state[0, 1:70:7].tolist() == [0.5, 0, 2, *[0] * 6, 0.25]
+    _, _, buffers = found.told()
+    assert buffers.state[0, 1:70:7].tolist() == [0.5, 0, 2, *[0] * 6, 0.25]
 
 
 def test_actions_become_orders() -> None:
@@ -332,8 +332,8 @@ def test_a_battle_won_without_regeneration_pays_20() -> None:
     total = 0.0
     for slot in range(27, 57):
         found.world.health[0, slot] = 0
-        contract.pay(found.rules, found.world, found.shown, 0)
-        total += found.shown.reward[0, 0]
+        contract.pay(found.rules, found.world, found.buffers, 0)
+        total += found.buffers.reward[0, 0]
     assert total == pytest.approx(20)
 
 

@@ -53,8 +53,8 @@ class Battle:
         found = named(name)
         self.rules = rules.make(found)
         self.world = blank(self.rules, 1)
-        self.shown = batch.blank(found.spec, [0], 1, state_is_obs=False)
-        self.shown.key[0] = seed
+        self.buffers = batch.blank(found.spec, [0], 1, state_is_obs=False)
+        self.buffers.key[0] = seed
         names, allies = rules.slots(found)[0], found.n_agents
         custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}
         self.types = [custom[unit] for unit in names[:allies]] + [
@@ -68,7 +68,7 @@ class Battle:
         """The simulator begins with the loops that pass while SMAC resets; `ahead` are those still
         to pass.
         """
-        begin(self.rules, self.world, self.shown, np.ones(1, bool))
+        begin(self.rules, self.world, self.buffers, np.ones(1, bool))
         self.first += len(self.types)
         self.ahead = SETTLING
 
@@ -130,5 +130,5 @@ class Battle:
             if self.ahead:
                 self.ahead -= 1
             else:
-                play(self.rules, self.world, self.shown, 0, 1)
+                play(self.rules, self.world, self.buffers, 0, 1)
                 self.renew()

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32
 from torch import Generator, Tensor
 
 from partage.rl.rollout import Rollout
-from partage.sims.shown import INSTANTS
+from partage.sims.buffers import INSTANT_FIELDS
 
 Episode = dict[str, Tensor]
 VALUES = "/values"  # the floats of a sparse field, whose bits say where they stand
@@ -61,13 +61,16 @@ class Replay:
         """Store each copy's episode; `extra` holds what is trained on in place of rewards, ``[R, B,
         T, ...]``.
         """
-        fields = {name: getattr(rollout, name) for name in (*INSTANTS, "actions", "terminated")}
+        fields = {
+            name: getattr(rollout, name) for name in (*INSTANT_FIELDS, "actions", "terminated")
+        }
         fields |= {**rollout.notes, **extra}
         for r, lengths in enumerate(rollout.filled.sum(2).tolist()):
             for b, length in enumerate(lengths):
                 if length:
                     whole = {
-                        name: x[r, b, : length + (name in INSTANTS)] for name, x in fields.items()
+                        name: x[r, b, : length + (name in INSTANT_FIELDS)]
+                        for name, x in fields.items()
                     }
                     self.queues[r].append(
                         {k: v for name, x in whole.items() for k, v in self._pack(name, x)}
@@ -89,7 +92,7 @@ class Replay:
         time = int(lengths.max())
         fields = next(run[0] for run in chosen if run)
         out = {
-            name: self._padded(x, name, chosen, (time + (name in INSTANTS), batch))
+            name: self._padded(x, name, chosen, (time + (name in INSTANT_FIELDS), batch))
             for name, x in fields.items()
             if VALUES not in name
         }
@@ -165,7 +168,7 @@ class Replay:
         ):
             queue.clear()
             sizes = {
-                name: [n + (name in INSTANTS) for n in lengths]
+                name: [n + (name in INSTANT_FIELDS) for n in lengths]
                 for name in fields
                 if VALUES not in name
             }

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor
 
+from partage.sims.buffers import INSTANT_FIELDS
 from partage.sims.contract import Env, Spec, TimeStep
-from partage.sims.shown import INSTANTS
 
 Memory = (
     Any  # a tensor [R, B, ...], a tuple of them, or None: what a policy remembers within an episode
@@ -87,7 +87,7 @@ def _blank(env: Env, time: int) -> Rollout:
 
 
 def _observe(out: Rollout, t: int, step: TimeStep) -> None:
-    for field in INSTANTS:
+    for field in INSTANT_FIELDS:
         getattr(out, field)[:, :, t] = getattr(step, field)
 
 
@@ -130,7 +130,7 @@ def _play(env: Env, policy: Policy, live: Bool[Tensor, "R B"], explore: bool) ->
     _observe(out, t + 1, step)
     out.terminated.logical_and_(out.filled)  # a copy keeps its flags while it idles
     out.truncated.logical_and_(out.filled)
-    return _tensors(out, lambda name, tensor: tensor[:, :, : t + 1 + (name in INSTANTS)])
+    return _tensors(out, lambda name, tensor: tensor[:, :, : t + 1 + (name in INSTANT_FIELDS)])
 
 
 def _tensors(rollout: Rollout, change: Callable[..., Tensor], *others: Rollout) -> Rollout:
@@ -155,7 +155,7 @@ def _replaced(old: Rollout, where: Bool[Tensor, "R B"], new: Rollout) -> Rollout
     time = max(old.filled.shape[2], new.filled.shape[2])
 
     def pick(name: str, before: Tensor, after: Tensor) -> Tensor:
-        length = time + (name in INSTANTS)
+        length = time + (name in INSTANT_FIELDS)
         one, other = (torch.cat((x, x.new_zeros(*x.shape[:2], length - x.shape[2], *x.shape[3:])), 2)
                       for x in (after, before))  # fmt: skip
         return torch.where(where.view(*where.shape, *(1,) * (one.dim() - 2)), one, other)

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from partage.errors import UserError
+from partage.sims.buffers import Buffers
 from partage.sims.contract import Spec, TimeLimit, TimeStep, stream
-from partage.sims.shown import Shown
 
 
 @runtime_checkable
@@ -24,8 +24,8 @@ class Sim(Protocol):
     copies by a step.
     """
 
-    def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None: ...
-    def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None: ...
+    def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None: ...
+    def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None: ...
     def save(self) -> dict[str, Any]: ...
     def load(self, state: Mapping[str, Any]) -> None: ...
     def close(self) -> None: ...
@@ -38,14 +38,14 @@ class Kernel(NamedTuple):
 
     rules: Any  # NamedTuple of numbers and arrays
     world: Any  # NamedTuple of arrays [C, ...]
-    start: Callable[..., None]  # (rules, world, shown, where)
-    move: Callable[..., None]  # (rules, world, shown, actions)
+    start: Callable[..., None]  # (rules, world, buffers, where)
+    move: Callable[..., None]  # (rules, world, buffers, actions)
 
-    def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
-        self.start(self.rules, self.world, shown, where)
+    def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+        self.start(self.rules, self.world, buffers, where)
 
-    def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
-        self.move(self.rules, self.world, shown, actions)
+    def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
+        self.move(self.rules, self.world, buffers, actions)
 
     def save(self) -> dict[str, Any]:
         return save_arrays(self.world)
@@ -83,11 +83,11 @@ def flat(array: np.ndarray) -> np.ndarray:
     return array.view(np.uint8).reshape(*array.shape, -1) if array.dtype.names else array
 
 
-def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Shown:
+def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Buffers:
     """The arrays of R x B idle copies, each with the key of its own generator."""
     count, n, a = len(seeds) * copies, spec.n_agents, spec.n_actions
     obs = np.zeros((count, n, spec.obs_dim), np.float32)
-    return Shown(
+    return Buffers(
         obs=obs,
         state=obs.reshape(count, -1)
         if state_is_obs
@@ -129,47 +129,47 @@ class Batched:
                 f"Expected time_limit to be one of {get_args(TimeLimit)}, got {time_limit!r}."
             )
         self.spec, self.runs, self.copies = spec, len(seeds), copies
-        self._shown = shown = blank(spec, seeds, copies, state_is_obs)
+        self._buffers = buffers = blank(spec, seeds, copies, state_is_obs)
         self._sim = sim(len(seeds) * copies)
-        self._clock_flag = shown.terminated if time_limit == "terminal" else shown.truncated
-        self._step = TimeStep(*(self._view(getattr(shown, name)) for name in TimeStep._fields))
+        self._clock_flag = buffers.terminated if time_limit == "terminal" else buffers.truncated
+        self._step = TimeStep(*(self._view(getattr(buffers, name)) for name in TimeStep._fields))
 
     def _view(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.reshape(self.runs, self.copies, *array.shape[1:]))
 
     def reset(self, where: Bool[Tensor, "R B"] | None = None) -> TimeStep:
-        shown = self._shown
+        buffers = self._buffers
         chosen = (
-            np.ones(len(shown.live), bool)
+            np.ones(len(buffers.live), bool)
             if where is None
             else where.bool().cpu().numpy().reshape(-1)
         )
-        if chosen.shape != shown.live.shape:
+        if chosen.shape != buffers.live.shape:
             raise UserError(
                 f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got {chosen.size} entries."
             )
         for array in (
-            shown.reward,
-            shown.feature,
-            shown.terminated,
-            shown.truncated,
-            shown.score,
-            shown.clock,
+            buffers.reward,
+            buffers.feature,
+            buffers.terminated,
+            buffers.truncated,
+            buffers.score,
+            buffers.clock,
         ):
             array[chosen] = 0
-        shown.live[chosen] = True
-        self._sim.begin(shown, chosen)
+        buffers.live[chosen] = True
+        self._sim.begin(buffers, chosen)
         return self._step
 
     def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep:
-        shown, live = self._shown, self._shown.live
+        buffers, live = self._buffers, self._buffers.live
         chosen = self._checked(actions)
-        shown.clock[live] += 1
-        shown.reward[~live] = 0
-        shown.feature[~live] = 0
-        self._sim.advance(shown, chosen)
-        self._clock_flag |= live & ~shown.terminated & (shown.clock >= self.spec.horizon)
-        live &= ~(shown.terminated | shown.truncated)
+        buffers.clock[live] += 1
+        buffers.reward[~live] = 0
+        buffers.feature[~live] = 0
+        self._sim.advance(buffers, chosen)
+        self._clock_flag |= live & ~buffers.terminated & (buffers.clock >= self.spec.horizon)
+        live &= ~(buffers.terminated | buffers.truncated)
         return self._step
 
     def _checked(self, actions: Int64[Tensor, "R B N"]) -> Int64[np.ndarray, "C N"]:
@@ -183,7 +183,7 @@ class Batched:
             -1, self.spec.n_agents
         )
         if chosen.min() < 0 or chosen.max() >= self.spec.n_actions:
-            live = chosen[self._shown.live]
+            live = chosen[self._buffers.live]
             if live.size and (live.min() < 0 or live.max() >= self.spec.n_actions):
                 raise UserError(
                     f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}."
@@ -191,11 +191,11 @@ class Batched:
         return chosen
 
     def state_dict(self) -> dict[str, Any]:
-        return {"shown": save_arrays(self._shown), "sim": self._sim.save()}
+        return {"buffers": save_arrays(self._buffers), "sim": self._sim.save()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> TimeStep:
         self._sim.load(state["sim"])  # first: it refuses what another engine or task has saved
-        load_arrays(self._shown, state["shown"])
+        load_arrays(self._buffers, state["buffers"])
         return self._step
 
     def close(self) -> None:

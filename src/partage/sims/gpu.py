@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int64
 
 from partage.errors import UserError
 from partage.sims.batch import load_arrays, save_arrays
-from partage.sims.shown import Shown
+from partage.sims.buffers import Buffers
 
 BLOCK = 64  # threads that start together
 
@@ -44,11 +44,11 @@ class Threads:
         self.rules, self.blank, self.world = self._there(rules), world, self._there(world)
         self.start, self.move = self._on_threads(start), self._on_threads(move)
 
-    def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
-        self._call(self.start, shown, where)
+    def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+        self._call(self.start, buffers, where)
 
-    def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
-        self._call(self.move, shown, actions)
+    def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
+        self._call(self.move, buffers, actions)
 
     def save(self) -> dict[str, Any]:
         return save_arrays(type(self.blank)(*(array.copy_to_host() for array in self.world)))
@@ -70,17 +70,17 @@ class Threads:
         cuda = self.cuda
 
         @cuda.jit
-        def every(rules, world, shown, given):
+        def every(rules, world, buffers, given):
             copy = cuda.grid(1)
             if copy < given.shape[0]:
-                one(rules, world, shown, given, copy)
+                one(rules, world, buffers, given, copy)
 
         return every
 
-    def _call(self, every: Any, shown: Shown, given: np.ndarray) -> None:
-        there = self._there(shown)
+    def _call(self, every: Any, buffers: Buffers, given: np.ndarray) -> None:
+        there = self._there(buffers)
         every[-(-len(given) // BLOCK), BLOCK](
             self.rules, self.world, there, self.cuda.to_device(given)
         )
-        for array, result in zip(shown, there, strict=True):
+        for array, result in zip(buffers, there, strict=True):
             result.copy_to_host(array)

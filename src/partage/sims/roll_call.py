@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from partage.errors import UserError
-from partage.sims.batch import Shown
+from partage.sims.batch import Buffers
 from partage.sims.draw import compiled, inlined
 
 
@@ -23,7 +23,7 @@ class Rules(NamedTuple):
 
 
 class World(NamedTuple):
-    """Nothing: the clock is all there is, and `Shown` has it."""
+    """Nothing: the clock is all there is, and `Buffers` has it."""
 
 
 def ceiling(
@@ -53,31 +53,33 @@ def ceiling(
 
 
 @inlined
-def show(rules: Rules, shown: Shown, copy: int) -> None:
+def observe(rules: Rules, buffers: Buffers, copy: int) -> None:
     """The time step, one-hot, to every agent and as the state; all zeros when the episode is over."""
-    time = shown.clock[copy]
-    shown.obs[copy] = 0
-    shown.state[copy] = 0
+    time = buffers.clock[copy]
+    buffers.obs[copy] = 0
+    buffers.state[copy] = 0
     if time < rules.horizon:
-        shown.obs[copy, :, time] = 1
-        shown.state[copy, time] = 1
+        buffers.obs[copy, :, time] = 1
+        buffers.state[copy, time] = 1
 
 
 @compiled
-def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
     for copy in range(len(where)):
         if where[copy]:
-            show(rules, shown, copy)
+            observe(rules, buffers, copy)
 
 
 @compiled
-def advance(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
+def advance(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"]
+) -> None:
     copies, n_agents = actions.shape
     for copy in range(copies):
-        if shown.live[copy]:
+        if buffers.live[copy]:
             right = 0
             for n in range(n_agents):
                 right += actions[copy, n] == n % rules.n_actions
-            shown.reward[copy] = right / n_agents
-            shown.score[copy] += np.float32(right / n_agents)
-            show(rules, shown, copy)
+            buffers.reward[copy] = right / n_agents
+            buffers.score[copy] += np.float32(right / n_agents)
+            observe(rules, buffers, copy)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from partage.errors import UserError
-from partage.sims.shown import Shown
+from partage.sims.buffers import Buffers
 
 
 class Instant(NamedTuple):
@@ -52,20 +52,20 @@ class Singles:
     def __init__(self, singles: Sequence[Single]) -> None:
         self._singles = list(singles)
 
-    def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+    def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
         for copy in np.flatnonzero(where).tolist():
-            seed = int(shown.key[copy]) if shown.counter[copy] == 0 else None
-            shown.counter[copy] += 1
-            write(shown, copy, self._singles[copy].reset(seed))
+            seed = int(buffers.key[copy]) if buffers.counter[copy] == 0 else None
+            buffers.counter[copy] += 1
+            write(buffers, copy, self._singles[copy].reset(seed))
 
-    def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
-        for copy in np.flatnonzero(shown.live).tolist():
+    def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
+        for copy in np.flatnonzero(buffers.live).tolist():
             instant = self._singles[copy].step(actions[copy].tolist())
-            write(shown, copy, instant)
-            shown.reward[copy] = instant.reward
-            shown.score[copy] += np.float32(instant.gain)
-            shown.terminated[copy] = instant.terminated
-            shown.feature[copy] = instant.feature
+            write(buffers, copy, instant)
+            buffers.reward[copy] = instant.reward
+            buffers.score[copy] += np.float32(instant.gain)
+            buffers.terminated[copy] = instant.terminated
+            buffers.feature[copy] = instant.feature
 
     def save(self) -> dict[str, Any]:
         return {"singles": [single.save() for single in self._singles]}
@@ -83,9 +83,9 @@ class Singles:
             single.close()
 
 
-def write(shown: Shown, copy: int, instant: Instant) -> None:
+def write(buffers: Buffers, copy: int, instant: Instant) -> None:
     """Show what the copy's simulator told."""
-    shown.obs[copy] = instant.obs
-    shown.state[copy] = instant.state
-    shown.avail_actions[copy] = True if instant.avail_actions is None else instant.avail_actions
-    shown.alive[copy] = True if instant.alive is None else instant.alive
+    buffers.obs[copy] = instant.obs
+    buffers.state[copy] = instant.state
+    buffers.avail_actions[copy] = True if instant.avail_actions is None else instant.avail_actions
+    buffers.alive[copy] = True if instant.alive is None else instant.alive

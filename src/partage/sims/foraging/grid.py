@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from partage.sims.batch import Shown
+from partage.sims.batch import Buffers
 from partage.sims.draw import inlined, integer
 
 TRIES = 1000  # of finding a cell: for each player, and for all foods together
@@ -48,21 +48,21 @@ class World(NamedTuple):
 
 
 @inlined
-def place_players(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+def place_players(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
     """On a free cell each. A player not yet placed still stands where its last episode ended, as in
     the package.
     """
     row, col = world.row[copy], world.col[copy]
     for player in range(len(row)):
         for _ in range(TRIES):
-            y = integer(shown.key, shown.counter, copy, 0, rules.rows - 1)
-            x = integer(shown.key, shown.counter, copy, 0, rules.cols - 1)
+            y = integer(buffers.key, buffers.counter, copy, 0, rules.rows - 1)
+            x = integer(buffers.key, buffers.counter, copy, 0, rules.cols - 1)
             free = True
             for other in range(len(row)):
                 free = free and not (row[other] == y and col[other] == x)
             if free:
                 row[player], col[player] = y, x
-                world.level[copy, player] = integer(shown.key, shown.counter, copy, 1, 2)
+                world.level[copy, player] = integer(buffers.key, buffers.counter, copy, 1, 2)
                 break
 
 
@@ -105,7 +105,7 @@ def insert_food(world: World, copy: int, y: int, x: int, level: int) -> None:
 
 
 @inlined
-def place_foods(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+def place_foods(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
     """Never on the border; fewer than wanted if there is no room. Version 2 leaves the highest
     level out.
     """
@@ -118,7 +118,7 @@ def place_foods(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     for _ in range(TRIES):
         if world.foods[copy] == world.food_row.shape[1]:
             break
-        y = integer(shown.key, shown.counter, copy, 1, rules.rows - 2)
-        x = integer(shown.key, shown.counter, copy, 1, rules.cols - 2)
+        y = integer(buffers.key, buffers.counter, copy, 1, rules.rows - 2)
+        x = integer(buffers.key, buffers.counter, copy, 1, rules.cols - 2)
         if fits(world, copy, y, x):
-            insert_food(world, copy, y, x, integer(shown.key, shown.counter, copy, low, high))
+            insert_food(world, copy, y, x, integer(buffers.key, buffers.counter, copy, low, high))

@@ -15,7 +15,7 @@ ones are taken out, those behind them close up.
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from partage.sims.batch import Kernel, Shown
+from partage.sims.batch import Buffers, Kernel
 from partage.sims.draw import compiled, inlined
 from partage.sims.foraging.grid import Rules, Units, World, place_foods, place_players
 from partage.sims.foraging.tasks import Task
@@ -127,7 +127,7 @@ def load(rules: Rules, world: World, actions: Int64[np.ndarray, "C P"], copy: in
 
 
 @inlined
-def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+def pay(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
     """To each its own or, as a team, to everyone the sum; the score is the sum so far: the share of
     food eaten.
     """
@@ -136,8 +136,8 @@ def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
         total += earned
     for player in range(world.row.shape[1]):
         earned = total if rules.team else world.earned[copy, player]
-        shown.reward[copy, player] = earned * rules.units.reward
-    shown.score[copy] += np.float32(total)
+        buffers.reward[copy, player] = earned * rules.units.reward
+    buffers.score[copy] += np.float32(total)
 
 
 @inlined
@@ -149,11 +149,11 @@ def put(
 
 
 @inlined
-def observe(rules: Rules, world: World, shown: Shown, copy: int, player: int) -> None:
+def observe(rules: Rules, world: World, buffers: Buffers, copy: int, player: int) -> None:
     """What this player sees. Others are seen a little further than foods where the grid's edge cuts
     off the view.
     """
-    entries, sight, n_players = shown.obs[copy, player], rules.sight, world.row.shape[1]
+    entries, sight, n_players = buffers.obs[copy, player], rules.sight, world.row.shape[1]
     row, col = world.row[copy], world.col[copy]
     top, left = max(row[player] - sight, 0), max(col[player] - sight, 0)
     place = 0
@@ -177,22 +177,24 @@ def observe(rules: Rules, world: World, shown: Shown, copy: int, player: int) ->
 
 
 @compiled
-def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
     for copy in range(len(where)):
         if where[copy]:
-            place_players(rules, world, shown, copy)
-            place_foods(rules, world, shown, copy)
+            place_players(rules, world, buffers, copy)
+            place_foods(rules, world, buffers, copy)
             for player in range(world.row.shape[1]):
-                observe(rules, world, shown, copy, player)
+                observe(rules, world, buffers, copy, player)
 
 
 @compiled
-def advance(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C P"]) -> None:
+def advance(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C P"]
+) -> None:
     for copy in range(len(actions)):
-        if shown.live[copy]:
+        if buffers.live[copy]:
             walk(rules, world, actions, copy)
             load(rules, world, actions, copy)
-            pay(rules, world, shown, copy)
+            pay(rules, world, buffers, copy)
             for player in range(world.row.shape[1]):
-                observe(rules, world, shown, copy, player)
-            shown.terminated[copy] = world.foods[copy] == 0
+                observe(rules, world, buffers, copy, player)
+            buffers.terminated[copy] = world.foods[copy] == 0

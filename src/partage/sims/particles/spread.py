@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from partage.sims.batch import Kernel, Shown
+from partage.sims.batch import Buffers, Kernel
 from partage.sims.draw import compiled, inlined, uniform
 from partage.sims.particles import simple_spread
 from partage.sims.particles.simple_spread import gap
@@ -116,9 +116,9 @@ def bonus(position: Float64[np.ndarray, "n 2"]) -> float:
 
 
 @inlined
-def earn_coloured(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+def earn_coloured(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
     """Minus the own distance, and what the whole colour earns for having arrived."""
-    distance, reward = world.distance[copy], shown.reward[copy]
+    distance, reward = world.distance[copy], buffers.reward[copy]
     first = 0
     for size in rules.size:
         last = first + size
@@ -132,11 +132,11 @@ def earn_coloured(rules: Rules, world: World, shown: Shown, copy: int) -> None:
 
 
 @inlined
-def observe_coloured(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+def observe_coloured(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
     """Velocity, position, all landmarks relative to the agent, the distance to its own."""
     position, velocity, landmark = world.position[copy], world.velocity[copy], world.landmark[copy]
     for n in range(len(position)):
-        row, x, y = shown.obs[copy, n], position[n, 0], position[n, 1]
+        row, x, y = buffers.obs[copy, n], position[n, 0], position[n, 1]
         row[0], row[1], row[2], row[3] = velocity[n, 0], velocity[n, 1], x, y
         for mark in range(
             len(landmark)
@@ -148,28 +148,28 @@ def observe_coloured(rules: Rules, world: World, shown: Shown, copy: int) -> Non
 
 
 @inlined
-def shuffle(rules: Rules, shown: Shown, copy: int) -> None:
+def shuffle(rules: Rules, buffers: Buffers, copy: int) -> None:
     """Put every observation in its colour's order. (A pass of its own: inside the loop above it
     would cost that loop its speed in the tasks that are not shuffled.)"""
-    entries = shown.obs[copy].copy()
+    entries = buffers.obs[copy].copy()
     for n in range(len(entries)):
         order = rules.order[rules.colour[n]]
         for place in range(len(order)):
-            shown.obs[copy, n, place] = entries[n, order[place]]
+            buffers.obs[copy, n, place] = entries[n, order[place]]
 
 
 @inlined
-def show(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+def observe(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
     """Observations, and the state: positions, velocities, landmarks."""
     if rules.simple:
         simple_spread.observe(
-            world.position[copy], world.velocity[copy], world.landmark[copy], shown.obs[copy]
+            world.position[copy], world.velocity[copy], world.landmark[copy], buffers.obs[copy]
         )
     else:
-        observe_coloured(rules, world, shown, copy)
+        observe_coloured(rules, world, buffers, copy)
         if rules.shuffled:
-            shuffle(rules, shown, copy)
-    state, n_agents = shown.state[copy], world.position.shape[1]
+            shuffle(rules, buffers, copy)
+    state, n_agents = buffers.state[copy], world.position.shape[1]
     for n in range(n_agents):
         state[2 * n], state[2 * n + 1] = world.position[copy, n, 0], world.position[copy, n, 1]
         moving = 2 * (n_agents + n)
@@ -183,37 +183,39 @@ def show(rules: Rules, world: World, shown: Shown, copy: int) -> None:
 
 
 @compiled
-def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
     for copy in range(len(where)):
         if where[copy]:
             world.velocity[copy] = 0
             for n in range(len(rules.colour)):
                 for axis in range(2):
                     world.position[copy, n, axis] = uniform(
-                        shown.key, shown.counter, copy, -1.0, 1.0
+                        buffers.key, buffers.counter, copy, -1.0, 1.0
                     )
             for mark in range(world.landmark.shape[1]):
                 for axis in range(2):
                     world.landmark[copy, mark, axis] = uniform(
-                        shown.key, shown.counter, copy, -rules.reach, rules.reach
+                        buffers.key, buffers.counter, copy, -rules.reach, rules.reach
                     )
             if not rules.simple:
                 measure(rules, world, copy)
-            show(rules, world, shown, copy)
+            observe(rules, world, buffers, copy)
 
 
 @compiled
-def advance(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
+def advance(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"]
+) -> None:
     for copy in range(len(actions)):
-        if shown.live[copy]:
+        if buffers.live[copy]:
             move(rules, world, actions, copy)
             if rules.simple:
-                simple_spread.earn(world.position[copy], world.landmark[copy], shown.reward[copy])
+                simple_spread.earn(world.position[copy], world.landmark[copy], buffers.reward[copy])
             else:
                 measure(rules, world, copy)
-                earn_coloured(rules, world, shown, copy)
-            show(rules, world, shown, copy)
+                earn_coloured(rules, world, buffers, copy)
+            observe(rules, world, buffers, copy)
             total = 0.0
-            for reward in shown.reward[copy]:
+            for reward in buffers.reward[copy]:
                 total += reward
-            shown.score[copy] += np.float32(total)
+            buffers.score[copy] += np.float32(total)

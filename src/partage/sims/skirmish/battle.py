@@ -7,7 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Int64
 
-from partage.sims.batch import Shown
+from partage.sims.batch import Buffers
 from partage.sims.draw import lean_inlined, uniform
 from partage.sims.skirmish.world import NOBODY, Rules, Units
 
@@ -111,10 +111,10 @@ def carry_on(rules: Rules, units: Units, unit: int) -> None:
 
 
 @lean_inlined
-def attack(rules: Rules, units: Units, shown: Shown, copy: int, unit: int, target: int) -> None:
+def attack(rules: Rules, units: Units, buffers: Buffers, copy: int, unit: int, target: int) -> None:
     """Begin an attack on a target in reach."""
     me, my = units[unit], rules.slots[unit]
-    jitter = uniform(shown.key, shown.counter, copy, JITTER[0], JITTER[1])
+    jitter = uniform(buffers.key, buffers.counter, copy, JITTER[0], JITTER[1])
     me.cooldown = my.period + jitter
     me.aim = target
     me.swing = my.point

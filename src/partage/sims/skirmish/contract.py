@@ -22,7 +22,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from partage.sims.batch import Shown
+from partage.sims.batch import Buffers
 from partage.sims.draw import lean_inlined
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, Rules, Units, World
 
@@ -178,20 +178,20 @@ def tell(rules: Rules, world: World, entries: Float32[np.ndarray, "S"], copy: in
 
 
 @lean_inlined
-def observe(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+def observe(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
     """Write observations, available actions, who lives, and the state."""
     units = world.units[copy]
-    shown.obs[copy], shown.state[copy] = 0, 0
+    buffers.obs[copy], buffers.state[copy] = 0, 0
     for agent in range(rules.n_agents):
-        available, alive = shown.avail_actions[copy, agent], units[agent].health > 0
-        shown.alive[copy, agent] = alive
+        available, alive = buffers.avail_actions[copy, agent], units[agent].health > 0
+        buffers.alive[copy, agent] = alive
         if alive:
             offer(rules, units, available, agent)
-            look(rules, units, shown.obs[copy, agent], available, agent)
+            look(rules, units, buffers.obs[copy, agent], available, agent)
         else:
             available[:] = False
             available[NOTHING] = True
-    tell(rules, world, shown.state[copy], copy)
+    tell(rules, world, buffers.state[copy], copy)
 
 
 @lean_inlined
@@ -211,7 +211,7 @@ def standing(rules: Rules, units: Units, enemy: int) -> float:
 
 
 @lean_inlined
-def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
+def pay(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
     """Reward, end and victory. A side is beaten when it has nobody left but medivacs; if both are,
     nobody has won.
     """
@@ -229,10 +229,10 @@ def pay(rules: Rules, world: World, shown: Shown, copy: int) -> None:
     won = left > 0 and foes == 0
     lost += DEATH * killed
     earned = (max(lost, 0.0) if rules.positive else abs(lost)) + VICTORY * won
-    shown.reward[copy] = earned / (rules.max_reward / SCALE)
-    shown.feature[copy] = DEATH * killed / (rules.max_reward / SCALE)
-    shown.terminated[copy] = left == 0 or foes == 0
-    shown.score[copy] = won
+    buffers.reward[copy] = earned / (rules.max_reward / SCALE)
+    buffers.feature[copy] = DEATH * killed / (rules.max_reward / SCALE)
+    buffers.terminated[copy] = left == 0 or foes == 0
+    buffers.score[copy] = won
 
 
 @lean_inlined

@@ -10,7 +10,7 @@ hurt by, and calls those around it.
 
 import math
 
-from partage.sims.batch import Shown
+from partage.sims.batch import Buffers
 from partage.sims.draw import lean_inlined
 from partage.sims.skirmish.battle import HEAL_ENERGY, attack, carry_on, foes, heal, square, within
 from partage.sims.skirmish.motion import free, walk
@@ -176,7 +176,7 @@ def go(rules: Rules, units: Units, unit: int) -> None:
 
 
 @lean_inlined
-def act(rules: Rules, units: Units, shown: Shown, copy: int, unit: int) -> None:
+def act(rules: Rules, units: Units, buffers: Buffers, copy: int, unit: int) -> None:
     """Fight or heal the target, walk to it, or go where the order says."""
     me, my = units[unit], rules.slots[unit]
     target, order = me.target, me.order
@@ -194,6 +194,6 @@ def act(rules: Rules, units: Units, shown: Shown, copy: int, unit: int) -> None:
         elif my.heals:
             heal(rules, units, unit, target)
         elif me.cooldown <= 0:
-            attack(rules, units, shown, copy, unit, target)
+            attack(rules, units, buffers, copy, unit, target)
     elif order in (MOVE, ATTACK_MOVE):
         go(rules, units, unit)

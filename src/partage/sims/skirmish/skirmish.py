@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from partage.sims.batch import Kernel, Shown
+from partage.sims.batch import Buffers, Kernel
 from partage.sims.draw import integer, lean, lean_inlined
 from partage.sims.gpu import Threads
 from partage.sims.skirmish import contract, rules
@@ -52,14 +52,14 @@ def kernel(found: Map, options: Options, copies: int, device: str = "cpu") -> Ke
 
 
 @lean_inlined
-def trade_places(rules: Rules, units: Units, shown: Shown, copy: int) -> None:
+def trade_places(rules: Rules, units: Units, buffers: Buffers, copy: int) -> None:
     """Shuffle the enemies among their type: the game numbers them anew in each episode."""
     first, last = rules.n_agents, rules.n_agents + rules.n_enemies
     for unit in range(first, last):
         same = unit
         while same + 1 < last and rules.slots[same + 1].kind == rules.slots[unit].kind:
             same += 1
-        me, it = units[unit], units[integer(shown.key, shown.counter, copy, unit, same)]
+        me, it = units[unit], units[integer(buffers.key, buffers.counter, copy, unit, same)]
         x, y = me.x, me.y
         me.x, me.y = it.x, it.y
         it.x, it.y = x, y
@@ -83,7 +83,12 @@ def spawn(rules: Rules, units: Units, unit: int) -> None:
 
 @lean_inlined
 def tick(
-    rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], shown: Shown, copy: int, loop: int
+    rules: Rules,
+    units: Units,
+    burns: Int64[np.ndarray, "B U"],
+    buffers: Buffers,
+    copy: int,
+    loop: int,
 ) -> None:
     """One game loop."""
     for unit in range(len(units)):
@@ -92,7 +97,7 @@ def tick(
                 obey(rules, units, unit)
             else:
                 think(rules, units, loop, unit)
-            act(rules, units, shown, copy, unit)
+            act(rules, units, buffers, copy, unit)
     move_all(rules, units)
     land(rules, units)
     sweep(rules, units, burns)
@@ -102,49 +107,51 @@ def tick(
 
 
 @lean
-def play(rules: Rules, world: World, shown: Shown, copy: int, loops: int) -> None:
+def play(rules: Rules, world: World, buffers: Buffers, copy: int, loops: int) -> None:
     """That many game loops of one copy."""
     units, burns = world.units[copy], world.burns[copy]
     for _ in range(loops):
-        tick(rules, units, burns, shown, copy, world.loop[copy])
+        tick(rules, units, burns, buffers, copy, world.loop[copy])
         world.loop[copy] += 1
 
 
 @lean_inlined
 def begin_copy(
-    rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"], copy: int
+    rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"], copy: int
 ) -> None:
     if where[copy]:
         units = world.units[copy]
         for unit in range(len(units)):
             spawn(rules, units, unit)
         if not rules.in_order:
-            trade_places(rules, units, shown, copy)
+            trade_places(rules, units, buffers, copy)
         world.burns[copy] = 0
         world.loop[copy] = 0
-        play(rules, world, shown, copy, SETTLING)
+        play(rules, world, buffers, copy, SETTLING)
         contract.remember(rules, world, copy)
-        contract.observe(rules, world, shown, copy)
+        contract.observe(rules, world, buffers, copy)
 
 
 @lean_inlined
 def advance_copy(
-    rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"], copy: int
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"], copy: int
 ) -> None:
-    if shown.live[copy]:
+    if buffers.live[copy]:
         contract.command(rules, world, actions, copy)
-        play(rules, world, shown, copy, STEP)
-        contract.pay(rules, world, shown, copy)
-        contract.observe(rules, world, shown, copy)
+        play(rules, world, buffers, copy, STEP)
+        contract.pay(rules, world, buffers, copy)
+        contract.observe(rules, world, buffers, copy)
 
 
 @lean
-def begin(rules: Rules, world: World, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
     for copy in range(len(where)):
-        begin_copy(rules, world, shown, where, copy)
+        begin_copy(rules, world, buffers, where, copy)
 
 
 @lean
-def advance(rules: Rules, world: World, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
+def advance(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"]
+) -> None:
     for copy in range(len(actions)):
-        advance_copy(rules, world, shown, actions, copy)
+        advance_copy(rules, world, buffers, actions, copy)

@@ -24,8 +24,8 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from partage.errors import UserError
+from partage.sims.buffers import INSTANT_FIELDS, Buffers
 from partage.sims.contract import Spec, stream
-from partage.sims.shown import INSTANTS, Shown
 from partage.sims.single import Single
 from partage.sims.workers.processes import Crew, Worker
 from partage.sims.workers.worker import ADVANCE, BEGIN, REST, Job, Sizes
@@ -88,37 +88,37 @@ class Pool:
         self._playing = np.zeros(copies, bool)  # an episode is under way in the copy's simulator
         self._close = weakref.finalize(self, os.close, memory)
 
-    def begin(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
+    def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
         for each in self._workers:
             if (where & self._playing)[each.copies].any():  # it has come to the end of an episode
                 each.failures = 0
         self._playing[where] = False
         while (todo := where & ~self._playing).any():
-            shown.counter[todo] += 1
+            buffers.counter[todo] += 1
             for copy in np.flatnonzero(todo).tolist():
                 self._board.seed[copy] = stream(
-                    int(shown.key[copy]), "episode", int(shown.counter[copy])
+                    int(buffers.key[copy]), "episode", int(buffers.counter[copy])
                 )
             self._move(BEGIN, todo)
-        self._show(shown, where)
+        self._observe(buffers, where)
 
-    def advance(self, shown: Shown, actions: Int64[np.ndarray, "C N"]) -> None:
-        live = shown.live & self._playing
+    def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
+        live = buffers.live & self._playing
         self._board.actions[live] = actions[live]
         self._move(ADVANCE, live)
         done, board = live & self._playing, self._board
-        self._show(shown, done)
-        shown.reward[done] = board.reward[done]
-        shown.score[done] += board.gain[done]
-        shown.feature[done] = board.feature[done]
-        shown.terminated[done] = board.terminated[done]
-        void = shown.live & ~self._playing
-        shown.reward[void] = shown.feature[void] = 0
-        shown.terminated[void] = shown.truncated[void] = True
+        self._observe(buffers, done)
+        buffers.reward[done] = board.reward[done]
+        buffers.score[done] += board.gain[done]
+        buffers.feature[done] = board.feature[done]
+        buffers.terminated[done] = board.terminated[done]
+        void = buffers.live & ~self._playing
+        buffers.reward[void] = buffers.feature[void] = 0
+        buffers.terminated[void] = buffers.truncated[void] = True
 
-    def _show(self, shown: Shown, where: Bool[np.ndarray, "C"]) -> None:
-        for name in INSTANTS:
-            getattr(shown, name)[where] = getattr(self._board, name)[where]
+    def _observe(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+        for name in INSTANT_FIELDS:
+            getattr(buffers, name)[where] = getattr(self._board, name)[where]
 
     def _move(self, what: int, where: Bool[np.ndarray, "C"]) -> None:
         """All marked copies at once; what is not playing afterwards was lost."""

@@ -83,7 +83,7 @@ class Job(NamedTuple):
     wait: float  # seconds before the first simulator is built
 
 
-def show(board: Board, copy: int, instant: Instant) -> None:
+def observe(board: Board, copy: int, instant: Instant) -> None:
     board.obs[copy] = instant.obs
     board.state[copy] = instant.state
     board.avail_actions[copy] = True if instant.avail_actions is None else instant.avail_actions
@@ -112,9 +112,9 @@ class Copies:
         board = self._board
         for copy in self._job.copies:
             if board.todo[copy] == BEGIN:
-                show(board, copy, self.single(copy).reset(int(board.seed[copy])))
+                observe(board, copy, self.single(copy).reset(int(board.seed[copy])))
             elif board.todo[copy] == ADVANCE:
-                show(board, copy, self._singles[copy].step(board.actions[copy].tolist()))
+                observe(board, copy, self._singles[copy].step(board.actions[copy].tolist()))
 
     def save(self, copies: list[int]) -> dict[int, bytes]:
         return {copy: self._singles[copy].save() for copy in copies}

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt64
 
 # What one instant shows; of an episode there is one more than there are transitions.
-INSTANTS = ("obs", "state", "avail_actions", "alive")
+INSTANT_FIELDS = ("obs", "state", "avail_actions", "alive")
 
 
-class Shown(NamedTuple):
+class Buffers(NamedTuple):
     """What a simulator writes and torch reads without a copy. The first axis C = R x B counts the
     copies.
 
