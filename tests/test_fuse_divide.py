@@ -5,14 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from partage.sharing.assignment import (
-    Assignment,
-    Move,
-    full,
-    fuse_divide,
-    fuse_divide_literal,
-    none,
-)
+from partage.sharing.assignment import Assignment, full, none
+from partage.sharing.fuse_divide import Move, fuse_divide, fuse_divide_literal
 
 quick = settings(max_examples=80, deadline=None)
 

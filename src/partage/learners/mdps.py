@@ -12,7 +12,7 @@ and call, fusions that do nothing but bar others, and divisions that copy set i 
 uses them.
 
 **Departures.** `rule = "intended"` is the algorithm that the text describes
-(`partage.sharing.assignment.fuse_divide`); a division copies the optimiser's moments as well. `rule
+(`partage.sharing.fuse_divide`); a division copies the optimiser's moments as well. `rule
 = "none"` measures and leaves the sharing alone (Fig. 2).
 """
 
@@ -29,7 +29,7 @@ from partage.distances.distance import Experience
 from partage.errors import UserError
 from partage.learners import a2c
 from partage.rl.rollout import Rollout
-from partage.sharing.assignment import fuse_divide, fuse_divide_literal
+from partage.sharing.fuse_divide import fuse_divide, fuse_divide_literal
 from partage.sims.contract import Spec
 
 RULES = {"intended": fuse_divide, "literal": fuse_divide_literal}

@@ -1,0 +1,1 @@
+"""Who shares parameters with whom, and the rules that move it: tensors in, tensors out."""
