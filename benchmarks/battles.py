@@ -15,7 +15,8 @@ from jaxtyping import Bool, Int64, UInt64
 
 from benchmarks.environments import UNIT, machine, row, table
 from partage.sims.batch import Batched
-from partage.sims.draw import compiled, integer
+from partage.sims.compilation import compiled
+from partage.sims.random_numbers import integer
 from partage.sims.skirmish.data import named
 from partage.sims.skirmish.skirmish import Options, kernel
 

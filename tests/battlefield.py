@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from partage.sims.batch import Batched, Buffers, blank
+from partage.sims.batch import Batched, Buffers, idle_buffers
 from partage.sims.skirmish.data import Group, Map, maps, named
 from partage.sims.skirmish.skirmish import Options, kernel, play
 from partage.sims.skirmish.world import ATTACK, MOVE, NOBODY, STOP, Rules, World
@@ -25,7 +25,7 @@ class Field:
         made = kernel(found, Options(in_order=True), 1)
         self.rules: Rules = made.rules
         self.world: World = made.world
-        self.buffers: Buffers = blank(found.spec, [0], 1, state_is_obs=False)
+        self.buffers: Buffers = idle_buffers(found.spec, [0], 1, state_is_obs=False)
         made.begin(self.buffers, np.ones(1, bool))
         self.unit = made.world.units[0]
         self.pause()

@@ -87,7 +87,7 @@ class Battle(NamedTuple):
 def battle(name: str, copies: int = 1, **options: bool) -> Battle:
     """Everyone is whole, in the middle of the map; the enemies stand 3 to the east."""
     rules = rules_of(named(name), **options)
-    world, buffers = blank(rules, copies), batch.blank(named(name).spec, [0], copies, False)
+    world, buffers = blank(rules, copies), batch.idle_buffers(named(name).spec, [0], copies, False)
     world.health[:], world.shield[:] = rules.health_max, rules.shield_max
     world.x[:], world.y[:] = 16.5, 16.5
     world.x[:, rules.n_agents :] += 3

@@ -53,7 +53,7 @@ class Battle:
         found = named(name)
         self.rules = rules.make(found)
         self.world = blank(self.rules, 1)
-        self.buffers = batch.blank(found.spec, [0], 1, state_is_obs=False)
+        self.buffers = batch.idle_buffers(found.spec, [0], 1, state_is_obs=False)
         self.buffers.key[0] = seed
         names, allies = rules.slots(found)[0], found.n_agents
         custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}

@@ -83,7 +83,7 @@ def flat(array: np.ndarray) -> np.ndarray:
     return array.view(np.uint8).reshape(*array.shape, -1) if array.dtype.names else array
 
 
-def blank(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Buffers:
+def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Buffers:
     """The arrays of R x B idle copies, each with the key of its own generator."""
     count, n, a = len(seeds) * copies, spec.n_agents, spec.n_actions
     obs = np.zeros((count, n, spec.obs_dim), np.float32)
@@ -129,7 +129,7 @@ class Batched:
                 f"Expected time_limit to be one of {get_args(TimeLimit)}, got {time_limit!r}."
             )
         self.spec, self.runs, self.copies = spec, len(seeds), copies
-        self._buffers = buffers = blank(spec, seeds, copies, state_is_obs)
+        self._buffers = buffers = idle_buffers(spec, seeds, copies, state_is_obs)
         self._sim = sim(len(seeds) * copies)
         self._clock_flag = buffers.terminated if time_limit == "terminal" else buffers.truncated
         self._step = TimeStep(*(self._view(getattr(buffers, name)) for name in TimeStep._fields))

@@ -16,7 +16,7 @@ class Buffers(NamedTuple):
     copies.
 
     A simulator reads `clock`, which already counts the step it is in, `live`, `key` and `counter`
-    (see `draw`). It writes the observation, state, masks, reward (of live copies), `terminated` (a
+    (see `random_numbers`). It writes the observation, state, masks, reward (of live copies), `terminated` (a
     real end) and `score`; `feature` too, where a task has one.
     """
 

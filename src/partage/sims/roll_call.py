@@ -14,7 +14,7 @@ from torch import Tensor
 
 from partage.errors import UserError
 from partage.sims.batch import Buffers
-from partage.sims.draw import compiled, inlined
+from partage.sims.compilation import compiled, inlined
 
 
 class Rules(NamedTuple):

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from partage.sims.batch import Buffers
-from partage.sims.draw import inlined, integer
+from partage.sims.compilation import inlined
+from partage.sims.random_numbers import integer
 
 TRIES = 1000  # of finding a cell: for each player, and for all foods together
 

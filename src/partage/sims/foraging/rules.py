@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from partage.sims.batch import Buffers, Kernel
-from partage.sims.draw import compiled, inlined
+from partage.sims.compilation import compiled, inlined
 from partage.sims.foraging.grid import Rules, Units, World, place_foods, place_players
 from partage.sims.foraging.tasks import Task
 

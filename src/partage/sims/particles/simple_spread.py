@@ -11,7 +11,7 @@ import math
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from partage.sims.draw import inlined
+from partage.sims.compilation import inlined
 
 CONTACT, SOFTNESS, TOUCH = (
     100.0,

@@ -25,10 +25,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from partage.sims.batch import Buffers, Kernel
-from partage.sims.draw import compiled, inlined, uniform
+from partage.sims.compilation import compiled, inlined
 from partage.sims.particles import simple_spread
 from partage.sims.particles.simple_spread import gap
 from partage.sims.particles.tasks import Task
+from partage.sims.random_numbers import uniform
 
 DT, DAMPING, FORCE = 0.1, 0.25, 5.0
 NEAR = 0.15  # distance from its landmark at which an agent has arrived

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from partage.sims.batch import Buffers
-from partage.sims.draw import lean_inlined, uniform
+from partage.sims.compilation import lean_inlined
+from partage.sims.random_numbers import uniform
 from partage.sims.skirmish.world import NOBODY, Rules, Units
 
 SLOP = 1.0  # how far beyond its range a target may get before an attack under way is given up

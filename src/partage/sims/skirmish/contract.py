@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from partage.sims.batch import Buffers
-from partage.sims.draw import lean_inlined
+from partage.sims.compilation import lean_inlined
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, Rules, Units, World
 
 NOTHING, HALT, NORTH, SOUTH, EAST, WEST, FIRST = (

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int16, Int64
 from scipy.sparse.csgraph import shortest_path
 
-from partage.sims.draw import compiled
+from partage.sims.compilation import compiled
 from partage.sims.skirmish.data import Ground, Group, Rectangle, Unit, units
 
 SIZE = 32  # cells along each side of every SMAC map

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from partage.sims.draw import lean_inlined
+from partage.sims.compilation import lean_inlined
 from partage.sims.skirmish.world import AIR, GROUND, STRIDER, Rules, Units
 
 TURN_COS, TURN_SIN = np.cos(np.pi / 6), np.sin(np.pi / 6)  # of one turn aside

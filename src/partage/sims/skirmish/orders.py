@@ -11,7 +11,7 @@ hurt by, and calls those around it.
 import math
 
 from partage.sims.batch import Buffers
-from partage.sims.draw import lean_inlined
+from partage.sims.compilation import lean_inlined
 from partage.sims.skirmish.battle import HEAL_ENERGY, attack, carry_on, foes, heal, square, within
 from partage.sims.skirmish.motion import free, walk
 from partage.sims.skirmish.world import ATTACK, ATTACK_MOVE, HEAL, MOVE, NOBODY, STOP, Rules, Units

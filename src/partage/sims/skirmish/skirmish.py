@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from partage.sims.batch import Buffers, Kernel
-from partage.sims.draw import integer, lean, lean_inlined
+from partage.sims.compilation import lean, lean_inlined
 from partage.sims.gpu import Threads
+from partage.sims.random_numbers import integer
 from partage.sims.skirmish import contract, rules
 from partage.sims.skirmish.battle import ENERGY_START, explode, land, recover, sweep
 from partage.sims.skirmish.data import Map
