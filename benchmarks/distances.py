@@ -12,7 +12,7 @@ from benchmarks.report import number
 from partage import learners
 from partage.distances import distance
 from partage.distances.distance import Experience
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 from partage.runs.train import prepare
 from partage.sims.contract import Spec
 

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from partage.rl.noise import generators
 from partage.rl.replay import Replay
-from partage.rl.rollout import Rollout, generators, team_reward
+from partage.rl.rollout import Rollout, team_reward
 from partage.sims.contract import Spec
 
 LBF = Spec(n_agents=4, n_actions=6, obs_dim=27, state_dim=108, horizon=50, common_reward=False)

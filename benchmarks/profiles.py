@@ -58,7 +58,7 @@ def a2c_update(quick: bool) -> list[tuple[str, float, int]]:
     def work() -> None:
         nonlocal step, memory
         with record_function(f"{OUTSIDE}collect, the simulator included"):
-            collected, step, memory = rollout.segment(
+            collected, step, memory = rollout.collect_segment(
                 made.env, made.learner.policy, step, memory, 5
             )
         with record_function(f"{OUTSIDE}learn"):

@@ -13,7 +13,7 @@ from partage.config import plan
 from partage.config.schema import at_scale
 from partage.learners import Learner
 from partage.nn.optimiser import Optimiser
-from partage.rl.rollout import Rollout, episodes, segment
+from partage.rl.rollout import Rollout, collect_episodes, collect_segment
 from partage.runs.train import prepare
 from partage.sims import contract
 
@@ -82,13 +82,13 @@ class Player:
     def collect(self) -> Rollout:
         everyone = torch.ones(self.env.runs, dtype=torch.bool)
         if self.learner.segment is None:
-            return episodes(self.env, self.learner.policy, everyone, True)
+            return collect_episodes(self.env, self.learner.policy, everyone, True)
         if self.step is None:
             self.step, self.memory = (
                 self.env.reset(),
                 self.learner.policy.initial(self.learner.copies, True),
             )
-        rollout, self.step, self.memory = segment(
+        rollout, self.step, self.memory = collect_segment(
             self.env, self.learner.policy, self.step, self.memory, self.learner.segment
         )
         return rollout
@@ -101,7 +101,7 @@ class Player:
     def evaluate(self, seed: int = 99, copies: int = 1) -> Tensor:
         """Mean returns of greedy episodes, run by run, on copies of its own."""
         seeds = [seed + r for r in range(self.env.runs)]
-        rollout = episodes(
+        rollout = collect_episodes(
             envs.make(self.task, seeds, copies),
             self.learner.policy,
             torch.ones(len(seeds), dtype=torch.bool),

@@ -9,7 +9,7 @@ from partage import envs, learners
 from partage.errors import UserError
 from partage.learners.a2c import A2C
 from partage.nn.bank import from_rows, to_rows
-from partage.rl.rollout import Choice, Rollout, segment
+from partage.rl.rollout import Choice, Rollout, collect_segment
 from partage.sims import contract
 
 N, HORIZON = 3, 5
@@ -103,7 +103,7 @@ def test_a_segment_keeps_what_a_truncated_episode_ended_on_before_the_next_begin
     for _ in range(horizon):
         last = twin.step(torch.zeros(1, 2, 15, dtype=torch.int64))
     ended_on, first = last.obs.clone(), twin.reset().obs.clone()
-    made, step, _ = segment(here, Still(), here.reset(), None, horizon + 2)
+    made, step, _ = collect_segment(here, Still(), here.reset(), None, horizon + 2)
     where = torch.arange(horizon + 2) == horizon - 1
     truncated = time_limit == "truncation"
     assert torch.equal(made.truncated, (where & truncated).expand(1, 2, -1))

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from partage.nn.bank import Bank, from_rows, linear_init, orthogonal_init, to_rows
 from partage.nn.optimiser import Optimiser
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 from partage.sharing import assignment
 
 R, B, T, N, I, O, A = 2, 3, 4, 4, 5, 6, 3  # noqa: E741
@@ -156,7 +156,7 @@ def test_copying_a_set_changes_the_target_its_moments_and_nothing_else() -> None
     part = slice(other.weight.numel() + other.bias.numel(), None)
     moments = moment[part][: weight.numel()].view_as(weight)
     assert not torch.equal(moments[1, 2], moments[1, 0])
-    optimiser.copy(bank, 1, source=0, target=2)
+    optimiser.copy_set(bank, 1, source=0, target=2)
     assert torch.equal(moments[1, 2], moments[1, 0]) and not torch.equal(
         moments[0, 2], moments[0, 0]
     )

@@ -13,7 +13,7 @@ from partage.errors import UserError
 from partage.learners.cds import CDS
 from partage.learners.eoi import EOI
 from partage.learners.rode import RODE, role_actions
-from partage.rl.replay import transitions
+from partage.rl.replay import sample_transitions
 
 TASK = "lbf/5x5-4p-1f-v3"
 FEW: dict[str, Any] = {"batch": 6, "copies": 3, "hidden": 16}
@@ -29,11 +29,12 @@ def test_transitions_are_drawn_from_the_real_ones_only_whatever_the_padding() ->
     filled = torch.zeros(2, 3, 7, dtype=torch.bool)
     filled[0, :, :3] = filled[1, 1, :5] = True
     noise = torch.rand(2, 400, generator=torch.Generator().manual_seed(0))
-    r, b, t = transitions(filled, noise)
+    r, b, t = sample_transitions(filled, noise)
     assert filled[r, b, t].all() and len(set(zip(b[1].tolist(), t[1].tolist(), strict=True))) == 5
     longer = torch.cat((filled, torch.zeros(2, 3, 4, dtype=torch.bool)), 2)
     assert all(
-        torch.equal(x, y) for x, y in zip(transitions(longer, noise)[1:], (b, t), strict=True)
+        torch.equal(x, y)
+        for x, y in zip(sample_transitions(longer, noise)[1:], (b, t), strict=True)
     )
 
 

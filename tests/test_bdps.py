@@ -14,7 +14,7 @@ from partage.learners._bdps import advantage
 from partage.learners._bdps_selectors import GroupSelector, RoleSelector
 from partage.learners._off_policy import held, usual
 from partage.learners.bdps import BDPS, Settings, agents, entropy_difference, rows
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 
 
 def player(task: str = "roll_call/4x2-6", **more: Any) -> tuple[Player, BDPS]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from partage.nn.bank import Bank
 from partage.nn.dense import BLOCK, Layer, _elsewhere, apply_layers
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 

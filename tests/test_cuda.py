@@ -24,9 +24,11 @@ def after(
     measures: dict[str, torch.Tensor] = {}
     for _ in range(updates):
         if learns.segment is None:
-            collected = rollout.episodes(game, learns.policy, everyone, True)
+            collected = rollout.collect_episodes(game, learns.policy, everyone, True)
         else:
-            collected, step, _ = rollout.segment(game, learns.policy, step, None, learns.segment)
+            collected, step, _ = rollout.collect_segment(
+                game, learns.policy, step, None, learns.segment
+            )
         measures = learns.learn(collected)
     return learns, {key: value.cpu() for key, value in measures.items()}
 
@@ -43,7 +45,7 @@ def test_the_first_updates_on_the_gpu_are_those_on_the_cpu_to_rounding(name: str
 def test_a_learner_without_sharing_reaches_its_roll_call_ceiling_on_the_gpu(name: str):
     learns, _ = after("cuda", name, "none", 600 if name == "a2c" else 200)
     test = envs.make(TASK, seeds=[5, 6], copies=4)
-    greedy = rollout.episodes(test, learns.policy, torch.ones(2, dtype=torch.bool), False)
+    greedy = rollout.collect_episodes(test, learns.policy, torch.ones(2, dtype=torch.bool), False)
     assert greedy.reward[..., 0].sum(2).min() == test.spec.horizon
 
 

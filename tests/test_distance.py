@@ -16,7 +16,7 @@ from partage.distances import codes, distance
 from partage.distances.distance import CODED, VANILLA, Experience
 from partage.errors import UserError
 from partage.nn.dense import Layer
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 
 quick = settings(max_examples=50, deadline=None)
 numbers = st.floats(-3, 3, width=32)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from partage import envs, learners
 from partage.errors import UserError
-from partage.rl.rollout import episodes, segment
+from partage.rl.rollout import collect_episodes, collect_segment
 from partage.sims import contract
 from partage.sims.contract import TimeStep
 from partage.sims.roll_call import ceiling
@@ -214,9 +214,11 @@ def test_only_legal_actions_are_chosen(variant: str, explore: bool) -> None:
     player = Player(variant, "roll_call/3x5-12", [0, 1])
     restricted = Restricted(envs.make("roll_call/3x5-12", [0, 1], player.learner.copies))
     if explore and player.learner.segment:
-        segment(restricted, player.learner.policy, restricted.reset(), None, 24)
+        collect_segment(restricted, player.learner.policy, restricted.reset(), None, 24)
     else:
-        episodes(restricted, player.learner.policy, torch.ones(2, dtype=torch.bool), explore)
+        collect_episodes(
+            restricted, player.learner.policy, torch.ones(2, dtype=torch.bool), explore
+        )
     assert restricted.only > 20  # often there was no choice
     assert (restricted.seen > 0).all() and int(
         restricted.seen.sum()

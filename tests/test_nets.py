@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from partage.nn.bank import from_rows, to_rows
-from partage.nn.networks import MLP, Mixer, RecurrentQ, static
-from partage.rl.rollout import generators
+from partage.nn.mixer import Mixer
+from partage.nn.networks import MLP, RecurrentQ, fixed_sharing
+from partage.rl.noise import generators
 
 R, B, T, N, OBS, A, H, STATE = 2, 3, 5, 3, 4, 3, 6, 7
 every_sharing = pytest.mark.parametrize("sharing", ["full", "id", "none"])
@@ -49,7 +50,7 @@ def drqn(
 
 
 def recurrent(sharing: str) -> tuple[RecurrentQ, Tensor, Tensor, Tensor, Tensor]:
-    share = static(sharing, R, N)
+    share = fixed_sharing(sharing, R, N)
     net = RecurrentQ(generators([1, 2]), share, OBS, A, H)
     last = torch.randint(-1, A, (R, B, T, N), generator=torch.Generator().manual_seed(3))
     return net, noise(0, R, B, T, N, OBS), last, noise(1, R, B, N, H), share.assignment
@@ -103,7 +104,7 @@ def test_agents_that_see_the_same_differ_only_by_their_id_or_their_own_set() -> 
 @pytest.mark.parametrize("end", [False, True])
 @every_sharing
 def test_layers_have_relu_between_them_and_at_the_end_if_asked(sharing: str, end: bool) -> None:
-    share = static(sharing, R, N)
+    share = fixed_sharing(sharing, R, N)
     net = MLP(generators([1, 2]), share.sets, [OBS, H, H, A], agent_id=share.agent_id, end=end)
     x = noise(0, R, B, T, N, OBS)
     y = from_rows(net(to_rows(x, share.sets), share.assignment), N)
@@ -124,7 +125,7 @@ def test_layers_have_relu_between_them_and_at_the_end_if_asked(sharing: str, end
 def test_a_sharing_says_how_many_sets_there_are_and_who_uses_which(
     sharing: str, sets: int, ids: int
 ) -> None:
-    share = static(sharing, R, N)
+    share = fixed_sharing(sharing, R, N)
     assert (share.sets, share.agent_id) == (sets, ids)
     assert share.assignment.tolist() == [list(range(N)) if sets == N else [0] * N] * R
 

@@ -17,7 +17,7 @@ import torch
 from toy import CRASH, END, EXIT, HANG, MEET, RAISE, STAY, Forgetful, Toy
 
 from partage.errors import UserError
-from partage.rl.rollout import Choice, episodes, segment
+from partage.rl.rollout import Choice, collect_episodes, collect_segment
 from partage.sims.batch import Batched
 from partage.sims.contract import Spec, TimeStep
 from partage.sims.workers.pool import Pool
@@ -135,7 +135,7 @@ def test_whole_episodes_that_failed_are_played_again(
 ) -> None:
     env = made(2, workers=2)
     first = [[STAY, STAY], [failure, STAY], [STAY, END]]
-    played = episodes(
+    played = collect_episodes(
         env, Scripted(first, [[STAY, STAY]] * 4 + [[END, STAY]]), torch.tensor([True]), True
     )
     assert played.filled.sum(2).tolist() == [[5, 3]] and played.filled.shape[2] == 5
@@ -150,7 +150,7 @@ def test_a_segment_is_truncated_where_a_simulator_failed(made: Callable[..., Bat
     env = made(2, workers=2)
     step = env.reset()
     policy = Played([[STAY, STAY], [CRASH, STAY], [STAY, STAY]])
-    played, _, _ = segment(env, policy, step, None, 3)
+    played, _, _ = collect_segment(env, policy, step, None, 3)
     assert played.filled.tolist() == [[[True, False, True], [True, True, True]]]
     assert played.truncated.tolist() == [[[False, True, False], [False, False, False]]]
     assert not played.terminated.any() and played.reward[0, 0, :, 0].tolist() == [1, 0, 1]

@@ -8,7 +8,7 @@ from learning import Player, as_in_training, same  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from partage.learners.qmix import QMIX
-from partage.rl.rollout import episodes
+from partage.rl.rollout import collect_episodes
 from partage.sims.buffers import INSTANT_FIELDS
 
 TASK = "lbf/5x5-4p-1f-v3"
@@ -145,10 +145,10 @@ def test_a_run_that_has_stopped_is_left_alone_and_holds_up_nobody() -> None:
     one, qmix = player(batch=4, copies=1)
     first = torch.tensor([True, True])
     alone = torch.tensor([False, True])
-    qmix.learn(episodes(one.env, qmix.policy, first, True))
+    qmix.learn(collect_episodes(one.env, qmix.policy, first, True))
     start, steps = weights(qmix.nets), int(qmix.exploration.steps[0])
     for _ in range(4):
-        qmix.learn(episodes(one.env, qmix.policy, alone, True))
+        qmix.learn(collect_episodes(one.env, qmix.policy, alone, True))
     now = weights(qmix.nets)
     assert all(torch.equal(p[0], start[name][0]) for name, p in now.items())
     assert any(not torch.equal(p[1], start[name][1]) for name, p in now.items())

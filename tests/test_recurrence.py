@@ -7,7 +7,7 @@ from torch import Tensor
 from partage.kernels import pointwise
 from partage.nn.bank import from_rows, to_rows
 from partage.nn.gru import GRU, by_library, run_gru
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 from partage.sharing.assignment import full
 
 N, INPUTS, HIDDEN = 3, 5, 4

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from partage.rl.noise import generators
 from partage.rl.replay import Replay
-from partage.rl.rollout import Rollout, generators
+from partage.rl.rollout import Rollout
 from partage.sims.buffers import INSTANT_FIELDS
 
 N, A, OBS, STATE = 3, 11, 4, 6  # 11 actions: a mask of two bytes

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from partage.nn.networks import RoutedQ
 from partage.nn.routing import routes
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 
 
 def case(

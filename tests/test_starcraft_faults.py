@@ -21,7 +21,7 @@ from standin.faults import VARIABLE
 
 from partage.envs import make
 from partage.errors import UserError
-from partage.rl.rollout import Choice, Rollout, episodes, segment
+from partage.rl.rollout import Choice, Rollout, collect_episodes, collect_segment
 from partage.sims.contract import Env, TimeStep
 
 NEEDS = "smacv2 is not installed: `make starcraft` adds it"
@@ -130,7 +130,7 @@ def test_a_game_that_fails_is_replaced_and_its_episode_played_again(
     monkeypatch.setenv(VARIABLE, f"{what} {where} {when} 1")
     env = make(TASK, [0], 2, engine="package", timeout=PATIENCE if what == "hang" else 120)
     for _ in range(2):
-        assert_whole(episodes(env, Legal(), BOTH, True), env)
+        assert_whole(collect_episodes(env, Legal(), BOTH, True), env)
     # on a machine so busy that a sound game takes longer than PATIENCE, it is launched anew too
     assert launches(root) == 3 or (what == "hang" and launches(root) > 3)
     assert len(playing(root)) == 2
@@ -142,7 +142,7 @@ def test_a_game_that_starts_slowly_is_waited_for(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "slow launch 0 1")
     env = make(TASK, [0], 2, engine="package")
-    assert_whole(episodes(env, Legal(), BOTH, True), env)
+    assert_whole(collect_episodes(env, Legal(), BOTH, True), env)
     assert launches(root) == 2
     env.close()
 
@@ -165,7 +165,7 @@ def test_in_a_segment_the_transition_in_which_a_game_fails_is_left_out(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "crash step 4 1")
     env, policy = make(TASK, [0], 1, engine="package"), Legal()
-    rollout, step, _ = segment(env, policy, env.reset(), None, 10)
+    rollout, step, _ = collect_segment(env, policy, env.reset(), None, 10)
     assert rollout.filled[0, 0].tolist() == [True] * 3 + [False] + [True] * 6
     assert (
         not step.ended.any() and (rollout.obs[0, 0, 4, :, -2:] == 1).all()
@@ -175,12 +175,12 @@ def test_in_a_segment_the_transition_in_which_a_game_fails_is_left_out(
 
 def test_a_saved_run_goes_on_with_new_episodes(root: Path) -> None:
     env, policy = make(TASK, [0], 2, engine="package"), Legal()
-    _, step, _ = segment(env, policy, env.reset(), None, 5)
+    _, step, _ = collect_segment(env, policy, env.reset(), None, 5)
     saved = env.state_dict()
     env.close()
     other = make(TASK, [0], 2, engine="package")
     step = other.load_state_dict(saved)
-    rollout, _, _ = segment(other, policy, step, None, 5)
+    rollout, _, _ = collect_segment(other, policy, step, None, 5)
     assert not rollout.filled[:, :, 0].any() and rollout.filled[:, :, 1:].all()
     assert not rollout.terminated.any()
     assert (rollout.obs[:, :, 1, :, -2:] == 1).all()

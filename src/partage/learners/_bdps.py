@@ -9,9 +9,11 @@ from torch import Tensor, device, nn
 from torch.nn import functional
 
 from partage.learners._bdps_selectors import GroupSelector, RoleSelector
-from partage.nn.networks import Mixer, RoutedQ
+from partage.nn.mixer import Mixer
+from partage.nn.networks import RoutedQ
 from partage.rl.exploration import Exploration, ExplorationNoise, choose
-from partage.rl.rollout import Choice, generators, normal
+from partage.rl.noise import generators, normal
+from partage.rl.rollout import Choice
 from partage.sims.contract import Spec, TimeStep, stream
 
 if TYPE_CHECKING:
@@ -109,9 +111,11 @@ class Actor:
         both, last = s.levels == "both", torch.full((runs, copies, n), -1, device=self.where)
         dice = group_dice = noise = None
         if explore:
-            dice = self.exploration.cast(horizon, copies, n, actions)
+            dice = self.exploration.episode_noise(horizon, copies, n, actions)
             group_dice = (
-                self.exploration.cast(-(-periods // s.every), copies, n, s.groups) if both else None
+                self.exploration.episode_noise(-(-periods // s.every), copies, n, s.groups)
+                if both
+                else None
             )
         if explore or s.test_roles == "drawn":
             source = (

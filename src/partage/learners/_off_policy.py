@@ -16,8 +16,9 @@ from torch.nn import functional
 from partage.nn.optimiser import Optimiser
 from partage.rl.exploration import Exploration
 from partage.rl.losses import masked_mse, td_target, total
+from partage.rl.noise import generators, restore
 from partage.rl.replay import Replay
-from partage.rl.rollout import Rollout, generators, restore, team_reward
+from partage.rl.rollout import Rollout, team_reward
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
 

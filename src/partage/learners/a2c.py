@@ -29,11 +29,12 @@ from torch import Tensor, device, nn
 
 from partage.nn.bank import Rows, from_rows, orthogonal_init, to_rows
 from partage.nn.dense import apply_layers
-from partage.nn.networks import MLP, Static, static
+from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import categorical, log_softmax
 from partage.rl.losses import n_step_returns
-from partage.rl.rollout import Choice, Rollout, generators, restore, uniform
+from partage.rl.noise import generators, restore, uniform
+from partage.rl.rollout import Choice, Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, TimeStep, stream
@@ -74,10 +75,14 @@ class ActorCritic(nn.Module):
     """
 
     def __init__(
-        self, spec: Spec, settings: Settings, seeds: Sequence[int], share: Static | None = None
+        self,
+        spec: Spec,
+        settings: Settings,
+        seeds: Sequence[int],
+        share: FixedSharing | None = None,
     ) -> None:
         super().__init__()
-        share = share or static(
+        share = share or fixed_sharing(
             "none" if settings.sharing == "front" else settings.sharing, len(seeds), spec.n_agents
         )
         self.sets, self.front_of, self.back_of = share.sets, share.assignment, share.assignment
@@ -132,7 +137,7 @@ class A2C:
         settings: Settings,
         seeds: Sequence[int],
         where: device,
-        share: Static | None = None,
+        share: FixedSharing | None = None,
     ) -> None:
         self.settings, self.n_agents, self.where = settings, spec.n_agents, where
         self.copies, self.segment = settings.copies, settings.segment
@@ -223,7 +228,7 @@ class Around:
         settings: Settings,
         seeds: Sequence[int],
         where: device,
-        share: Static | None = None,
+        share: FixedSharing | None = None,
     ) -> None:
         self.base = A2C(spec, settings, seeds, where, share)
         self.policy, self.copies, self.segment = (

@@ -35,7 +35,7 @@ from partage.learners._bdps_selectors import RoleSelector
 from partage.learners._off_policy import OffPolicyLearner, at, before, held
 from partage.nn.optimiser import Optimiser
 from partage.rl.losses import total
-from partage.rl.rollout import generators, normal, uniform
+from partage.rl.noise import generators, normal, uniform
 from partage.sims.contract import Spec, stream
 
 

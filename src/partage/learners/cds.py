@@ -31,12 +31,13 @@ from partage.learners import qmix
 from partage.learners._off_policy import OffPolicyLearner, before
 from partage.nn.bank import Bank, from_rows, to_rows
 from partage.nn.dense import Layer, apply_layers
-from partage.nn.networks import Mixer, Recurrent, SelectedRecurrent, Static
+from partage.nn.mixer import Mixer
+from partage.nn.networks import FixedSharing, Recurrent, SelectedRecurrent
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
 from partage.rl.losses import linear_schedule, total
-from partage.rl.replay import transitions
-from partage.rl.rollout import generators, uniform
+from partage.rl.noise import generators, uniform
+from partage.rl.replay import sample_transitions
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
@@ -84,7 +85,7 @@ class SelectedDiverse(NamedTuple):
 class Diverse(nn.Module):
     """An agent's values: a head shared by all plus one of its own on the same recurrent body."""
 
-    def __init__(self, generators: list, share: Static, spec: Spec, hidden: int) -> None:
+    def __init__(self, generators: list, share: FixedSharing, spec: Spec, hidden: int) -> None:
         super().__init__()
         self.body = Recurrent(generators, share, spec.obs_dim, spec.n_actions, hidden)
         self.head = Bank(generators, 1, hidden, spec.n_actions)
@@ -92,6 +93,10 @@ class Diverse(nn.Module):
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
         return self.body.initial(copies, n_agents)
+
+    def initial_for(self, obs: Float32[Tensor, "R B T N O"]) -> Float32[Tensor, "R B N H"]:
+        """Return an empty memory for every agent and copy that these observations show."""
+        return self.body.initial_for(obs)
 
     def select(self, index: Assignment) -> SelectedDiverse:
         return SelectedDiverse(
@@ -113,7 +118,7 @@ class Networks(nn.Module):
         super().__init__()
         g = generators([stream(seed, "networks") for seed in seeds])
         self.assignment = assignment.full(len(seeds), spec.n_agents)
-        share = Static(1, spec.n_agents if settings.sharing == "id" else 0, self.assignment)
+        share = FixedSharing(1, spec.n_agents if settings.sharing == "id" else 0, self.assignment)
         self.agent = Diverse(g, share, spec, settings.hidden)
         self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)
 
@@ -122,7 +127,7 @@ class Networks(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Shared values, own values and states at every instant."""
         picked = self.agent.select(self.assignment)
-        return picked.parts(obs, before(actions), self.agent.initial(*obs.shape[1:4:2]))
+        return picked.parts(obs, before(actions), self.agent.initial_for(obs))
 
     def q(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T1 N A"]:
         shared, own, _ = self.parts(obs, actions)
@@ -192,7 +197,7 @@ class CDS(OffPolicyLearner):
         norm = self.optimiser.step((loss + s.own * penalty) * active)
         prediction = torch.zeros_like(loss)
         for chunk in uniform(self.drawing, s.chunks, s.chunk).to(self.where).unbind(1):
-            prediction = self._prediction(batch, states.detach(), transitions(mask, chunk))
+            prediction = self._prediction(batch, states.detach(), sample_transitions(mask, chunk))
             self.predictor_optimiser.step(prediction * active)
         means = {
             "intrinsic_reward": total(intrinsic * mask) / mask.sum((1, 2)).clamp(min=1),

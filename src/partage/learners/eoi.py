@@ -30,8 +30,9 @@ from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.networks import MLP
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
-from partage.rl.replay import transitions
-from partage.rl.rollout import Choice, generators, uniform
+from partage.rl.noise import generators, uniform
+from partage.rl.replay import sample_transitions
+from partage.rl.rollout import Choice
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, TimeStep, stream
@@ -153,7 +154,9 @@ class EOI(OffPolicyLearner):
             .to(self.where)
             .unbind(1)
         ):
-            classifier_loss, value_loss = self._losses(batch, transitions(batch["filled"], chunk))
+            classifier_loss, value_loss = self._losses(
+                batch, sample_transitions(batch["filled"], chunk)
+            )
             self.individual_optimiser.step((classifier_loss + value_loss) * active)
             with torch.no_grad():
                 for slow, fast in zip(

@@ -123,7 +123,7 @@ class MDPS(a2c.Around):
         net.front_of, net.back_of, moves = now
         for move in moves:
             if move.source != move.target:
-                self.base.optimiser.copy(net.front, move.run, move.source, move.target)
+                self.base.optimiser.copy_set(net.front, move.run, move.source, move.target)
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
         return super().state_dict(replay) | {"distances": self.distances}

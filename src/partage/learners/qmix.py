@@ -22,9 +22,11 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, device, nn
 
 from partage.learners._off_policy import OffPolicyLearner, before
-from partage.nn.networks import Mixer, RecurrentQ, Sharing, static
+from partage.nn.mixer import Mixer
+from partage.nn.networks import RecurrentQ, Sharing, fixed_sharing
 from partage.rl.exploration import Exploration, ExplorationNoise, choose
-from partage.rl.rollout import Choice, generators
+from partage.rl.noise import generators
+from partage.rl.rollout import Choice
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, TimeStep, stream
 
@@ -59,7 +61,7 @@ class Networks(nn.Module):
 
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int]) -> None:
         super().__init__()
-        share = static(settings.sharing, len(seeds), spec.n_agents)
+        share = fixed_sharing(settings.sharing, len(seeds), spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
         self.assignment = share.assignment
         self.agent = RecurrentQ(g, share, spec.obs_dim, spec.n_actions, settings.hidden)
@@ -67,9 +69,7 @@ class Networks(nn.Module):
 
     def q(self, obs: Tensor, actions: Int64[Tensor, "R B T N"]) -> Float32[Tensor, "R B T1 N A"]:
         """Action values at every instant of whole episodes in which these actions were taken."""
-        return self.agent(
-            obs, before(actions), self.agent.initial(*obs.shape[1:4:2]), self.assignment
-        )[0]
+        return self.agent(obs, before(actions), self.agent.initial_for(obs), self.assignment)[0]
 
 
 class Memory(NamedTuple):
@@ -91,7 +91,7 @@ class EpsilonGreedy:
         n, actions, horizon = self.spec.n_agents, self.spec.n_actions, self.spec.horizon
         agent, h = self.nets.agent.select(self.nets.assignment), self.nets.agent.initial(copies, n)
         last_action = torch.full(h.shape[:3], -1, device=h.device)
-        dice = self.exploration.cast(horizon, copies, n, actions) if explore else None
+        dice = self.exploration.episode_noise(horizon, copies, n, actions) if explore else None
         return Memory(agent, h, last_action, dice, 0)
 
     @torch.no_grad()

@@ -32,10 +32,12 @@ from partage.errors import UserError
 from partage.learners import qmix
 from partage.learners._off_policy import OffPolicyLearner, before, held
 from partage.nn.bank import Bank, from_rows, to_rows
-from partage.nn.networks import MLP, Mixer, Recurrent, SelectedRecurrent, static
+from partage.nn.mixer import Mixer
+from partage.nn.networks import MLP, Recurrent, SelectedRecurrent, fixed_sharing
 from partage.nn.optimiser import Optimiser
 from partage.rl.exploration import Exploration, ExplorationNoise, choose
-from partage.rl.rollout import Choice, generators
+from partage.rl.noise import generators
+from partage.rl.rollout import Choice
 from partage.sharing import assignment
 from partage.sims.contract import Spec, TimeStep, stream
 
@@ -67,7 +69,7 @@ class Networks(nn.Module):
     def __init__(self, spec: Spec, s: Settings, seeds: Sequence[int]) -> None:
         super().__init__()
         runs, a, self.roles = len(seeds), spec.n_actions, max(s.clusters, LEAST)
-        share = static(s.sharing, runs, spec.n_agents)
+        share = fixed_sharing(s.sharing, runs, spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
         self.assignment, self.everyone, self.latent = (
             share.assignment,
@@ -110,12 +112,9 @@ class Networks(nn.Module):
 
     def states(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Of the actions' body and the roles' body, as rows."""
-        last, n = before(actions), obs.shape[3]
-        bodies = [(body, body.select(self.assignment)) for body in (self.body, self.role_body)]
-        first, second = (
-            select(obs, last, body.initial(obs.shape[1], n)) for body, picked in bodies
-        )
-        return first, second
+        last, empty = before(actions), self.body.initial_for(obs)
+        body, role_body = self.body.select(self.assignment), self.role_body.select(self.assignment)
+        return body(obs, last, empty), role_body(obs, last, empty)
 
 
 class Effects(nn.Module):
@@ -184,8 +183,8 @@ class Actor:
         bodies = nets.body.select(nets.assignment), nets.role_body.select(nets.assignment)
         h, dice, role_dice = nets.body.initial(copies, n), None, None
         if explore:
-            dice = self.exploration.cast(horizon, copies, n, actions)
-            role_dice = self.exploration.cast(
+            dice = self.exploration.episode_noise(horizon, copies, n, actions)
+            role_dice = self.exploration.episode_noise(
                 -(-horizon // self.settings.interval), copies, n, nets.roles
             )
         nobody = torch.zeros(h.shape[:3], dtype=torch.int64, device=h.device)

@@ -28,7 +28,7 @@ from torch import Tensor, device
 from partage.distances import codes
 from partage.errors import UserError
 from partage.learners import a2c
-from partage.nn.networks import Static
+from partage.nn.networks import FixedSharing
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment, by
@@ -50,7 +50,7 @@ class SePS(a2c.Around):
         _check(settings, spec.n_agents)
         self.spec, self.settings, runs = spec, settings, len(seeds)
         self.most = settings.clusters or min(MOST, spec.n_agents)
-        share = Static(self.most, 0, assignment.full(runs, spec.n_agents))
+        share = FixedSharing(self.most, 0, assignment.full(runs, spec.n_agents))
         super().__init__(spec, settings, seeds, where, share)
         self.seeds = [stream(seed, "clusters") % 2**32 for seed in seeds]
 

@@ -7,12 +7,10 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from partage.nn.bank import Bank, Init, Rows, from_rows, linear_init, to_rows
 from partage.nn.dense import Layer, apply_layers, apply_layers_sorted
 from partage.nn.gru import GRU, GRUWeights, run_gru, run_gru_sorted
-from partage.nn.mixing import Mix
 from partage.nn.routing import Reorder, routes
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -20,7 +18,7 @@ from partage.sharing.assignment import Assignment
 Sharing = Literal["full", "id", "none"]
 
 
-class Static(NamedTuple):
+class FixedSharing(NamedTuple):
     """A sharing that nobody moves: how many sets a bank holds, whether agents show an id, who uses
     which set.
     """
@@ -30,13 +28,13 @@ class Static(NamedTuple):
     assignment: Assignment
 
 
-def static(sharing: Sharing, runs: int, n_agents: int) -> Static:
+def fixed_sharing(sharing: Sharing, runs: int, n_agents: int) -> FixedSharing:
     """``full``: one set; ``id``: one set and a one-hot agent id in the input; ``none``: a set for
     every agent.
     """
     if sharing == "none":
-        return Static(n_agents, 0, assignment.none(runs, n_agents))
-    return Static(1, n_agents if sharing == "id" else 0, assignment.full(runs, n_agents))
+        return FixedSharing(n_agents, 0, assignment.none(runs, n_agents))
+    return FixedSharing(1, n_agents if sharing == "id" else 0, assignment.full(runs, n_agents))
 
 
 class MLP(nn.Module):
@@ -74,7 +72,7 @@ class Recurrent(nn.Module):
     def __init__(
         self,
         generators: list[Generator],
-        sharing: Static,
+        sharing: FixedSharing,
         obs_dim: int,
         n_actions: int,
         hidden: int,
@@ -87,8 +85,14 @@ class Recurrent(nn.Module):
         self.memory = GRU(generators, self.sets, hidden, hidden)
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
+        """Return an empty memory for every agent of so many copies."""
         weight = self.encoder.weight
         return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
+
+    def initial_for(self, obs: Float32[Tensor, "R B T N O"]) -> Float32[Tensor, "R B N H"]:
+        """Return an empty memory for every agent and copy that these observations show."""
+        _, copies, _, n_agents, _ = obs.shape
+        return self.initial(copies, n_agents)
 
     def select(self, index: Assignment) -> "SelectedRecurrent":
         """The networks that each agent goes through; they hold until the next update."""
@@ -120,7 +124,7 @@ class RecurrentQ(nn.Module):
     def __init__(
         self,
         generators: list[Generator],
-        sharing: Static,
+        sharing: FixedSharing,
         obs_dim: int,
         n_actions: int,
         hidden: int,
@@ -130,7 +134,12 @@ class RecurrentQ(nn.Module):
         self.head = Bank(generators, sharing.sets, hidden, n_actions)
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
+        """Return an empty memory for every agent of so many copies."""
         return self.body.initial(copies, n_agents)
+
+    def initial_for(self, obs: Float32[Tensor, "R B T N O"]) -> Float32[Tensor, "R B N H"]:
+        """Return an empty memory for every agent and copy that these observations show."""
+        return self.body.initial_for(obs)
 
     def select(self, index: Assignment) -> "SelectedQ":
         """The networks that each agent goes through; they hold until the next update."""
@@ -215,35 +224,3 @@ class RoutedQ(nn.Module):
             states.append(h)
             values.append(through(h, self.head.weight, self.head.bias, own))
         return torch.stack(values, 1), torch.stack(states, 1)
-
-
-class Mixer(nn.Module):
-    """QMIX's monotonic mixer: Q_tot = |W2(s)| ELU(|W1(s)| q + b1(s)) + V(s)   (PyMARL's sizes).
-
-    The four hypernetworks' first layers read the same state, so they are one bank.
-    """
-
-    def __init__(
-        self, generators: Sequence[Generator], n_agents: int, state_dim: int, embed: int, hyper: int
-    ) -> None:
-        super().__init__()
-        self.n_agents, self.embed, self.hyper = n_agents, embed, hyper
-        self.first = Bank(generators, 1, state_dim, 2 * hyper + 2 * embed)
-        self.w1 = Bank(generators, 1, hyper, embed * n_agents)
-        self.w2 = Bank(generators, 1, hyper, embed)
-        self.v = Bank(generators, 1, embed, 1)
-
-    def forward(
-        self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]
-    ) -> Float32[Tensor, "R B T"]:
-        everyone = assignment.full(q.shape[0], self.n_agents)
-        first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
-        for_w1, for_w2, b1, for_v = first.split(
-            [self.hyper, self.hyper, self.embed, self.embed], -1
-        )
-        w1 = self.w1(functional.relu(for_w1), everyone).view(-1, self.n_agents, self.embed)
-        w2 = self.w2(functional.relu(for_w2), everyone).view(-1, self.embed)
-        v = self.v(functional.relu(for_v), everyone).squeeze(1).squeeze(-1)
-        rows = q.transpose(1, 2).reshape(-1, self.n_agents)
-        mixed = Mix.apply(rows, w1, b1.reshape(-1, self.embed), w2).view(v.shape)  # type: ignore[union-attr]
-        return (mixed + v).transpose(1, 2)

@@ -31,7 +31,7 @@ class Optimiser:
         self.torch = make([self.flat])
 
     @torch.no_grad()
-    def copy(self, module: nn.Module, run: int, source: int, target: int) -> None:
+    def copy_set(self, module: nn.Module, run: int, source: int, target: int) -> None:
         """Parameter set `target` of one run's banks in `module` becomes what set `source` is:
         values and moments.
         """

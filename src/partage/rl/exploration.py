@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from partage.rl.losses import linear_schedule
-from partage.rl.rollout import generators, uniform
+from partage.rl.noise import generators, uniform
 from partage.sims.contract import stream
 
 
@@ -35,7 +35,9 @@ class Exploration:
     def epsilon(self) -> Float32[Tensor, "R"]:
         return linear_schedule(self.start, self.end, self.anneal, self.steps - self.since)
 
-    def cast(self, times: int, copies: int, n_agents: int, options: int) -> ExplorationNoise:
+    def episode_noise(
+        self, times: int, copies: int, n_agents: int, options: int
+    ) -> ExplorationNoise:
         """ExplorationNoise for so many choices of every agent."""
         noise = uniform(self.generators, times, copies, n_agents, options + 1)
         return ExplorationNoise(

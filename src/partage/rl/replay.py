@@ -22,7 +22,7 @@ Episode = dict[str, Tensor]
 VALUES = "/values"  # the floats of a sparse field, whose bits say where they stand
 
 
-def transitions(
+def sample_transitions(
     filled: Bool[Tensor, "R B T"], noise: Float32[Tensor, "R K"]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """K real transitions of each run, drawn with replacement by `noise` in [0, 1): indices of run,

@@ -1,11 +1,11 @@
 """Acting: the `Policy` protocol, and the two ways of collecting experience with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float32, Int64
-from torch import Generator, Tensor
+from torch import Tensor
 
 from partage.sims.buffers import INSTANT_FIELDS
 from partage.sims.contract import Env, Spec, TimeStep
@@ -102,7 +102,7 @@ def _transition(out: Rollout, t: int, choice: Choice, step: TimeStep, live: Tens
         out.notes[name][:, :, t] = note
 
 
-def episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) -> Rollout:
+def collect_episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) -> Rollout:
     """One whole episode in every copy of the runs marked, padded to the longest; the other runs
     stay idle.
 
@@ -163,7 +163,7 @@ def _replaced(old: Rollout, where: Bool[Tensor, "R B"], new: Rollout) -> Rollout
     return _tensors(old, pick, new)
 
 
-def segment(
+def collect_segment(
     env: Env, policy: Policy, step: TimeStep, memory: Memory, time: int
 ) -> tuple[Rollout, TimeStep, Memory]:
     """`time` transitions of every copy from `step` on; where an episode ends, the next begins at
@@ -198,27 +198,6 @@ def _where(mask: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:
     if isinstance(old, tuple):
         return tuple(_where(mask, n, o) for n, o in zip(new, old, strict=True))
     return torch.where(mask.to(old.device).view(*mask.shape, *(1,) * (old.dim() - 2)), new, old)
-
-
-def uniform(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
-    """Noise in [0, 1), each run's from its own generator."""
-    return torch.stack([torch.rand(shape, generator=g) for g in generators])
-
-
-def normal(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
-    """Gaussian noise, each run's from its own generator."""
-    return torch.stack([torch.randn(shape, generator=g) for g in generators])
-
-
-def generators(seeds: Sequence[int]) -> list[Generator]:
-    """One CPU generator per run: the same draws whatever device trains."""
-    return [Generator().manual_seed(seed) for seed in seeds]
-
-
-def restore(generators: Sequence[Generator], states: Sequence[Tensor]) -> None:
-    """Set generators back to where ``get_state`` found them."""
-    for generator, state in zip(generators, states, strict=True):
-        generator.set_state(state)
 
 
 def team_reward(reward: Float32[Tensor, "*X N"], spec: Spec) -> Float32[Tensor, "*X"]:

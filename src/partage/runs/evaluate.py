@@ -15,7 +15,8 @@ from partage.distances import distance
 from partage.distances.distance import Experience
 from partage.errors import UserError
 from partage.learners import Learner
-from partage.rl.rollout import Rollout, episodes, generators
+from partage.rl.noise import generators
+from partage.rl.rollout import Rollout, collect_episodes
 from partage.runs import record
 from partage.runs.metrics import outcomes
 from partage.runs.process import prepare
@@ -84,7 +85,7 @@ def play(folder: Path, what: str, count: int, explore: bool) -> tuple[Recipe, Le
     task, policies = _made(recipe, what, count)
     with record.fitting(folder):
         policies.load_state_dict(_state(folder, recipe))
-    played = episodes(
+    played = collect_episodes(
         task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore
     )
     task.close()
@@ -123,7 +124,7 @@ def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
             policies.load_state_dict(state)
         alone = torch.arange(len(recipe.seeds)) == r
         rounds = [
-            outcomes(episodes(task, policies.policy, alone, False), task.spec)
+            outcomes(collect_episodes(task, policies.policy, alone, False), task.spec)
             for _ in range(-(-count // recipe.test_episodes))
         ]
         together = {

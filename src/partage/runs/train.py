@@ -21,7 +21,7 @@ from torch import Tensor
 from partage import _io, envs, learners
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.rl.rollout import Rollout, episodes, segment
+from partage.rl.rollout import Rollout, collect_episodes, collect_segment
 from partage.runs import record
 from partage.runs.best import Best
 from partage.runs.metrics import Metrics, outcomes
@@ -126,13 +126,13 @@ class Training:
 
     def _collect(self) -> Rollout:
         if self.learner.segment is None:
-            return episodes(self.env, self.learner.policy, self.active, True)
+            return collect_episodes(self.env, self.learner.policy, self.active, True)
         if self.step is None:
             self.step, self.memory = (
                 self.env.reset(),
                 self.learner.policy.initial(self.learner.copies, True),
             )
-        rollout, self.step, self.memory = segment(
+        rollout, self.step, self.memory = collect_segment(
             self.env, self.learner.policy, self.step, self.memory, self.learner.segment
         )
         return rollout
@@ -140,7 +140,7 @@ class Training:
     def _test(self, due: Bool[Tensor, "R"]) -> None:
         """Greedy episodes of the runs that are due; the copies of the others stay idle."""
         if self.test is not None and due.any():
-            played = episodes(self.test, self.learner.policy, due, False)
+            played = collect_episodes(self.test, self.learner.policy, due, False)
             self.metrics.test(due, played)
             self.best.look(
                 due, outcomes(played, self.env.spec), self.metrics.env_steps, self.learner

@@ -1,16 +1,52 @@
-"""QMIX's monotonic mixing of the agents' values, given what its hypernetworks made of the state.
+"""QMIX's mixer: the agents' values become the team's, monotonically in each of them.
 
 One pass over memory forward and one backward, where torch would take a dozen each. Rows are
 (instant, copy) pairs.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from jaxtyping import Float32
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from partage.kernels.mixing import mix_gradients, mix_rows
+from partage.nn.bank import Bank, to_rows
+from partage.sharing import assignment
+
+
+class Mixer(nn.Module):
+    """QMIX's monotonic mixer: Q_tot = |W2(s)| ELU(|W1(s)| q + b1(s)) + V(s)   (PyMARL's sizes).
+
+    The four hypernetworks' first layers read the same state, so they are one bank.
+    """
+
+    def __init__(
+        self, generators: Sequence[Generator], n_agents: int, state_dim: int, embed: int, hyper: int
+    ) -> None:
+        super().__init__()
+        self.n_agents, self.embed, self.hyper = n_agents, embed, hyper
+        self.first = Bank(generators, 1, state_dim, 2 * hyper + 2 * embed)
+        self.w1 = Bank(generators, 1, hyper, embed * n_agents)
+        self.w2 = Bank(generators, 1, hyper, embed)
+        self.v = Bank(generators, 1, embed, 1)
+
+    def forward(
+        self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]
+    ) -> Float32[Tensor, "R B T"]:
+        everyone = assignment.full(q.shape[0], self.n_agents)
+        first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
+        for_w1, for_w2, b1, for_v = first.split(
+            [self.hyper, self.hyper, self.embed, self.embed], -1
+        )
+        w1 = self.w1(functional.relu(for_w1), everyone).view(-1, self.n_agents, self.embed)
+        w2 = self.w2(functional.relu(for_w2), everyone).view(-1, self.embed)
+        v = self.v(functional.relu(for_v), everyone).squeeze(1).squeeze(-1)
+        rows = q.transpose(1, 2).reshape(-1, self.n_agents)
+        mixed = Mix.apply(rows, w1, b1.reshape(-1, self.embed), w2).view(v.shape)  # type: ignore[union-attr]
+        return (mixed + v).transpose(1, 2)
 
 
 class Mix(torch.autograd.Function):

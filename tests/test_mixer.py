@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from partage.nn.mixing import Mix
+from partage.nn.mixer import Mix
 
 
 def inputs(rows: int = 37, agents: int = 5, embed: int = 32) -> list[Tensor]:
