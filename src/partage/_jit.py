@@ -22,7 +22,9 @@ def compiler(sources: str, **options: Any) -> Decorator:
 
     `sources` is the digest of every file whose functions the compiled ones call: when one of them
     changes, all are compiled anew. Numba's own cache looks at a function's own file only, and would
-    keep using old code of what it calls.
+    keep using old code of what it calls. The digest goes into the version that Numba compares
+    before it reads the rest of a cache: what other code left may name classes that are gone.
+
     Division by zero gives infinity or NaN, as in NumPy: checking for it would forbid vectorising.
     """
 
@@ -30,7 +32,7 @@ def compiler(sources: str, **options: Any) -> Decorator:
         plain = inspect.unwrap(function)  # the tests wrap functions in a type checker
         dispatcher = njit(cache=True, error_model="numpy", **options)(plain)
         file = dispatcher._cache._cache_file  # pyright: ignore[reportAttributeAccessIssue]
-        file._source_stamp = (file._source_stamp, sources)
+        file._version = f"{file._version} {sources}"
         return dispatcher
 
     return compile_cached
