@@ -6,11 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from partage import _io
 from partage.config import plan
 from partage.config.recipe import IMPORTED, Recipe, run_dir, write_recipes
-from partage.errors import UserError, look_up
+from partage.errors import UserError, at_least, look_up
 from partage.runs import gpus
 
 KINDS = (".png", ".svg", ".pdf")  # a figure's pictures
@@ -142,10 +143,11 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def stale(arguments: argparse.Namespace) -> None:
     """Compare each record's code with today's, file by file; nothing is deleted."""
-    from partage.runs import record
+    from partage.runs import equal_code, record
     from partage.runs.provenance import code
 
-    today: dict[tuple[str, str], dict[str, str]] = {}
+    today: dict[tuple[str, str], dict[str, Any]] = {}
+    entries = equal_code.read()
     redo: dict[tuple[str, str], list[str]] = {}
     if not Path(arguments.results).is_dir():
         raise UserError(
@@ -157,11 +159,12 @@ def stale(arguments: argparse.Namespace) -> None:
             continue
         learner, family = made["recipe"]["learner"], made["recipe"]["task"].partition("/")[0]
         if (learner, family) not in today:
-            today[learner, family] = code(learner, family)["files"]
-        then, now = made["code"]["files"], today[learner, family]
-        if changed := sorted(
-            name for name in then.keys() | now.keys() if then.get(name) != now.get(name)
-        ):
+            today[learner, family] = code(learner, family)
+        now = today[learner, family]
+        changed = equal_code.changed_files(made["code"], now)
+        if linked := equal_code.between(entries, made["recipe"], made["code"], now):
+            print(f"{path.parent}: {equal_code.describe(linked)}")
+        elif changed:
             print(f"{path.parent}: {', '.join(changed)}")
             redo.setdefault((made["recipe"]["scale"], made["recipe"]["engine"]), []).append(
                 str(path)
@@ -270,3 +273,29 @@ def episode_command(arguments: argparse.Namespace) -> None:
         sharing.episode(found), arguments.run / "episode.png", arguments.run / "episode.svg"
     )
     print(f"partage: {arguments.run}/episode.csv, .png, .svg")
+
+
+def equal_code(arguments: argparse.Namespace) -> int:
+    """Compare the code that made runs with HEAD's; 1 where anything is not equal."""
+    from partage.runs import code_comparison, worktrees
+    from partage.runs import equal_code as published
+
+    at_least("--steps", arguments.steps, 1)
+    repository = worktrees.find_repository(published.PUBLISHED.parent)
+    entries = published.read(arguments.list)
+    commit = worktrees.find_commit(repository, arguments.before) if arguments.before else ""
+    runs = code_comparison.find_runs(arguments.runs)
+    if commit:
+        runs += code_comparison.planned_runs(plan.load())
+    pairs = code_comparison.group(runs, commit, arguments.learner, arguments.family)
+    all_equal = True
+    for pair, outcome in code_comparison.compare_all(repository, pairs, entries, arguments.steps):
+        print(f"{pair.learner} on {pair.family}, {pair.commit[:7]} ({len(pair.runs)} runs)")
+        for line in outcome.says:
+            print(f"  {line}", flush=True)
+        if outcome.entry is None:
+            all_equal = False
+        else:
+            entries.append(outcome.entry)
+            code_comparison.append(arguments.list, outcome.entry)
+    return 0 if all_equal else 1

@@ -1,5 +1,6 @@
 """The command line: ``partage plan | show | train | distance | episode | absolute | frame | draw |
-table | snapshot | report | export | import | verify | stale``. What a command does with results is
+table | snapshot | report | export | import | verify | stale |
+equal-code``. What a command does with results is
 in `partage.cli.commands`.
 
 A mistake the user can mend is one sentence on standard error and exit code 2.
@@ -224,4 +225,36 @@ def parser() -> argparse.ArgumentParser:
         help="results folder (default %(default)s)",
     )
     stale.set_defaults(command=do.stale)
+
+    equal = commands.add_parser(
+        "equal-code", help="show that other code makes the same curves, so that no run is stale"
+    )
+    equal.add_argument(
+        "before",
+        nargs="?",
+        default="",
+        metavar="COMMIT",
+        help="compared with HEAD (default: the commits that made the runs)",
+    )
+    equal.add_argument("--learner", default="", help="only this learner (default all)")
+    equal.add_argument("--family", default="", help="only this family of tasks (default all)")
+    equal.add_argument(
+        "--runs",
+        type=Path,
+        nargs="+",
+        default=[Path("results/published/runs"), Path("results/published/lab/runs")],
+        metavar="DIR",
+        help="runs whose recipes are trained, cut short (default: the published ones)",
+    )
+    equal.add_argument(
+        "--steps", type=int, default=4000, metavar="N", help="of each seed (default %(default)s)"
+    )
+    equal.add_argument(
+        "--list",
+        type=Path,
+        default=Path("results/published/equal-code.toml"),
+        metavar="FILE",
+        help="where entries are added (default %(default)s)",
+    )
+    equal.set_defaults(command=do.equal_code)
     return top

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ import pandas as pd
 from partage import _io
 from partage.config.recipe import IMPORTED, Recipe
 from partage.errors import UserError
-from partage.runs import record, train
+from partage.runs import equal_code, record, train
+from partage.runs.equal_code import Entry
 
 
 class Verdict(NamedTuple):
@@ -61,21 +63,27 @@ def verify(
         curve, curve_again = (
             rows.loc[rows["env_steps"] < again.steps] for rows in (curve, curve_again)
         )
-    return compare(curve, curve_again, elsewhere(made, made_again), tolerance)
+    equal = equal_code.between(equal_code.read(), made["recipe"], made["code"], made_again["code"])
+    found = compare(curve, curve_again, elsewhere(made, made_again, equal), tolerance)
+    if equal:
+        return found._replace(says=f"{found.says}; other code, {equal_code.describe(equal)}")
+    return found
 
 
-def elsewhere(made: dict[str, Any], again: dict[str, Any]) -> list[str]:
-    """In what the two runs' circumstances differ; nothing: every bit has to agree."""
+def elsewhere(
+    made: dict[str, Any], again: dict[str, Any], equal: Sequence[Entry] = ()
+) -> list[str]:
+    """Return in what the two runs' circumstances differ; nothing: every bit has to agree.
+
+    Other code that `equal` entries lead to is as good as the same.
+    """
     then, now = (
         {**each["versions"], **each["machine"], "device": each["device"]} for each in (made, again)
     )
     facts = [
         name for name in ("cpu", "gpu", "device", *made["versions"]) if then[name] != now.get(name)
     ]
-    before, after = made["code"]["files"], again["code"]["files"]
-    files = sorted(
-        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
-    )
+    files = [] if equal else equal_code.changed_files(made["code"], again["code"])
     named = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
     return [f"{name} {then[name]}" for name in facts] + ([f"other code ({named})"] if files else [])
 
