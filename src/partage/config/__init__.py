@@ -1,3 +1,4 @@
-"""What is to be run: the TOML files in ``sheets`` -> figures -> recipes. Standard library only,
-milliseconds.
+"""What is to be run: the config files in ``sheets`` -> figures -> cells -> recipes.
+
+Standard library only, so that planning takes milliseconds and needs nothing installed.
 """

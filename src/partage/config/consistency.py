@@ -1,6 +1,4 @@
-"""Whether the config files agree: names that can be a file's, names that exist, values of their
-types.
-"""
+"""Check that the config files agree: names are a file's, names exist, values are of their types."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -59,8 +57,9 @@ def _check_tasks_and_algorithms(plan: "Plan") -> None:
     families = {task.partition("/")[0] for task in plan.tasks}
     places = dict.fromkeys([*plan.tasks, *families])
     for variant in plan.variants.values():
-        for key in variant.task:
-            look_up(places, "task", key, f"algorithms.toml [{variant.name}]")
+        for layer in variant.layers:
+            if layer.key:
+                look_up(places, "task", layer.key, f"algorithms.toml [{variant.name}]")
 
 
 def _check_figures(plan: "Plan") -> None:
@@ -112,9 +111,6 @@ def _check_values(plan: "Plan", scale: str) -> None:
         for learner, fields in plan.learners.items():
             shared = {name: value for name, value in task.settings.items() if name in fields}
             plan.checked_settings(learner, shared, scale, home)
-    for name, variant in plan.variants.items():
-        home = f"algorithms.toml [{name}.settings]"
-        plan.checked_settings(variant.learner, variant.settings, scale, home)
-        for key, values in variant.task.items():
-            home = f'algorithms.toml [{name}.task."{key}"]'
-            plan.checked_settings(variant.learner, values, scale, home)
+    for variant in plan.variants.values():
+        for layer in variant.layers:
+            plan.checked_settings(variant.learner, layer.values, scale, layer.home)

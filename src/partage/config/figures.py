@@ -1,16 +1,17 @@
 """figures.toml and tables.toml: what is shown (standard library only)."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage.config.recipe import SCALES
-from partage.config.schema import Values, as_table, strict
-from partage.config.tasks import RUN
-from partage.errors import UserError, one_of
+from partage.config.schema import Values, as_table, strict, toml
+from partage.config.tasks import RUN, Task
+from partage.errors import UserError, look_up, one_of
 
 AXES = ("updates", "env_steps")
+AXIS_LABELS = {"updates": "updates", "env_steps": "environment steps"}  # where no family has one
 CLAIMS = ("better", "grows", "settles", "negative")  # how one is judged: `partage.analysis.claims`
 LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
 
@@ -36,8 +37,8 @@ class Figure(NamedTuple):
     algorithms: list[str]
     metric: str  # the rows of a curve that are drawn
     x: str  # one of AXES
-    x_label: str
-    y_label: str
+    x_label: str  # if the entry has none: that of the tasks' family, for x
+    y_label: str  # likewise, for the metric
     claims: list[Claim]
     reference: dict[tuple[str, str], float]  # (task, algorithm) -> published final value
     beside: dict[str, str]  # further metrics, in panels beside the first's: metric -> y label
@@ -90,10 +91,10 @@ NEEDED = {
     "algorithms": list[str],
     "metric": str,
     "x": str,
-    "x_label": str,
-    "y_label": str,
 }
 OPTIONAL = {
+    "x_label": str,
+    "y_label": str,
     "reference": str,
     "claims": list,
     "beside": dict,
@@ -109,11 +110,21 @@ OPTIONAL = {
 }
 
 
-def read_figure(name: str, entry: dict[str, Any], folder: Path) -> Figure:
-    """Return one entry of figures.toml, whose ``reference`` lies in ``folder/reference``.
+def read_figures(folder: Path, tasks: Mapping[str, Task]) -> dict[str, Figure]:
+    """Return the entries of ``folder/figures.toml`` by name.
 
-    Raises `UserError` for what does not belong in it.
+    Raises `UserError` for what does not belong in one.
     """
+    figures = {}
+    for name, entry in toml(folder / "figures.toml").items():
+        table = as_table(entry, f"figures.toml [{name}]")
+        figures[name] = _read_figure(name, table, folder / "reference", tasks)
+    return figures
+
+
+def _read_figure(
+    name: str, entry: dict[str, Any], references: Path, tasks: Mapping[str, Task]
+) -> Figure:
     where = f"figures.toml [{name}]"
     strict(entry, NEEDED | OPTIONAL, where, NEEDED)
     file = entry.get("reference")
@@ -126,10 +137,10 @@ def read_figure(name: str, entry: dict[str, Any], folder: Path) -> Figure:
         algorithms=entry["algorithms"],
         metric=entry["metric"],
         x=entry["x"],
-        x_label=entry["x_label"],
-        y_label=entry["y_label"],
+        x_label=entry.get("x_label", ""),
+        y_label=entry.get("y_label", ""),
         claims=[],
-        reference=_read_reference(folder / "reference" / file) if file else {},
+        reference=_read_reference(references / file) if file else {},
         beside=entry.get("beside", {}),
         also=entry.get("also", {}),
         also_label=entry.get("also_label", ""),
@@ -143,7 +154,24 @@ def read_figure(name: str, entry: dict[str, Any], folder: Path) -> Figure:
     )
     _check_figure(figure, where)
     claims = [_read_claim(claim, figure, where) for claim in entry.get("claims", [])]
-    return figure._replace(claims=claims)
+    return figure._replace(
+        claims=claims,
+        x_label=figure.x_label or _axis_label(figure, figure.x, "x_label", tasks),
+        y_label=figure.y_label or _axis_label(figure, figure.metric, "y_label", tasks),
+    )
+
+
+def _axis_label(figure: Figure, shown: str, key: str, tasks: Mapping[str, Task]) -> str:
+    """Return what the family of a figure's tasks writes at an axis, else what all do."""
+    where = f"figures.toml [{figure.name}]"
+    task = look_up(tasks, "task", figure.tasks[0], where)
+    label = task.axes.get(shown) or AXIS_LABELS.get(shown)
+    if label is None:
+        family = task.name.partition("/")[0]
+        raise UserError(
+            f"{where} lacks the key {key!r}, and tasks.toml [{family}] has no axes.{shown}."
+        )
+    return label
 
 
 def _check_figure(figure: Figure, where: str) -> None:
@@ -196,8 +224,15 @@ def _read_claim(entry: Any, figure: Figure, figure_where: str) -> Claim:
     return claim
 
 
-def read_settings_table(name: str, entry: dict[str, Any]) -> SettingsTable:
-    """Return one entry of tables.toml. Raises `UserError` for what does not belong in it."""
+def read_settings_tables(entries: Values) -> dict[str, SettingsTable]:
+    """Return the entries of tables.toml by name.
+
+    Raises `UserError` for what does not belong in one.
+    """
+    return {name: _read_settings_table(name, entry) for name, entry in entries.items()}
+
+
+def _read_settings_table(name: str, entry: Any) -> SettingsTable:
     kinds = {
         "paper": str,
         "title": str,
@@ -206,7 +241,8 @@ def read_settings_table(name: str, entry: dict[str, Any]) -> SettingsTable:
         "algorithm": str,
         "settings": list[str],
     }
-    strict(entry, kinds, f"tables.toml [{name}]", ["paper", "title", "tasks"])
+    where = f"tables.toml [{name}]"
+    strict(as_table(entry, where), kinds, where, ["paper", "title", "tasks"])
     optional: dict[str, Any] = {"facts": [], "algorithm": "", "settings": []}
     return SettingsTable(name=name, **(optional | entry))
 

@@ -59,5 +59,6 @@ def require(file: str | Path, remedy: str = "", why: Mapping[str, str] | None = 
             reason = f" ({why[package]})" if why and package in why else ""
             command = remedy or f"pip install {package}=={version}"
             raise UserError(
-                f"engine='package' needs {package} {version}, found {found}{reason}: run `{command}`."
+                f"engine='package' needs {package} {version}, found {found}{reason}: "
+                f"run `{command}`."
             )

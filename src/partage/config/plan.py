@@ -1,5 +1,4 @@
-"""What is to be run: the config files -> figures -> cells -> recipes (standard library only,
-milliseconds).
+"""The plan: config files -> figures -> cells -> recipes (standard library only, milliseconds).
 
 A setting's value is the last one given of: the learner's default, the variant's value
 (algorithms.toml), the value the task holds equal for all algorithms (tasks.toml), the variant's
@@ -11,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from partage.config import consistency, figures, schema, snapshots, tasks
-from partage.config.algorithms import Variant, read_variant
-from partage.config.figures import Figure, SettingsTable
+from partage.config import consistency, schema, snapshots
+from partage.config.algorithms import Layer, Variant, read_variants
+from partage.config.figures import Figure, SettingsTable, read_figures, read_settings_tables
 from partage.config.recipe import IMPORTED, SCHEMA, Recipe, packs
 from partage.config.request import Request
 from partage.config.settings import Field, check, read_learners
 from partage.config.snapshots import Snapshot
-from partage.config.tasks import Task, run_values
+from partage.config.tasks import Task, read_tasks, run_values
 from partage.config.types import Scalar
 from partage.errors import UserError, look_up
 
@@ -77,16 +76,18 @@ class Plan(NamedTuple):
             for need in self._missing_packages(needed):
                 waiting.setdefault(need, []).append(name)
         lines = [
-            f"{', '.join(lacking)}: {package} is not installed; run `{command}` to add what needs it."
+            f"{', '.join(lacking)}: {package} is not installed; "
+            f"run `{command}` to add what needs it."
             for (package, command), lacking in waiting.items()
         ]
         if lines and names != "all":
             raise UserError(" ".join(lines))
-        left_out = {name for lacking in waiting.values() for name in lacking}
+        left_out: set[str] = set()
+        left_out.update(*waiting.values())
         return [name for name in wanted if name not in left_out], " ".join(lines)
 
     def _missing_packages(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield each package that the tasks need and that is not installed, and how to install it."""
+        """Yield each package that the tasks need and that is missing, and what installs it."""
         needs: dict[str, str] = {}
         for name in names:
             needs |= self.tasks[name].needs
@@ -108,20 +109,24 @@ class Plan(NamedTuple):
         family = task.partition("/")[0]
         default_home = f"learners/{variant.learner}.py"
         found = {f.name: Setting(f.name, f.default, default_home) for f in fields.values()}
+        equal_home = f"tasks.toml, equal for all on {task}"
         layers = (
-            (f"algorithms.toml [{algorithm}.settings]", variant.settings),
-            (f"tasks.toml, equal for all on {task}", _known_only(held_equal, fields)),
-            (f'algorithms.toml [{algorithm}.task."{family}"]', variant.task.get(family, {})),
-            (f'algorithms.toml [{algorithm}.task."{task}"]', variant.task.get(task, {})),
+            *variant.layers_for(),
+            Layer(task, _known_only(held_equal, fields), equal_home),
+            *variant.layers_for(family),
+            *variant.layers_for(task),
         )
-        for home, values in layers:
-            found |= self.checked_settings(variant.learner, values, scale, home)
+        for layer in layers:
+            found |= self.checked_settings(variant.learner, layer.values, scale, layer.home)
         return list(found.values())
 
     def checked_settings(
         self, learner: str, values: Mapping[str, Any], scale: str, home: str
     ) -> dict[str, Setting]:
-        """Return the settings that stand in one home. Raises `UserError` for one of a wrong type."""
+        """Return the settings that stand in one home.
+
+        Raises `UserError` for one that the learner does not have, or of another type.
+        """
         found = {}
         for name, value in values.items():
             field = look_up(self.learners[learner], f"setting of learner {learner!r}", name, home)
@@ -170,17 +175,16 @@ class Plan(NamedTuple):
         return {}
 
     def episode_recipes(self, figures: Iterable[Figure], request: Request) -> list[Recipe]:
-        """Return the run with the first seed of each pair whose choices within an episode are
-        drawn.
-        """
+        """Return the run with the first seed of each pair that is drawn within an episode."""
         pairs: dict[tuple[str, str], None] = {}
         for figure in figures:
             if figure.episode:
-                pairs |= dict.fromkeys((figure.episode, task) for task in figure.tasks)
+                for task in figure.tasks:
+                    pairs[figure.episode, task] = None
         return [self.recipes_of(*pair, request)[0] for pair in pairs]
 
     def table_content(self, name: str, scale: str) -> str:
-        """Return all that a settings table shows: when it changes, the table is written again."""
+        """Return all that a settings table shows: a change writes the table again."""
         table = self.settings_tables[name]
         facts = [self.tasks[task].facts for task in table.tasks]
         settings = []
@@ -189,7 +193,7 @@ class Plan(NamedTuple):
         return repr((table, facts, settings))
 
     def figure_content(self, figure: Figure) -> str:
-        """Return all that the config says of a figure's look: when it changes, it is drawn again."""
+        """Return all that the config files say of a figure's look: a change draws it again."""
         variants = [self.variants[name] for name in figure.algorithms]
         curves = [(variant.name, variant.label, variant.colour) for variant in variants]
         labels = [self.tasks[task].label for task in figure.tasks]
@@ -198,9 +202,10 @@ class Plan(NamedTuple):
 
 def cells(recipes: Iterable[Recipe]) -> list[Cell]:
     """Return the curves that these runs make."""
-    return [
-        Cell(recipe.algorithm, recipe.task, seed) for recipe in recipes for seed in recipe.seeds
-    ]
+    found: list[Cell] = []
+    for recipe in recipes:
+        found += [Cell(recipe.algorithm, recipe.task, seed) for seed in recipe.seeds]
+    return found
 
 
 def load(root: Path | None = None) -> Plan:
@@ -212,26 +217,17 @@ def load(root: Path | None = None) -> Plan:
     folder = package / "config/sheets"
     learners = read_learners(package / "learners")
     learners[IMPORTED] = {}  # of others: nothing here can be set
+    tasks = read_tasks(schema.toml(folder / "tasks.toml"))
     plan = Plan(
-        figures={
-            n: figures.read_figure(n, e, folder) for n, e in _entries(folder / "figures.toml")
-        },
-        tasks={task.name: task for task in tasks.read_tasks(schema.toml(folder / "tasks.toml"))},
-        variants={n: read_variant(n, e, learners) for n, e in _entries(folder / "algorithms.toml")},
+        figures=read_figures(folder, tasks),
+        tasks=tasks,
+        variants=read_variants(schema.toml(folder / "algorithms.toml"), learners),
         learners=learners,
-        settings_tables={
-            n: figures.read_settings_table(n, e) for n, e in _entries(folder / "tables.toml")
-        },
+        settings_tables=read_settings_tables(schema.toml(folder / "tables.toml")),
         snapshots=snapshots.read(folder / "snapshots.toml"),
     )
     consistency.check(plan)
     return plan
-
-
-def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield a config file's entries, each a table."""
-    for name, entry in schema.toml(path).items():
-        yield name, schema.as_table(entry, f"{path.name} [{name}]")
 
 
 def _known_only(values: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:

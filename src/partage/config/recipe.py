@@ -15,7 +15,8 @@ from partage.errors import UserError, one_of, unknown
 
 SCHEMA = 1  # raised when a key is added, removed or changes its meaning
 SCALES = ("smoke", "lab", "paper")
-ENGINES = ("batched", "package")  # the first is the default
+ENGINES = ("batched", "package")
+DEFAULTS = {"scale": SCALES[0], "engine": ENGINES[0], "results": "results"}  # if nothing is said
 OUTCOME = ("curve.parquet", "record.json")  # what a finished run leaves beside its recipe
 RESERVED = ("name", "task", "seeds", "copies", "engine")  # what `envs.make` takes besides options
 LIMIT = 2**63  # whole numbers in a curve stay below
@@ -45,35 +46,44 @@ class Recipe:
     test_episodes: int  # episodes of one evaluation
 
     def text(self) -> str:
-        """The recipe as it is written: equal recipes are equal texts."""
-        return (
-            json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2, allow_nan=False) + "\n"
-        )
+        """Return the recipe as it is written: equal recipes are equal texts."""
+        values = dataclasses.asdict(self)
+        return json.dumps(values, sort_keys=True, indent=2, allow_nan=False) + "\n"
 
     @property
     def hash(self) -> str:
+        """Return the SHA-256 of the recipe as it is written."""
         return hashlib.sha256(self.text().encode()).hexdigest()
 
     @property
     def family(self) -> str:
+        """Return the task's family of environments."""
         return self.task.partition("/")[0]
 
     @staticmethod
     def load(path: Path) -> "Recipe":
-        """Read ``recipe.json``; a `UserError` where it is missing, corrupt or of another schema
-        version.
+        """Return the recipe in a file.
+
+        Raises `UserError` where it is missing, corrupt or of another schema version.
         """
         try:
             raw = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         except OSError as error:
             raise UserError(
-                f"Could not read the recipe {path} ({error.strerror}): write it with `partage plan --write`."
+                f"Could not read the recipe {path} ({error.strerror}): "
+                f"write it with {_planning(path)}."
             ) from error
         except (ValueError, RecursionError) as error:
             raise UserError(
-                f"{path} is not valid JSON ({error}): write it anew with `partage plan --write`."
+                f"{path} is not valid JSON ({error}): write it anew with {_planning(path)}."
             ) from error
         return parse(raw, path)
+
+
+def _planning(where: object) -> str:
+    """Return the command that writes a recipe where it lies, as advice."""
+    options = options_of_root(root_of(where)) if isinstance(where, Path) else ""
+    return f"`partage plan --write{options}`"
 
 
 def _no_number(word: str) -> None:
@@ -81,13 +91,13 @@ def _no_number(word: str) -> None:
 
 
 def parse(raw: Any, where: object) -> Recipe:
-    """A recipe from decoded JSON, checked key by key."""
+    """Return a recipe from decoded JSON. Raises `UserError` for what does not belong in one."""
     if not isinstance(raw, dict) or "schema" not in raw:
         raise UserError(f"{where} is not a recipe: an object with the key 'schema' is expected.")
     if raw["schema"] != SCHEMA or isinstance(raw["schema"], bool):
         raise UserError(
-            f"{where} has recipe schema {raw['schema']!r}, but this version of partage reads {SCHEMA}: "
-            f"write it anew with `partage plan --write`."
+            f"{where} has recipe schema {raw['schema']!r}, but this version of partage reads "
+            f"{SCHEMA}: write it anew with {_planning(where)}."
         )
     kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Recipe)}
     for key in raw:
@@ -96,7 +106,7 @@ def parse(raw: Any, where: object) -> Recipe:
     for key, kind in kinds.items():
         if key not in raw:
             raise UserError(
-                f"{where} lacks the key {key!r}: write it anew with `partage plan --write`."
+                f"{where} lacks the key {key!r}: write it anew with {_planning(where)}."
             )
         if not fits(raw[key], kind):
             raise UserError(f"{where}: {key!r} should be {expected(kind)}, but is {raw[key]!r}.")
@@ -115,7 +125,8 @@ def _check(recipe: Recipe, where: object) -> None:
     in_range = all(0 <= seed < LIMIT for seed in recipe.seeds)
     if not (recipe.seeds and different and in_range):
         raise UserError(
-            f"{where}: seeds are different whole numbers from 0 on, below 2^63, but are {recipe.seeds}."
+            f"{where}: seeds are different whole numbers from 0 on, below 2^63, "
+            f"but are {recipe.seeds}."
         )
     for name, least in (("steps", 1), ("log_every", 1), ("test_every", 0), ("test_episodes", 0)):
         value = getattr(recipe, name)
@@ -130,39 +141,82 @@ def _check(recipe: Recipe, where: object) -> None:
 
 
 def packs(count: int, seeds_per_run: int) -> list[list[int]]:
-    """Seeds 0..count-1 in consecutive packs: ``packs(5, 2)`` is [[0, 1], [2, 3], [4]]."""
-    return [
-        list(range(start, min(start + seeds_per_run, count)))
-        for start in range(0, count, seeds_per_run)
-    ]
+    """Return seeds 0..count-1 in consecutive packs.
+
+    >>> packs(5, 2)
+    [[0, 1], [2, 3], [4]]
+    """
+    seeds = list(range(count))
+    return [seeds[start : start + seeds_per_run] for start in range(0, count, seeds_per_run)]
 
 
 def refuse_reserved_options(options: Iterable[str], where: object) -> None:
-    """An option of an environment has a name that its `make` has not got already."""
+    """Raise `UserError` for an option of an environment that its `make` has got already."""
     for name in options:
         if name in RESERVED:
-            raise UserError(f"{where}: an option cannot be called {name!r}, which is said elsewhere (engine: --engine; "
-                          f"seeds: tasks.toml; copies: a setting of the learner).")  # fmt: skip
+            raise UserError(
+                f"{where}: an option cannot be called {name!r}, which is said elsewhere "
+                f"(engine: --engine; seeds: tasks.toml; copies: a setting of the learner)."
+            )
 
 
 def seeds_name(seeds: Sequence[int]) -> str:
-    """A pack's folder: ``0`` or ``0-4``."""
+    """Return the name of a pack's folder: ``0`` or ``0-4``."""
     return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]}"
 
 
 def results_root(results: Path, scale: str, engine: str) -> Path:
-    """Where one scale and engine lies: engines never share a folder, so their results cannot meet."""
+    """Return the folder of one scale and engine: apart, so that their results cannot meet."""
     return results / (scale if engine == ENGINES[0] else f"{scale}-{engine}")
 
 
 def run_dir(root: Path, recipe: Recipe) -> Path:
+    """Return a run's folder below that of its scale and engine."""
     return root / "runs" / recipe.algorithm / recipe.task / seeds_name(recipe.seeds)
 
 
+def root_of(place: Path) -> Path:
+    """Return the folder of scale and engine that a run, or a file of a run, lies in.
+
+    >>> root_of(Path("results/lab/runs/nps/mpe/15a_3c/0-2")).as_posix()
+    'results/lab'
+    """
+    for folder in place.parents:
+        if folder.name == "runs":
+            return folder.parent
+    return place
+
+
+def options_of_root(root: Path) -> str:
+    """Return the options that ask for one folder of scale and engine; "" for any other folder.
+
+    Advice repeats them, so that what it says is right where it is said.
+
+    >>> options_of_root(Path("tried/lab-package"))
+    ' --scale lab --engine package --results tried'
+    """
+    scale, _, engine = root.name.partition("-")
+    if scale not in SCALES or engine not in ("", *ENGINES):
+        return ""
+    return options(scale, engine or ENGINES[0], root.parent.as_posix())
+
+
+def options(scale: str, engine: str, results: str) -> str:
+    """Return the options of the command line that ask for this, those by default left out.
+
+    >>> options("paper", "batched", "results")
+    ' --scale paper'
+    """
+    given = {"scale": scale, "engine": engine, "results": results}
+    return "".join(f" --{key} {value}" for key, value in given.items() if value != DEFAULTS[key])
+
+
 def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
-    """Write each recipe that differs from what lies there; the paths written. Times decide a rerun:
-    untouched recipes keep theirs, and that of a finished run is made no newer than the outcome (a
-    clone has them by chance)."""
+    """Write each recipe that differs from what lies there, and return the paths written.
+
+    Times decide a rerun: untouched recipes keep theirs, and that of a finished run is made no newer
+    than the outcome (a clone has them by chance).
+    """
     written = []
     for recipe in recipes:
         path, text = run_dir(root, recipe) / "recipe.json", recipe.text().encode()
@@ -179,6 +233,7 @@ def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
 
 
 def _settle(path: Path, recipe: Recipe) -> None:
+    """Make a recipe no newer than its own outcome."""
     outcome = [path.with_name(name) for name in OUTCOME]
     try:
         made = min(each.stat().st_mtime_ns for each in outcome)

@@ -7,27 +7,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from partage.config.recipe import ENGINES, SCALES, results_root
+from partage.config.recipe import DEFAULTS, ENGINES, SCALES, options, results_root
 from partage.config.types import expected, fits
 from partage.errors import UserError, at_least, look_up, one_of
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    scale: str = "smoke"
-    engine: str = ENGINES[0]
+    """What is to be planned, made or shown, where, and how it is run."""
+
+    scale: str = DEFAULTS["scale"]
+    engine: str = DEFAULTS["engine"]
     figures: str = "all"  # or names with commas between
-    seeds_per_run: int = (
-        5  # seeds trained side by side in one process; 1 suits a cluster with many nodes
-    )
-    results: str = "results"
+    seeds_per_run: int = 5  # trained side by side in one process; 1 suits a cluster of many nodes
+    results: str = DEFAULTS["results"]
     device: str = "cpu"  # or cuda: each run gets a GPU
     runs_per_gpu: int = 1  # processes that share a GPU of this machine
     python: str = sys.executable  # what the workflow's jobs run `-m partage` with
 
     @staticmethod
     def of(config: Mapping[str, Any]) -> "Request":
-        """From names and values as given, checked."""
+        """Return a request from names and values as given.
+
+        Raises `UserError` for an unknown name, a value of another type, or one out of range.
+        """
         kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Request)}
         for name, value in config.items():
             kind = look_up(kinds, "config key", name, "--config")
@@ -40,10 +43,39 @@ class Request:
         at_least("seeds_per_run", request.seeds_per_run, 1)
         at_least("runs_per_gpu", request.runs_per_gpu, 1)
         if wrong := re.search(r"[^\w./+@=-]", request.results):
-            raise UserError(f"results is a folder that a shell and Snakemake take as it stands: letters, digits and "
-                          f". _ - / + @ =, but {request.results!r} has {wrong[0]!r}.")  # fmt: skip
+            raise UserError(
+                f"results is a folder that a shell and Snakemake take as it stands: letters, "
+                f"digits and . _ - / + @ =, but {request.results!r} has {wrong[0]!r}."
+            )
         return request
 
     @property
     def root(self) -> Path:
+        """Return the folder of this scale and engine."""
         return results_root(Path(self.results), self.scale, self.engine)
+
+    @property
+    def options(self) -> str:
+        """Return the options of the command line that ask for the same, for advice.
+
+        >>> Request(scale="lab", seeds_per_run=1).options
+        ' --scale lab --seeds-per-run 1'
+        """
+        given = options(self.scale, self.engine, self.results)
+        if self.seeds_per_run != Request.seeds_per_run:
+            given += f" --seeds-per-run {self.seeds_per_run}"
+        return given
+
+    @property
+    def workflow(self) -> str:
+        """Return the command that makes all that is asked for, for advice.
+
+        >>> Request(scale="lab", figures="mpd-fig3").workflow
+        '.venv/bin/snakemake --cores all --config scale=lab engine=batched figures=mpd-fig3'
+        """
+        config = f"scale={self.scale} engine={self.engine}"
+        for name in ("results", "figures", "seeds_per_run"):
+            value = getattr(self, name)
+            if value != getattr(Request, name):
+                config += f" {name}={value}"
+        return f".venv/bin/snakemake --cores all --config {config}"

@@ -22,7 +22,8 @@ def toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(
-            f"Could not read {path} ({error.strerror}): install partage again, or run it from a checkout."
+            f"Could not read {path} ({error.strerror}): "
+            f"install partage again, or run it from a checkout."
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid TOML: {error}.") from error
@@ -36,9 +37,7 @@ def as_table(value: Any, where: str) -> dict[str, Any]:
 
 
 def strict(entry: Values, kinds: Mapping[str, Any], where: str, needed: Iterable[str] = ()) -> None:
-    """Raise `UserError` unless all keys are known, each of its type, and none of `needed` is
-    missing.
-    """
+    """Raise `UserError` unless all keys are known and of their types, and all `needed` there."""
     for key, value in entry.items():
         kind = look_up(kinds, "key", key, where)
         if not fits(value, kind):

@@ -1,12 +1,11 @@
-"""What a learner can be told: the fields of the dataclass `Settings` in ``learners/<name>.py``,
-read, never run.
+"""What can be set of a learner: the fields of `Settings` in ``learners/<name>.py``.
 
-The planner must start in milliseconds and without torch, so the file is parsed, not imported
-(standard library only).
+The planner must start in milliseconds and without torch, so a learner's file is parsed, not
+imported (standard library only).
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,17 +25,22 @@ class Field(NamedTuple):
 
     @property
     def expected(self) -> str:
-        """The field's type in words, for error messages."""
-        words = {"bool": "true or false", "str": "a text"}
-        words |= {
+        """Return the field's type in words, for error messages."""
+        if self.kind == "Literal":
+            return "one of " + ", ".join(map(repr, self.choices))
+        words = {
+            "bool": "true or false",
+            "str": "a text",
             "int": f"a whole number from {self.least} on",
             "float": f"a number from {self.least} on",
         }
-        return words.get(self.kind) or "one of " + ", ".join(map(repr, self.choices))
+        return words[self.kind]
 
     @property
     def least(self) -> int:
-        """Nothing that is set is negative, and what is counted is at least one, unless 0 is its
+        """Return the least value of a number.
+
+        Nothing that is set is negative, and what is counted is at least one, unless 0 is its
         default.
         """
         return int(self.kind == "int" and self.default != 0)
@@ -61,74 +65,52 @@ def check(field: Field, value: Any, where: object) -> Scalar:
     return float(value) if field.kind == "float" else value
 
 
+def read_learners(folder: Path) -> dict[str, dict[str, Field]]:
+    """Return every learner's fields: a learner is a file whose name does not begin with ``_``."""
+    return {path.stem: read(path) for path in sorted(folder.glob("[!_]*.py"))}
+
+
 def read(path: Path) -> dict[str, Field]:
-    """The fields of class `Settings` in a learner's file, in the order they are written, those of
-    its base first.
+    """Return the fields of class `Settings` in a learner's file, in order, its base's first.
+
+    Raises `UserError` where the file has none, or a field without a type or default known here.
     """
+    tree = _parse(path)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == "Settings":
+            fields: dict[str, Field] = {}
+            for base in node.bases:  # another learner's, as in `class Settings(a2c.Settings)`
+                learner = ast.unparse(base).split(".")[0]
+                fields |= read(path.with_name(f"{learner}.py"))
+            for line in node.body:
+                if isinstance(line, ast.AnnAssign):
+                    field = _field(line, path, tree)
+                    fields[field.name] = field
+            return fields
+    raise UserError(
+        f"{path} has no class Settings: "
+        f"a learner's file declares its settings in a frozen dataclass."
+    )
+
+
+def _parse(path: Path) -> ast.Module:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(
             f"Could not read the settings of learner {path.stem!r} from {path}: {error}."
         ) from error
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == "Settings":
-            fields: dict[str, Field] = {}
-            for (
-                base
-            ) in node.bases:  # another learner's Settings, as in `class Settings(a2c.Settings)`
-                fields |= read(path.with_name(ast.unparse(base).split(".")[0] + ".py"))
-            lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
-            return fields | {
-                field.name: field for field in (_field(line, path, tree) for line in lines)
-            }
-    raise UserError(
-        f"{path} has no class Settings: a learner's file declares its settings in a frozen dataclass."
-    )
-
-
-def _alias(name: str, tree: ast.Module, path: Path) -> ast.expr | None:
-    """What a type's own name stands for: ``Sharing = Literal[...]``, in this file or the one of
-    ours it comes from.
-    """
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(
-            ast.unparse(target) == name for target in node.targets
-        ):
-            return node.value
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("partage."):
-            origin = next(
-                (alias.name for alias in node.names if (alias.asname or alias.name) == name), None
-            )
-            source = path.parents[1].joinpath(*node.module.split(".")[1:]).with_suffix(".py")
-            if origin and source.is_file():
-                return _alias(origin, ast.parse(source.read_text(encoding="utf-8")), source)
-    return None
 
 
 def _field(line: ast.AnnAssign, path: Path, tree: ast.Module) -> Field:
+    """Return the field that one line declares: ``name: type = default``."""
     name = ast.unparse(line.target)
     where = f"{path.name}, line {line.lineno}"
-    annotation = line.annotation
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        annotation = ast.parse(annotation.value, mode="eval").body
-    if isinstance(annotation, ast.Attribute):  # a2c.Sharing
-        learner = path.with_name(ast.unparse(annotation.value) + ".py")
-        if learner.is_file():
-            tree = ast.parse(learner.read_text(encoding="utf-8"))
-            annotation = _alias(annotation.attr, tree, learner) or annotation
-    if isinstance(annotation, ast.Name) and annotation.id not in KINDS:
-        annotation = _alias(annotation.id, tree, path) or annotation
-    kind, choices = ast.unparse(annotation), ()
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) in (
-        "Literal",
-        "typing.Literal",
-    ):
-        listed = ast.literal_eval(annotation.slice)
-        kind, choices = "Literal", listed if isinstance(listed, tuple) else (listed,)
+    kind, choices = _kind(_spelled_out(line.annotation, path, tree))
     if kind != "Literal" and kind not in KINDS:
         raise UserError(
-            f"{where}: setting {name!r} is of type {kind}, but int, float, bool, str or Literal is expected."
+            f"{where}: setting {name!r} is of type {kind}, "
+            f"but int, float, bool, str or Literal is expected."
         )
     try:
         default = ast.literal_eval(line.value) if line.value else None
@@ -140,6 +122,48 @@ def _field(line: ast.AnnAssign, path: Path, tree: ast.Module) -> Field:
     return field._replace(default=check(field, default, where))
 
 
-def read_learners(folder: Path) -> dict[str, dict[str, Field]]:
-    """Return every learner's fields: a learner is a file whose name does not begin with ``_``."""
-    return {path.stem: read(path) for path in sorted(folder.glob("[!_]*.py"))}
+def _kind(annotation: ast.expr) -> tuple[str, tuple[Scalar, ...]]:
+    """Return the name of a type, and the choices of a Literal."""
+    name = ast.unparse(annotation)
+    if isinstance(annotation, ast.Subscript) and name.startswith(("Literal", "typing.Literal")):
+        choices = ast.literal_eval(annotation.slice)
+        return "Literal", choices if isinstance(choices, tuple) else (choices,)
+    return name, ()
+
+
+def _spelled_out(annotation: ast.expr, path: Path, tree: ast.Module) -> ast.expr:
+    """Return a field's type with a name of our own replaced by what it stands for."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body
+    if isinstance(annotation, ast.Attribute):  # a2c.Sharing
+        learner = path.with_name(ast.unparse(annotation.value) + ".py")
+        if learner.is_file():
+            tree = _parse(learner)
+            annotation = _alias(annotation.attr, tree, learner) or annotation
+    if isinstance(annotation, ast.Name) and annotation.id not in KINDS:
+        annotation = _alias(annotation.id, tree, path) or annotation
+    return annotation
+
+
+def _alias(name: str, tree: ast.Module, path: Path) -> ast.expr | None:
+    """Return what a type's own name stands for: the right side of ``Sharing = Literal[...]``.
+
+    It is looked for in this file, and in the one of ours that the name is imported from.
+    """
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
+            return node.value
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("partage."):
+            for origin in _original_names(node, name):
+                file = "/".join(str(node.module).split(".")[1:]) + ".py"
+                source = path.parents[1] / file
+                if source.is_file():
+                    return _alias(origin, _parse(source), source)
+    return None
+
+
+def _original_names(node: ast.ImportFrom, name: str) -> Iterator[str]:
+    """Yield what `name` is called in the module that it is imported from."""
+    for alias in node.names:
+        if (alias.asname or alias.name) == name:
+            yield alias.name

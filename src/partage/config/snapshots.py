@@ -1,4 +1,4 @@
-"""snapshots.toml: pictures of a game itself, where nobody has learned yet (standard library only)."""
+"""snapshots.toml: pictures of a game itself (standard library only)."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

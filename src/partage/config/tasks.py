@@ -1,11 +1,12 @@
 """tasks.toml: what a task holds equal for all algorithms (standard library only)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from partage.config.recipe import ENGINES, refuse_reserved_options
 from partage.config.schema import Values, as_table, at_scale, strict
+from partage.config.types import fits
 from partage.errors import UserError, look_up, one_of
 
 RUN = ("steps", "seeds", "log_every", "test_every", "test_episodes")  # whole numbers of each run
@@ -22,38 +23,55 @@ class Task(NamedTuple):
     options: Values  # for the environment's `make`
     settings: Values  # held equal for all algorithms
     facts: Values  # about the task, for its row in a table
+    axes: Mapping[str, str]  # what figures write at an axis: x axis or metric -> label
     engine: str  # the only one there is ("": the one asked for)
     needs: Mapping[str, str]  # what has to be installed besides, and the command that does it
 
 
-def read_tasks(entries: Values) -> Iterator[Task]:
-    """Yield the tasks of tasks.toml. Raises `UserError` for what does not belong in it."""
-    of_both = dict.fromkeys((*RUN, "time_limit"), object)  # values, or tables by scale
-    of_both |= {"options": dict, "settings": dict, "facts": dict}
-    of_family = of_both | {"engine": str, "needs": dict, "task": dict}
+OF_BOTH = dict.fromkeys((*RUN, "time_limit"), object)  # values, or tables by scale
+OF_BOTH |= {"options": dict, "settings": dict, "facts": dict}
+OF_TASK = OF_BOTH | {"label": str}
+OF_FAMILY = OF_BOTH | {"axes": dict, "engine": str, "needs": dict, "task": dict}
+
+
+def read_tasks(entries: Values) -> dict[str, Task]:
+    """Return the tasks of tasks.toml by name.
+
+    Raises `UserError` for what does not belong in it.
+    """
+    found = {}
     for family, shared in entries.items():
         where = f"tasks.toml [{family}]"
-        strict(as_table(shared, where), of_family, where, ["task"])
-        engine = shared.get("engine", "")
-        if engine:
-            one_of("engine", engine, ENGINES, where)
+        strict(as_table(shared, where), OF_FAMILY, where, ["task"])
+        for key in ("axes", "needs"):
+            texts = shared.get(key, {})
+            strict(texts, dict.fromkeys(texts, str), f"{where} {key}")
+        if "engine" in shared:
+            one_of("engine", shared["engine"], ENGINES, where)
         for name, own in shared["task"].items():
-            place = f"tasks.toml [{family}.task.{name}]"
-            strict(as_table(own, place), of_both | {"label": str}, place)
-            run = {key: shared[key] for key in (*RUN, "time_limit") if key in shared}
-            run |= {key: own[key] for key in (*RUN, "time_limit") if key in own}
-            options = shared.get("options", {}) | own.get("options", {})
-            refuse_reserved_options(options, f"tasks.toml, {family}/{name}")
-            yield Task(
-                name=f"{family}/{name}",
-                label=own.get("label", name),
-                run=run,
-                options=options,
-                settings=shared.get("settings", {}) | own.get("settings", {}),
-                facts=shared.get("facts", {}) | own.get("facts", {}),
-                engine=engine,
-                needs=shared.get("needs", {}),
-            )
+            task = _read_task(family, shared, name, own)
+            found[task.name] = task
+    return found
+
+
+def _read_task(family: str, shared: Values, name: str, own: Any) -> Task:
+    where = f"tasks.toml [{family}.task.{name}]"
+    strict(as_table(own, where), OF_TASK, where)
+    run = {key: shared[key] for key in (*RUN, "time_limit") if key in shared}
+    run |= {key: own[key] for key in (*RUN, "time_limit") if key in own}
+    options = shared.get("options", {}) | own.get("options", {})
+    refuse_reserved_options(options, f"tasks.toml, {family}/{name}")
+    return Task(
+        name=f"{family}/{name}",
+        label=own.get("label", name),
+        run=run,
+        options=options,
+        settings=shared.get("settings", {}) | own.get("settings", {}),
+        facts=shared.get("facts", {}) | own.get("facts", {}),
+        axes=shared.get("axes", {}),
+        engine=shared.get("engine", ""),
+        needs=shared.get("needs", {}),
+    )
 
 
 def run_values(
@@ -69,9 +87,10 @@ def run_values(
     for key in RUN:
         least = 0 if key.startswith("test") else 1
         value = at_scale(look_up(values, "value", key, where), scale, f"{task.name} {key}")
-        if type(value) is not int or value < least:
+        if not fits(value, int) or value < least:
             raise UserError(
-                f"{where}: {key} is a whole number from {least} on, but is {value!r} at scale {scale}."
+                f"{where}: {key} is a whole number from {least} on, "
+                f"but is {value!r} at scale {scale}."
             )
         run[key] = value
     if run["test_every"] and not run["test_episodes"]:
