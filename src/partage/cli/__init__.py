@@ -1,1 +1,4 @@
-"""The command line: `parser` reads it, `commands` does what it asks for."""
+"""The command line: `parser` reads it; the commands stand by topic in the other files.
+
+A command loads what it needs when it is called, so that planning needs the standard library only.
+"""

@@ -1,0 +1,115 @@
+"""Commands that draw, as steps of the workflow: ``frame``, ``draw``, ``table``, ``snapshot``."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from partage import _io
+from partage.cli import options
+from partage.config.figures import Figure
+from partage.config.plan import Plan
+from partage.config.request import Request
+from partage.errors import UserError, look_up
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = (".png", ".svg", ".pdf")  # a figure's pictures
+
+
+def add_commands(commands: options.Commands) -> None:
+    """Add the commands that draw."""
+    for name, perform, summary, argument, example in (
+        ("frame", frame, "collect a figure's runs into its frame", "figure", "mpd-15a_3c"),
+        ("draw", draw, "draw a figure and its table from its frame", "figure", "mpd-15a_3c"),
+        ("table", table, "write a table of what is set (tables.toml)", "table", "bdps-tab2"),
+        ("snapshot", snapshot, "draw a game itself (snapshots.toml)", "snapshot", "bdps-fig7"),
+    ):
+        parser = commands.add(
+            name, perform, summary, f"{name} {example}", group=options.WORKFLOW, planned=True
+        )
+        parser.add_argument(argument, metavar=argument.upper())
+
+
+def frame(arguments: argparse.Namespace) -> None:
+    """Collect a figure's runs into its frame."""
+    from partage.analysis import frames
+
+    request = options.request_of(arguments, arguments.figure)
+    config = options.plan_for(request)
+    for figure in config.select_figures(request.figures):
+        made = frames.build(figure, config.recipes([figure], request), request.root)
+        frames.save(made, _frame_path(request, figure))
+
+
+def draw(arguments: argparse.Namespace) -> None:
+    """Draw a figure and write its table, from its frame."""
+    from partage.plots import curves
+
+    request = options.request_of(arguments, arguments.figure)
+    config = options.plan_for(request)
+    for figure in config.select_figures(request.figures):
+        rows = _load_frame(request, config, figure)
+        picture = request.root / "figures" / figure.name
+        curves.save(curves.draw(config, figure, rows), *_pictures(picture))
+        _save_tables(config, figure, rows, request.root / "tables" / figure.name)
+
+
+def _frame_path(request: Request, figure: Figure) -> Path:
+    return request.root / "frames" / f"{figure.name}.parquet"
+
+
+def _load_frame(request: Request, config: Plan, figure: Figure) -> "pd.DataFrame":
+    """Return a figure's frame. Raises `UserError` where it is not what is drawn today."""
+    from partage.analysis import frames
+
+    rows = frames.load(_frame_path(request, figure))
+    engine = config.engine(figure.tasks[0], request)
+    if (rows.attrs["scale"], rows.attrs["engine"]) != (request.scale, engine):
+        raise UserError(
+            f"The frame of {figure.name} in {request.root} is of another scale or engine: "
+            f"make it anew with `partage frame {figure.name}{request.options}`."
+        )
+    frames.check(figure, rows)
+    return rows
+
+
+def _pictures(path: Path) -> list[Path]:
+    """Return the files of a picture, one a format."""
+    return [path.with_suffix(kind) for kind in KINDS]
+
+
+def _save_tables(config: Plan, figure: Figure, rows: "pd.DataFrame", path: Path) -> None:
+    from partage.analysis import claims, latex, tables
+
+    table, judged = tables.build(config, figure, rows), claims.build(config, figure, rows)
+    tables.save(table, path.with_suffix(".csv"))
+    tables.save(judged, path.with_name(f"{figure.name}-claims.csv"))
+    _io.write(path.with_suffix(".md"), tables.markdown(figure, table, judged).encode())
+    _io.write(path.with_suffix(".tex"), latex.final(figure, table).encode())
+
+
+def table(arguments: argparse.Namespace) -> None:
+    """Write a table of what is set."""
+    from partage.analysis import latex, settings_tables, tables
+
+    request = options.request_of(arguments)
+    config = options.plan_for(request)
+    shown = look_up(config.settings_tables, "table", arguments.table, "tables.toml")
+    rows = settings_tables.build(config, shown, request.scale)
+    path = request.root / "tables" / shown.name
+    tables.save(rows, path.with_suffix(".csv"))
+    text = settings_tables.markdown(config, shown, rows, request.scale)
+    _io.write(path.with_suffix(".md"), text.encode())
+    _io.write(path.with_suffix(".tex"), latex.listed(shown, rows).encode())
+
+
+def snapshot(arguments: argparse.Namespace) -> None:
+    """Draw a game itself."""
+    from partage.plots import curves, pitch
+
+    request = options.request_of(arguments)
+    config = options.plan_for(request)
+    shown = look_up(config.snapshots, "snapshot", arguments.snapshot, "snapshots.toml")
+    config.ready(shown.name)
+    curves.save(pitch.draw(shown), *_pictures(request.root / "figures" / shown.name))

@@ -1,0 +1,99 @@
+"""Commands that give results to others, and take theirs: ``report``, ``export``, ``import``."""
+
+import argparse
+import json
+from pathlib import Path
+
+from partage import _io
+from partage.cli import options
+
+
+def add_commands(commands: options.Commands) -> None:
+    """Add the commands that give results to others, and take theirs."""
+    for name, perform, summary, file, example in (
+        (
+            "report",
+            report,
+            "write all that there is of the plan on one page, and how to make the rest",
+            "report.html",
+            "report --scale paper --root results/published --out report.html",
+        ),
+        (
+            "export",
+            export,
+            "write the finished runs as one JSON file that marl-eval reads",
+            "marl-eval.json",
+            "export --scale paper --figures mpd-fig3",
+        ),
+    ):
+        parser = commands.add(name, perform, summary, example, planned=True)
+        options.add_figures_option(parser)
+        parser.add_argument(
+            "--root",
+            type=Path,
+            metavar="DIR",
+            help="where runs/ lies (default: scale's and engine's own)",
+        )
+        parser.add_argument(
+            "--out", type=Path, metavar="FILE", help=f"default: {file} in that folder"
+        )
+        parser.set_defaults(file=file)
+    _add_import(commands)
+
+
+def _add_import(commands: options.Commands) -> None:
+    parser = commands.add(
+        "import",
+        import_curves,
+        "bring others' curves to stand beside ours",
+        "import epymarl/results/sacred epymarl-qmix lbf/15x15-4p-5f-v2 --scale paper",
+        planned=True,
+    )
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        help="a folder of sacred runs (EPyMARL, PyMARL), or a CSV file",
+    )
+    options.add_pair(parser, 'a variant of algorithms.toml with learner = "imported"')
+    parser.add_argument(
+        "--metric", action="append", default=[], metavar="THEIRS=OURS", help="what a metric is here"
+    )
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Write the page of all that there is."""
+    from partage.report import build
+
+    request = options.request_of(arguments, arguments.figures)
+    root = arguments.root or request.root
+    path = arguments.out or root / arguments.file
+    page = build.build(options.plan_for(request), request, root)
+    _io.write(path, page.encode())
+    print(f"partage: {path}")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write the finished runs for marl-eval, and print what is missing."""
+    from partage.runs import export as exporting
+
+    request = options.request_of(arguments, arguments.figures)
+    config = options.plan_for(request)
+    root = arguments.root or request.root
+    recipes = config.recipes(config.select_figures(request.figures), request)
+    found, remarks = exporting.marl_eval(recipes, root)
+    path = arguments.out or root / arguments.file
+    _io.write(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+    for line in [*remarks, str(path)]:
+        print(f"partage: {line}")
+
+
+def import_curves(arguments: argparse.Namespace) -> None:
+    """Write others' curves as runs of ours."""
+    from partage.runs import import_
+
+    request = options.request_of(arguments)
+    config = options.plan_for(request)
+    recipes = config.recipes_of(arguments.algorithm, arguments.task, request)
+    for folder in import_.bring(arguments.source, recipes, request.root, arguments.metric):
+        print(f"partage: {folder}")
