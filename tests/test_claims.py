@@ -15,7 +15,7 @@ from partage.analysis.frames import COLUMNS
 from partage.config import plan
 from partage.config.figures import Claim
 from partage.errors import UserError
-from partage.plots import curves
+from partage.plots import curves, sharing
 
 X = np.arange(10, 101, 10)
 
@@ -127,7 +127,7 @@ def test_dynamics(tmp_path: Path, curve: np.ndarray, kind: str, verdict: str):
 def test_one_seed_near_zero_does_not_decide_a_mean():
     crosses = np.where(X < 70, 1e-6, -1.0)
     assert (
-        claims.change(X, crosses) == -claims.BEYOND and claims.change(X, -crosses) == -claims.BEYOND
+        claims.change(X, crosses) == -claims.MAX_CHANGE and claims.change(X, -crosses) == -claims.MAX_CHANGE
     )
 
 

@@ -12,10 +12,11 @@ from matplotlib import colors
 from small import checkout, curve, edit, finish, outcome, small_plan
 
 from partage.analysis import claims, frames, tables
+from partage.analysis.table import number
 from partage.config.plan import Plan, Request, load
 from partage.config.recipe import run_dir
 from partage.errors import UserError
-from partage.plots import curves
+from partage.plots import curves, files, style
 from partage.runs import record
 
 
@@ -174,7 +175,7 @@ def test_one_seed_is_drawn_without_a_band(sheets: Plan, tmp_path: Path):
 def test_drawing_again_gives_the_same_bytes(sheets: Plan, tmp_path: Path):
     rows = made(sheets, tmp_path)
     for name in ("x", "y"):
-        curves.save(
+        files.save(
             curves.draw(sheets, sheets.figures["first"], rows),
             tmp_path / f"{name}.png",
             tmp_path / f"{name}.svg",
@@ -254,14 +255,14 @@ def test_a_table_of_smoke_scale_says_so(sheets: Plan, tmp_path: Path):
     ],
 )
 def test_numbers_are_written_to_the_digits_that_matter(value: float, text: str):
-    assert tables.number(value) == text
+    assert number(value) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(20000, "20k"), (1.5e6, "1.5M"), (250, "250"), (0, "0")]
 )
 def test_steps_are_written_short(value: float, text: str):
-    assert curves.short(value) == text
+    assert style.short_number(value) == text
 
 
 def test_a_run_of_an_edited_recipe_is_not_drawn(sheets: Plan, tmp_path: Path):

@@ -8,7 +8,7 @@ from small import finish, small_plan
 
 from partage.analysis import frames, latex, settings_tables, tables
 from partage.config.plan import Request
-from partage.plots import curves
+from partage.plots import curves, files
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def table(tmp_path: Path):
 
 def test_a_table_has_rules_of_booktabs_and_a_row_for_each_algorithm(table):
     sheets, figure, rows = table
-    text = latex.final(figure, tables.build(sheets, figure, rows))
+    text = latex.render(tables.final_table(figure, tables.build(sheets, figure, rows)))
     lines = text.splitlines()
     assert [line for line in lines if "rule" in line] == [r"\toprule", r"\midrule", r"\bottomrule"]
     body = [line for line in lines if line.endswith(r"\\")]
@@ -37,7 +37,7 @@ def test_a_table_has_rules_of_booktabs_and_a_row_for_each_algorithm(table):
 def test_smoke_scale_says_so_in_the_caption(table):
     sheets, figure, rows = table
     made = tables.build(sheets, figure, rows).assign(scale="smoke")
-    assert r"\textbf{Smoke scale: not a result.}" in latex.final(figure, made)
+    assert r"\textbf{Smoke scale: not a result.}" in latex.render(tables.final_table(figure, made))
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,21 @@ def test_smoke_scale_says_so_in_the_caption(table):
     ],
 )  # fmt: skip
 def test_words_are_written_so_that_latex_shows_them(words: str, expected: str):
-    assert latex.text(words) == expected
+    assert latex.escape(words) == expected
 
 
 def test_a_table_of_what_is_set_is_written_too(table):
     sheets, *_ = table
     listing = sheets.settings_tables["sizes"]
-    text = latex.table_content(listing, settings_tables.build(sheets, listing, "paper"))
+    text = latex.render(
+        settings_tables.render(listing, settings_tables.build(sheets, listing, "paper"))
+    )
     assert r"\begin{tabular}{lrrr}" in text and r"toy/a & 3 & 16 & 0.001 \\" in text
 
 
 def test_a_pdf_is_vector_has_its_fonts_and_no_date(table):
     sheets, figure, rows = table
-    made = curves.payload(curves.draw(sheets, figure, rows), "pdf")
+    made = files.picture_bytes(curves.draw(sheets, figure, rows), "pdf")
     assert made.startswith(b"%PDF") and b"/FontFile2" in made and b"/Type3" not in made
     assert b"/CreationDate" not in made and b"/Subtype /Image" not in made
-    assert made == curves.payload(curves.draw(sheets, figure, rows), "pdf")
+    assert made == files.picture_bytes(curves.draw(sheets, figure, rows), "pdf")

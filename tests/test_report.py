@@ -192,9 +192,9 @@ def test_of_a_task_that_is_not_whole_the_algorithms_that_are_there_are_shown(she
     request, recipes = made(sheets, "paper", "first")
     shutil.rmtree(run_dir(request.root, recipes[1]))
     figure = sheets.figures["first"]
-    part = inventory.part(figure, inventory.look(recipes, request.root))
+    part = inventory.drawable_part(figure, inventory.find_runs(recipes, request.root))
     assert (
-        part and not part.whole and part.figure.algorithms == ["alpha"] and not part.figure.claims
+        part and not part.is_whole and part.figure.algorithms == ["alpha"] and not part.figure.claims
     )
     said = words(build.build(sheets, request, request.root))
     assert "Not whole yet" in said and "open Beta is better." in said
@@ -204,9 +204,9 @@ def test_a_claim_that_rests_on_part_of_its_tasks_stays_open(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
     figure = sheets.figures["first"]._replace(tasks=["toy/a", "toy/b"])
     wanted = sheets._replace(figures={"first": figure}).recipes([figure], request)
-    there = inventory.part(figure, inventory.look(wanted, request.root))
+    there = inventory.drawable_part(figure, inventory.find_runs(wanted, request.root))
     assert (
-        there and there.figure.tasks == ["toy/a"] and not there.whole and len(recipes) < len(wanted)
+        there and there.figure.tasks == ["toy/a"] and not there.is_whole and len(recipes) < len(wanted)
     )
     assert set(build.judge(sheets, figure, there)["claim_verdict"]) == {"open"}
 
@@ -281,7 +281,7 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(
     for figure in sheets.figures.values():
         assert figure.title in said and all(claim.says in said for claim in figure.claims)
     assert all(
-        scene.title in said and f"partage scene {name}" in said
+        scene.title in said and f"partage snapshot {name}" in said
         for name, scene in sheets.snapshots.items()
     )
     for path in (ROOT / "results/published").glob("*/*-claims.csv"):
@@ -293,6 +293,6 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(
 
 def test_records_keep_what_the_page_shows(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
-    assert [run.made["recipe"] for run in inventory.look(recipes, request.root)] == [
+    assert [run.record["recipe"] for run in inventory.find_runs(recipes, request.root)] == [
         asdict(recipe) for recipe in recipes
     ]

@@ -145,7 +145,7 @@ def made_up(seed: int) -> list[View]:
 
 @pytest.fixture
 def drawn(root: Path, monkeypatch: pytest.MonkeyPatch) -> Canvas:
-    monkeypatch.setattr(pitch, "play", lambda scene: (made_up(scene.seed), "goal"))
+    monkeypatch.setattr(pitch, "play", lambda scene: pitch.Episode(made_up(scene.seed), "goal"))
     return pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
 
 
@@ -170,7 +170,7 @@ def test_a_scene_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(
 def test_drawing_a_scene_twice_gives_the_same_bytes(
     drawn: Canvas, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pitch, "play", lambda scene: (made_up(scene.seed), "goal"))
+    monkeypatch.setattr(pitch, "play", lambda scene: pitch.Episode(made_up(scene.seed), "goal"))
     again = pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
     one, two = io.BytesIO(), io.BytesIO()
     for canvas, file in ((drawn, one), (again, two)):
@@ -181,7 +181,7 @@ def test_drawing_a_scene_twice_gives_the_same_bytes(
 def test_a_step_after_the_episodes_end_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pitch, "play", lambda scene: (made_up(scene.seed), "goal"))
+    monkeypatch.setattr(pitch, "play", lambda scene: pitch.Episode(made_up(scene.seed), "goal"))
     edit(root / "src/partage/config/sheets/snapshots.toml", "step = 2", "step = 6")
     with pytest.raises(UserError, match="steps 0 to 5, but step is 6"):
         pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])

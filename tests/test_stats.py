@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partage.analysis import stats
+from partage.analysis import series, stats
 
 
 def rng() -> np.random.Generator:
@@ -106,7 +106,7 @@ def test_a_curve_may_follow_the_median_and_its_band_is_that_of_the_median():
 
 
 def test_runs_of_different_steps_meet_on_one_grid_inside_what_all_have():
-    grid, values = stats.align(
+    grid, values = series.align(
         [
             (np.array([0.0, 2, 4]), np.array([0.0, 2, 4])),
             (np.array([1.0, 3, 5]), np.array([10.0, 30, 50])),
@@ -121,7 +121,7 @@ def test_the_last_value_seen_can_stand_for_what_lies_between():
         (np.array([0.0, 2, 4]), np.array([0.0, 2, 4])),
         (np.array([1.0, 3, 5]), np.array([10.0, 30, 50])),
     ]
-    assert stats.align(runs, how="last")[1].tolist() == [[0, 2, 2, 4], [10, 10, 30, 30]]
+    assert series.align(runs, how="last")[1].tolist() == [[0, 2, 2, 4], [10, 10, 30, 30]]
 
 
 def test_values_that_are_not_there_are_passed_over():
@@ -129,28 +129,28 @@ def test_values_that_are_not_there_are_passed_over():
         (np.array([1.0, 2, 3]), np.array([math.nan, 2, 3])),
         (np.array([1.0, 2, 3]), np.array([1.0, 2, 3])),
     ]
-    assert stats.align(runs)[0].tolist() == [2, 3]
-    assert stats.align([(np.array([1.0]), np.array([math.nan]))])[0].size == 0
+    assert series.align(runs)[0].tolist() == [2, 3]
+    assert series.align([(np.array([1.0]), np.array([math.nan]))])[0].size == 0
 
 
 @given(st.integers(1, 3000))
 def test_a_long_grid_is_thinned_and_keeps_its_ends(count: int):
     x = np.arange(1.0, count + 1)
-    grid, values = stats.align([(x, 2 * x)])
+    grid, values = series.align([(x, 2 * x)])
     assert len(grid) == min(count, 400) and grid[0] == 1 and grid[-1] == count
     assert values[0] == pytest.approx(2 * grid)
 
 
 def test_final_performance_is_the_mean_over_the_last_fifteen_percent():
     x = np.arange(1.0, 101)
-    assert stats.final(x, x) == pytest.approx(np.mean(np.arange(85, 101)))
-    assert stats.final(np.array([10.0]), np.array([3.0])) == 3
-    assert math.isnan(stats.final(x, np.full(100, math.nan)))
+    assert series.final(x, x) == pytest.approx(np.mean(np.arange(85, 101)))
+    assert series.final(np.array([10.0]), np.array([3.0])) == 3
+    assert math.isnan(series.final(x, np.full(100, math.nan)))
 
 
 def test_a_moving_mean_passes_over_nan_and_is_nan_where_there_is_nothing():
     y = np.array([1.0, math.nan, 3.0, math.nan, math.nan, math.nan])
-    found = stats.smooth(np.arange(6.0), y, 0.4)
+    found = series.smooth(np.arange(6.0), y, 0.4)
     assert found[:4].tolist() == [1, 2, 3, 3] and np.isnan(found[4:]).all()
 
 

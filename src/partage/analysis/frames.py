@@ -1,16 +1,16 @@
-"""Runs -> one tidy frame per figure, kept beside the figure: the rows that are drawn, and nothing
-computed yet.
-"""
+"""One tidy frame for each figure, made of its runs: what is drawn, with nothing computed yet."""
 
 import io
 from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from partage import _io
+from partage.analysis.series import Series
 from partage.config.plan import Figure
 from partage.config.recipe import Recipe, run_dir
 from partage.errors import UserError
@@ -25,119 +25,128 @@ COLUMNS = {
     "metric": "str",
     "value": "float64",
 }
-SEED = 0  # whose sharing is drawn; seeds are counted from 0
-MEETS = ("scale", "engine")  # what all runs of one figure have in common; kept in `frame.attrs`
+SHARING_SEED = 0  # whose sharing is drawn; seeds are counted from 0
+IN_COMMON = ("scale", "engine")  # all runs of a figure agree on these; they stand in `frame.attrs`
 
 
 def build(figure: Figure, recipes: Sequence[Recipe], root: Path) -> pd.DataFrame:
-    """The figure's metric from the runs of `recipes` below `root`; every missing or corrupt run is
-    named.
+    """Return the figure's frame of the runs of `recipes` below `root`.
+
+    Raises `UserError` that names every missing or corrupt run.
     """
-    parts, broken, refusals = [], [], []
+    runs, broken, reasons = [], [], []
     for recipe in recipes:
-        place = run_dir(root, recipe)
+        folder = run_dir(root, recipe)
         try:
-            parts.append((place, *record.read(place, recipe)))
-        except UserError as refusal:
-            broken.append(str(place))
-            refusals.append(str(refusal))
+            runs.append((folder, *record.read(folder, recipe)))
+        except UserError as error:
+            broken.append(str(folder))
+            reasons.append(str(error))
     if broken:
-        others = (
-            f" (and {len(broken) - 1} more: {', '.join(broken[1:])})" if len(broken) > 1 else ""
-        )
-        raise UserError(f"Figure {figure.name} lacks a run{others}: {refusals[0]}")
-    return join(figure, parts)
+        more = f" (and {len(broken) - 1} more: {', '.join(broken[1:])})" if broken[1:] else ""
+        raise UserError(f"Figure {figure.name} lacks a run{more}: {reasons[0]}")
+    return join(figure, runs)
 
 
-def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict]]) -> pd.DataFrame:
-    """One frame of (place, curve, record); a `UserError` where scales or engines would meet, or the
-    metric is missing.
+def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict[str, Any]]]) -> pd.DataFrame:
+    """Return one frame of runs, each given as its folder, curve and record.
+
+    Raises `UserError` where scales or engines would meet, or a metric was not measured.
     """
-    parts, common, first = [], None, None
-    for place, curve, made in runs:
-        own = {key: made["recipe"][key] for key in MEETS}
-        common, first = common or own, first or place
-        if own != common:
+    parts: list[pd.DataFrame] = []
+    common: dict[str, str] = {}
+    first = Path()
+    for folder, curve, made in runs:
+        recipe = made["recipe"]
+        conditions = {key: recipe[key] for key in IN_COMMON}
+        if not parts:
+            common, first = conditions, folder
+        if conditions != common:
             raise UserError(
-                f"Figure {figure.name} cannot mix scales or engines: {first} is {tuple(common.values())}, "
-                f"but {place} is {tuple(own.values())}."
+                f"Figure {figure.name} cannot mix scales or engines: {first} is "
+                f"{tuple(common.values())}, but {folder} is {tuple(conditions.values())}."
             )
-        algorithm, metric = made["recipe"]["algorithm"], curve["metric"]
-        for needed in (
-            figure.metric,
-            *figure.beside,
-            *(figure.also if algorithm == figure.algorithms[0] else ()),
-        ):
-            if needed not in set(metric):
-                has = ", ".join(sorted({name for name in metric if name.count("/") < 2})) or "none"
-                raise UserError(
-                    f"Figure {figure.name} draws {needed!r}, but {place} has only the metrics {has}."
-                )
-        if figure.x == "updates" and bool(np.any(curve["updates"] < 0)):
-            raise UserError(
-                f"Figure {figure.name} draws over updates, but {place} was imported without their number."
-            )
-        rows = metric.isin([figure.metric, *figure.beside, *figure.also])
-        if algorithm == figure.strip:
-            rows |= metric.str.startswith("sharing/") & (curve["seed"] == SEED)
-        parts.append(curve[rows].assign(algorithm=algorithm, task=made["recipe"]["task"]))
-    if common is None:
+        _check_measured(figure, recipe["algorithm"], curve, folder)
+        drawn = curve[_is_drawn(figure, recipe["algorithm"], curve)]
+        parts.append(drawn.assign(algorithm=recipe["algorithm"], task=recipe["task"]))
+    if not parts:
         raise UserError(
             f"Figure {figure.name} has no runs: give it tasks and algorithms in figures.toml."
         )
     frame = pd.DataFrame(pd.concat(parts, ignore_index=True), columns=list(COLUMNS)).astype(COLUMNS)
-    frame = frame.sort_values(
-        ["task", "algorithm", "seed", "env_steps"], kind="stable", ignore_index=True
-    )
+    order = ["task", "algorithm", "seed", "env_steps"]
+    frame = frame.sort_values(order, kind="stable", ignore_index=True)
     frame.attrs = {"figure": figure.name, **common}
     return frame
 
 
+def _check_measured(figure: Figure, algorithm: str, curve: pd.DataFrame, folder: Path) -> None:
+    """Raise `UserError` where a run lacks a metric, or the x axis, that the figure draws of it."""
+    needed = [figure.metric, *figure.beside]
+    if algorithm == figure.algorithms[0]:
+        needed += figure.also
+    measured = set(curve["metric"])
+    for metric in needed:
+        if metric not in measured:
+            plain = sorted(name for name in measured if name.count("/") < 2)
+            raise UserError(
+                f"Figure {figure.name} draws {metric!r}, but {folder} has only the metrics "
+                f"{', '.join(plain) or 'none'}."
+            )
+    if figure.x == "updates" and bool(np.any(curve["updates"] < 0)):
+        raise UserError(
+            f"Figure {figure.name} draws over updates, but {folder} was imported without their "
+            "number."
+        )
+
+
+def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray:
+    """Return for each row of a curve whether the figure draws it."""
+    metric = curve["metric"]
+    drawn = metric.isin([figure.metric, *figure.beside, *figure.also])
+    if algorithm == figure.strip:
+        drawn |= metric.str.startswith("sharing/") & (curve["seed"] == SHARING_SEED)
+    return drawn.to_numpy()
+
+
 def save(frame: pd.DataFrame, path: Path) -> None:
+    """Save a frame, its `attrs` with it, as parquet."""
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)  # pyarrow keeps `attrs`
     _io.write(path, buffer.getbuffer())
 
 
 def load(path: Path) -> pd.DataFrame:
-    """A saved frame; a `UserError` where it is missing or corrupt."""
+    """Return a saved frame. Raises `UserError` where it is missing or corrupt."""
+    again = f"`partage frame {path.stem}`"
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are one or the other
         why = "it is not there" if isinstance(error, FileNotFoundError) else "it is corrupt"
-        raise UserError(
-            f"Could not read {path} ({why}): make it with `partage frame {path.stem}`."
-        ) from error
-    if list(frame.columns) != list(COLUMNS) or not all(key in frame.attrs for key in MEETS):
-        raise UserError(
-            f"{path} is not a figure's frame: make it anew with `partage frame {path.stem}`."
-        )
+        raise UserError(f"Could not read {path} ({why}): make it with {again}.") from error
+    if list(frame.columns) != list(COLUMNS) or not all(key in frame.attrs for key in IN_COMMON):
+        raise UserError(f"{path} is not a figure's frame: make it anew with {again}.")
     return frame
 
 
 def check(figure: Figure, frame: pd.DataFrame) -> None:
-    """A `UserError` where a frame lacks what the figure draws today."""
+    """Raise `UserError` where a frame lacks what the figure draws today."""
     there = set(zip(frame["task"], frame["algorithm"], frame["metric"], strict=True))
-    for task, name, metric in product(
-        figure.tasks, figure.algorithms, (figure.metric, *figure.beside)
-    ):
-        if figure.draws(name, task) and (task, name, metric) not in there:
-            raise UserError(f"The frame of {figure.name} lacks {metric} of {name} on {task}, as figures.toml has it now: "
-                          f"make it anew with `partage frame {figure.name}`.")  # fmt: skip
+    metrics = (figure.metric, *figure.beside)
+    for (algorithm, task), metric in product(figure.pairs(), metrics):
+        if (task, algorithm, metric) not in there:
+            raise UserError(
+                f"The frame of {figure.name} lacks {metric} of {algorithm} on {task}, as "
+                f"figures.toml has it now: make it anew with `partage frame {figure.name}`."
+            )
 
 
-def runs_of(
-    frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per seed, in order: (x, value) arrays of one curve."""
+def runs_of(frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str) -> list[Series]:
+    """Return the series of one curve, one for each seed in order; `x` names the x axis' column."""
     rows = frame
-    for column, name in (
-        ("task", task),
-        ("algorithm", algorithm),
-        ("metric", metric),
-    ):  # fewer each time
-        rows = rows.loc[rows[column] == name]
+    for column, wanted in (("task", task), ("algorithm", algorithm), ("metric", metric)):
+        rows = rows.loc[rows[column] == wanted]  # fewer each time, which is faster than all at once
     return [
-        (np.asarray(run[x], float), np.asarray(run["value"], float))
+        Series(np.asarray(run[x], float), np.asarray(run["value"], float))
         for _, run in rows.groupby("seed")
     ]

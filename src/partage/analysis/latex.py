@@ -1,111 +1,70 @@
 r"""Tables for a paper: LaTeX with booktabs, ready for ``\input``."""
 
-import math
 import re
 
-import pandas as pd
-
-from partage.analysis.tables import number
-from partage.config.figures import Figure, SettingsTable
+from partage.analysis.table import NARROW_SPACE, NOTHING, Cell, Column, Table
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    ">": r"\textgreater{}",
-}
-SPECIAL |= {
     "<": r"\textless{}",
+    ">": r"\textgreater{}",
     "\u2212": "$-$",
     "\u2013": "--",
+    NARROW_SPACE: r"\,",
     **{mark: "\\" + mark for mark in "&%$#_{}"},
 }
+ANY_SPECIAL = re.compile(f"[{re.escape(''.join(SPECIAL))}]")
 
 
-def text(words: object) -> str:
-    r"""Words as LaTeX shows them.
+def escape(words: object) -> str:
+    r"""Return words as LaTeX has to be given them to show them.
 
-    >>> text("15a_3c: 50 %")
+    >>> escape("15a_3c: 50 %")
     '15a\\_3c: 50 \\%'
     """
-    return re.sub(r"[\\~^<>&%$#_{}\u2212\u2013]", lambda found: SPECIAL[found.group()], str(words))
+    return ANY_SPECIAL.sub(lambda found: SPECIAL[found.group()], str(words))
 
 
-def math_number(value: float) -> str:
-    """As in the Markdown table, with a minus sign that is one."""
-    return "--" if math.isnan(value) else f"${number(value)}$"
-
-
-def final(figure: Figure, table: pd.DataFrame) -> str:
-    """Final performance (`partage.analysis.tables.build`), a rule between tasks."""
-    metrics = len(set(table["metric"])) > 1
-    head = [
-        "Task",
-        "Algorithm",
-        *(["Measure"] if metrics else []),
-        "Value",
-        "95\\,\\% interval",
-        "Seeds",
-        "Published",
-    ]
+def render(table: Table) -> str:
+    """Return the table as a LaTeX float with its caption, and a rule between groups."""
     lines: list[str] = []
-    task = None
-    for row in table.to_dict("records"):
-        if task not in (None, row["task"]):
+    for row, first in zip(table.cells_by_group(), table.starts_group(), strict=True):
+        if table.group_by and first and lines:
             lines.append(r"\midrule")
-        name, task = (row["task"] if row["task"] != task else ""), row["task"]
-        low, high = row["ci95_low"], row["ci95_high"]
-        band = "--" if math.isnan(low) else f"$[{number(low)}, {number(high)}]$"
-        words = [text(name), text(row["algorithm"]), *([text(row["metric"])] if metrics else [])]
-        lines.append(
-            _row(
-                [
-                    *words,
-                    math_number(row["value"]),
-                    band,
-                    str(row["seeds"]),
-                    math_number(row["published"]),
-                ]
-            )
-        )
-    scale, engine = table["scale"].iat[0], table["engine"].iat[0]
-    warning = r"\textbf{Smoke scale: not a result.} " if scale == "smoke" else ""
-    caption = (
-        f"{warning}{text(figure.title)} ({text(figure.paper)}). Final {text(figure.y_label)}: mean over the last "
-        f"15\\,\\% of training, then over seeds; 95\\,\\% stratified bootstrap interval. "
-        f"Scale {text(scale)}, engine {text(engine)}."
-    )
-    return document(figure.name, caption, "ll" + "l" * metrics + "rrrr", head, lines)
+        lines.append(_line([_cell(cell) for cell in row]))
+    warning = rf"\textbf{{{escape(table.warning)}}} " if table.warning else ""
+    parts = [
+        "% made by partage; needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{warning}{escape(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{''.join(column.align[0] for column in table.columns)}}}",
+        r"\toprule",
+        _line([_title(column) for column in table.columns]),
+        r"\midrule",
+        *lines,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(parts) + "\n"
 
 
-def listed(listing: SettingsTable, table: pd.DataFrame) -> str:
-    """A table of what is set (`partage.analysis.settings_tables.build`)."""
-    sides = "".join(["r" if pd.api.types.is_numeric_dtype(table[name]) else "l" for name in table])
-    lines = [_row([text(value) for value in row]) for row in table.itertuples(index=False)]
-    caption = f"{text(listing.title)} ({text(listing.paper)})."
-    return document(listing.name, caption, sides, [text(name) for name in table], lines)
-
-
-def document(name: str, caption: str, sides: str, head: list[str], lines: list[str]) -> str:
-    return "\n".join(
-        [
-            "% made by partage; needs \\usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{caption}}}",
-            rf"\label{{tab:{name}}}",
-            rf"\begin{{tabular}}{{{sides}}}",
-            r"\toprule",
-            _row(head),
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _row(cells: list[str]) -> str:
+def _line(cells: list[str]) -> str:
     return " & ".join(cells) + r" \\"
+
+
+def _title(column: Column) -> str:
+    """Return a column's title, with a capital as papers have it unless it is a name in the code."""
+    title = column.title if column.is_code else column.title[:1].upper() + column.title[1:]
+    return escape(title)
+
+
+def _cell(cell: Cell) -> str:
+    """Return a cell; a number is mathematics, so that its minus sign is one."""
+    if cell.kind == "number" and cell.words != NOTHING:
+        return f"${cell.words}$"
+    return escape(cell.words)

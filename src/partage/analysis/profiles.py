@@ -1,85 +1,83 @@
-"""Performance profiles: for every score, the share of runs above it (Agarwal et al. 2021), over a
-figure's tasks.
-"""
+"""Aggregates over all tasks of a figure, and performance profiles (Agarwal et al. 2021)."""
 
-import matplotlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.figure import Figure as Canvas
 
 from partage.analysis import stats
-from partage.analysis.tables import finals
+from partage.analysis.finals import final_scores
+from partage.analysis.stats import Numbers, StratifiedStatistic, named_generator
 from partage.config.plan import Figure, Plan
-from partage.plots.curves import generator, smoke
-from partage.plots.style import STYLE, WARNING
 
-LEVELS = np.linspace(0.0, 1.0, 101)
-COLUMNS = ["algorithm", "measure", "value", "ci95_low", "ci95_high", "seeds"]
+LEVELS = np.linspace(0.0, 1.0, 101)  # normalised final values
+PROFILE_REPS = 2000  # draws of a profile's interval
+
+
+class Aggregate(NamedTuple):
+    """One aggregate of an algorithm's final values over all tasks."""
+
+    algorithm: str  # its label
+    measure: str
+    value: float
+    ci95_low: float
+    ci95_high: float
+    seeds: int  # the fewest of any task
+
+
+class Profile(NamedTuple):
+    """An algorithm's performance profile at `LEVELS`, with its pointwise interval: each ``[X]``."""
+
+    algorithm: str  # its name
+    share: np.ndarray  # of runs above each level
+    low: np.ndarray
+    high: np.ndarray
+
+
+def _iqm(strata: Sequence[np.ndarray]) -> Numbers:
+    return stats.iqm(np.concatenate(strata, axis=-1))
+
+
+def _mean(strata: Sequence[np.ndarray]) -> Numbers:
+    return stats.mean(np.concatenate(strata, axis=-1))
+
+
+def _optimality_gap(strata: Sequence[np.ndarray]) -> Numbers:
+    return stats.optimality_gap(np.concatenate(strata, axis=-1))
+
+
+def _share_above(strata: Sequence[np.ndarray]) -> np.ndarray:
+    return stats.profile(np.concatenate(strata, axis=-1), LEVELS)
+
+
+MEASURES: dict[str, StratifiedStatistic] = {
+    "IQM": _iqm,
+    "median": stats.task_median,
+    "mean": _mean,
+    "optimality gap": _optimality_gap,
+}
 
 
 def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
-    """The protocol's aggregates over all tasks, of min-max normalised final values: a row per
-    algorithm and measure.
-    """
+    """Return the aggregates over all tasks, of min-max normalised final values, as `Aggregate`."""
     rows = []
-    for name, strata in stats.pooled(finals(figure, frame, figure.metric)).items():
-        for what, statistic in (
-            ("IQM", lambda drawn: stats.iqm(np.concatenate(drawn, -1))),
-            ("median", stats.task_median),
-            ("mean", lambda drawn: stats.mean(np.concatenate(drawn, -1))),
-            ("optimality gap", lambda drawn: stats.optimality_gap(np.concatenate(drawn, -1))),
-        ):
-            low, high = stats.bootstrap(strata, generator(figure.name, name, what), statistic)
+    for name, strata in stats.pooled(final_scores(figure, frame, figure.metric)).items():
+        label = plan.variants[name].label
+        seeds = min(len(stratum) for stratum in strata)
+        for measure, statistic in MEASURES.items():
+            rng = named_generator(figure.name, name, measure)
+            low, high = stats.bootstrap(strata, rng, statistic)
             value = float(statistic(list(strata)))
-            rows.append(
-                (
-                    plan.variants[name].label,
-                    what,
-                    value,
-                    float(low),
-                    float(high),
-                    min(map(len, strata)),
-                )
-            )
-    return pd.DataFrame(rows, columns=COLUMNS)
+            rows.append(Aggregate(label, measure, value, float(low), float(high), seeds))
+    return pd.DataFrame(rows, columns=list(Aggregate._fields))
 
 
-def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
-    """One line an algorithm, with its pointwise interval."""
-
-    def above(drawn: list[np.ndarray]) -> np.ndarray:
-        return np.asarray(stats.profile(np.concatenate(drawn, -1), LEVELS))
-
-    with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(6.4, 3.5), dpi=160, layout="constrained")
-        axes = canvas.subplots()
-        for name, strata in stats.pooled(finals(figure, frame, figure.metric)).items():
-            variant, rng = plan.variants[name], generator(figure.name, name, "profile")
-            low, high = stats.bootstrap(strata, rng, above, reps=2000)
-            axes.fill_between(
-                LEVELS, low, high, color=variant.colour, alpha=0.15, linewidth=0, step="post"
-            )
-            axes.step(
-                LEVELS,
-                above(list(strata)),
-                where="post",
-                color=variant.colour,
-                linewidth=1.8,
-                label=variant.label,
-            )
-        axes.set(
-            xlim=(0, 1),
-            ylim=(0, 1.02),
-            xlabel="normalised final value",
-            ylabel="share of runs above it",
-        )
-        axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
-        axes.set_title("Performance profile over all tasks", fontsize=10, loc="left", weight="bold")
-        if smoke(frame):
-            axes.set_title(
-                "smoke scale: not a result", fontsize=9, loc="right", color=WARNING, weight="bold"
-            )
-        axes.legend(frameon=False, fontsize=8, loc="upper right")
-        sns.despine(ax=axes)
-        return canvas
+def profiles(figure: Figure, frame: pd.DataFrame) -> list[Profile]:
+    """Return each algorithm's performance profile over the figure's tasks."""
+    found = []
+    for name, strata in stats.pooled(final_scores(figure, frame, figure.metric)).items():
+        rng = named_generator(figure.name, name, "profile")
+        low, high = stats.bootstrap(strata, rng, _share_above, reps=PROFILE_REPS)
+        found.append(Profile(name, _share_above(strata), low, high))
+    return found

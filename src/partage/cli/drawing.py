@@ -44,14 +44,14 @@ def frame(arguments: argparse.Namespace) -> None:
 
 def draw(arguments: argparse.Namespace) -> None:
     """Draw a figure and write its table, from its frame."""
-    from partage.plots import curves
+    from partage.plots import curves, files
 
     request = options.request_of(arguments, arguments.figure)
     config = options.plan_for(request)
     for figure in config.select_figures(request.figures):
         rows = _load_frame(request, config, figure)
         picture = request.root / "figures" / figure.name
-        curves.save(curves.draw(config, figure, rows), *_pictures(picture))
+        files.save(curves.draw(config, figure, rows), *_pictures(picture))
         _save_tables(config, figure, rows, request.root / "tables" / figure.name)
 
 
@@ -81,35 +81,38 @@ def _pictures(path: Path) -> list[Path]:
 
 def _save_tables(config: Plan, figure: Figure, rows: "pd.DataFrame", path: Path) -> None:
     from partage.analysis import claims, latex, tables
+    from partage.analysis.table import save_csv
 
-    table, judged = tables.build(config, figure, rows), claims.build(config, figure, rows)
-    tables.save(table, path.with_suffix(".csv"))
-    tables.save(judged, path.with_name(f"{figure.name}-claims.csv"))
-    _io.write(path.with_suffix(".md"), tables.markdown(figure, table, judged).encode())
-    _io.write(path.with_suffix(".tex"), latex.final(figure, table).encode())
+    final, judged = tables.build(config, figure, rows), claims.build(config, figure, rows)
+    save_csv(final, path.with_suffix(".csv"))
+    save_csv(judged, path.with_name(f"{figure.name}-claims.csv"))
+    _io.write(path.with_suffix(".md"), tables.markdown(figure, final, judged).encode())
+    paper = latex.render(tables.final_table(figure, final))
+    _io.write(path.with_suffix(".tex"), paper.encode())
 
 
 def table(arguments: argparse.Namespace) -> None:
     """Write a table of what is set."""
-    from partage.analysis import latex, settings_tables, tables
+    from partage.analysis import latex, settings_tables
+    from partage.analysis.table import save_csv
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
     shown = look_up(config.settings_tables, "table", arguments.table, "tables.toml")
     rows = settings_tables.build(config, shown, request.scale)
     path = request.root / "tables" / shown.name
-    tables.save(rows, path.with_suffix(".csv"))
+    save_csv(rows, path.with_suffix(".csv"))
     text = settings_tables.markdown(config, shown, rows, request.scale)
     _io.write(path.with_suffix(".md"), text.encode())
-    _io.write(path.with_suffix(".tex"), latex.listed(shown, rows).encode())
+    _io.write(path.with_suffix(".tex"), latex.render(settings_tables.render(shown, rows)).encode())
 
 
 def snapshot(arguments: argparse.Namespace) -> None:
     """Draw a game itself."""
-    from partage.plots import curves, pitch
+    from partage.plots import files, pitch
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
     shown = look_up(config.snapshots, "snapshot", arguments.snapshot, "snapshots.toml")
     config.ready(shown.name)
-    curves.save(pitch.draw(shown), *_pictures(request.root / "figures" / shown.name))
+    files.save(pitch.draw(shown), *_pictures(request.root / "figures" / shown.name))

@@ -58,27 +58,27 @@ def _add_episodes(parser: argparse.ArgumentParser, default: int) -> None:
 
 def distance(arguments: argparse.Namespace) -> None:
     """Write the distances of a run's policies, and draw them."""
-    from partage.analysis import tables
-    from partage.plots import curves, distances
+    from partage.analysis.table import save_csv
+    from partage.plots import distances, files
     from partage.runs import evaluate
 
     found = evaluate.run(arguments.run, arguments.kind, arguments.episodes)
-    tables.save(found, arguments.run / "distance.csv")
+    save_csv(found, arguments.run / "distance.csv")
     canvas = distances.draw(found)
-    curves.save(canvas, arguments.run / "distance.png", arguments.run / "distance.svg")
+    files.save(canvas, arguments.run / "distance.png", arguments.run / "distance.svg")
     print(f"partage: {arguments.run}/distance.csv, .png, .svg")
 
 
 def episode(arguments: argparse.Namespace) -> None:
     """Write who goes through which set within one episode, and draw it."""
-    from partage.analysis import tables
-    from partage.plots import curves, sharing
+    from partage.analysis.table import save_csv
+    from partage.plots import files, sharing
     from partage.runs import evaluate
 
     found = evaluate.episode(arguments.run)
-    tables.save(found, arguments.run / "episode.csv")
-    canvas = sharing.episode(found)
-    curves.save(canvas, arguments.run / "episode.png", arguments.run / "episode.svg")
+    save_csv(found, arguments.run / "episode.csv")
+    canvas = sharing.draw_episode(found)
+    files.save(canvas, arguments.run / "episode.png", arguments.run / "episode.svg")
     print(f"partage: {arguments.run}/episode.csv, .png, .svg")
 
 

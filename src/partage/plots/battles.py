@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 ALLY, ENEMY, DEAD = "#0072B2", "#D55E00", "#BBBBBB"
-WALL, CLIFF, GROUND, HIGH = 0.35, 0.6, 1.0, 0.88  # grey levels of the ground
+WALL, CLIFF, GROUND, HIGH_GROUND = 0.35, 0.6, 1.0, 0.88  # grey levels
 BADGES = "ABCDEFGHIJ"  # of unit types
+PALEST = 0.25  # opacity of a body that has lost all its health
 
 
 class Battle(NamedTuple):
@@ -33,18 +34,30 @@ class Battle(NamedTuple):
     level: Int64[np.ndarray, "H W"]
 
 
+class Window(NamedTuple):
+    """A part of the map, in cells."""
+
+    left: int
+    right: int
+    bottom: int
+    top: int
+
+    @property
+    def shape(self) -> float:
+        """Return its height as a share of its width."""
+        return (self.top - self.bottom) / (self.right - self.left)
+
+
 def strip(battle: Battle, path: Path, count: int = 6) -> None:
     """Save `count` instants, evenly spaced from the first to the last, as one PNG."""
-    instants = sorted({round(part * (len(battle.x) - 1) / (count - 1)) for part in range(count)})
-    left, right, bottom, top = window(battle)
-    height = 2.2 * (top - bottom) / (right - left) + 0.3
+    last = len(battle.x) - 1
+    instants = sorted({round(part * last / (count - 1)) for part in range(count)})
+    height = 2.2 * window(battle).shape + 0.3  # inches
     figure = Figure(figsize=(2.2 * len(instants), height))
     for place, instant in enumerate(instants):
-        draw(
-            figure.add_axes((place / len(instants), 0, 0.99 / len(instants), 1 - 0.3 / height)),
-            battle,
-            instant,
-        )
+        width = 0.99 / len(instants)
+        axes = figure.add_axes((place / len(instants), 0, width, 1 - 0.3 / height))
+        draw_instant(axes, battle, instant)
     figure.text(0.005, 1 - 0.14 / height, battle.title, fontsize=8, va="center")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
@@ -52,13 +65,12 @@ def strip(battle: Battle, path: Path, count: int = 6) -> None:
 
 def animate(battle: Battle, path: Path) -> None:
     """Save every step as a frame of a GIF, in the game's own time at its speed "faster"."""
-    left, right, bottom, top = window(battle)
-    figure = Figure(figsize=(4, 4 * (top - bottom) / (right - left) + 0.3))
+    figure = Figure(figsize=(4, 4 * window(battle).shape + 0.3))
     axes = figure.add_axes((0, 0, 1, 0.92))
 
     def frame(instant: int) -> list[Axes]:
         axes.clear()
-        draw(axes, battle, instant)
+        draw_instant(axes, battle, instant)
         return [axes]
 
     figure.text(0.01, 0.96, battle.title, fontsize=7, va="center")
@@ -66,44 +78,66 @@ def animate(battle: Battle, path: Path) -> None:
     FuncAnimation(figure, frame, frames=len(battle.x)).save(path, PillowWriter(fps=3), dpi=70)
 
 
-def window(battle: Battle) -> tuple[int, int, int, int]:
-    """The part of the map that has ground to walk on, and a cell around it: left, right, bottom,
-    top.
-    """
-    rows, columns = (np.nonzero(battle.walkable.any(axis))[0] for axis in (1, 0))
-    return int(columns[0]) - 1, int(columns[-1]) + 2, int(rows[0]) - 1, int(rows[-1]) + 2
-
-
-def draw(axes: Axes, battle: Battle, instant: int) -> None:
-    """One instant: bodies as large as they are, paler where health is lost; a line to whom a unit
-    has as target.
-    """
-    ground = np.where(
-        battle.walkable, np.where(battle.level > battle.level.min(), HIGH, GROUND), WALL
+def window(battle: Battle) -> Window:
+    """Return the part of the map that has ground to walk on, and a cell around it."""
+    rows = np.nonzero(battle.walkable.any(1))[0]
+    columns = np.nonzero(battle.walkable.any(0))[0]
+    return Window(
+        left=int(columns[0]) - 1,
+        right=int(columns[-1]) + 2,
+        bottom=int(rows[0]) - 1,
+        top=int(rows[-1]) + 2,
     )
-    rows, columns = ground.shape
-    axes.imshow(np.where(battle.cliff, CLIFF, ground), cmap="gray", vmin=0, vmax=1, origin="lower",
-                extent=(0, columns, 0, rows))  # fmt: skip
-    x, y, health = battle.x[instant], battle.y[instant], battle.health[instant]
-    for side, colour in ((slice(0, battle.n_agents), ALLY), (slice(battle.n_agents, None), ENEMY)):
-        units = np.arange(len(x))[side]
-        alive = units[health[units] > 0]
-        bodies = [Circle((x[unit], y[unit]), float(battle.radius[unit])) for unit in alive]
-        shades = [(colour, 0.25 + 0.75 * health[unit]) for unit in alive]
-        axes.add_collection(
-            PatchCollection(bodies, facecolors=shades, edgecolors=colour, linewidths=0.4)
-        )
-        dead = units[health[units] <= 0]
-        axes.scatter(x[dead], y[dead], 3, DEAD, marker="x", linewidths=0.4)
-        aims = [((x[unit], y[unit]), (x[mark], y[mark]))
-                for unit in alive if (mark := battle.target[instant, unit]) >= 0]  # fmt: skip
-        axes.add_collection(LineCollection(aims, colors=colour, linewidths=0.3, alpha=0.6))
-    kinds = np.unique(battle.kind[: battle.n_agents])
-    if len(kinds) > 1:  # tell the types of a mixed army
-        for unit in np.nonzero(health > 0)[0]:
-            letter = BADGES[int(np.searchsorted(kinds, battle.kind[unit]))]
-            axes.text(x[unit], y[unit], letter, fontsize=3.5, ha="center", va="center")
-    left, right, bottom, top = window(battle)
-    axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+
+
+def draw_instant(axes: Axes, battle: Battle, instant: int) -> None:
+    """Draw one instant: the ground, bodies as large as they are, and who has whom as target."""
+    _draw_ground(axes, battle)
+    units = np.arange(len(battle.kind))
+    _draw_side(axes, battle, instant, units[: battle.n_agents], ALLY)
+    _draw_side(axes, battle, instant, units[battle.n_agents :], ENEMY)
+    _write_types(axes, battle, instant)
+    part = window(battle)
+    axes.set(xlim=(part.left, part.right), ylim=(part.bottom, part.top), xticks=[], yticks=[])
     badge = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    axes.text(left + 0.5, top - 0.5, f"step {instant}", fontsize=6, va="top", bbox=badge)
+    words = f"step {instant}"
+    axes.text(part.left + 0.5, part.top - 0.5, words, fontsize=6, va="top", bbox=badge)
+
+
+def _draw_ground(axes: Axes, battle: Battle) -> None:
+    height = np.where(battle.level > battle.level.min(), HIGH_GROUND, GROUND)
+    ground = np.where(battle.walkable, height, WALL)
+    grey = np.where(battle.cliff, CLIFF, ground)
+    rows, columns = grey.shape
+    extent = (0, columns, 0, rows)
+    axes.imshow(grey, cmap="gray", vmin=0, vmax=1, origin="lower", extent=extent)
+
+
+def _draw_side(axes: Axes, battle: Battle, instant: int, units: np.ndarray, colour: str) -> None:
+    """Draw these units, paler where health is lost, and a line from each to its target."""
+    x, y, health = battle.x[instant], battle.y[instant], battle.health[instant]
+    alive = units[health[units] > 0]
+    bodies = [Circle((x[unit], y[unit]), float(battle.radius[unit])) for unit in alive]
+    shades = [(colour, PALEST + (1 - PALEST) * health[unit]) for unit in alive]
+    axes.add_collection(
+        PatchCollection(bodies, facecolors=shades, edgecolors=colour, linewidths=0.4)
+    )
+    dead = units[health[units] <= 0]
+    axes.scatter(x[dead], y[dead], 3, DEAD, marker="x", linewidths=0.4)
+    aims = []
+    for unit in alive:
+        target = battle.target[instant, unit]
+        if target >= 0:
+            aims.append(((x[unit], y[unit]), (x[target], y[target])))
+    axes.add_collection(LineCollection(aims, colors=colour, linewidths=0.3, alpha=0.6))
+
+
+def _write_types(axes: Axes, battle: Battle, instant: int) -> None:
+    """Write a letter on each unit that is alive, if the allies are of several types."""
+    kinds = np.unique(battle.kind[: battle.n_agents])
+    if len(kinds) == 1:
+        return
+    for unit in np.nonzero(battle.health[instant] > 0)[0]:
+        letter = BADGES[int(np.searchsorted(kinds, battle.kind[unit]))]
+        x, y = battle.x[instant, unit], battle.y[instant, unit]
+        axes.text(x, y, letter, fontsize=3.5, ha="center", va="center")

@@ -1,16 +1,18 @@
-"""How all pictures look."""
+"""How all pictures look: colours, fonts, axes."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from partage.config.recipe import ENGINES
+from partage.analysis.labels import NOT_A_RESULT
 
 INK, FAINT, WARNING = "#262626", "#6b6b6b", "#B00020"
-SIMULATED = {
-    "smac": "StarCraft II"
-}  # families whose batched engine is a simulator of a game, not held to it
+GRID = "#e6e6e6"
+DPI = 160
+DASHES: Any = (0, (1.1, 0.5))  # of a published value
 STYLE: dict[Any, Any] = {
     **sns.axes_style("ticks"),
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -31,19 +33,35 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def simulated(task: str, engine: str) -> bool:
-    """Is this a simulator's word on a game that it only resembles?"""
-    return engine == ENGINES[0] and task.partition("/")[0] in SIMULATED
+def round_ticks() -> MaxNLocator:
+    """Return the locator of a few round numbers along an axis."""
+    return MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
 
 
-def title(label: str, task: str, engine: str) -> str:
-    """A task's label, as every panel has it."""
-    return f"{label} (simulator)" if simulated(task, engine) else label
+def short_number(value: float, _position: int | None = None) -> str:
+    """Return a number of steps in few letters, as a tick's label.
+
+    >>> short_number(20000), short_number(1500000)
+    ('20k', '1.5M')
+    """
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
 
 
-def source(engine: str, tasks: Iterable[str]) -> str:
-    """The engine's name, as every picture and table has it."""
-    games = dict.fromkeys(
-        SIMULATED[task.partition("/")[0]] for task in tasks if simulated(task, engine)
-    )
-    return f"{engine} (a simulator, not {' nor '.join(games)})" if games else engine
+def style_training_axis(axes: Axes, end: float) -> None:
+    """Style the x axis of training: from 0 to a little beyond where the curves end."""
+    axes.set_xlim(0, end * 1.02 if end else 1)
+    axes.xaxis.set_major_locator(round_ticks())
+    axes.xaxis.set_major_formatter(FuncFormatter(short_number))
+
+
+def warn_of_smoke(canvas: Any, x: float, y: float, side: str = "left") -> None:
+    """Write on the canvas, or on a part of it, that smoke scale is no result."""
+    canvas.text(x, y, NOT_A_RESULT, color=WARNING, weight="bold", va="top", ha=side)
+
+
+def title(canvas: Canvas | Any, x: float, y: float, words: str) -> None:
+    """Write a picture's title on the canvas, or on a part of it."""
+    canvas.text(x, y, words, fontsize=12.5, weight="bold", va="top")

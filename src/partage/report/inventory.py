@@ -1,6 +1,4 @@
-"""What there is of a plan, and what is missing: runs as they lie below a root, and as much of a
-figure as they make.
-"""
+"""The runs of a plan as they lie below a folder, and what of a figure can be drawn of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,90 +14,123 @@ from partage.runs import record
 
 
 class Run(NamedTuple):
-    """One run of the plan."""
+    """One run of the plan, finished or missing.
+
+    A finished run has a record; its curve may have been let go of once it was drawn.
+    """
 
     recipe: Recipe
-    place: Path
-    curve: pd.DataFrame | None  # None: there is none that counts
-    made: dict[str, Any]  # its record; empty where there is none that counts
-    why: str  # there is none
+    folder: Path
+    curve: pd.DataFrame | None
+    record: dict[str, Any]  # what record.json holds; empty where the run is missing
+    missing_because: str = ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether there is a run that counts."""
+        return bool(self.record)
 
 
-class Part(NamedTuple):
-    """As much of a figure as its finished runs make up: some tasks, and the same algorithms on
-    each.
+class FigurePart(NamedTuple):
+    """As much of a figure as its finished runs make up: some tasks, the same algorithms on each."""
+
+    figure: Figure  # with these tasks, algorithms and claims alone
+    frame: pd.DataFrame
+    is_whole: bool
+
+
+class Hours(NamedTuple):
+    """What a run cost."""
+
+    cpu: float
+    gpu: float
+
+
+def find_runs(recipes: Sequence[Recipe], root: Path) -> list[Run]:
+    """Return the run of every recipe, finished or missing.
+
+    A run that was made by another recipe than the config files give today does not count.
     """
-
-    figure: Figure
-    rows: pd.DataFrame
-    whole: bool
+    return [_find_run(recipe, run_dir(root, recipe)) for recipe in recipes]
 
 
-def look(recipes: Sequence[Recipe], root: Path) -> list[Run]:
-    """Every run; those that were made by another recipe than the sheets give today do not count."""
-    return [_look(recipe, run_dir(root, recipe)) for recipe in recipes]
-
-
-def _look(recipe: Recipe, place: Path) -> Run:
-    if not (place / "record.json").is_file():
-        return Run(recipe, place, None, {}, "not made yet")
+def _find_run(recipe: Recipe, folder: Path) -> Run:
+    if not (folder / "record.json").is_file():
+        return Run(recipe, folder, None, {}, "not made yet")
     try:
-        return Run(recipe, place, *record.read(place, recipe), "")
-    except UserError as refusal:
-        return Run(recipe, place, None, {}, str(refusal))
+        curve, made = record.read(folder, recipe)
+    except UserError as error:
+        return Run(recipe, folder, None, {}, str(error))
+    return Run(recipe, folder, curve, made)
 
 
-def part(figure: Figure, runs: Sequence[Run]) -> Part | None:
-    """The tasks that are whole; where none is, the task that has most, with the algorithms it has.
-    None: nothing is.
+def drawable_part(figure: Figure, runs: Sequence[Run]) -> FigurePart | None:
+    """Return the part of a figure that its finished runs make up; None where they make up nothing.
+
+    The part has the tasks that are whole. Where none is, it has the task with most algorithms, and
+    those. Raises `UserError` where the runs cannot be drawn together.
     """
-    lacking = {(run.recipe.task, run.recipe.algorithm) for run in runs if run.curve is None}
-    wanted = {
-        task: [name for name in figure.algorithms if figure.draws(name, task)]
-        for task in figure.tasks
-    }
-    has = {
-        task: [name for name in wanted[task] if (task, name) not in lacking]
-        for task in figure.tasks
-    }
-    tasks = [task for task in figure.tasks if has[task] == wanted[task]]
-    most = max(figure.tasks, key=lambda task: len(has[task]))
-    if not has[most]:
+    finished = {(run.recipe.task, run.recipe.algorithm) for run in runs if run.curve is not None}
+    finished -= {(run.recipe.task, run.recipe.algorithm) for run in runs if run.curve is None}
+    drawn: dict[str, list[str]] = {task: [] for task in figure.tasks}
+    whole = list(figure.tasks)
+    for algorithm, task in figure.pairs():
+        if (task, algorithm) in finished:
+            drawn[task].append(algorithm)
+        elif task in whole:
+            whole.remove(task)
+    fullest = max(figure.tasks, key=lambda task: len(drawn[task]))
+    if not drawn[fullest]:
         return None
-    shown = {name for task in tasks or [most] for name in has[task]}
-    tasks, algorithms = tasks or [most], [name for name in figure.algorithms if name in shown]
-    claims = [claim for claim in figure.claims if {claim.of, *claim.than} <= set(algorithms)]
-    fitting = figure._replace(
+    tasks = whole or [fullest]
+    shown = {algorithm for task in tasks for algorithm in drawn[task]}
+    algorithms = [name for name in figure.algorithms if name in shown]
+    part = _restrict(figure, tasks, algorithms)
+    return FigurePart(
+        part, _join(part, runs), (tasks, algorithms) == (figure.tasks, figure.algorithms)
+    )
+
+
+def _restrict(figure: Figure, tasks: list[str], algorithms: list[str]) -> Figure:
+    """Return the figure with these tasks and algorithms, and what it shows of them."""
+    return figure._replace(
         tasks=tasks,
         algorithms=algorithms,
-        claims=claims,
+        claims=[claim for claim in figure.claims if {claim.of, *claim.than} <= set(algorithms)],
         strip=figure.strip if figure.strip in algorithms else "",
         also=figure.also if algorithms[0] == figure.algorithms[0] else {},
     )
-    kept = [run for run in runs if run.recipe.task in tasks and run.recipe.algorithm in algorithms]
-    rows = frames.join(
-        fitting, [(run.place, run.curve, run.made) for run in kept if run.curve is not None]
-    )
-    return Part(fitting, rows, (tasks, algorithms) == (figure.tasks, figure.algorithms))
 
 
-def command(figure: Figure, recipe: Recipe, results: str = "results") -> str:
-    """What makes all that a figure lacks."""
-    asked = {
+def _join(figure: Figure, runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the figure's frame of its finished runs."""
+    parts = []
+    for run in runs:
+        in_figure = run.recipe.task in figure.tasks and run.recipe.algorithm in figure.algorithms
+        if in_figure and run.curve is not None:
+            parts.append((run.folder, run.curve, run.record))
+    return frames.join(figure, parts)
+
+
+def make_command(figure: Figure, recipe: Recipe, results: str = "results") -> str:
+    """Return the command that makes all that a figure lacks, like this recipe."""
+    wanted = {
         "scale": recipe.scale,
         "engine": recipe.engine,
         "results": results,
         "figures": figure.name,
     }
-    config = " ".join(
-        f"{key}={value}" for key, value in asked.items() if getattr(Request, key) != value
-    )
-    return f".venv/bin/snakemake --cores all --config {config}"
+    options = [f"{key}={value}" for key, value in wanted.items() if getattr(Request, key) != value]
+    return f".venv/bin/snakemake --cores all --config {' '.join(options)}"
 
 
-def hours(made: dict[str, Any]) -> tuple[float, float]:
-    """CPU-hours and GPU-hours of a run, as its record has them; an imported one's are not known
-    (0).
-    """
-    gpu = made["wall_seconds"] if str(made.get("device", "")).startswith("cuda") else 0.0
-    return made.get("cpu_seconds", 0.0) / 3600, gpu / 3600
+def hours(made: dict[str, Any]) -> Hours:
+    """Return what a run cost, as its record has it; what an imported run cost is not known (0)."""
+    on_gpu = str(made.get("device", "")).startswith("cuda")
+    gpu_seconds = made["wall_seconds"] if on_gpu else 0.0
+    return Hours(made.get("cpu_seconds", 0.0) / 3600, gpu_seconds / 3600)
+
+
+def cells(runs: Sequence[Run]) -> int:
+    """Return how many cells the runs have: an algorithm on a task with a seed is one."""
+    return sum(len(run.recipe.seeds) for run in runs)

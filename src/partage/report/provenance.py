@@ -1,135 +1,159 @@
-"""The report's last part: what the runs cost, where each comes from, what is missing; and their
-absolute metric.
-"""
+"""The report's last part: what the runs cost, where each comes from, and what is missing."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from partage.analysis import stats
-from partage.config.plan import Plan
-from partage.plots.curves import generator
+from partage.analysis import table
+from partage.analysis.table import Cell, Column, Table
 from partage.report.inventory import Run, hours
-from partage.report.page import rows, tag, text
-from partage.runs.export import absolutes
 
-ABSOLUTE = (
-    "The task's own score of each seed's policies at its best test, on episodes that no test has seen (320 unless the "
-    "run's absolute.json says otherwise), mean over seeds."
-)
+SHORT_HASH = 12  # letters of a sha256
+SHORT_DIGEST = 19  # the same of an image's, with "sha256:" before it
 
 
-def sections(runs: Sequence[Run]) -> Iterator[str]:
-    made = [run for run in runs if run.made]
-    yield tag("h2", "Cost", id="cost")
-    yield cost(made)
-    yield tag("h2", "Provenance", id="provenance")
-    about = (
-        "Every run that is shown: its recipe, the code and versions it was made with, where and when. "
-        "Hashes are sha256, shortened; whole ones stand in each run's record.json."
+class Provenance(NamedTuple):
+    """What the page says of all runs together."""
+
+    cost: Table
+    software: list[str]  # versions, machine and device; the table of origins counts them from 1
+    origins: Table
+    missing: dict[str, int]  # why -> how many runs
+    runs: int
+
+
+class Cost(NamedTuple):
+    """What one algorithm cost on one task, or all of them."""
+
+    task: str
+    algorithm: str
+    env_steps: int
+    cpu_hours: float
+    gpu_hours: float
+
+
+def gather(runs: Sequence[Run]) -> Provenance:
+    """Return cost, origin and lack of the runs."""
+    finished = [run for run in runs if run.is_finished]
+    software = list(dict.fromkeys(made_with(run.record) for run in finished))
+    return Provenance(
+        cost=cost_table(finished),
+        software=software,
+        origins=origin_table(finished, software),
+        missing=Counter(run.missing_because for run in runs if not run.is_finished),
+        runs=len(runs),
     )
-    yield tag("p", about, class_="faint")
-    yield origins(made)
-    yield tag("h2", "What is missing", id="missing")
-    missing = [run for run in runs if not run.made]
-    by_reason: dict[str, int] = {}
-    for run in missing:
-        by_reason[run.why] = by_reason.get(run.why, 0) + 1
-    said = "".join(
-        tag("li", f"{count} of {len(runs)} runs: {text(why)}") for why, count in by_reason.items()
-    )
-    below = tag("p", "Each figure above lists its own, with the command that makes them.")
-    yield (
-        tag("ul", said) + below if missing else tag("p", "Nothing: all runs of the plan are there.")
-    )
 
 
-def cost(made: Sequence[Run]) -> str:
-    """CPU- and GPU-hours by algorithm and task, as measured while the runs were trained."""
-    spent: dict[tuple[str, str], np.ndarray] = {}
-    for run in made:
+def cost_table(finished: Sequence[Run]) -> Table:
+    """Return CPU- and GPU-hours by algorithm and task, as measured while the runs were trained."""
+    spent: dict[tuple[str, str], Cost] = {}
+    total = Cost("all", "", 0, 0.0, 0.0)
+    for run in finished:
         key = (run.recipe.task, run.recipe.algorithm)
-        now = np.array([run.recipe.steps * len(run.recipe.seeds), *hours(run.made)])
-        spent[key] = spent.get(key, np.zeros(3)) + now
-
-    def line(names: Sequence[str], each: np.ndarray) -> list[str]:
-        return [*names, f"{each[0]:,.0f}", f"{each[1]:,.2f}", f"{each[2]:,.2f}"]
-
-    body = [line([text(name) for name in key], each) for key, each in spent.items()]
-    body.append(
-        [tag("strong", words) for words in line(["all", ""], sum(spent.values(), np.zeros(3)))]
+        spent[key] = _add(spent.get(key, Cost(*key, 0, 0.0, 0.0)), run)
+        total = _add(total, run)
+    columns = (
+        table.words("task"),
+        table.words("algorithm"),
+        table.amount("env_steps", "env steps"),
+        table.amount("cpu_hours", "CPU-h", digits=2),
+        table.amount("gpu_hours", "GPU-h", digits=2),
     )
-    return rows(["task", "algorithm", "env steps", "CPU-h", "GPU-h"], body, right=(2, 3, 4))
+    data = pd.DataFrame([*spent.values(), total], columns=list(Cost._fields))
+    return Table(data, columns, group_by="task", has_total=True)
 
 
-def origins(made: Sequence[Run]) -> str:
-    """Versions and machines, each once, then a row per run."""
-    with_what = list(dict.fromkeys(_with(run.made) for run in made))
-    letters = {words: str(number) for number, words in enumerate(with_what, 1)}
-    head = [
-        "run",
-        "recipe",
-        "code",
-        "commit",
-        "with",
-        "finished (UTC)",
-        "CPU-s",
-        "wall-s",
-        "resumed",
-    ]
-    body = [
-        [text(run.place), tag("code", run.recipe.hash[:12]), *_origin(run.made, letters)]
-        for run in made
-    ]
-    listed = tag("ol", "".join(tag("li", text(words)) for words in with_what))
-    return tag("p", "Made with:") + listed + rows(head, body, right=(4, 6, 7, 8))
+def _add(cost: Cost, run: Run) -> Cost:
+    """Return the cost with that of one more run."""
+    spent = hours(run.record)
+    return cost._replace(
+        env_steps=cost.env_steps + run.recipe.steps * len(run.recipe.seeds),
+        cpu_hours=cost.cpu_hours + spent.cpu,
+        gpu_hours=cost.gpu_hours + spent.gpu,
+    )
 
 
-def _with(made: dict[str, Any]) -> str:
-    """Versions, machine and device of a run; of an imported one, where it comes from."""
-    if "imported" in made:
-        return f"imported from {made['imported']['source']}"
-    machine, image = made.get("machine", {}), (made.get("image") or {}).get("digest", "")
-    versions = ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())
-    where = f"{machine.get('cpu', '')}, {machine.get('cores', '?')} cores, {made.get('device', '')}"
-    gpu = f" ({machine['gpu']})" if machine.get("gpu") else ""
-    return f"{versions}; {where}{gpu}" + (f"; image {image[:19]}" if image else "")
+def origin_table(finished: Sequence[Run], software: list[str]) -> Table:
+    """Return a row for each run: its recipe, code, software (by number), time and cost."""
+    columns = (
+        table.words("run"),
+        table.code("recipe"),
+        table.code("code"),
+        table.code("commit"),
+        table.count("with"),
+        table.words("finished", "finished (UTC)"),
+        table.count("cpu_seconds", "CPU-s"),
+        table.count("wall_seconds", "wall-s"),
+        table.count("resumed"),
+    )
+    titles = ["run", "recipe", "code", "commit", "with", "finished", "cpu_seconds", "wall_seconds"]
+    rows = [_origin(run, software) for run in finished]
+    return Table(pd.DataFrame(rows, columns=[*titles, "resumed"]), columns)
 
 
-def _origin(made: dict[str, Any], letters: dict[str, str]) -> list[str]:
+def _origin(run: Run, software: list[str]) -> dict[str, str]:
+    made = run.record
     code = made.get("code", {})
     finished = made.get("finished") or made.get("imported", {}).get("at", "")
-    return [
-        tag("code", text((code.get("hash") or "")[:12])),
-        tag("code", text((code.get("commit") or "")[:12])),
-        letters[_with(made)],
-        text(finished.removesuffix("+00:00").replace("T", " ")),
-        *(f"{made[key]:,.0f}" if key in made else "" for key in ("cpu_seconds", "wall_seconds")),
-        str(made.get("resumed", "")),
-    ]
+    return {
+        "run": str(run.folder),
+        "recipe": run.recipe.hash[:SHORT_HASH],
+        "code": (code.get("hash") or "")[:SHORT_HASH],
+        "commit": (code.get("commit") or "")[:SHORT_HASH],
+        "with": str(software.index(made_with(made)) + 1),
+        "finished": finished.removesuffix("+00:00").replace("T", " "),
+        "cpu_seconds": _seconds(made, "cpu_seconds"),
+        "wall_seconds": _seconds(made, "wall_seconds"),
+        "resumed": str(made.get("resumed", "")),
+    }
 
 
-def absolute(plan: Plan, tested: Sequence[Run]) -> tuple[pd.DataFrame, list[Run]]:
-    """Mean score of the best policies by task and algorithm, and the runs for which it has not been
-    measured.
-    """
-    found: dict[tuple[str, str], list[float]] = {}
-    lacking = []
-    for run in tested:
-        worth = absolutes(run.place, run.recipe)
-        if not worth:
-            lacking.append(run)
-            continue
-        seeds = found.setdefault((run.recipe.task, run.recipe.algorithm), [])
-        seeds += [float(np.mean(each["test_score"])) for each in worth.values()]
-    table = []
-    for (task, name), values in found.items():
-        low, high = stats.interval([np.array(values)], generator(task, name, "absolute"))
-        table.append(
-            (task, plan.variants[name].label, float(np.mean(values)), low, high, len(values))
-        )
-    return pd.DataFrame(
-        table, columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds"]
-    ), lacking
+def _seconds(made: dict[str, Any], key: str) -> str:
+    return f"{made[key]:,.0f}" if key in made else ""
+
+
+def made_with(made: dict[str, Any]) -> str:
+    """Return versions, machine and device of a run; of an imported one, where it comes from."""
+    if "imported" in made:
+        return f"imported from {made['imported']['source']}"
+    machine = made.get("machine", {})
+    image = (made.get("image") or {}).get("digest", "")
+    versions = ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())
+    words = f"{versions}; {machine.get('cpu', '')}, {machine.get('cores', '?')} cores, "
+    words += made.get("device", "")
+    if machine.get("gpu"):
+        words += f" ({machine['gpu']})"
+    if image:
+        words += f"; image {image[:SHORT_DIGEST]}"
+    return words
+
+
+def overview_table(rows: Sequence["Overview"]) -> Table:
+    """Return each figure with its cells and cost, each claim with its verdict."""
+    columns = (
+        Column("figure", lambda row: Cell(row["title"], "link", row["figure"])),
+        table.words("claim"),
+        Column("verdict", _verdict_or_nothing),
+        table.count("cells"),
+        table.count("cpu_hours", "CPU-h"),
+    )
+    data = pd.DataFrame(rows, columns=list(Overview._fields))
+    return Table(data, columns, group_by="figure")
+
+
+class Overview(NamedTuple):
+    """One claim of a figure; cells and cost stand at the figure's first."""
+
+    figure: str
+    title: str
+    claim: str
+    verdict: str  # "": no claim is judged
+    cells: str
+    cpu_hours: str
+
+
+def _verdict_or_nothing(row: table.Row) -> Cell:
+    return Cell(row["verdict"], "verdict") if row["verdict"] else Cell(table.NOTHING)
