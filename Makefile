@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 
-.PHONY: reproduce report football starcraft containers test test-slurm test-containers check bench clean
+.PHONY: reproduce report football starcraft containers test test-slurm test-containers test-trixie check bench clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(BIN)/snakemake --cores $(CORES)
@@ -27,6 +27,9 @@ test-slurm: .venv/ready  ## the workflow on a throw-away SLURM on this machine (
 
 test-containers: .venv/ready  ## images built and used (root, Apptainer, mmdebstrap: containers/debian.sh)
 	$(BIN)/python -m pytest tests/cluster/test_containers.py
+
+test-trixie:  ## all tests on Debian 13 and Python 3.13 (root, mmdebstrap), in the folder TRIXIE
+	containers/trixie.sh $(or $(TRIXIE),build/trixie)
 
 check: .venv/ready  ## style, types, direction of imports, workflow
 	$(BIN)/ruff check .
