@@ -47,7 +47,14 @@ def refused(capsys, *command: str) -> str:
         (["draw", "third"], ["figure 'third'"]),
         (["draw", "first"], ["partage frame first"]),
         (["frame", "first"], ["record.json", "partage train"]),
-        (["train", "nowhere.json"], ["nowhere.json", "partage plan --write"]),
+        (["train", "nowhere.json"], ["nowhere.json", "partage plan --write`"]),
+        (
+            ["train", "out/lab-package/runs/alpha/toy/a/0/recipe.json"],
+            ["`partage plan --write --scale lab --engine package --results out`"],
+        ),
+        (["list", "figure"], ["topic 'figure'", "did you mean 'figures'"]),
+        (["list", "runs"], ["No run lies in results", "partage run"]),
+        (["export", "--scale", "lab"], ["`partage plan --scale lab`"]),
         (["stale", "--results", "nowhere"], ["no folder nowhere", "--results"]),
         (["import", "nope.csv", "alpha", "toy/c"], ["task 'toy/c'"]),
         (["plan", "--results", "x" * 300, "--write"], ["File name too long"]),
@@ -194,6 +201,29 @@ def test_show_names_each_setting_s_home(here: Path, capsys):
     ] in lines
 
 
+def test_list_has_what_there_is(here: Path, capsys):
+    everything(here)
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "figures (1): first" in out and "tasks (2): toy/a, toy/b" in out
+    assert "algorithms (2): alpha, beta" in out and "runs (2, in results)" in out
+    assert main(["list", "algorithms"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["beta", "learner", "two", "Beta"]
+
+
+def test_list_runs_says_how_far_each_run_is(here: Path, capsys):
+    finished, stopped = everything(here)
+    (stopped / "record.json").unlink()
+    (stopped / "checkpoint").write_text("")
+    assert main(["plan", "--write", "--scale", "lab", "--results", "results"]) == 0
+    capsys.readouterr()
+    assert main(["list", "runs"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:] == [["finished", str(finished)], ["stopped", str(stopped)]]
+    assert [state for state, _ in lines[:2]] == ["planned", "planned"]
+    assert lines[0][1].startswith("results/lab/runs/")
+
+
 def test_frame_and_draw_make_the_figure_and_its_table(here: Path, capsys):
     everything(here)
     assert main(["frame", "first"]) == 0 and main(["draw", "first"]) == 0
@@ -240,6 +270,12 @@ def test_stale_lists_runs_that_other_code_made_and_how_to_redo_them(here: Path, 
     out = capsys.readouterr().out
     assert f"{places[1]}: src/partage/gone.py" in out and str(places[0]) not in out
     assert f"--config scale=smoke engine=batched --force -- {places[1]}/record.json" in out
+    (here / "results").rename(here / "out")
+    assert main(["stale", "--results", "out"]) == 0
+    assert "engine=batched results=out --force -- out/smoke/runs/" in capsys.readouterr().out
+    (here / "out/smoke").rename(here / "out/published")
+    assert main(["stale", "--results", "out"]) == 0
+    assert "engine=batched results=out   (in out/smoke)" in capsys.readouterr().out
 
 
 def test_the_module_runs_as_a_program_and_gives_the_exit_code():

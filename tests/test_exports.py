@@ -105,7 +105,7 @@ def test_what_is_not_finished_is_left_out_and_said(
     with pytest.raises(UserError, match="No run of the plan is finished"):
         export.marl_eval(recipes, tmp_path)
     root = Request(scale="lab").root
-    monkeypatch.setattr("partage.config.plan.PACKAGE", tmp_path)
+    monkeypatch.setattr("partage.config.plan.PACKAGE", tmp_path / "src/partage")
     monkeypatch.chdir(tmp_path)
     with_tests(recipes[:1], root)
     assert main(["export", "--scale", "lab"]) == 0

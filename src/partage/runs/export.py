@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from partage.config.recipe import Recipe, run_dir
+from partage.config.recipe import Recipe, options_of_root, run_dir
 from partage.errors import UserError
 from partage.runs import record
 
@@ -47,7 +47,8 @@ def marl_eval(recipes: Sequence[Recipe], root: Path) -> tuple[dict[str, Any], li
             }
     if not made:
         raise UserError(
-            f"No run of the plan is finished below {root}: see `partage plan`, or name another with --root."
+            f"No run of the plan is finished below {root}: see "
+            f"`partage plan{options_of_root(root)}`, or name another with --root."
         )
     return made, list(_remarks(made, lacking, without))
 

@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from partage import _io
-from partage.config.recipe import OUTCOME, Recipe
+from partage.config.recipe import OUTCOME, Recipe, options_of_root, root_of
 from partage.errors import UserError
 from partage.runs.checkpoint import clear_checkpoints, fitting, load_checkpoint, save_checkpoint
 from partage.runs.provenance import code, provenance
@@ -96,8 +96,11 @@ def read(run_dir: Path, today: Recipe | None = None) -> tuple[pd.DataFrame, dict
         raise UserError(f"{run_dir}/record.json is corrupt (it has no recipe): {_again(run_dir)}")
     if today is not None and made != (wanted := dataclasses.asdict(today)):
         changed = ", ".join(sorted(key for key, value in wanted.items() if made.get(key) != value))
-        raise UserError(f"{run_dir} was made by another recipe than today's ({changed}): `partage plan --write --scale "
-                      f"{today.scale} --engine {today.engine}`, then {_again(run_dir)}")  # fmt: skip
+        options = options_of_root(root_of(run_dir)) or f" --scale {today.scale} --engine {today.engine}"
+        raise UserError(
+            f"{run_dir} was made by another recipe than today's ({changed}): "
+            f"`partage plan --write{options}`, then {_again(run_dir)}"
+        )
     try:
         payload = (run_dir / "curve.parquet").read_bytes()
     except OSError as error:
