@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64, UInt64
+from partage.sims.draw import compiled, integer
 
 from benchmarks.environments import UNIT, machine, row, table
 from partage.sims.batch import Batched
-from partage.sims.compilation import compiled
-from partage.sims.random_numbers import integer
-from partage.sims.skirmish.data import named
-from partage.sims.skirmish.skirmish import Options, kernel
+from partage.sims.skirmish.data import find_map
+from partage.sims.skirmish.simulator import Options, make_kernel
 
 COPIES, STEPS, REPEATS = 1024, 40, 3
 TARGETS = {
@@ -47,8 +46,8 @@ def repeated(name: str, copies: int, steps: int, repeats: int) -> list[float]:
     """Each repeat's speed, after one that compiles and comes to where battles of all ages are under
     way.
     """
-    found = named(name)
-    env = Batched(found.spec, lambda n: kernel(found, Options(), n), [0], copies, "terminal")
+    found = find_map(name)
+    env = Batched(found.spec, lambda n: make_kernel(found, Options(), n), [0], copies, "terminal")
     chosen = np.zeros((copies, found.n_agents), np.int64)
     key, counter = np.arange(copies, dtype=np.uint64), np.zeros(copies, np.uint64)
     step, speeds = env.reset(), []

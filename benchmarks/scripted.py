@@ -19,8 +19,8 @@ from jaxtyping import Int64
 from partage.plots.battles import Battle, animate, strip
 from partage.sims.batch import Batched
 from partage.sims.contract import TimeStep
-from partage.sims.skirmish.data import maps, named
-from partage.sims.skirmish.skirmish import Options, kernel
+from partage.sims.skirmish.data import find_map, maps
+from partage.sims.skirmish.simulator import Options, make_kernel
 from partage.sims.skirmish.world import Rules, World
 
 NOTHING, STOP, NORTH, FIRST = 0, 1, 2, 6  # SMAC's actions; north, south, east, west, then targets
@@ -85,8 +85,8 @@ class Battles:
     def __init__(
         self, name: str, policy: str, copies: int, seed: int = 0, options: Options | None = None
     ) -> None:
-        found = named(name)
-        made = kernel(found, options or Options(), copies)
+        found = find_map(name)
+        made = make_kernel(found, options or Options(), copies)
         self.rules, self.world = made.rules, made.world
         self.env = Batched(found.spec, lambda _: made, [seed], copies, "terminal")
         self._policy, self._generator = POLICIES[policy], np.random.default_rng(seed)

@@ -21,7 +21,7 @@ class There(np.ndarray):
 
 
 class StandIn:
-    """Numba's `cuda`, as far as `Threads` calls it."""
+    """Numba's `cuda`, as far as `GpuKernel` calls it."""
 
     def __init__(self) -> None:
         self.thread, self.launched = -1, 0
@@ -57,7 +57,7 @@ class StandIn:
 @pytest.fixture
 def cuda(monkeypatch) -> StandIn:
     stand_in = StandIn()
-    monkeypatch.setattr(gpu, "target", lambda: stand_in)
+    monkeypatch.setattr(gpu, "cuda_target", lambda: stand_in)
     return stand_in
 
 

@@ -17,7 +17,7 @@ from partage.config import plan, settings
 from partage.config.plan import Request
 from partage.config.recipe import SCALES, Recipe, packs, run_dir, seeds_name, write_recipes
 from partage.errors import UserError
-from partage.sims.skirmish.data import named
+from partage.sims.skirmish.data import find_map
 
 SHEETS = "src/partage/config/sheets"
 
@@ -78,7 +78,10 @@ def test_battles_have_the_papers_steps_roles_and_periods():
         assert made.options == {"reward": "v1", "enemies": "unsorted", "time_limit": "terminal"}
         assert (made.test_every, made.test_episodes, len(made.seeds)) == (10_000, 32, 5)
         shown = sheets.tasks[f"smac/{name}"].facts
-        assert (shown["agents"], shown["horizon"]) == (named(name).n_agents, named(name).limit)
+        assert (shown["agents"], shown["horizon"]) == (
+            find_map(name).n_agents,
+            find_map(name).limit,
+        )
 
 
 def loaded(imports: str, suspects: set[str]) -> set[str]:

@@ -10,9 +10,9 @@ from battlefield import Field, battles, random_actions
 from benchmarks.scripted import Battles, record
 from partage.errors import UserError
 from partage.plots.battles import animate, strip
-from partage.sims.skirmish.data import maps, named
+from partage.sims.skirmish.data import find_map, maps
 from partage.sims.skirmish.ground import terrain
-from partage.sims.skirmish.skirmish import Options
+from partage.sims.skirmish.simulator import Options
 from partage.sims.skirmish.world import GROUND, STRIDER
 
 every_map = pytest.mark.parametrize("name", list(maps()))
@@ -44,7 +44,7 @@ def test_nobody_stands_in_a_wall_and_bodies_hardly_overlap(name: str) -> None:
 def test_colossi_cross_the_cliff_and_zerglings_go_round_by_the_ramps() -> None:
     field = Field(["colossus"], ["zergling"], "2c_vs_64zg").harmless(0, 1).place((16, 16), (16, 10))
     field.move(0, 16, 10).move(1, 16, 16)
-    cells = terrain(named("2c_vs_64zg").ground)
+    cells = terrain(find_map("2c_vs_64zg").ground)
     seen: list[list[tuple[float, float]]] = [[], []]
     for _ in range(400):
         field.run(1)
@@ -210,7 +210,7 @@ def test_enemies_trade_places_unless_they_are_to_keep_their_order() -> None:
     shuffled, world, _ = battles("5m_vs_6m", 2)
     shuffled.reset()
     assert not np.array_equal(world.x[0, 5:], world.x[1, 5:])
-    ordered, kept, _ = battles("5m_vs_6m", 2, options=Options(in_order=True))
+    ordered, kept, _ = battles("5m_vs_6m", 2, options=Options(keep_order=True))
     ordered.reset()
     assert np.array_equal(kept.x[0], kept.x[1]) and np.array_equal(
         np.sort(kept.x[0]), np.sort(world.x[0])
@@ -241,7 +241,7 @@ def test_random_play_does_not_win_against_64_zerglings() -> None:
 
 def test_an_unknown_map_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="known are 3m, 8m, 5m_vs_6m"):
-        named("4m")
+        find_map("4m")
 
 
 def test_a_recorded_battle_is_drawn_as_a_strip_and_an_animation(tmp_path: Path) -> None:

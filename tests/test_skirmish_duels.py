@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from battlefield import Field
 
-from partage.sims.skirmish.data import Unit, units
+from partage.sims.skirmish.data import UnitType, unit_types
 
 FIGHTERS = ["marine", "marauder", "stalker", "zealot", "zergling", "hydralisk", "colossus"]
 PAIRS = [(one, other) for one in FIGHTERS for other in [*FIGHTERS, "baneling", "medivac"]
          if other != "medivac" or one in ("marine", "stalker", "hydralisk")]  # fmt: skip
 SECOND = 16  # game loops
-RADIUS = {name: unit.radius for name, unit in units().items()}
+RADIUS = {name: unit.radius for name, unit in unit_types().items()}
 
 
-def hits(attacker: Unit, target: Unit) -> float:
+def hits(attacker: UnitType, target: UnitType) -> float:
     return attacker.damage + (
         attacker.bonus if attacker.against and attacker.against in target.attributes else 0
     )
 
 
-def duel(attacker: Unit, target: Unit, gap: float) -> tuple[int, float]:
+def duel(attacker: UnitType, target: UnitType, gap: float) -> tuple[int, float]:
     """Attacks and loops that the data say a kill takes; a cooldown is on average half a loop longer
     than the period for its jitter (-1..2), and half for ending on whole loops."""
     health, shield, now, attacks = target.health, target.shield, 0.0, 0
@@ -47,7 +47,7 @@ def duel(attacker: Unit, target: Unit, gap: float) -> tuple[int, float]:
 
 @pytest.mark.parametrize(("attacker", "target"), PAIRS)
 def test_a_kill_takes_the_time_that_the_unit_data_say(attacker: str, target: str) -> None:
-    one, other = units()[attacker], units()[target]
+    one, other = unit_types()[attacker], unit_types()[target]
     gap = min(one.range, 3.0)
     field = Field([attacker], [target]).harmless(1)
     field.place((10, 16), (10 + one.radius + other.radius + gap - 0.01, 16)).attack(0, 1)
@@ -143,7 +143,7 @@ def test_an_attack_broken_off_before_its_hit_costs_nothing() -> None:
 
 def test_shields_recover_two_a_second_after_ten_calm_seconds() -> None:
     field = Field(["stalker"], ["marine"]).harmless(1)
-    field.unit["shield"][0], field.unit["calm"][0] = 10, 0
+    field.unit["shield"][0], field.unit["unhurt"][0] = 10, 0
     assert field.run(160).unit["shield"][0] == 10
     assert field.run(SECOND).unit["shield"][0] == pytest.approx(12)
     assert field.run(100 * SECOND).unit["shield"][0] == 80

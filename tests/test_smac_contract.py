@@ -12,9 +12,11 @@ import torch
 from partage.envs import make
 from partage.sims import batch
 from partage.sims.batch import Buffers
-from partage.sims.skirmish import contract
-from partage.sims.skirmish.data import maps, named, units
-from partage.sims.skirmish.rules import make as rules_of
+from partage.sims.skirmish.actions import give_orders
+from partage.sims.skirmish.data import find_map, maps, unit_types
+from partage.sims.skirmish.observations import observe
+from partage.sims.skirmish.rewards import begin_episode, pay
+from partage.sims.skirmish.rules import make_rules
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, Rules, World, blank
 
 # map: agents, enemies, limit, actions, observation, state, largest reward before scaling
@@ -67,32 +69,35 @@ class Battle(NamedTuple):
     world: World
     buffers: Buffers
 
-    def told(self) -> "Battle":
+    def observed(self) -> "Battle":
         for copy in range(len(self.world.health)):
-            contract.observe(self.rules, self.world, self.buffers, copy)
+            observe(self.rules, self.world, self.buffers, copy)
         return self
 
     def paid(self) -> tuple[float, bool, float]:
         """Reward times its scale, end, victory of copy 0."""
-        contract.pay(self.rules, self.world, self.buffers, 0)
+        pay(self.rules, self.world, self.buffers, 0)
         assert len(set(self.buffers.reward[0].tolist())) == 1
         raw = self.buffers.reward[0, 0] * self.rules.max_reward / 20
         return round(float(raw), 2), bool(self.buffers.terminated[0]), float(self.buffers.score[0])
 
     def ordered(self, actions: list[int]) -> "Battle":
-        contract.command(self.rules, self.world, np.array([actions]), 0)
+        give_orders(self.rules, self.world, np.array([actions]), 0)
         return self
 
 
 def battle(name: str, copies: int = 1, **options: bool) -> Battle:
     """Everyone is whole, in the middle of the map; the enemies stand 3 to the east."""
-    rules = rules_of(named(name), **options)
-    world, buffers = blank(rules, copies), batch.idle_buffers(named(name).spec, [0], copies, False)
+    rules = make_rules(find_map(name), **options)
+    world, buffers = (
+        blank(rules, copies),
+        batch.idle_buffers(find_map(name).spec, [0], copies, False),
+    )
     world.health[:], world.shield[:] = rules.health_max, rules.shield_max
     world.x[:], world.y[:] = 16.5, 16.5
     world.x[:, rules.n_agents :] += 3
     for copy in range(copies):
-        contract.remember(rules, world, copy)
+        begin_episode(rules, world, copy)
     return Battle(rules, world, buffers)
 
 
@@ -115,7 +120,7 @@ def scattered(name: str, copies: int, seed: int) -> Battle:
 
 
 def names_of(rules: Rules) -> list[str]:
-    return [list(units())[kind] for kind in rules.kind]
+    return [list(unit_types())[kind] for kind in rules.kind]
 
 
 def may(name: str, rules: Rules, world: World, copy: int, agent: int) -> list[bool]:
@@ -193,22 +198,24 @@ def test_the_nine_maps_and_two_easy_ones_are_there() -> None:
 @every_map
 def test_a_maps_sizes_and_largest_reward_are_smacs(name: str) -> None:
     rules, (n_agents, n_enemies, limit, n_actions, obs, state, most) = (
-        rules_of(named(name)),
+        make_rules(find_map(name)),
         SIZES[name],
     )
-    assert named(name).spec == (n_agents, n_actions, obs, state, limit, True)
+    assert find_map(name).spec == (n_agents, n_actions, obs, state, limit, True)
     assert (rules.n_agents, rules.n_enemies, rules.max_reward) == (n_agents, n_enemies, most)
     assert names_of(rules)[:n_agents] == AGENTS[name]
 
 
 @every_map
 def test_observations_state_and_actions_are_those_of_smacs_rules(name: str) -> None:
-    rules, world, buffers = scattered(name, 24, seed=SIZES[name][5]).told()
+    rules, world, buffers = scattered(name, 24, seed=SIZES[name][5]).observed()
     for copy in range(24):
         for agent in range(rules.n_agents):
             expected = np.array(seen(name, rules, world, copy, agent))
             np.testing.assert_allclose(buffers.obs[copy, agent], expected, rtol=1e-6, atol=1e-7)
-            assert buffers.avail_actions[copy, agent].tolist() == may(name, rules, world, copy, agent)
+            assert buffers.avail_actions[copy, agent].tolist() == may(
+                name, rules, world, copy, agent
+            )
         np.testing.assert_allclose(
             buffers.state[copy], known(name, rules, world, copy), rtol=1e-6, atol=1e-7
         )
@@ -222,8 +229,10 @@ def test_observations_state_and_actions_are_those_of_smacs_rules(name: str) -> N
 def test_a_dead_agent_observes_nothing_can_do_nothing_and_is_seen_by_nobody() -> None:
     found = battle("5m_vs_6m")
     found.world.health[0, 2] = 0
-    _, _, buffers = found.told()
-    assert not buffers.obs[0, 2].any() and np.flatnonzero(buffers.avail_actions[0, 2]).tolist() == [0]
+    _, _, buffers = found.observed()
+    assert not buffers.obs[0, 2].any() and np.flatnonzero(buffers.avail_actions[0, 2]).tolist() == [
+        0
+    ]
     assert buffers.alive[0].tolist() == [True, True, False, True, True]
     allies = buffers.obs[0, 0, 4 + 6 * 5 : -1].reshape(4, 5)
     assert allies[:, 0].tolist() == [1, 0, 1, 1] and not allies[1].any()
@@ -233,7 +242,7 @@ def test_a_dead_agent_observes_nothing_can_do_nothing_and_is_seen_by_nobody() ->
 def test_a_unit_is_seen_within_9_and_attackable_up_to_6() -> None:
     found = battle("5m_vs_6m")
     found.world.x[0, 5:] = 16.5 + np.array([6.0, 6.001, 8.999, 9.0, -6.0, -9.5])
-    _, _, buffers = found.told()
+    _, _, buffers = found.observed()
     assert buffers.avail_actions[0, 0, 6:].tolist() == [True, False, False, False, True, False]
     enemies = buffers.obs[0, 0, 4:34].reshape(6, 5)
     assert (enemies[:, 4] > 0).tolist() == [True, True, True, False, True, False]
@@ -246,7 +255,7 @@ def test_a_step_needs_an_open_cell_one_unit_on() -> None:
     found = battle("5m_vs_6m")
     found.world.x[0, :4] = [16.5, 16.5, 2.5, 29.2]
     found.world.y[0, :4] = [24.99, 7.0, 16.5, 16.5]
-    _, _, buffers = found.told()
+    _, _, buffers = found.observed()
     north_south_east_west = buffers.avail_actions[0, :4, 2:6].tolist()
     assert north_south_east_west == [
         [False, True, True, True], [True, False, True, True], [True, True, True, False], [True, True, False, True],
@@ -255,7 +264,7 @@ def test_a_step_needs_an_open_cell_one_unit_on() -> None:
 
 
 def test_the_enemys_type_bits_are_turned_round_on_one_map() -> None:
-    rules, _, buffers = battle("3s5z_vs_3s6z").told()
+    rules, _, buffers = battle("3s5z_vs_3s6z").observed()
     enemies = buffers.obs[0, 0, 4 : 4 + 9 * 8].reshape(9, 8)[:, 6:]
     assert enemies.argmax(1).tolist() == [int(name == "stalker") for name in names_of(rules)[8:]]
     assert buffers.obs[0, 0, -2:].tolist() == [1, 0] and buffers.obs[0, 7, -2:].tolist() == [0, 1]
@@ -264,7 +273,7 @@ def test_the_enemys_type_bits_are_turned_round_on_one_map() -> None:
 def test_a_medivac_heals_living_agents_that_are_no_medivacs_and_attacks_nobody() -> None:
     found = battle("MMM2")
     found.world.health[0, 3], found.world.x[0, 4] = 0, 26.0
-    _, world, buffers = found.told()
+    _, world, buffers = found.observed()
     targets = [
         True,
         True,
@@ -278,7 +287,7 @@ def test_a_medivac_heals_living_agents_that_are_no_medivacs_and_attacks_nobody()
     ]  # 9 is itself, there is no 10 and 11
     assert buffers.avail_actions[0, 9, 6:].tolist() == targets
     first = buffers.obs[0, 9, 4 : 4 + 12 * 8].reshape(12, 8)[:, 0]
-    assert first.tolist() == targets  # shown, as SMAC does, with the enemies of those numbers
+    assert first.tolist() == targets  # buffers, as SMAC does, with the enemies of those numbers
     found.ordered([1] * 9 + [6])
     assert (world.order[0, 9], world.target[0, 9]) == (HEAL, 0)
     found.ordered([1] * 9 + [15])
@@ -288,7 +297,7 @@ def test_a_medivac_heals_living_agents_that_are_no_medivacs_and_attacks_nobody()
 def test_a_medivacs_state_has_its_energy_and_others_their_cooldown() -> None:
     found = battle("MMM2")
     found.world.energy[0, 9], found.world.cooldown[0, :3] = 50, [12.5, 0, 30]
-    _, _, buffers = found.told()
+    _, _, buffers = found.observed()
     assert buffers.state[0, 1:70:7].tolist() == [0.5, 0, 2, *[0] * 6, 0.25]
 
 
@@ -332,20 +341,20 @@ def test_a_battle_won_without_regeneration_pays_20() -> None:
     total = 0.0
     for slot in range(27, 57):
         found.world.health[0, slot] = 0
-        contract.pay(found.rules, found.world, found.buffers, 0)
+        pay(found.rules, found.world, found.buffers, 0)
         total += found.buffers.reward[0, 0]
     assert total == pytest.approx(20)
 
 
-@pytest.mark.parametrize(("positive", "raw"), [(False, 12.0), (True, 0.0)])
-def test_regeneration_is_paid_in_version_1_and_not_in_version_2(positive: bool, raw: float) -> None:
-    found = battle("6h_vs_8z", positive=positive)
+@pytest.mark.parametrize(("ignored", "raw"), [(False, 12.0), (True, 0.0)])
+def test_regeneration_is_paid_in_version_1_and_not_in_version_2(ignored: bool, raw: float) -> None:
+    found = battle("6h_vs_8z", ignore_recovery=ignored)
     found.world.shield[0, 6:8] = 20
     assert found.paid() == (60.0, False, 0.0)
     found.world.shield[0, 6:8] += 6
     assert found.paid() == (raw, False, 0.0)
     found.world.shield[0, 6], found.world.health[0, 8] = 50, 90  # +24 -10
-    assert found.paid() == (14.0 if not positive else 0.0, False, 0.0)
+    assert found.paid() == (14.0 if not ignored else 0.0, False, 0.0)
 
 
 END, GOES_ON = True, False
@@ -442,7 +451,7 @@ def standing(rules: Rules, world: World, copy: int) -> list[float]:
 
 def test_v2_pays_the_positive_part_and_sorted_enemies_keep_their_places() -> None:
     rewards: list[Any] = [make("smac/6h_vs_8z", [0], 1, reward=name) for name in ("v1", "v2")]
-    assert [env._sim.rules.positive for env in rewards] == [False, True]
+    assert [env._sim.rules.ignore_recovery for env in rewards] == [False, True]
     for name, same in (("sorted", True), ("unsorted", False)):
         env: Any = make("smac/27m_vs_30m", [0], 1, enemies=name)
         starts = [env.reset().state.clone() for _ in range(2)]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from partage.sims import batch
-from partage.sims.skirmish import rules
-from partage.sims.skirmish.data import named
-from partage.sims.skirmish.skirmish import SETTLING, begin, play
+from partage.sims.skirmish.data import find_map
+from partage.sims.skirmish.rules import line_up, make_rules
+from partage.sims.skirmish.simulator import SETTLING, begin, run_loops
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, blank
 
 CUSTOM = 2001  # the number of the first unit type that a map brings; they go by the alphabet
@@ -50,12 +50,12 @@ class Battle:
     """
 
     def __init__(self, name: str, seed: int) -> None:
-        found = named(name)
-        self.rules = rules.make(found)
+        found = find_map(name)
+        self.rules = make_rules(found)
         self.world = blank(self.rules, 1)
         self.buffers = batch.idle_buffers(found.spec, [0], 1, state_is_obs=False)
         self.buffers.key[0] = seed
-        names, allies = rules.slots(found)[0], found.n_agents
+        names, allies = line_up(found).names, found.n_agents
         custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}
         self.types = [custom[unit] for unit in names[:allies]] + [
             STOCK[unit] for unit in names[allies:]
@@ -78,7 +78,7 @@ class Battle:
 
     def units(self) -> list[Unit]:
         """The living."""
-        rows = enumerate(zip(self.world.units[0], self.rules.slots, self.types, strict=True))
+        rows = enumerate(zip(self.world.units[0], self.rules.traits, self.types, strict=True))
         return [
             Unit(self.first + slot, kind, 1 if slot < self.rules.n_agents else 2, *row[list(SHOWN)].item(),
                  health_max=limits["health_max"], shield_max=limits["shield_max"])
@@ -130,5 +130,5 @@ class Battle:
             if self.ahead:
                 self.ahead -= 1
             else:
-                play(self.rules, self.world, self.buffers, 0, 1)
+                run_loops(self.rules, self.world, self.buffers, 0, 1)
                 self.renew()

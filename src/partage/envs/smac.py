@@ -40,8 +40,8 @@ from partage.errors import one_of
 from partage.sims.batch import Batched
 from partage.sims.contract import Engine, Env, Spec
 from partage.sims.options import choose
-from partage.sims.skirmish.data import named
-from partage.sims.skirmish.skirmish import Options, kernel
+from partage.sims.skirmish.data import find_map
+from partage.sims.skirmish.simulator import Options, make_kernel
 from partage.sims.starcraft.game import Care, Play, require_game, require_packages
 from partage.sims.workers.pool import Pool
 
@@ -58,15 +58,17 @@ def make(
     chosen = choose(
         options, reward=("v1", "v2"), enemies=("unsorted", "sorted"), time_limit=limits, **devices
     )
-    found, limit = named(task), chosen["time_limit"]
+    found, limit = find_map(task), chosen["time_limit"]
     if engine == "package":
         require_packages(__file__)
         require_game(task)
         play = Play(task, chosen["reward"], chosen["enemies"], care)
         return Batched(found.spec, lambda n: games(play, found.spec, n), seeds, copies, limit)
-    played = Options(positive=chosen["reward"] == "v2", in_order=chosen["enemies"] == "sorted")
+    played = Options(
+        ignore_recovery=chosen["reward"] == "v2", keep_order=chosen["enemies"] == "sorted"
+    )
     return Batched(
-        found.spec, lambda n: kernel(found, played, n, chosen["device"]), seeds, copies, limit
+        found.spec, lambda n: make_kernel(found, played, n, chosen["device"]), seeds, copies, limit
     )
 
 

@@ -1,9 +1,9 @@
-"""A compiled simulator with a thread of a GPU for each copy, where the CPU goes through the copies
-one after the other.
+"""Run a compiled simulator on a GPU, a thread for each copy.
 
-The very functions that the CPU runs are compiled for the GPU. The battle stays there; what is shown
-goes there and back at every step. A GPU may round a product and a sum once where the CPU rounds
-twice: a battle that hangs on a last digit goes another way there.
+The very functions that the CPU runs for one copy after the other are compiled for the GPU. The
+simulator's arrays stay there; what is buffers goes there and back at every step. A GPU may round a
+product and a sum once where the CPU rounds twice: a battle that hangs on a last digit goes another
+way there.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ from partage.sims.buffers import Buffers
 BLOCK = 64  # threads that start together
 
 
-def target() -> Any:
-    """Numba's CUDA target; refused where it finds no GPU."""
+def cuda_target() -> Any:
+    """Return Numba's CUDA target. Raises `UserError` where it finds no GPU."""
     try:
         from numba import cuda
 
@@ -34,53 +34,65 @@ def target() -> Any:
     )
 
 
-class Threads:
-    """A `Sim` on the GPU: as `Kernel`, but `start` and `move` see to one copy, the last argument."""
+class GpuKernel:
+    """Run a `Sim` on the GPU: as `Kernel`, but with functions for one copy, their last argument.
+
+    `rules` are the task's constants and `world` its arrays [C, ...], both NamedTuples.
+    """
 
     def __init__(
         self, rules: Any, world: Any, start: Callable[..., None], move: Callable[..., None]
     ) -> None:
-        self.cuda = target()
-        self.rules, self.blank, self.world = self._there(rules), world, self._there(world)
-        self.start, self.move = self._on_threads(start), self._on_threads(move)
+        self.cuda = cuda_target()
+        self.rules = self._to_device(rules)
+        self.host_world = world  # receives what was saved, on its way to the GPU
+        self.world = self._to_device(world)
+        self.start = self._compile(start)
+        self.move = self._compile(move)
 
     def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
-        self._call(self.start, buffers, where)
+        """Start an episode in the copies marked."""
+        self._launch(self.start, buffers, where)
 
     def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
-        self._call(self.move, buffers, actions)
+        """Move the live copies by a step."""
+        self._launch(self.move, buffers, actions)
 
     def save(self) -> dict[str, Any]:
-        return save_arrays(type(self.blank)(*(array.copy_to_host() for array in self.world)))
+        """Return copies of the world's arrays, as a CPU's `Kernel` saves them."""
+        arrays = [array.copy_to_host() for array in self.world]
+        return save_arrays(type(self.host_world)(*arrays))
 
     def load(self, state: Mapping[str, Any]) -> None:
-        load_arrays(self.blank, state)
-        self.world = self._there(self.blank)
+        """Go on from saved arrays, whichever device they come from."""
+        load_arrays(self.host_world, state)
+        self.world = self._to_device(self.host_world)
 
     def close(self) -> None:
-        pass
+        """Do nothing: the arrays go with this object."""
 
-    def _there(self, arrays: Any) -> Any:
-        """A NamedTuple with its arrays copied to the GPU."""
-        return type(arrays)(
-            *(self.cuda.to_device(x) if isinstance(x, np.ndarray) else x for x in arrays)
-        )
+    def _to_device(self, arrays: Any) -> Any:
+        """Return a NamedTuple with its arrays copied to the GPU."""
+        fields = [self.cuda.to_device(x) if isinstance(x, np.ndarray) else x for x in arrays]
+        return type(arrays)(*fields)
 
-    def _on_threads(self, one: Callable[..., None]) -> Any:
+    def _compile(self, one_copy: Callable[..., None]) -> Any:
+        """Return a function that is run by a thread for each copy."""
         cuda = self.cuda
 
         @cuda.jit
-        def every(rules, world, buffers, given):
+        def every_copy(rules, world, buffers, given):
             copy = cuda.grid(1)
             if copy < given.shape[0]:
-                one(rules, world, buffers, given, copy)
+                one_copy(rules, world, buffers, given, copy)
 
-        return every
+        return every_copy
 
-    def _call(self, every: Any, buffers: Buffers, given: np.ndarray) -> None:
-        there = self._there(buffers)
-        every[-(-len(given) // BLOCK), BLOCK](
-            self.rules, self.world, there, self.cuda.to_device(given)
-        )
-        for array, result in zip(buffers, there, strict=True):
+    def _launch(self, every_copy: Any, buffers: Buffers, given: np.ndarray) -> None:
+        """Run the function for all copies, and copy back what it has written into `buffers`."""
+        device_buffers = self._to_device(buffers)
+        device_given = self.cuda.to_device(given)
+        blocks = -(-len(given) // BLOCK)  # rounded up
+        every_copy[blocks, BLOCK](self.rules, self.world, device_buffers, device_given)
+        for array, result in zip(buffers, device_buffers, strict=True):
             result.copy_to_host(array)

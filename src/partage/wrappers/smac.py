@@ -16,8 +16,8 @@ from jaxtyping import Float32
 
 from partage.errors import UserError, one_of
 from partage.sims.batch import Batched
-from partage.sims.skirmish.data import named
-from partage.sims.skirmish.skirmish import Options, kernel
+from partage.sims.skirmish.data import find_map
+from partage.sims.skirmish.simulator import Options, make_kernel
 
 # SMAC's own defaults, which are what is played here.
 PLAYED = {
@@ -56,10 +56,10 @@ class StarCraft2Env:
                 raise UserError(
                     f"The simulator plays SMAC's {name}={PLAYED[name]!r} only, but {value!r} came."
                 )
-        found = named(map_name)
+        found = find_map(map_name)
         self._map, self._tells_limit = found, continuing_episode
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-        self._sim = kernel(found, Options(), 1)
+        self._sim = make_kernel(found, Options(), 1)
         self._env = Batched(found.spec, lambda _: self._sim, [self._seed], 1, "truncation")
         self.map_name, self.max_reward = map_name, self._sim.rules.max_reward
         self.n_agents, self.n_enemies, self.episode_limit = (

@@ -1,5 +1,4 @@
-"""Who does what: agents carry out their order and nothing else; enemies look for targets and help
-each other.
+"""Decide who does what: agents carry out orders only; enemies look for targets and help each other.
 
 Enemies that are ordered to attack the group of agents do so one after the other. One that
 attack-moves (or has arrived) takes up the nearest target within its scan range, those that can hurt
@@ -12,88 +11,95 @@ import math
 
 from partage.sims.batch import Buffers
 from partage.sims.compilation import lean_inlined
-from partage.sims.skirmish.battle import HEAL_ENERGY, attack, carry_on, foes, heal, square, within
-from partage.sims.skirmish.motion import free, walk
+from partage.sims.skirmish.attacks import begin_attack, continue_attack
+from partage.sims.skirmish.bodies import is_open
+from partage.sims.skirmish.hits import foe_slots, in_range, squared_distance
+from partage.sims.skirmish.motion import walk
+from partage.sims.skirmish.recovery import HEAL_ENERGY, heal
 from partage.sims.skirmish.world import ATTACK, ATTACK_MOVE, HEAL, MOVE, NOBODY, STOP, Rules, Units
 
-LOOK = 4  # loops from one look around to the next
+SCAN_EVERY = 4  # loops from one search for a target to the next
 LEASH = 21.0  # how far somebody follows a target from where it took it up
-HELP, HELP_EVERY = 4.0, 32  # who is that near hears a call for help; loops between two calls
-SHORTER = 0.25  # by which a move into a wall is cut, again and again
+HELP_RANGE = 4.0  # who is that near hears a call for help
+HELP_EVERY = 32  # loops between two calls
+WALL_STEP = 0.25  # by which a move into a wall is cut, again and again
+OVERSHOOT = 0.01  # how far into range a unit walks
 
 
 @lean_inlined
-def nearest(rules: Rules, units: Units, unit: int, length: float) -> int:
-    """The best target within that length (plus the target's radius): one that can hurt, then the
-    nearest; or -1.
+def nearest_foe(rules: Rules, units: Units, slot: int, length: float) -> int:
+    """Return the best target within that length plus the target's radius, or -1.
+
+    One that can hurt comes before one that cannot, then the nearest.
     """
     best, best_square, best_hurts = NOBODY, 0.0, False
-    first, last = foes(rules, unit)
+    first, last = foe_slots(rules, slot)
     for foe in range(first, last):
-        if units[foe].health <= 0 or rules.damage[unit, foe] == 0:
+        if units[foe].health <= 0 or rules.damage[slot, foe] == 0:
             continue
-        far, apart = length + rules.slots[foe].radius, square(units, unit, foe)
-        if apart > far * far:
+        far = length + rules.traits[foe].radius
+        square = squared_distance(units, slot, foe)
+        if square > far * far:
             continue
-        hurts = (
-            not rules.slots[foe].heals or units[foe].healing
-        )  # a healer at work counts as one that hurts
-        if (
-            best == NOBODY
-            or (hurts and not best_hurts)
-            or (hurts == best_hurts and apart < best_square)
-        ):
-            best, best_square, best_hurts = foe, apart, hurts
+        # a healer at work counts as one that hurts
+        hurts = not rules.traits[foe].heals or units[foe].healing
+        nearer = hurts == best_hurts and square < best_square
+        if best == NOBODY or (hurts and not best_hurts) or nearer:
+            best, best_square, best_hurts = foe, square, hurts
     return best
 
 
 @lean_inlined
-def patient(rules: Rules, units: Units, unit: int) -> int:
-    """The nearest hurt friend that an enemy's medivac would heal by itself; or -1."""
+def needs_healing(rules: Rules, units: Units, slot: int) -> bool:
+    """Return whether a medivac can heal the unit: alive, biological and hurt."""
+    traits = rules.traits[slot]
+    return traits.biological and 0 < units[slot].health < traits.health_max
+
+
+@lean_inlined
+def nearest_patient(rules: Rules, units: Units, healer: int) -> int:
+    """Return the nearest hurt friend that an enemy's medivac would heal by itself, or -1."""
     best, best_square = NOBODY, 0.0
-    if units[unit].energy < HEAL_ENERGY:
+    if units[healer].energy < HEAL_ENERGY:
         return best
+    scan = rules.traits[healer].scan
     for friend in range(rules.n_agents, rules.n_agents + rules.n_enemies):
-        if needs_healing(rules, units, friend) and within(
-            rules, units, unit, friend, rules.slots[unit].scan
-        ):
-            apart = square(units, unit, friend)
-            if best == NOBODY or apart < best_square:
-                best, best_square = friend, apart
+        if needs_healing(rules, units, friend) and in_range(rules, units, healer, friend, scan):
+            square = squared_distance(units, healer, friend)
+            if best == NOBODY or square < best_square:
+                best, best_square = friend, square
     return best
 
 
 @lean_inlined
-def needs_healing(rules: Rules, units: Units, unit: int) -> bool:
-    my = rules.slots[unit]
-    return my.biological and 0 < units[unit].health < my.health_max
+def take_up(units: Units, slot: int, target: int) -> None:
+    """Give the unit a target, and start its leash where it stands."""
+    unit = units[slot]
+    unit.target = target
+    unit.from_x = unit.x
+    unit.from_y = unit.y
 
 
 @lean_inlined
-def take_up(units: Units, unit: int, target: int) -> None:
-    me = units[unit]
-    me.target = target
-    me.from_x, me.from_y = me.x, me.y
-
-
-@lean_inlined
-def obey(rules: Rules, units: Units, unit: int) -> None:
-    """An agent's order ends when it cannot be carried out any more."""
-    me = units[unit]
-    order, target = me.order, me.target
-    if order == ATTACK:
-        if target < 0 or units[target].health <= 0 or rules.damage[unit, target] == 0:
-            me.order, me.target = STOP, NOBODY
-    elif order == HEAL:
-        if target < 0 or not rules.slots[unit].heals or not needs_healing(rules, units, target):
-            me.order, me.target = STOP, NOBODY
+def obey(rules: Rules, units: Units, agent: int) -> None:
+    """End an agent's order when it cannot be carried out any more."""
+    unit = units[agent]
+    target = unit.target
+    if unit.order == ATTACK:
+        if target < 0 or units[target].health <= 0 or rules.damage[agent, target] == 0:
+            unit.order = STOP
+            unit.target = NOBODY
+    elif unit.order == HEAL:
+        if target < 0 or not rules.traits[agent].heals or not needs_healing(rules, units, target):
+            unit.order = STOP
+            unit.target = NOBODY
     else:
-        me.target = NOBODY
+        unit.target = NOBODY
 
 
 @lean_inlined
-def living_agent(rules: Rules, units: Units) -> int:
-    """The first agent alive, which enemies that hunt a group turn to next; or -1."""
+def first_living_agent(rules: Rules, units: Units) -> int:
+    """Return the first agent alive, which enemies that hunt a group turn to next, or -1."""
     for agent in range(rules.n_agents):
         if units[agent].health > 0:
             return agent
@@ -101,99 +107,130 @@ def living_agent(rules: Rules, units: Units) -> int:
 
 
 @lean_inlined
-def think(rules: Rules, units: Units, loop: int, unit: int) -> None:
-    """An enemy's choice of target."""
-    me, my = units[unit], rules.slots[unit]
-    target, lost = me.target, False
-    if target >= 0:
-        if my.heals:
-            lost = not needs_healing(rules, units, target)
-        else:
-            dx, dy = me.x - me.from_x, me.y - me.from_y
-            lost = units[target].health <= 0 or dx * dx + dy * dy > LEASH * LEASH
+def has_lost_target(rules: Rules, units: Units, slot: int) -> bool:
+    """Return whether an enemy's target is dead, healed or beyond the leash."""
+    unit = units[slot]
+    if rules.traits[slot].heals:
+        return not needs_healing(rules, units, unit.target)
+    dx = unit.x - unit.from_x
+    dy = unit.y - unit.from_y
+    return units[unit.target].health <= 0 or dx * dx + dy * dy > LEASH * LEASH
+
+
+@lean_inlined
+def drop_target(rules: Rules, units: Units, slot: int) -> None:
+    """Take an enemy's target away; one that hunts the agents turns to the next of them."""
+    unit = units[slot]
+    unit.target = NOBODY
+    if unit.order == ATTACK:
+        unit.target = first_living_agent(rules, units)
+        if unit.target == NOBODY:
+            unit.order = STOP
+
+
+@lean_inlined
+def find_target(rules: Rules, units: Units, slot: int) -> int:
+    """Return whom an enemy would rather attack or heal than what it does now, or -1."""
+    unit = units[slot]
+    traits = rules.traits[slot]
+    if traits.heals:
+        return nearest_patient(rules, units, slot) if unit.target == NOBODY else NOBODY
+    if unit.target == NOBODY:
+        return nearest_foe(rules, units, slot, traits.scan)
+    if unit.stride > 0 or unit.waiting > 0:
+        return nearest_foe(rules, units, slot, traits.reach)
+    return NOBODY
+
+
+@lean_inlined
+def think(rules: Rules, units: Units, loop: int, slot: int) -> None:
+    """Choose an enemy's target for this loop."""
+    unit = units[slot]
+    lost = unit.target >= 0 and has_lost_target(rules, units, slot)
     if lost:
-        me.target = target = NOBODY
-        if me.order == ATTACK:
-            me.target = target = living_agent(rules, units)
-            me.order = ATTACK if target >= 0 else STOP
-    if me.order == ATTACK or not (lost or (loop + unit) % LOOK == 0):
+        drop_target(rules, units, slot)
+    if unit.order == ATTACK:
         return
-    if my.heals:
-        found = patient(rules, units, unit) if target == NOBODY else NOBODY
-    elif target == NOBODY:
-        found = nearest(rules, units, unit, my.scan)
-    elif me.stride > 0 or me.stall > 0:
-        found = nearest(rules, units, unit, my.reach)
-    else:
-        found = NOBODY
-    if found != NOBODY:
-        take_up(units, unit, found)
+    if lost or (loop + slot) % SCAN_EVERY == 0:
+        found = find_target(rules, units, slot)
+        if found != NOBODY:
+            take_up(units, slot, found)
+
+
+@lean_inlined
+def would_help(rules: Rules, units: Units, friend: int, foe: int) -> bool:
+    """Return whether an enemy has no target and can hurt that agent."""
+    unit = units[friend]
+    idle = unit.target == NOBODY and unit.health > 0 and not rules.traits[friend].heals
+    return idle and rules.damage[friend, foe] > 0
 
 
 @lean_inlined
 def answer(rules: Rules, units: Units) -> None:
-    """Enemies hurt in this loop, and those around them that have no target, turn on whom they were
-    hurt by.
-    """
-    for unit in range(rules.n_agents, rules.n_agents + rules.n_enemies):
-        me = units[unit]
-        me.quiet = max(me.quiet - 1, 0)
-        foe = me.hurt_by
-        me.hurt_by = NOBODY
+    """Turn enemies hurt in this loop, and idle ones that they call, on whom they were hurt by."""
+    last = rules.n_agents + rules.n_enemies
+    for slot in range(rules.n_agents, last):
+        unit = units[slot]
+        unit.help_in = max(unit.help_in - 1, 0)
+        foe = unit.hurt_by
+        unit.hurt_by = NOBODY
         if foe == NOBODY or units[foe].health <= 0:
             continue
-        heard = HELP if me.quiet == 0 else 0.0  # by itself in any case
-        if me.quiet == 0:
-            me.quiet = HELP_EVERY
-        for friend in range(rules.n_agents, rules.n_agents + rules.n_enemies):
-            idle = (
-                units[friend].target == NOBODY
-                and units[friend].health > 0
-                and not rules.slots[friend].heals
-            )
-            if (
-                idle
-                and rules.damage[friend, foe] > 0
-                and square(units, unit, friend) <= heard * heard
-            ):
+        heard = 0.0  # a unit hears itself in any case
+        if unit.help_in == 0:
+            heard = HELP_RANGE
+            unit.help_in = HELP_EVERY
+        for friend in range(rules.n_agents, last):
+            square = squared_distance(units, slot, friend)
+            if would_help(rules, units, friend, foe) and square <= heard * heard:
                 take_up(units, friend, foe)
 
 
 @lean_inlined
-def go(rules: Rules, units: Units, unit: int) -> None:
+def go(rules: Rules, units: Units, slot: int) -> None:
     """Walk to where the order says. What would end in a wall ends before it."""
-    me = units[unit]
-    x, y = me.x, me.y
-    dx, dy = me.goal_x - x, me.goal_y - y
+    unit = units[slot]
+    dx = unit.goal_x - unit.x
+    dy = unit.goal_y - unit.y
     length = math.sqrt(dx * dx + dy * dy)
-    while length > SHORTER and not free(rules, unit, x + dx, y + dy):
-        dx, dy = dx * (1 - SHORTER / length), dy * (1 - SHORTER / length)
-        length -= SHORTER
-        me.goal_x, me.goal_y = x + dx, y + dy
-    walk(rules, units, unit, x + dx, y + dy, length)
-    if length <= rules.slots[unit].speed:
-        me.order = STOP
+    while length > WALL_STEP and not is_open(rules, slot, unit.x + dx, unit.y + dy):
+        dx *= 1 - WALL_STEP / length
+        dy *= 1 - WALL_STEP / length
+        length -= WALL_STEP
+        unit.goal_x = unit.x + dx
+        unit.goal_y = unit.y + dy
+    walk(rules, units, slot, unit.x + dx, unit.y + dy, length)
+    if length <= rules.traits[slot].speed:
+        unit.order = STOP
 
 
 @lean_inlined
-def act(rules: Rules, units: Units, buffers: Buffers, copy: int, unit: int) -> None:
-    """Fight or heal the target, walk to it, or go where the order says."""
-    me, my = units[unit], rules.slots[unit]
-    target, order = me.target, me.order
-    me.stride = 0
-    me.healing = False
-    me.cooldown = max(me.cooldown - 1, 0.0)
-    if me.aim >= 0:
-        carry_on(rules, units, unit)
-        if me.aim >= 0:
+def act_on_target(rules: Rules, units: Units, buffers: Buffers, copy: int, slot: int) -> None:
+    """Walk to the target, or heal or attack it if it is in reach."""
+    unit = units[slot]
+    target = unit.target
+    centres = math.sqrt(squared_distance(units, slot, target))
+    gap = centres - rules.traits[slot].reach - rules.traits[target].radius
+    if gap > 0:
+        walk(rules, units, slot, units[target].x, units[target].y, gap + OVERSHOOT)
+    elif rules.traits[slot].heals:
+        heal(rules, units, slot, target)
+    elif unit.cooldown <= 0:
+        begin_attack(rules, units, buffers, copy, slot, target)
+
+
+@lean_inlined
+def act(rules: Rules, units: Units, buffers: Buffers, copy: int, slot: int) -> None:
+    """Carry on with the attack under way, see to the target, or go where the order says."""
+    unit = units[slot]
+    unit.stride = 0
+    unit.healing = False
+    unit.cooldown = max(unit.cooldown - 1, 0.0)
+    if unit.attacked >= 0:
+        continue_attack(rules, units, slot)
+        if unit.attacked >= 0:
             return  # it stands while it strikes
-    if target >= 0:
-        gap = math.sqrt(square(units, unit, target)) - my.reach - rules.slots[target].radius
-        if gap > 0:
-            walk(rules, units, unit, units[target].x, units[target].y, gap + 0.01)
-        elif my.heals:
-            heal(rules, units, unit, target)
-        elif me.cooldown <= 0:
-            attack(rules, units, buffers, copy, unit, target)
-    elif order in (MOVE, ATTACK_MOVE):
-        go(rules, units, unit)
+    if unit.target >= 0:
+        act_on_target(rules, units, buffers, copy, slot)
+    elif unit.order in (MOVE, ATTACK_MOVE):
+        go(rules, units, slot)

@@ -1,0 +1,191 @@
+"""Simulate StarCraft II micromanagement: battles of SMAC v1's maps, on the game's own unit data.
+
+A step of the environment is eight game loops, half a second at the game speed "normal". In a loop
+enemies choose their targets, everybody acts on its order, bodies move, then all hits of the loop
+land: no slot shoots first. Every rule's source stands in docs/skirmish.md.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from partage.sims.batch import Buffers, Kernel
+from partage.sims.compilation import lean, lean_inlined
+from partage.sims.gpu import GpuKernel
+from partage.sims.random_numbers import integer
+from partage.sims.skirmish.actions import give_orders
+from partage.sims.skirmish.beams import sweep
+from partage.sims.skirmish.data import BattleMap
+from partage.sims.skirmish.hits import explode, land_hits
+from partage.sims.skirmish.motion import move_all
+from partage.sims.skirmish.observations import observe
+from partage.sims.skirmish.orders import act, answer, obey, think
+from partage.sims.skirmish.recovery import ENERGY_START, recover
+from partage.sims.skirmish.rewards import begin_episode, pay
+from partage.sims.skirmish.rules import make_rules
+from partage.sims.skirmish.world import (
+    ATTACK,
+    ATTACK_MOVE,
+    NOBODY,
+    STOP,
+    Rules,
+    Units,
+    World,
+    blank,
+)
+
+LOOPS_PER_STEP = 8
+SETTLING = 2  # loops from the spawn to the first observation
+
+
+class Options(NamedTuple):
+    """Choose what the maps leave open."""
+
+    ignore_recovery: bool = False  # what enemies regain costs nothing and pays nothing, as smacv2
+    keep_order: bool = False  # enemy j of an episode stands where enemy j of every episode does
+
+
+def make_kernel(
+    battle_map: BattleMap, options: Options, copies: int, device: str = "cpu"
+) -> Kernel | GpuKernel:
+    """Return the compiled simulator of that many copies."""
+    rules = make_rules(battle_map, options.ignore_recovery, options.keep_order)
+    world = blank(rules, copies)
+    if device == "cuda":
+        return GpuKernel(rules, world, begin_copy, advance_copy)
+    return Kernel(rules, world, begin, advance)
+
+
+@lean_inlined
+def trade_places(rules: Rules, units: Units, buffers: Buffers, copy: int) -> None:
+    """Shuffle the enemies among their type: the game numbers them anew in each episode."""
+    first = rules.n_agents
+    last = first + rules.n_enemies
+    for slot in range(first, last):
+        same = slot  # the last one of the type: a type's slots are side by side
+        while same + 1 < last and rules.traits[same + 1].kind == rules.traits[slot].kind:
+            same += 1
+        unit = units[slot]
+        other = units[integer(buffers.key, buffers.counter, copy, slot, same)]
+        unit.x, other.x = other.x, unit.x
+        unit.y, other.y = other.y, unit.y
+
+
+@lean_inlined
+def spawn(rules: Rules, units: Units, slot: int) -> None:
+    """Create a unit; an enemy gets its one order."""
+    unit = units[slot]
+    traits = rules.traits[slot]
+    unit.x, unit.y = traits.spawn_x, traits.spawn_y
+    unit.from_x, unit.from_y = traits.spawn_x, traits.spawn_y
+    unit.goal_x, unit.goal_y = rules.goal_x, rules.goal_y
+    unit.health = traits.health_max
+    unit.shield = traits.shield_max
+    unit.energy = ENERGY_START if traits.heals else 0.0
+    unit.order = STOP
+    unit.target = NOBODY
+    if slot >= rules.n_agents:
+        unit.order = ATTACK_MOVE if rules.prey == NOBODY else ATTACK
+        unit.target = rules.prey
+    unit.side = 1 if slot % 2 == 0 else -1
+    clear_progress(units, slot)
+
+
+@lean_inlined
+def clear_progress(units: Units, slot: int) -> None:
+    """Let a unit have nothing under way."""
+    unit = units[slot]
+    unit.attacked = NOBODY
+    unit.hurt_by = NOBODY
+    unit.sweep = -1
+    unit.cooldown = 0.0
+    unit.hits_due = 0
+    unit.speed_x = 0.0
+    unit.speed_y = 0.0
+    unit.unhurt = 0
+    unit.help_in = 0
+    unit.waiting = 0
+    unit.exploded = 0
+    unit.healing = 0
+
+
+@lean_inlined
+def tick(
+    rules: Rules,
+    units: Units,
+    burns: Int64[np.ndarray, "B U"],
+    buffers: Buffers,
+    copy: int,
+    loop: int,
+) -> None:
+    """Run one game loop."""
+    for slot in range(len(units)):
+        if units[slot].health > 0:
+            if slot < rules.n_agents:
+                obey(rules, units, slot)
+            else:
+                think(rules, units, loop, slot)
+            act(rules, units, buffers, copy, slot)
+    move_all(rules, units)
+    land_hits(rules, units)
+    sweep(rules, units, burns)
+    explode(rules, units)
+    recover(rules, units)
+    answer(rules, units)
+
+
+@lean
+def run_loops(rules: Rules, world: World, buffers: Buffers, copy: int, loops: int) -> None:
+    """Run that many game loops of one copy."""
+    units = world.units[copy]
+    burns = world.burns[copy]
+    for _ in range(loops):
+        tick(rules, units, burns, buffers, copy, world.loop[copy])
+        world.loop[copy] += 1
+
+
+@lean_inlined
+def begin_copy(
+    rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"], copy: int
+) -> None:
+    """Begin a copy's battle if it is marked."""
+    if where[copy]:
+        units = world.units[copy]
+        for slot in range(len(units)):
+            spawn(rules, units, slot)
+        if not rules.keep_order:
+            trade_places(rules, units, buffers, copy)
+        world.burns[copy] = 0
+        world.loop[copy] = 0
+        run_loops(rules, world, buffers, copy, SETTLING)
+        begin_episode(rules, world, copy)
+        observe(rules, world, buffers, copy)
+
+
+@lean_inlined
+def advance_copy(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"], copy: int
+) -> None:
+    """Advance a copy's battle by a step if it is going on."""
+    if buffers.live[copy]:
+        give_orders(rules, world, actions, copy)
+        run_loops(rules, world, buffers, copy, LOOPS_PER_STEP)
+        pay(rules, world, buffers, copy)
+        observe(rules, world, buffers, copy)
+
+
+@lean
+def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+    """Begin the battles marked."""
+    for copy in range(len(where)):
+        begin_copy(rules, world, buffers, where, copy)
+
+
+@lean
+def advance(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"]
+) -> None:
+    """Advance all battles that are going on by a step."""
+    for copy in range(len(actions)):
+        advance_copy(rules, world, buffers, actions, copy)
