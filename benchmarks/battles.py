@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64, UInt64
-from partage.sims.draw import compiled, integer
 
 from benchmarks.environments import UNIT, machine, row, table
 from partage.sims.batch import Batched
+from partage.sims.compilation import compiled
+from partage.sims.random_numbers import integer
 from partage.sims.skirmish.data import find_map
 from partage.sims.skirmish.simulator import Options, make_kernel
 

@@ -287,7 +287,7 @@ def test_a_medivac_heals_living_agents_that_are_no_medivacs_and_attacks_nobody()
     ]  # 9 is itself, there is no 10 and 11
     assert buffers.avail_actions[0, 9, 6:].tolist() == targets
     first = buffers.obs[0, 9, 4 : 4 + 12 * 8].reshape(12, 8)[:, 0]
-    assert first.tolist() == targets  # buffers, as SMAC does, with the enemies of those numbers
+    assert first.tolist() == targets  # shown, as SMAC does, with the enemies of those numbers
     found.ordered([1] * 9 + [6])
     assert (world.order[0, 9], world.target[0, 9]) == (HEAL, 0)
     found.ordered([1] * 9 + [15])

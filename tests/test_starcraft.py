@@ -19,11 +19,12 @@ from partage.envs import ENVS, make
 from partage.errors import UserError
 from partage.sims.contract import TimeStep
 from partage.sims.single import Instant
-from partage.sims.starcraft.game import Care, Game, Play, require_packages
+from partage.sims.starcraft.game import Game, GameSetup, Supervision
+from partage.sims.starcraft.installation import require_packages
 
 NEEDS = "smacv2 is not installed: `make starcraft` adds it"
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
-PATIENCE = Care(timeout=60)
+PATIENCE = Supervision(timeout=60)
 NINE = [
     "bane_vs_bane", "MMM2", "5m_vs_6m", "3s_vs_5z", "2c_vs_64zg", "27m_vs_30m", "6h_vs_8z", "corridor", "3s5z_vs_3s6z",
 ]  # fmt: skip
@@ -42,7 +43,7 @@ def games() -> Iterator[Any]:
     made: list[Game] = []
 
     def game(name: str = "5m_vs_6m", **how: Any) -> Game:
-        made.append(Game(Play(name, **{"care": PATIENCE, **how})))
+        made.append(Game(GameSetup(name, **{"supervision": PATIENCE, **how})))
         return made[-1]
 
     yield game
@@ -126,12 +127,12 @@ def test_the_pinned_packages_are_those_that_are_tested_here() -> None:
 def test_what_enemies_regain_pays_by_version_1_and_not_by_smacv2(
     kind: str, regained: float, dealt: float
 ) -> None:
-    from partage.sims.starcraft.smac_v1 import V1
+    from partage.sims.starcraft.smac_v1 import SmacV1Env
 
     def unit(health: float, shield: float) -> Any:
         return SimpleNamespace(health=health, shield=shield)
 
-    env = V1("3s_vs_5z", 0, kind, "unsorted")
+    env = SmacV1Env("3s_vs_5z", 0, kind, "unsorted")
     env.agents = env.previous_ally_units = {0: unit(80, 80)}
     env.previous_enemy_units = {0: unit(100, 40), 1: unit(20, 3)}
     env.enemies = {0: unit(100, 47), 1: unit(20, 3)}
@@ -192,7 +193,7 @@ def test_enemies_are_numbered_by_type_and_place_where_that_is_asked_for(
 
 
 def test_a_game_is_launched_anew_after_the_steps_that_are_named(root: Path, games: Any) -> None:
-    game = games(care=Care(20, relaunch=5))
+    game = games(supervision=Supervision(20, relaunch=5))
     play(game, game.reset(1), 3)
     play(game, game.reset(2), 3)
     assert launches(root) == 1

@@ -7,8 +7,9 @@ from standin import install
 
 from partage.envs import make
 from partage.errors import UserError
-from partage.sims.starcraft import game
-from partage.sims.starcraft.game import BUILD, Game, Play, require_game, require_packages
+from partage.sims.starcraft import installation
+from partage.sims.starcraft.game import Game, GameSetup
+from partage.sims.starcraft.installation import BUILD, require_game, require_packages
 
 
 @pytest.fixture
@@ -75,28 +76,32 @@ def test_missing_packages_and_other_versions_are_refused_with_the_command_that_i
     )
     rules = tmp_path / "starcraft2.py"
     rules.write_text("not the rules")
-    monkeypatch.setattr(game, "version", {"pysc2": "none", "protobuf": "3.20.3"}.get)
-    monkeypatch.setattr(game, "rules", lambda: None)
+    monkeypatch.setattr(
+        installation, "installed_version", {"pysc2": "none", "protobuf": "3.20.3"}.get
+    )
+    monkeypatch.setattr(installation, "smacv2_rules", lambda: None)
     with pytest.raises(
         UserError, match=r"pysc2 4\.0\.0, found none; protobuf 6\.33\.0, found 3\.20\.3; smacv2, f"
     ):
         require_packages(header)
-    monkeypatch.setattr(game, "version", {"pysc2": "4.0.0", "protobuf": "6.33.0"}.get)
-    monkeypatch.setattr(game, "rules", lambda: rules)
+    monkeypatch.setattr(
+        installation, "installed_version", {"pysc2": "4.0.0", "protobuf": "6.33.0"}.get
+    )
+    monkeypatch.setattr(installation, "smacv2_rules", lambda: rules)
     with pytest.raises(
         UserError, match=r"smacv2 at its commit 577ab5a, found another .*`make starcraft`"
     ):
         require_packages(header)
 
 
-def test_how_games_are_looked_after_is_no_option_of_the_simulator(root: Path) -> None:
+def test_how_games_are_supervised_is_no_option_of_the_simulator(root: Path) -> None:
     make("smac/3m", [0], 1)
     with pytest.raises(UserError, match="Unknown option 'relaunch'"):
         make("smac/3m", [0], 1, relaunch=5)
 
 
 def test_the_game_saves_nothing_and_goes_on_from_nothing() -> None:
-    game = Game(Play("5m_vs_6m"))
+    game = Game(GameSetup("5m_vs_6m"))
     assert game.save() == b""
     with pytest.raises(UserError, match="start a new episode"):
         game.load(b"something")

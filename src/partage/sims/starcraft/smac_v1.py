@@ -1,10 +1,11 @@
-"""smacv2's environment with the rules of SMAC v1 on v1's maps. Importing this imports smacv2 (and
-so pysc2).
+"""Give smacv2's environment the rules of SMAC v1 on v1's maps.
 
 smacv2 ships the maps of v1 but cannot play them: its second reset waits for a map that never gets
 empty, allies' unit types are told by the enemies' rule, and enemies are hidden that nobody has seen
 in the order of their numbers. Each method here mends one of these, or leaves a choice to the
 caller; dynamics, observations and rewards are the package's.
+
+Importing this module imports smacv2, and so pysc2.
 """
 
 from operator import attrgetter
@@ -13,14 +14,17 @@ from typing import Any
 from smacv2.env.starcraft2.starcraft2 import StarCraft2Env  # pyright: ignore[reportMissingImports]
 
 
-class Crashed(Exception):
+class GameCrashed(Exception):
     """The game is gone, or answers what it should not."""
 
 
-class V1(StarCraft2Env):
-    """`seed` is the game's. `reward` is "v1" (what enemies regain counts as if it was taken) or
-    "v2" (it does not count); `enemies` "unsorted" (numbered as the game lists them) or "sorted" (by
-    unit type, x and y)."""
+class SmacV1Env(StarCraft2Env):
+    """Be smacv2's environment with SMAC v1's rules.
+
+    `seed` is the game's. `reward` is "v1" (what enemies regain counts as if it was taken) or "v2"
+    (it does not count); `enemies` "unsorted" (numbered as the game lists them) or "sorted" (by unit
+    type, x and y).
+    """
 
     def __init__(self, name: str, seed: int, reward: str, enemies: str) -> None:
         # The clock's end is told apart from a battle's; allies count for nothing, and the reward
@@ -29,11 +33,13 @@ class V1(StarCraft2Env):
         super().__init__(
             map_name=name, seed=seed, game_version="4.10", continuing_episode=True, **signed
         )
-        self._reward, self._enemies = reward, enemies
+        self._reward = reward
+        self._enemies = enemies
         self._controller: Any
         self.obs_enemies: Any
 
     def reset(self, episode_config: Any = None) -> Any:
+        """Start an episode; return all observations and the state."""
         shown = super().reset(episode_config or {})
         # Before its first episode has ended the package would launch the game anew, and add its
         # enemies to those that the greatest reward is made of.
@@ -41,42 +47,47 @@ class V1(StarCraft2Env):
         return shown
 
     def full_restart(self) -> None:
-        """The package would launch the next game here, and go on with the units of the one that is
+        """Raise `GameCrashed`.
+
+        The package would launch the next game here, and go on with the units of the one that is
         gone.
         """
-        raise Crashed
+        raise GameCrashed
 
     def _kill_all_units(self) -> None:
-        """Once: where all are dead, the map itself starts the next battle at once."""
+        """Kill all once: where all are dead, the map itself starts the next battle at once."""
         units = [*self.agents.values(), *self.enemies.values()]
         self._kill_units([unit.tag for unit in units if unit.health > 0])
         self._controller.step(2)
         self._obs = self._controller.observe()
 
     def init_units(self, ally_team: Any, enemy_team: Any, episode_config: Any = None) -> None:
+        """Number the units of a new battle."""
         super().init_units(ally_team, enemy_team, episode_config or {})
         if self._enemies == "sorted":
             found = sorted(self.enemies.values(), key=attrgetter("unit_type", "pos.x", "pos.y"))
             self.enemies = dict(enumerate(found))
 
     def get_unit_type_id(self, unit: Any, ally: bool) -> int:
-        """An ally's type counts from the map's first unit of its own."""
-        return (
-            unit.unit_type - self._min_unit_type if ally else super().get_unit_type_id(unit, ally)
-        )
+        """Return a unit type's bit; an ally's counts from the map's first unit of its own."""
+        if ally:
+            return unit.unit_type - self._min_unit_type
+        return super().get_unit_type_id(unit, ally)
 
     def get_obs(self) -> list[Any]:
-        """In the agents' order: the package's is random, as it matters there."""
+        """Return the observations in the agents' order, which in the package is random."""
         return [self.get_obs_agent(agent) for agent in range(self.n_agents)]
 
     def get_obs_agent(self, agent_id: int, fully_observable: bool = False) -> Any:
-        """As if the team had seen all enemies before: what this agent sees is what is in its own
-        sight.
+        """Return what an agent observes as if the team had seen all enemies before.
+
+        What it sees is then what is in its own sight.
         """
         self.obs_enemies[:] = 1
         self.enemy_tags = [0] * self.n_enemies
         return super().get_obs_agent(agent_id, fully_observable)
 
     def reward_battle(self) -> float:
+        """Return the step's reward before it is scaled, by v1's rule or v2's."""
         taken = super().reward_battle()
         return abs(taken) if self._reward == "v1" else max(taken, 0.0)
