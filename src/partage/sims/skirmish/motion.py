@@ -8,6 +8,7 @@ around a victim fills up until bodies touch.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -101,8 +102,8 @@ def step_aside(rules: Rules, units: Units, slot: int, count: int, dx: float, dy:
 
 
 @lean_inlined
-def next_point(rules: Rules, units: Units, slot: int) -> tuple[float, float]:
-    """Return the point to walk to: the way's next stop, or the end if the line to it is free."""
+def next_point(rules: Rules, units: Units, slot: int) -> tuple[Any, Any]:
+    """Return the point (x, y) to walk to: the next stop, or the end if the line to it is free."""
     unit = units[slot]
     if rules.traits[slot].plane == GROUND:
         end = rules.stop[int(unit.to_y), int(unit.to_x)]
