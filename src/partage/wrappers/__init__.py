@@ -1,0 +1,1 @@
+"""Offer our environments by the interfaces of others: PettingZoo, and SMAC's `StarCraft2Env`."""

@@ -1,4 +1,4 @@
-"""The environments as other frameworks meet them."""
+"""The environments behind the interfaces of other frameworks."""
 
 import warnings
 
