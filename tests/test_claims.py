@@ -127,7 +127,8 @@ def test_dynamics(tmp_path: Path, curve: np.ndarray, kind: str, verdict: str):
 def test_one_seed_near_zero_does_not_decide_a_mean():
     crosses = np.where(X < 70, 1e-6, -1.0)
     assert (
-        claims.change(X, crosses) == -claims.MAX_CHANGE and claims.change(X, -crosses) == -claims.MAX_CHANGE
+        claims.change(X, crosses) == -claims.MAX_CHANGE
+        and claims.change(X, -crosses) == -claims.MAX_CHANGE
     )
 
 
@@ -214,3 +215,30 @@ def test_infinite_distances_are_counted_and_the_rest_is_drawn(tmp_path: Path):
     assert legend and [text.get_text() for text in legend.get_texts()] == ["X (50% infinite)", "Y"]
     mean = next(line for line in canvas.axes[1].lines if line.get_linewidth() == 1.8)
     assert np.asarray(mean.get_ydata()).tolist() == [1.5] * 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "verdict"),
+    [
+        ("better", 0.51, 1.0, "holds"),
+        ("better", 0.5, 1.0, "open"),
+        ("better", 0.0, 0.49, "fails"),
+        ("grows", 0.11, 0.5, "holds"),
+        ("grows", -0.5, 0.09, "fails"),
+        ("settles", -0.09, 0.09, "holds"),
+        ("settles", -0.5, -0.11, "fails"),
+        ("settles", 0.0, 0.2, "open"),
+        ("negative", -2.0, -1.0, "holds"),
+        ("negative", -1.0, 0.0, "open"),
+        ("negative", 1.0, 2.0, "fails"),
+    ],
+)
+def test_a_verdict_is_where_the_whole_interval_lies(
+    kind: str, low: float, high: float, verdict: str
+):
+    evidence = claims.Evidence("x", low, stats.Interval(low, high), claims.MIN_SEEDS)
+    assert claims.verdict(kind, evidence) == verdict
+    assert claims.verdict(kind, evidence._replace(seeds=claims.MIN_SEEDS - 1)) == "open"
+    assert claims.verdict(kind, evidence, smoke=True) == "not a result (smoke)"
+    unseen = evidence._replace(interval=stats.Interval(math.nan, math.nan))
+    assert claims.verdict(kind, unseen) == "open"

@@ -55,7 +55,7 @@ rule draw:
     container:
         "images/core.sif"
     params:
-        look=lambda wildcards: PLAN.figure_content(FIGURES[wildcards.figure]),
+        content=lambda wildcards: PLAN.figure_content(FIGURES[wildcards.figure]),
     shell:
         f"{PARTAGE} draw {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
 
@@ -77,7 +77,7 @@ rule snapshot:
     container:
         lambda wildcards: f"images/{SNAPSHOTS[wildcards.snapshot].task.split('/')[0]}.sif"
     params:
-        look=lambda wildcards: repr(SNAPSHOTS[wildcards.snapshot]),
+        content=lambda wildcards: repr(SNAPSHOTS[wildcards.snapshot]),
     shell:
         f"{PARTAGE} snapshot {{wildcards.snapshot}} {OPTIONS} > {{log}} 2>&1"
 
@@ -103,7 +103,10 @@ rule episode:
 
 rule table:
     input:
-        code=str(SOURCE / "partage/analysis/settings_tables.py"),
+        code=[
+            str(SOURCE / "partage/analysis" / name)
+            for name in ("settings_tables.py", "table.py", "latex.py")
+        ],
         image=CORE,
     output:
         f"{ROOT}/tables/{{table}}.csv",
@@ -114,6 +117,6 @@ rule table:
     container:
         "images/core.sif"
     params:
-        look=lambda wildcards: PLAN.table_content(wildcards.table, REQUEST.scale),
+        content=lambda wildcards: PLAN.table_content(wildcards.table, REQUEST.scale),
     shell:
         f"{PARTAGE} table {{wildcards.table}} {OPTIONS} > {{log}} 2>&1"

@@ -1,5 +1,10 @@
 # Everything on one page. `partage report` makes the same page of what there is now, and trains nothing.
 CAPTIONS = [SOURCE / "partage/report/captions" / figure.caption for figure in FIGURES.values()]
+TEMPLATES = [
+    str(path)
+    for kind in ("*.html.j2", "*.css")
+    for path in sorted((SOURCE / "partage/report").glob(kind))
+]
 TESTED = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES if each.test_every]
 ABSOLUTE = [f"{run}/absolute.json" for run in TESTED]
 
@@ -9,6 +14,7 @@ rule report:
         rules.all.input,
         captions=[str(path) for path in CAPTIONS if path.is_file()],
         code=DRAWING,
+        templates=TEMPLATES,
         absolute=[path for path in ABSOLUTE if Path(path).is_file()],
         image=CORE,
     output:

@@ -54,18 +54,11 @@ def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict[str, Any]
     Raises `UserError` where scales or engines would meet, or a metric was not measured.
     """
     parts: list[pd.DataFrame] = []
-    common: dict[str, str] = {}
-    first = Path()
+    conditions: list[tuple[Path, dict[str, str]]] = []
     for folder, curve, made in runs:
         recipe = made["recipe"]
-        conditions = {key: recipe[key] for key in IN_COMMON}
-        if not parts:
-            common, first = conditions, folder
-        if conditions != common:
-            raise UserError(
-                f"Figure {figure.name} cannot mix scales or engines: {first} is "
-                f"{tuple(common.values())}, but {folder} is {tuple(conditions.values())}."
-            )
+        conditions.append((folder, {key: recipe[key] for key in IN_COMMON}))
+        _check_alike(figure, conditions)
         _check_measured(figure, recipe["algorithm"], curve, folder)
         drawn = curve[_is_drawn(figure, recipe["algorithm"], curve)]
         parts.append(drawn.assign(algorithm=recipe["algorithm"], task=recipe["task"]))
@@ -76,8 +69,19 @@ def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict[str, Any]
     frame = pd.DataFrame(pd.concat(parts, ignore_index=True), columns=list(COLUMNS)).astype(COLUMNS)
     order = ["task", "algorithm", "seed", "env_steps"]
     frame = frame.sort_values(order, kind="stable", ignore_index=True)
-    frame.attrs = {"figure": figure.name, **common}
+    frame.attrs = {"figure": figure.name, **conditions[0][1]}
     return frame
+
+
+def _check_alike(figure: Figure, conditions: list[tuple[Path, dict[str, str]]]) -> None:
+    """Raise `UserError` where the last run is of another scale or engine than the first."""
+    first, wanted = conditions[0]
+    last, found = conditions[-1]
+    if found != wanted:
+        raise UserError(
+            f"Figure {figure.name} cannot mix scales or engines: {first} is "
+            f"{tuple(wanted.values())}, but {last} is {tuple(found.values())}."
+        )
 
 
 def _check_measured(figure: Figure, algorithm: str, curve: pd.DataFrame, folder: Path) -> None:

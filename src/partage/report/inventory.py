@@ -70,12 +70,11 @@ def drawable_part(figure: Figure, runs: Sequence[Run]) -> FigurePart | None:
     The part has the tasks that are whole. Where none is, it has the task with most algorithms, and
     those. Raises `UserError` where the runs cannot be drawn together.
     """
-    finished = {(run.recipe.task, run.recipe.algorithm) for run in runs if run.curve is not None}
-    finished -= {(run.recipe.task, run.recipe.algorithm) for run in runs if run.curve is None}
+    lacking = {(run.recipe.task, run.recipe.algorithm) for run in runs if run.curve is None}
     drawn: dict[str, list[str]] = {task: [] for task in figure.tasks}
     whole = list(figure.tasks)
     for algorithm, task in figure.pairs():
-        if (task, algorithm) in finished:
+        if (task, algorithm) not in lacking:
             drawn[task].append(algorithm)
         elif task in whole:
             whole.remove(task)
@@ -83,12 +82,11 @@ def drawable_part(figure: Figure, runs: Sequence[Run]) -> FigurePart | None:
     if not drawn[fullest]:
         return None
     tasks = whole or [fullest]
-    shown = {algorithm for task in tasks for algorithm in drawn[task]}
+    shown = set().union(*(drawn[task] for task in tasks))
     algorithms = [name for name in figure.algorithms if name in shown]
     part = _restrict(figure, tasks, algorithms)
-    return FigurePart(
-        part, _join(part, runs), (tasks, algorithms) == (figure.tasks, figure.algorithms)
-    )
+    is_whole = (tasks, algorithms) == (figure.tasks, figure.algorithms)
+    return FigurePart(part, _join(part, runs), is_whole)
 
 
 def _restrict(figure: Figure, tasks: list[str], algorithms: list[str]) -> Figure:

@@ -150,15 +150,7 @@ def absolute(plan: Plan, runs: Sequence[Run]) -> Absolute | None:
     tested = [run for run in runs if run.is_finished and run.recipe.test_every]
     if not tested:
         return None
-    lacking = []
-    scores: dict[tuple[str, str], list[float]] = {}
-    for run in tested:
-        measured = absolutes(run.folder, run.recipe)
-        if not measured:
-            lacking.append(run)
-        for episodes_of_seed in measured.values():
-            of_runs = scores.setdefault((run.recipe.task, run.recipe.algorithm), [])
-            of_runs.append(float(np.mean(episodes_of_seed["test_score"])))
+    scores, lacking = _absolute_scores(tested)
     data = pd.DataFrame(
         [_absolute_row(plan, task, name, values) for (task, name), values in scores.items()],
         columns=["task", "algorithm", "value", "ci95_low", "ci95_high", "seeds"],
@@ -173,6 +165,22 @@ def absolute(plan: Plan, runs: Sequence[Run]) -> Absolute | None:
     commands = [f".venv/bin/partage absolute {run.folder}" for run in lacking[:COMMANDS_SHOWN]]
     shown = Table(data, columns, group_by="task")
     return Absolute(shown, commands, len(lacking), len(tested))
+
+
+def _absolute_scores(
+    tested: Sequence[Run],
+) -> tuple[dict[tuple[str, str], list[float]], list[Run]]:
+    """Return each seed's score by task and algorithm, and the runs that were not measured."""
+    scores: dict[tuple[str, str], list[float]] = {}
+    lacking = []
+    for run in tested:
+        measured = absolutes(run.folder, run.recipe)
+        if not measured:
+            lacking.append(run)
+        for episodes_of_seed in measured.values():
+            of_runs = scores.setdefault((run.recipe.task, run.recipe.algorithm), [])
+            of_runs.append(float(np.mean(episodes_of_seed["test_score"])))
+    return scores, lacking
 
 
 def _absolute_row(plan: Plan, task: str, algorithm: str, values: list[float]) -> tuple:
