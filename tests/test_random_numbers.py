@@ -32,7 +32,9 @@ def generators(count: int) -> tuple[np.ndarray, np.ndarray]:
 def test_draws_are_uniform_along_a_copy_and_across_copies() -> None:
     key, counter = generators(8_000)
     along = np.array([random_numbers.uniform(key, counter, 0, -1.0, 3.0) for _ in range(8_000)])
-    across = np.array([random_numbers.uniform(key, counter, copy, -1.0, 3.0) for copy in range(1, 8_000)])
+    across = np.array(
+        [random_numbers.uniform(key, counter, copy, -1.0, 3.0) for copy in range(1, 8_000)]
+    )
     for sample in (along, across):
         assert stats.kstest(sample, stats.uniform(-1, 4).cdf).pvalue > 0.01
         assert abs(np.corrcoef(sample[1:], sample[:-1])[0, 1]) < 0.03

@@ -18,8 +18,9 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor
 
 from partage.errors import UserError
-from partage.kernels.auto_encoder import BATCH, Half, epoch
-from partage.kernels.gemm import whole
+from partage.kernels.auto_encoder import BATCH, Adam, Half, Samples, epoch
+from partage.kernels.gemm import padded_width
+from partage.kernels.mlp import Gradients, Layers, Rows
 from partage.kernels.pointwise import F
 from partage.nn.bank import linear_init
 from partage.nn.dense import Layer, apply_layers
@@ -105,16 +106,18 @@ def fit(
         theta, grad = flat[r], torch.zeros_like(flat[r])
         links, gradients = (_links(x[None], sizes) for x in (theta, grad))
         halves = (
-            _half(links[:ENCODER], gradients[:ENCODER]),
-            _half(links[ENCODER:], gradients[ENCODER:]),
+            _half(links[:ENCODER], gradients[:ENCODER], False),
+            _half(links[ENCODER:], gradients[ENCODER:], True),
         )
-        adam = theta.numpy(), grad.numpy(), np.zeros((2, len(theta)), dtype=F)
-        data = [x[r].contiguous().numpy() for x in (given, seen, told)]
+        first, second = np.zeros((2, len(theta)), dtype=F)
+        adam = Adam(theta.numpy(), grad.numpy(), first, second)
+        ours = [x[r].contiguous().numpy() for x in (given, seen, told)]
         steps = 0
         for _ in range(EPOCHS):
             order = _order(valid[r], count, generator).numpy()
             noise = torch.randn(count, LATENT, generator=generator).numpy()
-            epoch(*adam, *halves, *data, order, noise, F(kl), steps)
+            samples = Samples(ours[0], ours[1], ours[2], order, noise)
+            epoch(adam, *halves, samples, F(kl), steps)
             steps += count // BATCH
     return Code(flat, sizes)
 
@@ -137,17 +140,29 @@ def _order(valid: Bool[Tensor, "S"], count: int, generator: Generator) -> Int64[
     )[:count]
 
 
-def _half(links: Sequence[Layer], gradients: Sequence[Layer]) -> Half:
+def _half(links: Sequence[Layer], gradients: Sequence[Layer], wants_dx: bool) -> Half:
+    inputs, outputs = links[0].weight.shape[2], links[-1].weight.shape[3]
+    widths = [padded_width(link.weight.shape[3]) for link in links]
     return Half(
-        bounds=np.array([0, BATCH]),
-        hot=np.full(BATCH, -1),
-        relu=np.array([link.relu for link in links]),
-        entries=np.array([link.entries for link in links]),
-        index=tuple(link.sharing.numpy() for link in links),
-        weights=tuple(link.weight.numpy() for link in links),
+        rows=Rows(
+            x=np.empty((BATCH, inputs), F),
+            bounds=np.array([0, BATCH]),
+            hot=np.full(BATCH, -1),
+        ),
+        layers=Layers(
+            weights=tuple(link.weight.numpy() for link in links),
+            sharing=tuple(link.sharing.numpy() for link in links),
+            entries=np.array([link.entries for link in links]),
+            relu=np.array([link.relu for link in links]),
+        ),
         tables=tuple(link.table.numpy() for link in links),
-        layers=tuple(np.empty((BATCH, whole(link.weight.shape[3])), F) for link in links),
-        d_weights=tuple(d.weight.numpy() for d in gradients),
-        d_tables=tuple(np.empty(d.table.shape) for d in gradients),
+        outputs=tuple(np.empty((BATCH, width), F) for width in widths),
+        gradients=Gradients(
+            d_out=np.empty((BATCH, outputs), F),
+            d_weights=tuple(d.weight.numpy() for d in gradients),
+            d_tables=tuple(np.empty(d.table.shape) for d in gradients),
+            dx=np.empty((BATCH, inputs), F),
+            wants_dx=wants_dx,
+        ),
         d_biases=tuple(d.table.numpy() for d in gradients),
     )

@@ -1,5 +1,21 @@
-"""Compiled code for the CPU: NumPy arrays in and out. Who calls it, and its twin in torch, is in
-`partage.nn`.
+"""Compiled code for the CPU: NumPy arrays in and out.
+
+`partage.nn` calls it, and holds one twin in plain torch for each kernel, which other devices use
+and the tests compare it with:
+
+=================  ====================================  ==============================
+kernel             twin                                  compared in
+=================  ====================================  ==============================
+`mlp`              `partage.nn.dense.apply_layers_torch` ``tests/test_dense.py``
+`gru`              `partage.nn.gru.run_gru_torch`        ``tests/test_gru.py``
+`mixing`           `partage.nn.mixer.mix_torch`          ``tests/test_mixer.py``
+`pointwise`        `partage.nn.pointwise`, function by   ``tests/test_pointwise.py``
+                   function
+=================  ====================================  ==============================
+
+(`auto_encoder` runs on the CPU alone; its test trains the same network in torch. `gemm` is what the
+others multiply with.) Where a function takes several arrays they come as a NamedTuple, whose fields
+say their shapes.
 
 Fast-math flags are limited to those under which every lane and every loop remainder computes the
 same bits.

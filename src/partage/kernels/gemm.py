@@ -6,158 +6,210 @@ they are half as wide), and a sum is always taken in the same order, entry after
 depend on nothing but what is summed.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
+import numpy as np
+from jaxtyping import Float32
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from partage.kernels import compiled
+from partage.kernels import compiled, inlined
 
-LANES, ACROSS = (
-    (16, 4) if llvm.get_host_cpu_features().get("avx512f") else (8, 2)
-)  # of a register; registers of a tile
-DOWN, PANEL = 4, LANES * ACROSS  # rows and columns of a tile
+AVX512 = bool(llvm.get_host_cpu_features().get("avx512f"))
+LANES = 16 if AVX512 else 8  # floats of a register
+TILE_REGISTERS = 4 if AVX512 else 2  # side by side in a tile
+TILE_COLUMNS = LANES * TILE_REGISTERS
+TILE_ROWS = 4
 BLOCK = 64  # rows that go through layer after layer, gate after gate, while they are in the cache
-I64, VECTOR = ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
-LANE = ir.VectorType(ir.IntType(32), LANES)
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
+VECTOR = ir.VectorType(ir.FloatType(), LANES)
+PERMUTATION = ir.VectorType(I32, LANES)
 
 
-def tile(rows: int, registers: int) -> Any:
-    """Compiled in place: ``c[rows, registers * LANES] += sum over n of a * b``, every sum in a
-    register.
+class Matrix(NamedTuple):
+    """A matrix in a flat array: ``[r, c]`` is ``flat[start + r * row_step + c * column_step]``."""
 
-    Arrays are flat. Row r of `a` begins at ``a0 + r * down``, its entries are `along` apart; row k
-    of `b` begins at ``b0 + k * ldb``, row r of `c` at ``c0 + r * ldc``.
+    flat: Float32[np.ndarray, "X"]
+    start: int
+    row_step: int
+    column_step: int  # 1 unless the matrix is a left factor
+
+
+@inlined
+def rows_from(x, first):
+    """Return the rows of ``x [M, F]`` from `first` on, as a matrix."""
+    return Matrix(x.reshape(-1), first * x.shape[1], x.shape[1], 1)
+
+
+@inlined
+def columns_from(x, first):
+    """Return the rows of ``x [M, F]`` from `first` on, as the columns of a matrix."""
+    return Matrix(x.reshape(-1), first * x.shape[1], 1, x.shape[1])
+
+
+@compiled
+def padded_width(n):
+    """Return the least multiple of a register's length that is at least `n`."""
+    return (n + LANES - 1) // LANES * LANES
+
+
+def _registers(builder: Any, data: Any, start: Any, count: int) -> list[Any]:
+    """Return pointers to `count` registers' worth of floats, side by side from `start` on."""
+    pointers = []
+    for n in range(count):
+        first_float = builder.gep(data, [builder.add(start, I64(n * LANES))])
+        pointers.append(builder.bitcast(first_float, VECTOR.as_pointer()))
+    return pointers
+
+
+def _broadcast(builder: Any, number: Any) -> Any:
+    """Return a register that holds this number in every lane."""
+    undefined = VECTOR(ir.Undefined)
+    lane_0 = builder.insert_element(undefined, number, I32(0))
+    return builder.shuffle_vector(lane_0, undefined, PERMUTATION([0] * LANES))
+
+
+class _Operand:
+    """A `Matrix` argument of an intrinsic, taken apart."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
+        flat, self.start, self.row_step, self.column_step = cgutils.unpack_tuple(builder, value, 4)
+        self.data = make_array(kind.types[0])(context, builder, flat).data
+        self.builder = builder
+
+    def place(self, row: Any, column: Any) -> Any:
+        """Return the index of an entry in the flat array."""
+        below = self.builder.mul(row, self.row_step)
+        beside = self.builder.mul(column, self.column_step)
+        return self.builder.add(self.start, self.builder.add(below, beside))
+
+
+def tile_product(rows: int, registers: int) -> Any:
+    """Return an intrinsic ``f(a, b, c, row, column, inner)`` that adds one tile of a product.
+
+    ``c[row:, column:] += a[row:, :inner] @ b[:inner, column:]`` for so many rows and registers of
+    columns, every sum in a register of its own. `a`, `b` and `c` are matrices.
     """
-    none = VECTOR(ir.Undefined)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, b, c = (make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 4, 7))
-        _, a0, down, along, _, b0, ldb, _, c0, ldc, n = args
+        a, b, c = (_Operand(context, builder, signature.args[n], args[n]) for n in range(3))
+        row, column, inner = args[3:]
         kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
         fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
+        tile_rows = [builder.add(row, I64(r)) for r in range(rows)]
 
-        def registers_at(base: Any, start: Any) -> list[Any]:
-            places = (
-                builder.gep(base, [builder.add(start, I64(v * LANES))]) for v in range(registers)
-            )
-            return [builder.bitcast(place, VECTOR.as_pointer()) for place in places]
-
-        places = [
-            p
-            for r in range(rows)
-            for p in registers_at(c, builder.add(c0, builder.mul(I64(r), ldc)))
-        ]
-        sums = [cgutils.alloca_once(builder, VECTOR) for _ in places]
-        for place, total in zip(places, sums, strict=True):
-            builder.store(builder.load(place, align=4), total)
-        with cgutils.for_range(builder, n) as loop:
-            right = [
-                builder.load(p, align=4)
-                for p in registers_at(b, builder.add(b0, builder.mul(loop.index, ldb)))
-            ]
-            start = builder.add(a0, builder.mul(loop.index, along))
-            for r in range(rows):
-                left = builder.load(builder.gep(a, [builder.add(start, builder.mul(I64(r), down))]))
-                left = builder.shuffle_vector(
-                    builder.insert_element(none, left, ir.IntType(32)(0)), none, LANE([0] * LANES)
-                )
-                for total, factor in zip(
-                    sums[r * registers : (r + 1) * registers], right, strict=True
-                ):
+        targets = []
+        for tile_row in tile_rows:
+            targets += _registers(builder, c.data, c.place(tile_row, column), registers)
+        sums = [cgutils.alloca_once(builder, VECTOR) for _ in targets]
+        for target, total in zip(targets, sums, strict=True):
+            builder.store(builder.load(target, align=4), total)
+        with cgutils.for_range(builder, inner) as loop:
+            sources = _registers(builder, b.data, b.place(loop.index, column), registers)
+            right = [builder.load(source, align=4) for source in sources]
+            for r, tile_row in enumerate(tile_rows):
+                number = builder.load(builder.gep(a.data, [a.place(tile_row, loop.index)]))
+                left = _broadcast(builder, number)
+                for total, factor in zip(sums[r * registers :], right, strict=False):
                     builder.store(builder.call(fma, [left, factor, builder.load(total)]), total)
-        for place, total in zip(places, sums, strict=True):
-            builder.store(builder.load(total), place, align=4)
+        for target, total in zip(targets, sums, strict=True):
+            builder.store(builder.load(total), target, align=4)
         return context.get_dummy_value()
 
     @intrinsic
-    def multiply(context, a, a0, down, along, b, b0, ldb, c, c0, ldc, n):
+    def add_tile(context, a, b, c, row, column, inner):
         i = types.int64
-        return types.void(a, i, i, i, b, i, i, c, i, i, i), generate
+        return types.void(a, b, c, i, i, i), generate
 
-    return multiply
+    return add_tile
 
 
-def turn(context, a, a0, lda, b, b0, ldb):
-    """Compiled in place: a square of LANES x LANES numbers from `a` to `b`, turned over its
-    diagonal in registers.
+_add_wide_tile = tile_product(TILE_ROWS, TILE_REGISTERS)
+_add_wide_row = tile_product(1, TILE_REGISTERS)
+_add_narrow_tile = tile_product(TILE_ROWS, 1)
+_add_narrow_row = tile_product(1, 1)
+
+
+@compiled
+def add_product(a, b, c, rows, inner, columns):
+    """Add ``a[rows, inner] @ b[inner, columns]`` to `c`; `columns` is a multiple of LANES."""
+    tiled = rows // TILE_ROWS * TILE_ROWS
+    column = 0
+    while column < columns:
+        if column + TILE_COLUMNS <= columns:
+            for row in range(0, tiled, TILE_ROWS):
+                _add_wide_tile(a, b, c, row, column, inner)
+            for row in range(tiled, rows):
+                _add_wide_row(a, b, c, row, column, inner)
+            column += TILE_COLUMNS
+        else:
+            for row in range(0, tiled, TILE_ROWS):
+                _add_narrow_tile(a, b, c, row, column, inner)
+            for row in range(tiled, rows):
+                _add_narrow_row(a, b, c, row, column, inner)
+            column += LANES
+
+
+def _swapped(builder: Any, upper: Any, lower: Any, half: int) -> tuple[Any, Any]:
+    """Return two rows whose squares of `half` numbers have changed places across the diagonal."""
+    lanes = range(LANES)
+    to_upper = [lane - half + LANES if lane & half else lane for lane in lanes]
+    to_lower = [lane + LANES if lane & half else lane + half for lane in lanes]
+    return (
+        builder.shuffle_vector(upper, lower, PERMUTATION(to_upper)),
+        builder.shuffle_vector(upper, lower, PERMUTATION(to_lower)),
+    )
+
+
+def transpose_square(context, a, a_start, a_step, b, b_start, b_step):
+    """Write the transpose of a square of LANES x LANES numbers of `a` to `b`, in registers.
+
+    Both are flat; their rows are `a_step` and `b_step` apart.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         a, b = (make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 3))
-        _, a0, lda, _, b0, ldb = args
+        _, a_start, a_step, _, b_start, b_step = args
 
-        def rows_at(base: Any, start: Any, ld: Any) -> list[Any]:
-            places = (builder.add(start, builder.mul(I64(r), ld)) for r in range(LANES))
-            return [
-                builder.bitcast(builder.gep(base, [place]), VECTOR.as_pointer()) for place in places
-            ]
+        def row_pointers(data: Any, start: Any, step: Any) -> list[Any]:
+            pointers = []
+            for r in range(LANES):
+                place = builder.add(start, builder.mul(I64(r), step))
+                pointers += _registers(builder, data, place, 1)
+            return pointers
 
-        rows, half = [builder.load(place, align=4) for place in rows_at(a, a0, lda)], LANES // 2
-        while half:  # squares of this size change places across the diagonal
-            upper = [lane if not lane & half else lane - half + LANES for lane in range(LANES)]
-            lower = [lane + half if not lane & half else lane + LANES for lane in range(LANES)]
-            for r in (r for r in range(LANES) if not r & half):
-                pair = rows[r], rows[r + half]
-                rows[r], rows[r + half] = (
-                    builder.shuffle_vector(*pair, LANE(lanes)) for lanes in (upper, lower)
-                )
+        rows = [builder.load(row, align=4) for row in row_pointers(a, a_start, a_step)]
+        half = LANES // 2
+        while half:
+            for r in range(LANES):
+                if not r & half:
+                    rows[r], rows[r + half] = _swapped(builder, rows[r], rows[r + half], half)
             half //= 2
-        for row, place in zip(rows, rows_at(b, b0, ldb), strict=True):
-            builder.store(row, place, align=4)
+        for row, target in zip(rows, row_pointers(b, b_start, b_step), strict=True):
+            builder.store(row, target, align=4)
         return context.get_dummy_value()
 
     i = types.int64
     return types.void(a, i, i, b, i, i), generate
 
 
-_turn: Any = intrinsic(turn)
-_wide, _narrow, _row, _bit = tile(DOWN, ACROSS), tile(DOWN, 1), tile(1, ACROSS), tile(1, 1)
+_transpose_square: Any = intrinsic(transpose_square)
 
 
 @compiled
-def product(a, a0, down, along, b, b0, ldb, c, c0, ldc, rows, inner, width):
-    """``c[rows, width] += a[rows, inner] @ b[inner, width]``, laid out as `tile` says; width in
-    whole registers.
-    """
-    whole, o = rows // DOWN * DOWN, 0
-    while o < width:
-        if o + PANEL <= width:
-            for r in range(0, whole, DOWN):
-                _wide(
-                    a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner
-                )
-            for r in range(whole, rows):
-                _row(a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner)
-            o += PANEL
-        else:
-            for r in range(0, whole, DOWN):
-                _narrow(
-                    a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner
-                )
-            for r in range(whole, rows):
-                _bit(a, a0 + r * down, down, along, b, b0 + o, ldb, c, c0 + r * ldc + o, ldc, inner)
-            o += LANES
-
-
-@compiled
-def whole(n):
-    """That many numbers and what fills up their last register."""
-    return (n + LANES - 1) // LANES * LANES
-
-
-@compiled
-def flip(w, out, start):
-    """``[I, O]`` as ``[O, I]`` from `start` on, rows filled up to whole registers."""
-    (inputs, outputs), width, flat = w.shape, whole(w.shape[0]), w.reshape(-1)
+def transpose_into(w, out, start):
+    """Write ``w [I, O]`` as ``[O, I]`` into the flat `out` from `start` on, its rows padded."""
+    inputs, outputs = w.shape
+    width, flat = padded_width(inputs), w.reshape(-1)
     squares_in, squares_out = inputs // LANES * LANES, outputs // LANES * LANES
     for i in range(0, squares_in, LANES):
         for o in range(0, squares_out, LANES):
-            _turn(flat, i * outputs + o, outputs, out, start + o * width + i, width)
+            _transpose_square(flat, i * outputs + o, outputs, out, start + o * width + i, width)
     for i in range(inputs):
         for o in range(squares_out if i < squares_in else 0, outputs):
             out[start + o * width + i] = w[i, o]

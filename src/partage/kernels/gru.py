@@ -1,90 +1,163 @@
-"""A bank of GRUs through time and back."""
+"""A bank of GRUs through time and back.
+
+L rows are sorted by stretch and in a stretch by time. H units and I inputs are padded to whole
+registers; I = 0 where the rows are themselves what the inputs' weights would give. Gates stand in
+four columns: new from h, reset, update, new from x.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int64
 
 from partage.kernels import compiled
-from partage.kernels.gemm import BLOCK, product
+from partage.kernels.gemm import BLOCK, Matrix, add_product, columns_from, rows_from
 from partage.kernels.pointwise import F, gate_gradients, gate_rows
 
 
+class Order(NamedTuple):
+    """Where sorted rows come from and go through. Stretches count as k = group * sets + set."""
+
+    # the sorted row one instant earlier; in the first instant -1 - f for row f of the first states
+    before: Int64[np.ndarray, "L"]
+    bounds: Int64[np.ndarray, "T K 2"]  # where the rows of stretch k at instant t begin and end
+    sets: int  # among which the rows of a group may move
+
+
+class Walk(NamedTuple):
+    """The rows of a walk through time, the states it starts from, and what it leaves."""
+
+    x: Float32[np.ndarray, "L I"]
+    first: Float32[np.ndarray, "F H"]
+    gates: Float32[np.ndarray, "L 4H"]  # [BLOCK, 4H] where they are not kept
+    states: Float32[np.ndarray, "L H"]
+
+
+class Cells(NamedTuple):
+    """The weights of every stretch."""
+
+    wx: Float32[np.ndarray, "K I 3H"]
+    wh: Float32[np.ndarray, "K H 3H"]
+    bias: Float32[np.ndarray, "K 4H"]
+
+
+class TransposedCells(NamedTuple):
+    """The weights of every stretch as gradients go back through them."""
+
+    wx: Float32[np.ndarray, "K 3H I"]
+    wh: Float32[np.ndarray, "K 3H H"]
+
+
+class Gradients(NamedTuple):
+    """The gradients of the states, to which later instants add theirs, and where the others go."""
+
+    d_states: Float32[np.ndarray, "L H"]
+    dx: Float32[np.ndarray, "L I"]  # [L, 3H] where I = 0
+    d_first: Float32[np.ndarray, "F H"]
+    d_wx: Float32[np.ndarray, "K I 3H"]
+    d_wh: Float32[np.ndarray, "K H 3H"]
+    d_bias: Float64[np.ndarray, "K 4H"]
+
+
 @compiled
-def _gather(out, source, first, states, a, b):
-    """The states that rows a to b start from."""
+def _gather(out, walk, before, a, b):
+    """Write the states that rows a to b start from."""
     for row in range(a, b):
-        came = source[row]
-        h, to = first[-1 - came] if came < 0 else states[came], out[row - a]
+        came = before[row]
+        h, to = walk.first[-1 - came] if came < 0 else walk.states[came], out[row - a]
         for j in range(len(to)):
             to[j] = h[j]
 
 
 @compiled
-def walk_forward(x, first, wx, wh, bias, gates, states, before, bounds, sets, keep):
-    inputs, hidden = wx.shape[1], wh.shape[1]
-    h = np.empty((BLOCK, hidden), np.float32)
+def _begin_gates(gates, bias, x, a, b, hidden, inputs):
+    """Begin the sums of the gates of rows a to b: biases, and rows that are such sums already."""
+    for row in range(a, b):
+        gate = gates[row - a]
+        for j in range(4 * hidden):
+            gate[j] = bias[j]
+        if not inputs:
+            from_x, given = gate[hidden:], x[row]
+            for j in range(3 * hidden):
+                from_x[j] += given[j]
+
+
+@compiled
+def _step(walk, cells, h, k, a, b, to):
+    """Bring rows a to b of stretch k from the states `h` to the next; their gates go to `to` on."""
+    inputs, hidden = cells.wx.shape[1], cells.wh.shape[1]
+    count = b - a
+    gates = walk.gates[to : to + count]
+    _begin_gates(gates, cells.bias[k], walk.x, a, b, hidden, inputs)
+    flat, start, width = walk.gates.reshape(-1), to * 4 * hidden, 4 * hidden
+    left = Matrix(walk.x.reshape(-1), a * inputs, inputs, 1)
+    last_three = Matrix(flat, start + hidden, width, 1)
+    add_product(left, rows_from(cells.wx[k], 0), last_three, count, inputs, 3 * hidden)
+    first_three = Matrix(flat, start, width, 1)
+    add_product(rows_from(h, 0), rows_from(cells.wh[k], 0), first_three, count, hidden, 3 * hidden)
+    gate_rows(gates, h, walk.states[a:b])
+
+
+@compiled
+def walk_forward(walk, cells, order, keep_gates):
+    """Bring all rows through time, group after group, instant after instant, set after set."""
+    h = np.empty((BLOCK, cells.wh.shape[1]), np.float32)
+    bounds, sets = order.bounds, order.sets
     for group in range(bounds.shape[1] // sets):
         for t in range(bounds.shape[0]):
             for k in range(group * sets, (group + 1) * sets):
                 for a in range(bounds[t, k, 0], bounds[t, k, 1], BLOCK):
                     b = min(a + BLOCK, bounds[t, k, 1])
-                    at = a if keep else 0
-                    _gather(h, before, first, states, a, b)
-                    for row in range(a, b):
-                        gate, offset = gates[at + row - a], bias[k]
-                        for j in range(4 * hidden):
-                            gate[j] = offset[j]
-                        if not inputs:
-                            fed, given = gate[hidden:], x[row]
-                            for j in range(3 * hidden):
-                                fed[j] += given[j]
-                    flat = gates.reshape(-1)
-                    product(x.reshape(-1), a * inputs, inputs, 1, wx[k].reshape(-1), 0, 3 * hidden,
-                            flat, (4 * at + 1) * hidden, 4 * hidden, b - a, inputs, 3 * hidden)  # fmt: skip
-                    product(h.reshape(-1), 0, hidden, 1, wh[k].reshape(-1), 0, 3 * hidden,
-                            flat, 4 * at * hidden, 4 * hidden, b - a, hidden, 3 * hidden)  # fmt: skip
-                    gate_rows(gates[at : at + b - a], h, states[a:b])
+                    _gather(h, walk, order.before, a, b)
+                    _step(walk, cells, h, k, a, b, a if keep_gates else 0)
 
 
 @compiled
-def walk_backward(
-    x,
-    first,
-    wx_back,
-    wh_back,
-    gates,
-    states,
-    grad,
-    dx,
-    d_first,
-    d_wx,
-    d_wh,
-    d_bias,
-    before,
-    bounds,
-    sets,
-):
-    inputs, hidden = d_wx.shape[1], d_wh.shape[1]
+def _hand_back(gradients, before, d_gates, dh, a, b, inputs):
+    """Begin the gradients of rows a to b, and add those of the states that they came from."""
+    hidden = dh.shape[1]
+    for row in range(a, b):
+        out, from_x, came = gradients.dx[row], d_gates[row - a, hidden:], before[row]
+        for j in range(len(out)):
+            out[j] = F(0) if inputs else from_x[j]
+        earlier = gradients.d_first[-1 - came] if came < 0 else gradients.d_states[came]
+        d = dh[row - a]
+        for j in range(hidden):
+            earlier[j] += d[j]
+
+
+@compiled
+def _step_back(walk, cells, before, gradients, h, dh, d_gates, k, a, b):
+    """Bring the gradients of rows a to b of stretch k back by one instant.
+
+    `h` are the states that they started from; `dh` and `d_gates` are working memory.
+    """
+    inputs, hidden = gradients.d_wx.shape[1], gradients.d_wh.shape[1]
+    count, columns = b - a, 3 * hidden
+    gate_gradients(gradients.d_states[a:b], walk.gates[a:b], h, d_gates, dh, gradients.d_bias[k])
+    flat, width = d_gates.reshape(-1), 4 * hidden
+    first_three, last_three = Matrix(flat, 0, width, 1), Matrix(flat, hidden, width, 1)
+    add_product(first_three, rows_from(cells.wh[k], 0), rows_from(dh, 0), count, columns, hidden)
+    d_wh, d_wx = rows_from(gradients.d_wh[k], 0), rows_from(gradients.d_wx[k], 0)
+    add_product(columns_from(h, 0), first_three, d_wh, hidden, count, columns)
+    x = Matrix(walk.x.reshape(-1), a * inputs, 1, inputs)
+    add_product(x, last_three, d_wx, inputs, count, columns)
+    _hand_back(gradients, before, d_gates, dh, a, b, inputs)
+    dx = Matrix(gradients.dx.reshape(-1), a * inputs, inputs, 1)
+    add_product(last_three, rows_from(cells.wx[k], 0), dx, count, columns, inputs)
+
+
+@compiled
+def walk_backward(walk, cells, order, gradients):
+    """Bring gradients back through time; `walk` is what `walk_forward` left, all gates kept."""
+    hidden = gradients.d_wh.shape[1]
     h, dh = np.empty((BLOCK, hidden), np.float32), np.empty((BLOCK, hidden), np.float32)
     d_gates = np.empty((BLOCK, 4 * hidden), np.float32)
+    bounds, sets = order.bounds, order.sets
     for group in range(bounds.shape[1] // sets):
         for t in range(bounds.shape[0] - 1, -1, -1):
             for k in range(group * sets, (group + 1) * sets):
                 for a in range(bounds[t, k, 0], bounds[t, k, 1], BLOCK):
                     b = min(a + BLOCK, bounds[t, k, 1])
-                    _gather(h, before, first, states, a, b)
-                    gate_gradients(grad[a:b], gates[a:b], h, d_gates, dh, d_bias[k])
-                    flat = d_gates.reshape(-1)
-                    product(flat, 0, 4 * hidden, 1, wh_back[k].reshape(-1), 0, hidden,
-                            dh.reshape(-1), 0, hidden, b - a, 3 * hidden, hidden)  # fmt: skip
-                    product(h.reshape(-1), 0, 1, hidden, flat, 0, 4 * hidden,
-                            d_wh[k].reshape(-1), 0, 3 * hidden, hidden, b - a, 3 * hidden)  # fmt: skip
-                    product(x.reshape(-1), a * inputs, 1, inputs, flat, hidden, 4 * hidden,
-                            d_wx[k].reshape(-1), 0, 3 * hidden, inputs, b - a, 3 * hidden)  # fmt: skip
-                    for row in range(a, b):
-                        out, fed, came = dx[row], d_gates[row - a, hidden:], before[row]
-                        for j in range(len(out)):
-                            out[j] = F(0) if inputs else fed[j]
-                        earlier, d = d_first[-1 - came] if came < 0 else grad[came], dh[row - a]
-                        for j in range(hidden):
-                            earlier[j] += d[j]
-                    product(flat, hidden, 4 * hidden, 1, wx_back[k].reshape(-1), 0, inputs,
-                            dx.reshape(-1), a * inputs, inputs, b - a, 3 * hidden, inputs)  # fmt: skip
+                    _gather(h, walk, order.before, a, b)
+                    _step_back(walk, cells, order.before, gradients, h, dh, d_gates, k, a, b)

@@ -20,37 +20,38 @@ C2, C3, C4, C5, C6 = (F(1 / math.factorial(n)) for n in range(2, 7))
 
 @inlined
 def exp(x):
+    """Return e to the power of a float32, within the range of normal float32 numbers."""
     x = min(max(x, -LIMIT), LIMIT)
     n = np.floor(x * LOG2_E + HALF)
     g = x - n * LN2_HIGH - n * LN2_LOW
     p = (((((C6 * g + C5) * g + C4) * g + C3) * g + C2) * g + ONE) * g + ONE
-    return p * np.int32((int32(n) + int32(127)) << int32(23)).view(
-        np.float32
-    )  # 2**n, written into the exponent bits
+    # 2**n, written into the exponent bits
+    return p * np.int32((int32(n) + int32(127)) << int32(23)).view(np.float32)
 
 
 @inlined
 def sigmoid(x):
+    """Return 1 / (1 + e^-x)."""
     return ONE / (ONE + exp(-x))
 
 
 @inlined
-def columns(row):
-    """A row's four columns."""
+def gate_columns(row):
+    """Return the four columns of a row of gates: new from h, reset, update, new from x."""
     hidden = len(row) // 4
     return row[:hidden], row[hidden : 2 * hidden], row[2 * hidden : 3 * hidden], row[3 * hidden :]
 
 
 @compiled
 def gate_rows(gates, before, after):
-    """A GRU's states after rows whose gates' sums stand in four columns: new from h, reset, update,
-    new from x.
+    """Write a GRU's states ``after [M, H]`` rows whose gates' sums are ``gates [M, 4H]``.
 
-    Leaves in them (what the new state takes from h, r, z, n), which is what `gate_gradients` needs.
+    Leaves in the gates' four columns (what the new state takes from h, r, z, n), which is what
+    `gate_gradients` needs.
     """
     hidden = after.shape[1]
     for m in range(after.shape[0]):
-        from_h, rr, zz, nn = columns(gates[m])
+        from_h, rr, zz, nn = gate_columns(gates[m])
         h, out = before[m], after[m]
         for j in range(hidden):
             r, z = sigmoid(rr[j]), sigmoid(zz[j])
@@ -61,13 +62,15 @@ def gate_rows(gates, before, after):
 
 @compiled
 def gate_gradients(grad, gates, before, d_gates, dh, total):
-    """Gradients of the four sums, of the state before less its part through them, and their sum
-    over rows (float64).
+    """Write the gradients of the gates' sums ``d_gates [M, 4H]``, given those of the states.
+
+    Those of the states before, less their part through the gates, go to ``dh [M, H]``; the sums'
+    total over rows is added to ``total [4H]`` (float64).
     """
     hidden = grad.shape[1]
     for m in range(grad.shape[0]):
-        from_h, rr, zz, nn = columns(gates[m])
-        d_from_h, d_r, d_z, d_n = columns(d_gates[m])
+        from_h, rr, zz, nn = gate_columns(gates[m])
+        d_from_h, d_r, d_z, d_n = gate_columns(d_gates[m])
         out, h, d = grad[m], before[m], dh[m]
         for j in range(hidden):
             r, z, n = rr[j], zz[j], nn[j]
@@ -84,6 +87,11 @@ def gate_gradients(grad, gates, before, d_gates, dh, total):
 
 @compiled
 def categorical_rows(logits, avail, level, chosen):
+    """Write each row's action at this level of its distribution function to ``chosen [M]``.
+
+    For logits and available actions ``[M, A]``, levels ``[M]`` in [0, 1). Returns the least action:
+    -1 where a row's logits are NaN.
+    """
     least = 0
     for m in range(logits.shape[0]):
         row, allowed, top = logits[m], avail[m], -LIMIT
@@ -92,10 +100,9 @@ def categorical_rows(logits, avail, level, chosen):
         total = F(0)
         for a in range(row.shape[0]):
             total += exp(row[a] - top) if allowed[a] else F(0)
-        reach, mass, last = level[m] * total, F(0), -1
-        while (
-            mass <= reach and last + 1 < row.shape[0]
-        ):  # to the first action that lifts the mass above the level
+        threshold, mass, last = level[m] * total, F(0), -1
+        # to the first action that lifts the mass above the level
+        while mass <= threshold and last + 1 < row.shape[0]:
             last += 1
             mass += exp(row[last] - top) if allowed[last] else F(0)
         chosen[m] = last
@@ -105,6 +112,7 @@ def categorical_rows(logits, avail, level, chosen):
 
 @compiled
 def log_softmax_rows(x, out):
+    """Write the logarithm of the softmax of each row of ``x [M, A]``."""
     for m in range(x.shape[0]):
         row, to, top = x[m], out[m], x[m, 0]
         for a in range(row.shape[0]):
@@ -119,6 +127,7 @@ def log_softmax_rows(x, out):
 
 @compiled
 def log_softmax_gradients(out, d_out, dx):
+    """Write the gradients of what `log_softmax_rows` was given, all ``[M, A]``."""
     for m in range(out.shape[0]):
         row, d, to, total = out[m], d_out[m], dx[m], F(0)
         for a in range(row.shape[0]):

@@ -1,10 +1,9 @@
-"""Chains of banks: all layers of one set's rows while they are in the cache, forward and backward.
+"""Rows through one layer after the other while they are in the cache, forward and backward.
 
 A batch of small matrices, layer after layer, is read from memory once a layer. On the CPU every
 stretch of rows goes through its own set in one call, 64 rows at a time, and no set is copied to
 where it is used. Sums are taken row after row, so a run's bits depend neither on its pack nor on
-zeros behind its last row. On other devices a chain is its links, one after the other, in torch's
-own operations.
+zeros behind its last row. On other devices layers follow one another in torch's own operations.
 """
 
 from collections.abc import Sequence
@@ -12,17 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from partage.kernels.gemm import BLOCK, LANES
-from partage.kernels.mlp import backward_all, forward_all
+from partage.kernels.gemm import BLOCK, padded_width
+from partage.kernels.mlp import Gradients, Layers, backward_all, forward_all
+from partage.kernels.mlp import Rows as SortedRows
 from partage.sharing.assignment import Assignment, pick
+
+Arrays = tuple[np.ndarray, ...]
 
 
 class Layer(NamedTuple):
-    """One layer: which of R runs' S sets each of G groups goes through. It holds until the next
-    update.
+    """One layer: which of R runs' S sets each of G groups goes through, until the next update.
 
     A group's agents stand in turn along its rows, and each has its own biases in the table: one, or
     where inputs are one-hot one for every place of the one, the first (-1) for none.
@@ -37,106 +38,153 @@ class Layer(NamedTuple):
     def __call__(
         self, rows: Float32[Tensor, "R G T M I"], hot: Int64[Tensor, "R G T M"] | None = None
     ) -> Float32[Tensor, "R G T M O"]:
-        """`hot` is the place of the one in the one-hot inputs of each row (-1: they are all zero)."""
+        """Return the rows behind this layer.
+
+        `hot` is the place of the one in the one-hot inputs of each row (-1: they are all zero).
+        """
         return apply_layers(rows, [self], hot)
+
+
+class Passage(NamedTuple):
+    """How sorted rows go through layers: what `SortedRows` and `Layers` hold besides numbers."""
+
+    bounds: Int64[np.ndarray, "K1"]
+    hot: Int64[np.ndarray, "L"]
+    sharing: tuple[Int64[np.ndarray, "R G"], ...]
+    entries: Int64[np.ndarray, "layers"]
+    relu: Bool[np.ndarray, "layers"]
+
+    def rows(self, x: Tensor) -> SortedRows:
+        """Return these rows as the compiled functions take them."""
+        return SortedRows(x.numpy(), self.bounds, self.hot)
+
+    def layers(self, weights: Sequence[Tensor]) -> Layers:
+        """Return layers of these weights as the compiled functions take them."""
+        return Layers(_arrays(weights), self.sharing, self.entries, self.relu)
 
 
 def apply_layers(
     rows: Float32[Tensor, "R G T M I"],
-    links: Sequence[Layer],
+    layers: Sequence[Layer],
     hot: Int64[Tensor, "R G T M"] | None = None,
 ) -> Float32[Tensor, "R G T M O"]:
-    """Rows through links, each with its own assignment (all of one set, or none); the first alone
-    may be one-hot.
+    """Return rows behind layers, each with its own assignment (all of one set, or none).
+
+    The first layer alone may have one-hot inputs.
     """
-    shape = rows.shape[:4]
     if rows.device.type != "cpu":
-        return _elsewhere(
-            rows.flatten(2, 3), links, None if hot is None else hot.flatten(2)
-        ).unflatten(2, shape[2:])
-    bounds = np.arange(shape[:2].numel() + 1) * shape[2:].numel()
-    return apply_layers_sorted(rows.flatten(0, 3), bounds, links, hot).unflatten(0, shape)
+        return apply_layers_torch(rows, layers, hot)
+    runs, groups, time, rows_at_once, _ = rows.shape
+    bounds = np.arange(runs * groups + 1) * (time * rows_at_once)
+    y = apply_layers_sorted(rows.flatten(0, 3), bounds, layers, hot)
+    return y.unflatten(0, rows.shape[:4])
+
+
+def apply_layers_torch(
+    rows: Float32[Tensor, "R G T M I"],
+    layers: Sequence[Layer],
+    hot: Int64[Tensor, "R G T M"] | None = None,
+) -> Float32[Tensor, "R G T M O"]:
+    """Do as `apply_layers` in torch's own operations, on any device."""
+    x, places = rows.flatten(2, 3), None if hot is None else hot.flatten(2)
+    for layer in layers:
+        x = x @ pick(layer.weight, layer.sharing) + _biases(layer, x, places)
+        x = x.relu() if layer.relu else x
+        places = None  # the first alone has one-hot inputs
+    return x.unflatten(2, rows.shape[2:4])
+
+
+def _biases(
+    layer: Layer, x: Float32[Tensor, "R G M I"], hot: Int64[Tensor, "R G M"] | None
+) -> Float32[Tensor, "R G M O"]:
+    """Return each row's entry of the table of biases."""
+    runs, groups, count, _ = x.shape
+    agents, outputs = layer.table.shape[2] // layer.entries, layer.table.shape[3]
+    entry = torch.arange(count, device=x.device) % agents * layer.entries
+    entry = entry.expand(runs, groups, count) if hot is None else entry + hot + 1
+    tables = pick(layer.table, layer.sharing).expand(runs, groups, -1, -1)
+    return tables.gather(2, entry[..., None].expand(*entry.shape, outputs))
 
 
 def apply_layers_sorted(
-    x: Float32[Tensor, "L I"], bounds: np.ndarray, links: Sequence[Layer], hot: Tensor | None = None
+    x: Float32[Tensor, "L I"],
+    bounds: np.ndarray,
+    layers: Sequence[Layer],
+    hot: Tensor | None = None,
 ) -> Float32[Tensor, "L O"]:
-    """Sorted rows through links: those of group k = run * G + g lie from ``bounds[k]`` to
-    ``bounds[k + 1]``.
+    """Return sorted rows behind layers (CPU).
+
+    Those of group k = run * G + g lie from ``bounds[k]`` to ``bounds[k + 1]``.
     """
-    at = torch.full((len(x),), -1) if hot is None else hot.flatten()
-    plan = (
+    places = torch.full((len(x),), -1) if hot is None else hot.flatten()
+    passage = Passage(
         bounds,
-        at.numpy(),
-        *(np.array([getattr(link, name) for link in links]) for name in ("relu", "entries")),
+        places.numpy(),
+        tuple(layer.sharing.contiguous().numpy() for layer in layers),
+        np.array([layer.entries for layer in layers]),
+        np.array([layer.relu for layer in layers]),
     )
-    index = tuple(link.sharing.contiguous().numpy() for link in links)
-    weights, tables = zip(
-        *((link.weight.contiguous(), link.table.contiguous()) for link in links), strict=True
-    )
+    weights = [layer.weight.contiguous() for layer in layers]
+    tables = [layer.table.contiguous() for layer in layers]
     if torch.is_grad_enabled():
-        return Chain.apply(x, (*plan, index), *weights, *tables)  # type: ignore[return-value]
-    return _forward(x, (*plan, index), weights, tables, False)[-1][:, : weights[-1].shape[-1]]
+        return AppliedLayers.apply(x, passage, *weights, *tables)  # type: ignore[return-value]
+    behind = _outputs(x, passage, weights, tables, keep=False)
+    return behind[-1][:, : weights[-1].shape[-1]]
 
 
-def _elsewhere(
-    x: Float32[Tensor, "R G M I"], links: Sequence[Layer], hot: Tensor | None
-) -> Float32[Tensor, "R G M O"]:
-    for n, (weight, table, sharing, entries, relu) in enumerate(links):
-        places = torch.arange(x.shape[2], device=x.device) % (table.shape[2] // entries) * entries
-        at = places.expand(x.shape[:3]) if n or hot is None else places + hot + 1
-        offset = (
-            pick(table, sharing)
-            .expand(*x.shape[:2], -1, -1)
-            .gather(2, at[..., None].expand(*at.shape, table.shape[3]))
-        )
-        x = x @ pick(weight, sharing) + offset
-        x = x.relu() if relu else x
-    return x
+class AppliedLayers(torch.autograd.Function):
+    """`apply_layers_sorted` for torch's gradients."""
 
-
-class Chain(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, plan: Any, *parameters: Tensor) -> Float32[Tensor, "L O"]:
-        weights, tables = parameters[: len(parameters) // 2], parameters[len(parameters) // 2 :]
-        layers = _forward(x, plan, weights, tables, True)
-        ctx.plan, ctx.entries = plan, [table.shape for table in tables]
-        ctx.save_for_backward(x, *weights, *layers)
-        return layers[-1][:, : weights[-1].shape[-1]]
+    def forward(
+        ctx: Any, x: Tensor, passage: Passage, *weights_and_tables: Tensor
+    ) -> Float32[Tensor, "L O"]:
+        depth = len(weights_and_tables) // 2
+        weights, tables = weights_and_tables[:depth], weights_and_tables[depth:]
+        outputs = _outputs(x, passage, weights, tables, keep=True)
+        ctx.passage, ctx.table_shapes = passage, [table.shape for table in tables]
+        ctx.save_for_backward(x, *weights, *outputs)
+        return outputs[-1][:, : weights[-1].shape[-1]]
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         x, *saved = ctx.saved_tensors
-        weights, layers = saved[: len(ctx.entries)], saved[len(ctx.entries) :]
-        d_weights = [torch.zeros_like(w) for w in weights]
-        d_tables = [x.new_zeros(shape, dtype=torch.float64) for shape in ctx.entries]
-        wanted, last = ctx.needs_input_grad[0], grad_outputs[0].contiguous()
-        dx = torch.empty_like(x, memory_format=torch.contiguous_format) if wanted else None
-        lists = (tuple(y.numpy() for y in each) for each in (weights, layers, d_weights, d_tables))
-        backward_all(
-            x.contiguous().numpy(),
-            *ctx.plan,
-            *lists,
-            last.numpy(),
-            (last if dx is None else dx).numpy(),
-            wanted,
+        depth = len(ctx.table_shapes)
+        weights, outputs = saved[:depth], saved[depth:]
+        d_out, wants_dx = grad_outputs[0].contiguous(), ctx.needs_input_grad[0]
+        dx = torch.empty_like(x, memory_format=torch.contiguous_format) if wants_dx else None
+        d_weights = [torch.zeros_like(weight) for weight in weights]
+        d_tables = [x.new_zeros(shape, dtype=torch.float64) for shape in ctx.table_shapes]
+        gradients = Gradients(
+            d_out.numpy(),
+            _arrays(d_weights),
+            _arrays(d_tables),
+            (d_out if dx is None else dx).numpy(),
+            wants_dx,
         )
+        rows, layers = ctx.passage.rows(x.contiguous()), ctx.passage.layers(weights)
+        backward_all(rows, layers, _arrays(outputs), gradients)
         return dx, None, *d_weights, *(d_table.float() for d_table in d_tables)
 
 
-def _forward(
-    x: Tensor, plan: Any, weights: Sequence[Tensor], tables: Sequence[Tensor], keep: bool
+def _outputs(
+    x: Tensor, passage: Passage, weights: Sequence[Tensor], tables: Sequence[Tensor], keep: bool
 ) -> list[Tensor]:
-    """The rows behind each link, their width filled up with zeros to whole registers.
+    """Return the rows behind each layer, their width padded with zeros to whole registers.
 
-    Of those between links one block alone where they are not kept: nothing leaves the cache but the
-    last.
+    Of those between layers one block alone where they are not kept: nothing leaves the cache but
+    the last.
     """
-    heights = [len(x) if keep else BLOCK] * (len(weights) - 1) + [len(x)]
-    layers = [
-        x.new_empty(rows, -(-w.shape[-1] // LANES) * LANES)
-        for rows, w in zip(heights, weights, strict=True)
-    ]
-    lists = (tuple(y.detach().numpy() for y in each) for each in (weights, tables, layers))
-    forward_all(x.detach().contiguous().numpy(), *plan, *lists)
-    return layers
+    between = len(x) if keep else BLOCK
+    outputs = []
+    for n, weight in enumerate(weights):
+        count = len(x) if n == len(weights) - 1 else between
+        outputs.append(x.new_empty(count, padded_width(weight.shape[-1])))
+    rows, layers = passage.rows(x.detach().contiguous()), passage.layers(weights)
+    forward_all(rows, layers, _arrays(tables), _arrays(outputs))
+    return outputs
+
+
+def _arrays(tensors: Sequence[Tensor]) -> Arrays:
+    """Return NumPy's views of tensors."""
+    return tuple(tensor.detach().numpy() for tensor in tensors)

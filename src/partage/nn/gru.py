@@ -17,27 +17,25 @@ from jaxtyping import Float32
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from partage.kernels.gemm import BLOCK, LANES
-from partage.kernels.gru import walk_backward, walk_forward
+from partage.kernels.gemm import BLOCK, padded_width
+from partage.kernels.gru import (
+    Cells,
+    Gradients,
+    Order,
+    TransposedCells,
+    Walk,
+    walk_backward,
+    walk_forward,
+)
 from partage.nn.bank import Bank, Rows, within
 from partage.sharing.assignment import Assignment, pick
 
 
-class Order(NamedTuple):
-    """Where L sorted rows come from and go through. Stretches are numbered k = group * sets + set."""
-
-    before: (
-        np.ndarray
-    )  # [L]: the sorted row one instant earlier; in the first instant -1 less the row of `first`
-    bounds: np.ndarray  # [T, K, 2]: where the rows of stretch k at instant t begin and end
-    sets: int  # among which the rows of a group may move
-
-
 class GRUWeights(NamedTuple):
-    """GRUs in four columns, (new from h, reset, update, new from x): h feeds the first three of
-    them, x the last three.
+    """GRUs in four columns (new from h, reset, update, new from x): h feeds the first three, x the
+    last three.
 
-    Units and inputs are filled up with zeros to whole registers, which leaves zeros in the states
+    Units and inputs are padded with zeros to whole registers, which leaves zeros in the states
     there.
     """
 
@@ -47,26 +45,28 @@ class GRUWeights(NamedTuple):
 
     @classmethod
     def of(cls, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> "GRUWeights":
-        """From weights ``[K, I, 3H]`` and biases ``[K, 3H]`` in torch's order: reset, update, new."""
+        """Return them from weights ``[K, I, 3H]`` and biases ``[K, 3H]`` in torch's order.
+
+        That order is: reset, update, new.
+        """
         hidden = wh.shape[1]
         wh, bh = wh.roll(hidden, -1), bh.roll(hidden, -1)
         bias = functional.pad(bx, (hidden, 0)) + functional.pad(bh, (0, hidden))
-        if more := -hidden % LANES:
-            wx, wh, bias = (
-                _wider(y, hidden) for y in (wx, functional.pad(wh, (0, 0, 0, more)), bias)
-            )
-        return cls(functional.pad(wx, (0, 0, 0, -wx.shape[1] % LANES)), wh, bias)
+        if more := padded_width(hidden) - hidden:
+            wh = functional.pad(wh, (0, 0, 0, more))
+            wx, wh, bias = (_pad_columns(y, hidden) for y in (wx, wh, bias))
+        inputs = wx.shape[1]
+        return cls(functional.pad(wx, (0, 0, 0, padded_width(inputs) - inputs)), wh, bias)
 
 
-def _wider(columns: Tensor, hidden: int) -> Tensor:
-    """Columns of so many units, each column filled up to whole registers."""
-    return functional.pad(columns.unflatten(-1, (-1, hidden)), (0, -hidden % LANES)).flatten(-2)
+def _pad_columns(columns: Tensor, hidden: int) -> Tensor:
+    """Pad each column of so many units to whole registers."""
+    more = padded_width(hidden) - hidden
+    return functional.pad(columns.unflatten(-1, (-1, hidden)), (0, more)).flatten(-2)
 
 
 class GRU(nn.Module):
-    """``h_t = GRU(x_t, h_{t-1})`` over the time axis of rows, gates in torch's order: reset,
-    update, new.
-    """
+    """``h_t = GRU(x_t, h_{t-1})`` over the time axis of rows; gates stand in torch's order."""
 
     def __init__(self, generators: list[Generator], sets: int, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -75,134 +75,145 @@ class GRU(nn.Module):
         self.hidden = Bank(generators, sets, hidden, 3 * hidden, init)
 
     def select(self, index: Assignment) -> GRUWeights:
-        """The cells that each agent goes through; they hold until the next update."""
-        return GRUWeights.of(
-            *(
-                pick(p, index).flatten(0, 1)
-                for b in (self.inputs, self.hidden)
-                for p in (b.weight, b.bias)
-            )
-        )
+        """Return the cells that each agent goes through; they hold until the next update."""
+        banks = self.inputs, self.hidden
+        weights = [pick(bank.weight, index).flatten(0, 1) for bank in banks]
+        biases = [pick(bank.bias, index).flatten(0, 1) for bank in banks]
+        return GRUWeights.of(weights[0], biases[0], weights[1], biases[1])
 
     def forward(
         self, rows: Rows, h: Float32[Tensor, "R G M H"], index: Assignment
     ) -> Float32[Tensor, "R G T M H"]:
-        """The hidden states after each instant; `h` is the one before the first."""
+        """Return the hidden states after each instant; `h` is the one before the first."""
         return run_gru(rows, h, self.select(index))
 
 
 def run_gru(
     rows: Rows, h: Float32[Tensor, "R G M H"], cell: GRUWeights
 ) -> Float32[Tensor, "R G T M H"]:
-    """`GRU.forward` with what its `select` returned; without `wx` the rows are the gates' own
-    inputs.
+    """Do as `GRU.forward` with what its `select` returned.
+
+    Without `wx` the rows are the gates' own inputs.
     """
-    shape = rows.shape[:4]
-    if rows.device.type == "cpu":
-        order = _regular(shape[0] * shape[1], *shape[2:])
-        return run_gru_sorted(rows.flatten(0, 3), h.flatten(0, 2), cell, order).unflatten(0, shape)
-    return by_library(rows.flatten(0, 1), h.flatten(0, 1), cell).unflatten(0, shape[:2])
+    runs, groups, time, rows_at_once, _ = rows.shape
+    if rows.device.type != "cpu":
+        states = run_gru_torch(rows.flatten(0, 1), h.flatten(0, 1), cell)
+        return states.unflatten(0, (runs, groups))
+    order = _order_of_fixed_sets(runs * groups, time, rows_at_once)
+    states = run_gru_sorted(rows.flatten(0, 3), h.flatten(0, 2), cell, order)
+    return states.unflatten(0, rows.shape[:4])
 
 
 @lru_cache(maxsize=64)
-def _regular(k: int, time: int, rows: int) -> Order:
-    """The order of ``[K, T, M]``: every stretch has M rows at each instant, and keeps them."""
-    ends = rows * np.arange(1, k * time + 1).reshape(k, time).T
-    before = np.arange(k * time * rows).reshape(k, time, rows) - rows
-    before[:, 0] = -1 - np.arange(k * rows).reshape(k, rows)
+def _order_of_fixed_sets(stretches: int, time: int, rows: int) -> Order:
+    """Return the order of ``[K, T, M]``: stretches that have and keep M rows at each instant."""
+    ends = rows * np.arange(1, stretches * time + 1).reshape(stretches, time).T
+    before = np.arange(stretches * time * rows).reshape(stretches, time, rows) - rows
+    before[:, 0] = -1 - np.arange(stretches * rows).reshape(stretches, rows)
     return Order(before.reshape(-1), np.stack((ends - rows, ends), -1), 1)
 
 
-def by_library(
+def run_gru_torch(
     x: Float32[Tensor, "K T M I"], h: Float32[Tensor, "K M H"], cell: GRUWeights
 ) -> Float32[Tensor, "K T M H"]:
-    """`torch.gru` of each set."""
+    """Do as `run_gru` with the library's GRU of each set, on any device."""
     hidden, wide = h.shape[-1], cell.wh.shape[1]
-    x, h = _filled(x, h, cell)
+    x, h = _padded(x, h, cell)
     wx = torch.eye(3 * wide, device=x.device).expand(len(x), -1, -1) if cell.wx is None else cell.wx
-    wh, bx, bh = (
-        cell.wh.roll(-wide, -1),
-        cell.bias[:, wide:],
-        functional.pad(cell.bias[:, :wide], (2 * wide, 0)),
-    )
-    states = [
-        torch.gru(
-            x[k], h[k, None], [wx[k].T, wh[k].T, bx[k], bh[k]], True, 1, 0.0, False, False, False
-        )[0]
-        for k in range(len(x))
-    ]
+    wh = cell.wh.roll(-wide, -1)
+    bx, bh = cell.bias[:, wide:], functional.pad(cell.bias[:, :wide], (2 * wide, 0))
+    states = []
+    for k in range(len(x)):
+        weights = [wx[k].T, wh[k].T, bx[k], bh[k]]
+        # with biases, 1 layer, no dropout, not training, one direction, copies not first
+        states.append(torch.gru(x[k], h[k, None], weights, True, 1, 0.0, False, False, False)[0])
     return torch.stack(states)[..., :hidden]
 
 
 def run_gru_sorted(
     x: Float32[Tensor, "L I"], first: Float32[Tensor, "F H"], cell: GRUWeights, order: Order
 ) -> Float32[Tensor, "L H"]:
-    """The states after sorted rows, from the rows of `first` on."""
+    """Return the states after sorted rows, from the rows of `first` on (CPU)."""
     hidden = first.shape[1]
-    x, first = _filled(x, first, cell)
+    x, first = _padded(x, first, cell)
     wx = cell.wh[:, :0] if cell.wx is None else cell.wx
     if torch.is_grad_enabled():
-        states: Any = Walk.apply(x, first, wx, cell.wh, cell.bias, order)
+        states: Any = WalkThroughTime.apply(x, first, wx, cell.wh, cell.bias, order)
     else:
-        states = _walk(x, first, wx, cell.wh, cell.bias, order, keep=False)[0]
+        walk = _new_walk(x, first, cell.wh.shape[1], keep_gates=False)
+        states = _walk(walk, wx, cell.wh, cell.bias, order, keep_gates=False).states
     return states[:, :hidden]
 
 
-def _filled(x: Tensor, h: Tensor, cell: GRUWeights) -> tuple[Tensor, Tensor]:
-    """Rows and states as wide as the cell."""
+def _padded(x: Tensor, h: Tensor, cell: GRUWeights) -> tuple[Tensor, Tensor]:
+    """Pad rows and states to the cell's widths."""
     hidden, more = h.shape[-1], cell.wh.shape[1] - h.shape[-1]
     if cell.wx is None:
-        x = _wider(x, hidden) if more else x
+        x = _pad_columns(x, hidden) if more else x
     elif x.shape[-1] < cell.wx.shape[1]:
         x = functional.pad(x, (0, cell.wx.shape[1] - x.shape[-1]))
     return x, functional.pad(h, (0, more)) if more else h
 
 
-class Walk(torch.autograd.Function):
+class Tensors(NamedTuple):
+    """The tensors of a `Walk`."""
+
+    x: Float32[Tensor, "L I"]
+    first: Float32[Tensor, "F H"]
+    gates: Float32[Tensor, "L 4H"]
+    states: Float32[Tensor, "L H"]
+
+    def arrays(self) -> Walk:
+        """Return them as the compiled functions take them."""
+        return Walk(*(tensor.detach().contiguous().numpy() for tensor in self))
+
+
+class WalkThroughTime(torch.autograd.Function):
+    """`run_gru_sorted` for torch's gradients."""
+
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, first: Tensor, wx: Tensor, wh: Tensor, bias: Tensor, order: Order
     ) -> Float32[Tensor, "L H"]:
-        states, gates = _walk(x, first, wx, wh, bias, order, keep=True)
-        ctx.save_for_backward(x, first, wx, wh, gates, states)
+        walk = _walk(_new_walk(x, first, wh.shape[1], True), wx, wh, bias, order, True)
+        ctx.save_for_backward(wx, wh, *walk)
         ctx.order = order
-        return states
+        return walk.states
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        x, first, wx, wh, gates, states = ctx.saved_tensors
-        grad = grad_outputs[0].clone(
-            memory_format=torch.contiguous_format
-        )  # what later instants ask for is added
-        dx, d_first, d_wx, d_wh = (
-            x.new_empty(x.shape),
-            *(y.new_zeros(y.shape) for y in (first, wx, wh)),
-        )
+        wx, wh, *tensors = ctx.saved_tensors
+        walk = Tensors(*tensors)
+        # a copy, as what later instants ask for is added to it
+        d_states = grad_outputs[0].clone(memory_format=torch.contiguous_format)
+        dx = walk.x.new_empty(walk.x.shape)
+        d_first, d_wx, d_wh = (y.new_zeros(y.shape) for y in (walk.first, wx, wh))
         d_bias = wh.new_zeros(len(wh), 4 * wh.shape[1], dtype=torch.float64)
-        back = (y.transpose(1, 2).contiguous() for y in (wx, wh))
-        tensors = (
-            x,
-            first.contiguous(),
-            *back,
-            gates,
-            states,
-            grad,
-            dx,
-            d_first,
-            d_wx,
-            d_wh,
-            d_bias,
+        gradients = Gradients(
+            d_states=d_states.numpy(),
+            dx=dx.numpy(),
+            d_first=d_first.numpy(),
+            d_wx=d_wx.numpy(),
+            d_wh=d_wh.numpy(),
+            d_bias=d_bias.numpy(),
         )
-        walk_backward(*(y.numpy() for y in tensors), *ctx.order)
+        cells = TransposedCells(
+            wx=wx.transpose(1, 2).contiguous().numpy(), wh=wh.transpose(1, 2).contiguous().numpy()
+        )
+        walk_backward(walk.arrays(), cells, ctx.order, gradients)
         return dx, d_first, d_wx, d_wh, d_bias.float(), None
 
 
+def _new_walk(x: Tensor, first: Tensor, hidden: int, keep_gates: bool) -> Tensors:
+    """Return a walk that is yet to be made; gates of one block unless all are kept."""
+    gates = x.new_empty(len(x) if keep_gates else BLOCK, 4 * hidden)
+    return Tensors(x, first, gates, x.new_empty(len(x), hidden))
+
+
 def _walk(
-    x: Tensor, first: Tensor, wx: Tensor, wh: Tensor, bias: Tensor, order: Order, keep: bool
-) -> tuple[Tensor, Tensor]:
-    """The states, and all that their gates were (of the last rows only unless it is kept)."""
-    hidden = wh.shape[1]
-    gates, states = x.new_empty(len(x) if keep else BLOCK, 4 * hidden), x.new_empty(len(x), hidden)
-    tensors = (y.detach().contiguous().numpy() for y in (x, first, wx, wh, bias, gates, states))
-    walk_forward(*tensors, *order, keep)
-    return states, gates
+    walk: Tensors, wx: Tensor, wh: Tensor, bias: Tensor, order: Order, keep_gates: bool
+) -> Tensors:
+    """Fill in the states of a walk, and its gates."""
+    cells = Cells(*(y.detach().contiguous().numpy() for y in (wx, wh, bias)))
+    walk_forward(walk.arrays(), cells, order, keep_gates)
+    return walk

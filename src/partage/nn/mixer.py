@@ -1,7 +1,7 @@
 """QMIX's mixer: the agents' values become the team's, monotonically in each of them.
 
 One pass over memory forward and one backward, where torch would take a dozen each. Rows are
-(instant, copy) pairs.
+(instant, copy) pairs: M of them, N agents, E units of the hidden layer.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,11 @@ from jaxtyping import Float32
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from partage.kernels.mixing import mix_gradients, mix_rows
+from partage.kernels.mixing import Mixing, mix_gradients, mix_rows
 from partage.nn.bank import Bank, to_rows
 from partage.sharing import assignment
+
+Four = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Mixer(nn.Module):
@@ -50,39 +52,68 @@ class Mixer(nn.Module):
 
 
 class Mix(torch.autograd.Function):
-    """``|w2| . ELU(|w1| q + b1)`` for q ``[M, N]``, w1 ``[M, N, E]``, b1 and w2 ``[M, E]``; the
-    result is ``[M]``.
-    """
+    """``|w2| . ELU(|w1| q + b1)`` for q ``[M, N]``, w1 ``[M, N, E]``, b1 and w2 ``[M, E]``: [M]."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> Tensor:
-        total, hidden = mix(q, w1, b1, w2)
-        ctx.save_for_backward(q, w1, w2, hidden)
+        total, hidden = (mix if q.device.type == "cpu" else mix_torch)(q, w1, b1, w2)
+        ctx.save_for_backward(q, w1, b1, w2, hidden)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        q, w1, w2, hidden = ctx.saved_tensors
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Four:
+        q, w1, b1, w2, hidden = ctx.saved_tensors
         grad = grad_outputs[0].contiguous()
         if q.device.type != "cpu":
-            d_b1 = grad[:, None] * w2.abs() * torch.where(hidden > 0, 1.0, hidden + 1)
-            d_w1 = q[..., None] * d_b1[:, None] * w1.sign()
-            return (
-                (w1.abs() * d_b1[:, None]).sum(-1),
-                d_w1,
-                d_b1,
-                grad[:, None] * hidden * w2.sign(),
-            )
-        out = [torch.empty_like(x) for x in (q, w1, w2, w2)]
-        mix_gradients(*(x.numpy() for x in (grad, q, w1, w2, hidden, *out)))
-        return tuple(out)
+            return mix_gradients_torch(grad, q, w1, w2, hidden)
+        gradients = (
+            torch.empty_like(q),
+            torch.empty_like(w1),
+            torch.empty_like(w2),
+            torch.empty_like(w2),
+        )
+        inputs = _mixing(q, w1, b1, w2)
+        mix_gradients(grad.numpy(), inputs, hidden.numpy(), _mixing(*gradients))
+        return gradients
 
 
-def mix(q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> tuple[Tensor, Tensor]:
-    """The mixed values ``[M]`` and the hidden layer ``[M, E]`` after its ELU."""
-    if q.device.type != "cpu":
-        hidden = functional.elu((q[..., None] * w1.abs()).sum(1) + b1)
-        return (hidden * w2.abs()).sum(-1), hidden
+def _mixing(q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> Mixing:
+    """Return tensors as the compiled functions take them."""
+    return Mixing(q.detach().numpy(), w1.detach().numpy(), b1.detach().numpy(), w2.detach().numpy())
+
+
+def mix(
+    q: Float32[Tensor, "M N"],
+    w1: Float32[Tensor, "M N E"],
+    b1: Float32[Tensor, "M E"],
+    w2: Float32[Tensor, "M E"],
+) -> tuple[Float32[Tensor, "M"], Float32[Tensor, "M E"]]:
+    """Return the mixed values and the hidden layer behind its ELU (CPU)."""
     total, hidden = q.new_empty(len(q)), torch.empty_like(w2)
-    mix_rows(*(x.detach().numpy() for x in (q, w1, b1, w2, total, hidden)))
+    mix_rows(_mixing(q, w1, b1, w2), total.numpy(), hidden.numpy())
     return total, hidden
+
+
+def mix_torch(
+    q: Float32[Tensor, "M N"],
+    w1: Float32[Tensor, "M N E"],
+    b1: Float32[Tensor, "M E"],
+    w2: Float32[Tensor, "M E"],
+) -> tuple[Float32[Tensor, "M"], Float32[Tensor, "M E"]]:
+    """Do as `mix` in torch's own operations, on any device."""
+    hidden = functional.elu((q[..., None] * w1.abs()).sum(1) + b1)
+    return (hidden * w2.abs()).sum(-1), hidden
+
+
+def mix_gradients_torch(
+    grad: Float32[Tensor, "M"],
+    q: Float32[Tensor, "M N"],
+    w1: Float32[Tensor, "M N E"],
+    w2: Float32[Tensor, "M E"],
+    hidden: Float32[Tensor, "M E"],
+) -> Four:
+    """Return the gradients of q, w1, b1 and w2, on any device."""
+    d_b1 = grad[:, None] * w2.abs() * torch.where(hidden > 0, 1.0, hidden + 1)
+    d_w1 = q[..., None] * d_b1[:, None] * w1.sign()
+    d_q = (w1.abs() * d_b1[:, None]).sum(-1)
+    return d_q, d_w1, d_b1, grad[:, None] * hidden * w2.sign()

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from partage.nn.gru import Order
+from partage.kernels.gru import Order
 
 
 class Routes(NamedTuple):

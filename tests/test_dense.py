@@ -1,4 +1,4 @@
-"""Chains: what the banks alone give, forward and backward, whoever shares; and the same bits in any
+"""Layers: what the banks alone give, forward and backward, whoever shares; and the same bits in any
 pack.
 """
 
@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from partage.nn.bank import Bank
-from partage.nn.dense import BLOCK, Layer, _elsewhere, apply_layers
+from partage.nn.dense import BLOCK, Layer, apply_layers, apply_layers_torch
 from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -46,12 +46,12 @@ class Case(NamedTuple):
     hot: Tensor | None
 
     @property
-    def links(self) -> list[Layer]:
+    def layers(self) -> list[Layer]:
         pairs = enumerate(zip(self.banks, self.indices, strict=True))
         return [bank.select(index)._replace(relu=n % 2 == 0) for n, (bank, index) in pairs]
 
     def through(self, way: Callable[..., Tensor] = apply_layers) -> Tensor:
-        return way(self.x, self.links, self.hot)
+        return way(self.x, self.layers, self.hot)
 
     def gradients(self, y: Tensor) -> list[Tensor]:
         """Of a weighted sum of y that weighs every entry differently, the same for each run."""
@@ -72,12 +72,6 @@ def made(name: str, seeds: tuple[int, ...] = (1, 2)) -> Case:
     x = torch.stack([torch.randn(*shape, widths[0], generator=g) for g in sources]).requires_grad_()
     at = torch.stack([torch.randint(-1, hot, shape, generator=g) for g in sources]) if hot else None
     return Case(banks, [index[runs] for index in indices], x, at)
-
-
-def in_torch(x: Tensor, links: list[Layer], hot: Tensor | None) -> Tensor:
-    """As on devices that are no CPU."""
-    y = _elsewhere(x.flatten(2, 3), links, None if hot is None else hot.flatten(2))
-    return y.unflatten(2, x.shape[2:4])
 
 
 def by_inputs(x: Tensor, case: Case) -> Tensor:
@@ -102,11 +96,11 @@ def by_inputs(x: Tensor, case: Case) -> Tensor:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_chain_is_its_banks_one_after_the_other(name: str) -> None:
+def test_layers_are_their_banks_one_after_the_other(name: str) -> None:
     case = made(name)
     theirs = by_inputs(case.x, case)
     gradients = case.gradients(theirs)
-    for ours in (case.through(), case.through(in_torch)):
+    for ours in (case.through(), case.through(apply_layers_torch)):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
         for found, expected in zip(case.gradients(ours), gradients, strict=True):
             torch.testing.assert_close(

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from partage.kernels import pointwise
 from partage.nn.bank import from_rows, to_rows
-from partage.nn.gru import GRU, by_library, run_gru
+from partage.nn.gru import GRU, run_gru_torch, run_gru
 from partage.rl.noise import generators
 from partage.sharing.assignment import full
 
@@ -82,7 +82,7 @@ def test_the_compiled_walk_is_the_library_s_gru(fed: bool, hidden: int) -> None:
         noise(1, 2, 70, hidden).requires_grad_(),
     )
     found = []
-    for way in (lambda *y: run_gru(y[0][:, None], y[1][:, None], y[2])[:, 0], by_library):
+    for way in (lambda *y: run_gru(y[0][:, None], y[1][:, None], y[2])[:, 0], run_gru_torch):
         cell = bank.select(full(2, 1))
         states = way(x, h, cell if fed else cell._replace(wx=None))
         found.append(
