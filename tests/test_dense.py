@@ -77,7 +77,7 @@ def made(name: str, seeds: tuple[int, ...] = (1, 2)) -> Case:
 def by_inputs(x: Tensor, case: Case) -> Tensor:
     """Each agent's rows with their one-hots written out, times the whole weight of its set."""
     for n, (bank, index) in enumerate(zip(case.banks, case.indices, strict=True)):
-        _, hot, ids = bank.parts
+        hot, ids = bank.one_hot, bank.agent_id
         agents = (
             (torch.arange(x.shape[2] * x.shape[3]) % max(ids, 1))
             .view(x.shape[2:4])

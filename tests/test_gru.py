@@ -6,7 +6,7 @@ from torch import Tensor
 
 from partage.kernels import pointwise
 from partage.nn.bank import from_rows, to_rows
-from partage.nn.gru import GRU, run_gru_torch, run_gru
+from partage.nn.gru import GRU, run_gru, run_gru_torch
 from partage.rl.noise import generators
 from partage.sharing.assignment import full
 

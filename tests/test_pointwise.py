@@ -5,7 +5,7 @@ its logarithm.
 import torch
 from torch import Generator
 
-from partage.nn.pointwise import categorical, log_softmax
+from partage.nn.pointwise import categorical, categorical_torch, log_softmax
 
 
 def test_actions_are_drawn_as_often_as_the_softmax_says_and_never_where_not_available() -> None:
@@ -48,3 +48,11 @@ def test_log_softmax_and_its_gradient_are_torchs() -> None:
     for out in (found, expected):
         (out * weight + out.exp().square()).sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_the_compiled_drawing_is_its_twin_in_torch() -> None:
+    g = Generator().manual_seed(2)
+    logits, level = 3 * torch.randn(500, 6, generator=g), torch.rand(500, generator=g)
+    avail = torch.rand(500, 6, generator=g) < 0.6
+    avail[:, 2] = True
+    assert torch.equal(categorical(logits, avail, level), categorical_torch(logits, avail, level))

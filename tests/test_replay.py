@@ -68,8 +68,8 @@ def test_what_is_mostly_zeros_takes_the_room_of_the_rest_and_comes_back_bit_for_
     add(dense, played(0, [[4, 9]]))
     assert (
         sparse.nbytes() < dense.nbytes()
-        and sparse.sparse["obs"] == [N, OBS]
-        and not dense.sparse["obs"]
+        and sparse.packing.sparse["obs"] == [N, OBS]
+        and not dense.packing.sparse["obs"]
     )
     other = Replay(1, 10)
     other.load_state_dict(sparse.state_dict())

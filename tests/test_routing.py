@@ -1,10 +1,13 @@
 """Sets that change from instant to instant: sorted rows against computing all sets and selecting."""
 
+import doctest
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from partage.nn import routing
 from partage.nn.networks import RoutedQ
 from partage.nn.routing import routes
 from partage.rl.noise import generators
@@ -29,7 +32,7 @@ def test_routing_is_computing_all_sets_and_selecting(
     net, x, h, index = case(runs, time, rows, sets, seed)
     x.requires_grad_()
     found = []
-    for way in (net.forward, net.everything):
+    for way in (net.forward, net.compute_all_and_select):
         q, states = way(x, h, index)
         parameters = [x, *net.parameters()]
         noise = torch.Generator().manual_seed(1)
@@ -91,3 +94,8 @@ def test_one_instant_at_a_time_is_all_of_them_at_once(sets: int) -> None:
             torch.testing.assert_close(now[:, 0], q[:, t], rtol=1e-5, atol=1e-6)
             h = after[:, 0]
         torch.testing.assert_close(h, states[:, -1], rtol=1e-5, atol=1e-6)
+
+
+def test_the_worked_example_in_the_docstring_holds() -> None:
+    found = doctest.testmod(routing)
+    assert found.attempted and not found.failed

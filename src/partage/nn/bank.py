@@ -23,7 +23,7 @@ Init = Callable[[Tensor, Tensor, Generator], None]  # fills weight [I, O] and bi
 
 
 def within(bound: float) -> Init:
-    """Uniform between -bound and bound, weights and bias."""
+    """Return an initialiser: weights and bias uniform between -bound and bound."""
 
     def init(weight: Tensor, bias: Tensor, generator: Generator) -> None:
         weight.uniform_(-bound, bound, generator=generator)
@@ -33,13 +33,14 @@ def within(bound: float) -> Init:
 
 
 def linear_init(weight: Tensor, bias: Tensor, generator: Generator) -> None:
-    """torch.nn.Linear's own default: uniform within 1 / sqrt(inputs)."""
+    """Initialise as torch.nn.Linear does by default: uniform within 1 / sqrt(inputs)."""
     within(1 / math.sqrt(weight.shape[0]))(weight, bias, generator)
 
 
 def orthogonal_init(gain: float, noise: float = 0.0) -> Init:
-    """Orthogonal weights of this gain, zero bias, then Gaussian noise of this standard deviation on
-    both.
+    """Return an initialiser: orthogonal weights of this gain, zero bias.
+
+    Gaussian noise of the standard deviation `noise` is added to both.
     """
 
     def init(weight: Tensor, bias: Tensor, generator: Generator) -> None:
@@ -60,7 +61,7 @@ def to_rows(x: Num[Tensor, "R B T N F"], sets: int) -> Num[Tensor, "R G T M F"]:
 
 
 def from_rows(rows: Rows, n_agents: int) -> Float32[Tensor, "R B T N F"]:
-    """The inverse of `to_rows`."""
+    """Return features in their usual order again: the inverse of `to_rows`."""
     if rows.shape[1] == 1:
         return rows.squeeze(1).unflatten(2, (-1, n_agents)).transpose(1, 2)
     return rows.permute(0, 3, 2, 1, 4)
@@ -88,8 +89,8 @@ class Bank(nn.Module):
         super().__init__()
         if agent_id and sets != 1:
             raise ValueError(f"an agent id goes with 1 shared set of weights, not {sets}")
-        self.parts = [inputs, one_hot, agent_id]
-        weight = torch.empty(len(generators), sets, sum(self.parts), outputs)
+        self.inputs, self.one_hot, self.agent_id = inputs, one_hot, agent_id
+        weight = torch.empty(len(generators), sets, inputs + one_hot + agent_id, outputs)
         bias = torch.empty(len(generators), sets, outputs)
         for r, generator in enumerate(generators):
             for s in range(sets):
@@ -97,18 +98,17 @@ class Bank(nn.Module):
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
 
     def select(self, index: Assignment, relu: bool = False) -> Layer:
-        """The sets that each agent goes through; they hold until the next update."""
+        """Return the sets that each agent goes through; they hold until the next update."""
         dense, table = self.weight, self.bias.unsqueeze(2)  # [R, S, 1, O]
-        if self.parts[1:] != [0, 0]:  # a split costs its gradient a copy of everything
-            dense, one_hot, ids = dense.split(self.parts, 2)
-            if ids.shape[2]:
+        if self.one_hot or self.agent_id:  # a split costs its gradient a copy of everything
+            dense, one_hot, ids = dense.split([self.inputs, self.one_hot, self.agent_id], 2)
+            if self.agent_id:
                 table = table + ids  # [R, 1, N, O]
-            if one_hot.shape[2]:
-                table = (
-                    table.unsqueeze(3) + functional.pad(one_hot, (0, 0, 1, 0)).unsqueeze(2)
-                ).flatten(2, 3)
+            if self.one_hot:
+                places = functional.pad(one_hot, (0, 0, 1, 0))  # [R, S, 1 + A, O]; first: no one
+                table = (table.unsqueeze(3) + places.unsqueeze(2)).flatten(2, 3)
             dense = dense.contiguous()  # once, not at every step that is acted
-        return Layer(dense, table, index, 1 + self.parts[1], relu)
+        return Layer(dense, table, index, 1 + self.one_hot, relu)
 
     def forward(
         self,
@@ -117,5 +117,5 @@ class Bank(nn.Module):
         hot: Int64[Tensor, "R G T M"] | None = None,
         relu: bool = False,
     ) -> Float32[Tensor, "R G T M O"]:
-        """Each agent's rows through its set."""
+        """Return each agent's rows behind its set."""
         return self.select(index, relu)(rows, hot)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float32, Int64
@@ -19,22 +19,23 @@ Sharing = Literal["full", "id", "none"]
 
 
 class FixedSharing(NamedTuple):
-    """A sharing that nobody moves: how many sets a bank holds, whether agents show an id, who uses
-    which set.
-    """
+    """A sharing that does not change in training."""
 
-    sets: int
+    sets: int  # that a bank holds
     agent_id: int  # N where the input has a one-hot agent id, else 0
     assignment: Assignment
 
 
 def fixed_sharing(sharing: Sharing, runs: int, n_agents: int) -> FixedSharing:
-    """``full``: one set; ``id``: one set and a one-hot agent id in the input; ``none``: a set for
+    """Return the sharing of this name.
+
+    ``full``: one set; ``id``: one set and a one-hot agent id in the input; ``none``: a set for
     every agent.
     """
     if sharing == "none":
         return FixedSharing(n_agents, 0, assignment.none(runs, n_agents))
-    return FixedSharing(1, n_agents if sharing == "id" else 0, assignment.full(runs, n_agents))
+    agent_id = n_agents if sharing == "id" else 0
+    return FixedSharing(1, agent_id, assignment.full(runs, n_agents))
 
 
 class MLP(nn.Module):
@@ -57,6 +58,7 @@ class MLP(nn.Module):
         )
 
     def select(self, index: Assignment) -> list[Layer]:
+        """Return the layers that each agent goes through; they hold until the next update."""
         last = None if self.end else self.banks[-1]
         return [bank.select(index, relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
 
@@ -65,9 +67,7 @@ class MLP(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """The body of PyMARL's agent: FC(obs, last action, id) ReLU, GRU -> a hidden state for every
-    instant.
-    """
+    """The body of PyMARL's agent: FC(obs, last action, id) ReLU, GRU -> a state each instant."""
 
     def __init__(
         self,
@@ -95,13 +95,15 @@ class Recurrent(nn.Module):
         return self.initial(copies, n_agents)
 
     def select(self, index: Assignment) -> "SelectedRecurrent":
-        """The networks that each agent goes through; they hold until the next update."""
+        """Return the networks that each agent goes through; they hold until the next update."""
         return SelectedRecurrent(
             self.sets, self.encoder.select(index, relu=True), self.memory.select(index)
         )
 
 
 class SelectedRecurrent(NamedTuple):
+    """`Recurrent` with the sets of an assignment."""
+
     sets: int
     encoder: Layer
     memory: GRUWeights
@@ -112,7 +114,7 @@ class SelectedRecurrent(NamedTuple):
         last_action: Int64[Tensor, "R B T N"],  # -1: none yet
         h: Float32[Tensor, "R B N H"],
     ) -> Float32[Tensor, "R G T M H"]:
-        """The states after every instant."""
+        """Return the states after every instant, as rows."""
         last = to_rows(last_action[..., None], self.sets).squeeze(-1)
         rows = self.encoder(to_rows(obs, self.sets), last)
         return run_gru(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
@@ -142,25 +144,28 @@ class RecurrentQ(nn.Module):
         return self.body.initial_for(obs)
 
     def select(self, index: Assignment) -> "SelectedQ":
-        """The networks that each agent goes through; they hold until the next update."""
+        """Return the networks that each agent goes through; they hold until the next update."""
         return SelectedQ(self.body.select(index), self.head.select(index))
 
     def forward(
         self, obs: Tensor, last_action: Tensor, h: Tensor, index: Assignment
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
-        """As `SelectedQ`, with the networks of this assignment."""
+        """Do as `SelectedQ` with the networks of this assignment."""
         return self.select(index)(obs, last_action, h)
 
 
 class SelectedQ(NamedTuple):
+    """`RecurrentQ` with the sets of an assignment."""
+
     body: SelectedRecurrent
     head: Layer
 
     def __call__(
         self, obs: Tensor, last_action: Tensor, h: Tensor
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
-        """Action values, and the hidden state after the last instant; arguments as
-        `SelectedRecurrent`'s.
+        """Return action values, and the hidden state after the last instant.
+
+        Arguments are `SelectedRecurrent`'s.
         """
         states = self.body(obs, last_action, h)
         q = from_rows(self.head(states), obs.shape[3])
@@ -168,8 +173,7 @@ class SelectedQ(NamedTuple):
 
 
 class RoutedQ(nn.Module):
-    """S whole agents' networks FC ReLU, GRU, FC; which one a row goes through may change from
-    instant to instant.
+    """S whole agents' networks FC ReLU, GRU, FC, among which rows may move at any instant.
 
     A row's hidden state stays its own: the next network goes on from it.
     """
@@ -189,38 +193,40 @@ class RoutedQ(nn.Module):
         h: Float32[Tensor, "R M H"],
         index: Int64[Tensor, "R T M"],
     ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
-        """Action values and hidden states at every instant; no gradient goes to `h`."""
+        """Return action values and hidden states at every instant; no gradient goes to `h`."""
         if x.device.type != "cpu":
-            return self.everything(x, h, index)
-        way, own = routes(index, self.sets), assignment.none(len(x), self.sets)
-        rows = Reorder.apply(x.flatten(0, 2), way.to, way.back)
-        fed = apply_layers_sorted(rows, way.bounds, [self.encoder.select(own, relu=True)])  # type: ignore[arg-type]
-        states = run_gru_sorted(fed, h.detach().flatten(0, 1), self.memory.select(own), way.order)
-        q = apply_layers_sorted(states, way.bounds, [self.head.select(own)])
-        back = [
-            Reorder.apply(one, way.back, way.to).unflatten(0, index.shape) for one in (q, states)
-        ]  # type: ignore[union-attr]
-        return back[0], back[1]
+            return self.compute_all_and_select(x, h, index)
+        way, sets = routes(index, self.sets), assignment.none(len(x), self.sets)
+        rows: Any = Reorder.apply(x.flatten(0, 2), way.to, way.back)
+        encoded = apply_layers_sorted(rows, way.bounds, [self.encoder.select(sets, relu=True)])
+        first = h.detach().flatten(0, 1)
+        states = run_gru_sorted(encoded, first, self.memory.select(sets), way.order)
+        q = apply_layers_sorted(states, way.bounds, [self.head.select(sets)])
+        q_in_order: Any = Reorder.apply(q, way.back, way.to)
+        states_in_order: Any = Reorder.apply(states, way.back, way.to)
+        return q_in_order.unflatten(0, index.shape), states_in_order.unflatten(0, index.shape)
 
-    def everything(self, x: Tensor, h: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, by computing all sets and selecting: for other devices, and to check `forward`
-        against.
-        """
-        x_bank, h_bank = self.memory.inputs, self.memory.hidden
-
-        def through(rows: Tensor, weight: Tensor, bias: Tensor, own: Tensor) -> Tensor:
-            every = torch.einsum("rmi,rsio->rsmo", rows, weight) + bias[:, :, None]
-            return every.gather(1, own.expand(-1, -1, -1, every.shape[-1])).squeeze(1)
-
+    def compute_all_and_select(
+        self, x: Tensor, h: Tensor, index: Tensor
+    ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
+        """Do as `forward` on any device: bring every row through all sets, and select."""
         values, states, h = [], [], h.detach()
         for t in range(x.shape[1]):
-            own = index[:, t, None, :, None]
-            fed = through(x[:, t], self.encoder.weight, self.encoder.bias, own).relu()
-            from_x, from_h = (
-                through(y, b.weight, b.bias, own) for y, b in ((fed, x_bank), (h, h_bank))
-            )
+            used = index[:, t]
+            encoded = _select_of_all(self.encoder, x[:, t], used).relu()
+            from_x = _select_of_all(self.memory.inputs, encoded, used)
+            from_h = _select_of_all(self.memory.hidden, h, used)
             (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
             h = torch.lerp((xn + (xr + hr).sigmoid() * hn).tanh(), h, (xz + hz).sigmoid())
             states.append(h)
-            values.append(through(h, self.head.weight, self.head.bias, own))
+            values.append(_select_of_all(self.head, h, used))
         return torch.stack(values, 1), torch.stack(states, 1)
+
+
+def _select_of_all(
+    bank: Bank, rows: Float32[Tensor, "R M I"], used: Int64[Tensor, "R M"]
+) -> Float32[Tensor, "R M O"]:
+    """Return rows behind the set that each of them uses."""
+    all_sets = torch.einsum("rmi,rsio->rsmo", rows, bank.weight) + bank.bias[:, :, None]
+    place = used[:, None, :, None].expand(-1, -1, -1, all_sets.shape[-1])
+    return all_sets.gather(1, place).squeeze(1)

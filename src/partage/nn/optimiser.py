@@ -1,11 +1,13 @@
 """One optimiser for R runs side by side, each clipped by its own gradient's norm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional
+
+ALIGNED = 64  # floats: a multiple of every register's length
 
 
 class Optimiser:
@@ -20,52 +22,61 @@ class Optimiser:
         self, module: nn.Module, make: Callable[[list[Tensor]], torch.optim.Optimizer], clip: float
     ) -> None:
         self.parameters, self.clip = list(module.parameters()), clip
-        flat = torch.cat([p.detach().flatten() for p in self.parameters])
-        self.flat = nn.Parameter(functional.pad(flat, (0, -len(flat) % 64)))
+        self.sizes = [p.numel() for p in self.parameters]
+        values = torch.cat([p.detach().flatten() for p in self.parameters])
+        self.flat = nn.Parameter(functional.pad(values, (0, -len(values) % ALIGNED)))
         self.flat.grad = torch.zeros_like(self.flat)
-        self.gradients, start = [], 0
-        for p in self.parameters:  # from here on views of it
-            part = slice(start, start := start + p.numel())
-            p.data = self.flat.data[part].view_as(p)
-            self.gradients.append(self.flat.grad[part].view(len(p), -1))
+        for p, values_of_p in zip(self.parameters, self._parts(self.flat.data), strict=True):
+            p.data = values_of_p.view_as(p)  # from here on a view
+        self.gradients = [  # [R, everything else] of each parameter
+            part.view(len(p), -1)
+            for p, part in zip(self.parameters, self._parts(self.flat.grad), strict=True)
+        ]
         self.torch = make([self.flat])
+
+    def _parts(self, flat: Tensor) -> Sequence[Tensor]:
+        """Return each parameter's part of a tensor in which they are laid end to end."""
+        return flat[: sum(self.sizes)].split(self.sizes)
 
     @torch.no_grad()
     def copy_set(self, module: nn.Module, run: int, source: int, target: int) -> None:
-        """Parameter set `target` of one run's banks in `module` becomes what set `source` is:
-        values and moments.
+        """Make parameter set `target` of one run's banks in `module` what set `source` is.
+
+        Values and the optimiser's moments are copied.
         """
         moments = [x for x in self.torch.state[self.flat].values() if x.shape == self.flat.shape]
-        wanted, start = {id(p) for p in module.parameters()}, 0
-        for p in self.parameters:
-            part = slice(start, start := start + p.numel())
-            if id(p) in wanted:
-                for flat in (self.flat.data, *moments):
-                    sets = flat[part].view_as(p)
+        wanted = {id(p) for p in module.parameters()}
+        for flat in (self.flat.data, *moments):
+            for p, part in zip(self.parameters, self._parts(flat), strict=True):
+                if id(p) in wanted:
+                    sets = part.view_as(p)
                     sets[run, target] = sets[run, source]
 
     def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
-        """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`; returns
-        the norms before.
+        """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`.
 
-        The losses are summed, so each run gets the gradient it would get alone. One that is not
-        finite counts as zero: a run that diverges is left with parameters that are numbers, and its
-        norms say so.
+        Returns the norms before. The losses are summed, so each run gets the gradient it would get
+        alone. One that is not finite counts as zero: a run that diverges is left with parameters
+        that are numbers, and its norms say so.
         """
         for p in self.parameters:
             p.grad = None
         loss.sum().backward()
-        gradients = [
-            (p.new_zeros(()) if p.grad is None else p.grad).expand_as(p).flatten(1)
-            for p in self.parameters
-        ]
-        norms = [torch.linalg.vector_norm(g, dim=1) for g in gradients]
+        gradients = [_gradient(p) for p in self.parameters]
+        norms = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
         norm = torch.stack(norms, 1).square().sum(1).sqrt()
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)[:, None]
-        for g, scaled in zip(gradients, self.gradients, strict=True):
-            torch.mul(g, scale, out=scaled)
-        if not (finite := norm.isfinite()).all():
+        for gradient, scaled in zip(gradients, self.gradients, strict=True):
+            torch.mul(gradient, scale, out=scaled)
+        finite = norm.isfinite()
+        if not finite.all():
             for scaled in self.gradients:
                 scaled[~finite] = 0
         self.torch.step()
         return norm
+
+
+def _gradient(parameter: Tensor) -> Float32[Tensor, "R P"]:
+    """Return each run's gradient of a parameter, zeros where nothing depends on it."""
+    gradient = parameter.new_zeros(()) if parameter.grad is None else parameter.grad
+    return gradient.expand_as(parameter).flatten(1)

@@ -13,30 +13,39 @@ from partage.kernels.pointwise import categorical_rows, log_softmax_gradients, l
 def categorical(
     logits: Float32[Tensor, "*X A"], avail: Bool[Tensor, "*X A"], level: Float32[Tensor, "*X"]
 ) -> Int64[Tensor, "*X"]:
-    """The action at `level`, uniform in [0, 1), of the distribution function of the softmax over
-    what is available.
+    """Return the action at `level` of the distribution function of a softmax.
 
-    Raises `UserError` where logits are NaN (CPU).
+    The softmax is over what is available; with levels that are uniform in [0, 1) the actions are
+    samples of it. Raises `UserError` where logits are NaN (CPU).
     """
-    if logits.device.type == "cpu":
-        chosen, rows = torch.empty(level.shape, dtype=torch.int64), (-1, logits.shape[-1])
-        least = categorical_rows(
-            logits.reshape(rows).numpy(),
-            avail.reshape(rows).numpy(),
-            level.reshape(-1).numpy(),
-            chosen.view(-1).numpy(),
+    if logits.device.type != "cpu":
+        return categorical_torch(logits, avail, level)
+    chosen, n_actions = torch.empty(level.shape, dtype=torch.int64), logits.shape[-1]
+    least = categorical_rows(
+        logits.reshape(-1, n_actions).numpy(),
+        avail.reshape(-1, n_actions).numpy(),
+        level.reshape(-1).numpy(),
+        chosen.view(-1).numpy(),
+    )
+    if least < 0:
+        raise UserError(
+            "The policies to act with are not numbers (NaN): the training that made them has "
+            "diverged; look at its gradient_norm, and lower the learning rate."
         )
-        if least < 0:
-            raise UserError(
-                "The policies to act with are not numbers (NaN): the training that made them has diverged; look at its "
-                "gradient_norm, and lower the learning rate."
-            )
-        return chosen
+    return chosen
+
+
+def categorical_torch(
+    logits: Float32[Tensor, "*X A"], avail: Bool[Tensor, "*X A"], level: Float32[Tensor, "*X"]
+) -> Int64[Tensor, "*X"]:
+    """Do as `categorical` in torch's own operations, on any device."""
     mass = logits.masked_fill(~avail, -torch.inf).softmax(-1).cumsum(-1)
     return (mass <= level[..., None] * mass[..., -1:]).sum(-1)
 
 
 class LogSoftmax(torch.autograd.Function):
+    """The logarithm of the softmax of rows, for torch's gradients (CPU)."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Float32[Tensor, "M A"]:
         out = torch.empty(x.shape)
@@ -53,7 +62,10 @@ class LogSoftmax(torch.autograd.Function):
 
 
 def log_softmax(x: Float32[Tensor, "*X A"]) -> Float32[Tensor, "*X A"]:
-    """torch's own takes several times as long over so few actions."""
+    """Return the logarithm of the softmax over actions.
+
+    On the CPU torch's own, its twin, takes several times as long over so few of them.
+    """
     if x.device.type != "cpu":
         return x.log_softmax(-1)
     return LogSoftmax.apply(x.reshape(-1, x.shape[-1])).view(x.shape)  # type: ignore[attr-defined]

@@ -1,0 +1,5 @@
+"""Reinforcement learning that is no algorithm's own: collecting experience, keeping it, learning.
+
+`rollout` plays episodes and segments with a policy, `replay` keeps episodes, `exploration` makes
+choices at random now and then, `losses` are targets and losses, `noise` draws random numbers.
+"""

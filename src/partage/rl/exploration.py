@@ -1,5 +1,7 @@
-"""Epsilon-greedy choices: epsilon falls with each run's own steps; an episode's dice are cast when
-it begins.
+"""Epsilon-greedy choices: epsilon falls with each run's own steps.
+
+The noise of an episode is drawn when it begins: how long the episodes of other runs of the pack
+last must not move a run's generators.
 """
 
 from collections.abc import Sequence
@@ -15,12 +17,13 @@ from partage.sims.contract import stream
 
 
 class ExplorationNoise(NamedTuple):
-    """Where to choose at random for a whole episode, and what: the available option of the largest
-    whim.
+    """Where to choose at random in a whole episode, and what.
+
+    A random choice is the available option of the largest preference.
     """
 
-    wander: Bool[Tensor, "R T B N"]
-    whim: Float32[Tensor, "R T B N A"]  # from 1 to 2
+    at_random: Bool[Tensor, "R T B N"]
+    preference: Float32[Tensor, "R T B N A"]  # uniform, from 1 to 2
 
 
 class Exploration:
@@ -33,26 +36,30 @@ class Exploration:
         self.since = torch.zeros_like(self.steps)  # where epsilon's schedule began
 
     def epsilon(self) -> Float32[Tensor, "R"]:
+        """Return each run's probability of a random choice."""
         return linear_schedule(self.start, self.end, self.anneal, self.steps - self.since)
 
     def episode_noise(
         self, times: int, copies: int, n_agents: int, options: int
     ) -> ExplorationNoise:
-        """ExplorationNoise for so many choices of every agent."""
+        """Draw the noise of so many choices of every agent."""
         noise = uniform(self.generators, times, copies, n_agents, options + 1)
-        return ExplorationNoise(
-            noise[..., 0] < self.epsilon()[:, None, None, None], 1 + noise[..., 1:]
-        )
+        at_random = noise[..., 0] < self.epsilon()[:, None, None, None]
+        return ExplorationNoise(at_random, 1 + noise[..., 1:])
 
 
 def choose(
     values: Float32[Tensor, "R B N A"],
     avail: Bool[Tensor, "R B N A"],
-    dice: ExplorationNoise | None,
+    noise: ExplorationNoise | None,
     t: int,
 ) -> Int64[Tensor, "R B N"]:
-    """The best available option, or where the dice say so any available one (None: never)."""
+    """Return the best available option, or any available one where the noise says so.
+
+    `t` counts the episode's choices; without noise the best is always chosen.
+    """
     best = values.masked_fill(~avail.to(values.device), -torch.inf).argmax(-1).cpu()
-    if dice is None:
+    if noise is None:
         return best
-    return torch.where(dice.wander[:, t], (avail * dice.whim[:, t]).argmax(-1), best)
+    any_available = (avail * noise.preference[:, t]).argmax(-1)
+    return torch.where(noise.at_random[:, t], any_available, best)

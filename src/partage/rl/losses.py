@@ -16,8 +16,9 @@ def n_step_returns(
     truncated: Bool[Tensor, "R B T"],
     gamma: float,
 ) -> Float32[Tensor, "R B T N"]:
-    """G_t = r_t + gamma * (0 if terminated, V(next) if truncated or last, else G_{t+1})   (A2C; MPD
-    §3.2).
+    """Return what each agent gets from each step on   (A2C; MPD §3.2).
+
+    G_t = r_t + gamma * (0 if terminated, V(next) if truncated or last, else G_{t+1}).
     """
     returns = torch.empty_like(reward)
     future = next_value[:, :, -1]
@@ -34,7 +35,10 @@ def td_target(
     terminated: Bool[Tensor, "R B T"],
     gamma: float,
 ) -> Float32[Tensor, "R B T"]:
-    """y = r + gamma * V(next), without the future where the task terminated   (QMIX; BDPS eq. 9)."""
+    """Return y = r + gamma * V(next)   (QMIX; BDPS eq. 9).
+
+    There is no future where the task terminated.
+    """
     return reward + gamma * next_value.masked_fill(terminated, 0.0)
 
 
@@ -43,18 +47,19 @@ def masked_mse(
     target: Float32[Tensor, "R B T"],
     mask: Bool[Tensor, "R B T"],
 ) -> Float32[Tensor, "R"]:
-    """Mean squared error of each run over its real transitions."""
+    """Return the mean squared error of each run over its real transitions, those of the mask."""
     error = (prediction - target).masked_fill(~mask, 0.0)
     return total(error.square()) / mask.sum((1, 2)).clamp(min=1)
 
 
 def total(x: Float32[Tensor, "R B T"]) -> Float32[Tensor, "R"]:
-    """Sum over copies and time, one instant after the other: zeros behind the episodes' ends cannot
-    change it.
+    """Return each run's sum over copies and time, one instant after the other.
+
+    In this order zeros behind the episodes' ends cannot change it.
     """
     return x.transpose(1, 2).flatten(1).cumsum(1)[:, -1]
 
 
 def linear_schedule(start: float, end: float, steps: int, now: Tensor) -> Tensor:
-    """`start` at 0, `end` from `steps` on, a straight line between."""
+    """Return `start` at 0, `end` from `steps` on, and a straight line between."""
     return start + (end - start) * (now / steps).clamp(max=1.0)

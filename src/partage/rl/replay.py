@@ -1,195 +1,132 @@
-"""The last whole episodes of each run, as long as they really were: memory grows with what was
-seen, not with limits.
+"""The last whole episodes of each run, as long as they really were.
 
-Floats are kept exactly, those of a field that is mostly zeros (what nobody sees in a battle) as the
-ones that are not; masks as bits, actions as bytes. An episode is one dictionary of small tensors.
+Memory grows with what was seen, not with limits. How an episode is kept small, `packing` says.
 """
 
-import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor
 
+from partage.rl.packing import VALUES, Episode, Packing, ones
 from partage.rl.rollout import Rollout
 from partage.sims.buffers import INSTANT_FIELDS
-
-Episode = dict[str, Tensor]
-VALUES = "/values"  # the floats of a sparse field, whose bits say where they stand
 
 
 def sample_transitions(
     filled: Bool[Tensor, "R B T"], noise: Float32[Tensor, "R K"]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """K real transitions of each run, drawn with replacement by `noise` in [0, 1): indices of run,
-    copy and time.
+) -> tuple[Int64[Tensor, "R 1"], Int64[Tensor, "R K"], Int64[Tensor, "R K"]]:
+    """Draw K real transitions of each run, with replacement: return their run, copy and time.
+
+    `noise` in [0, 1) says which.
     """
     flat = filled.flatten(1)
     real = (~flat).to(torch.uint8).argsort(stable=True, dim=1)  # the real ones first
     place = real.gather(1, (noise * flat.sum(1, keepdim=True)).long())
-    return (
-        torch.arange(len(flat), device=flat.device)[:, None],
-        place // filled.shape[2],
-        place % filled.shape[2],
-    )
+    run = torch.arange(len(flat), device=flat.device)[:, None]
+    return run, place // filled.shape[2], place % filled.shape[2]
 
 
 class Replay:
-    """One bounded queue of episodes per run; `sample` returns them padded to the longest one
-    sampled.
-    """
+    """One bounded queue of episodes per run."""
 
     def __init__(self, runs: int, capacity: int) -> None:
         self.queues: list[deque[Episode]] = [deque(maxlen=capacity) for _ in range(runs)]
-        self.widths: dict[str, int] = {}  # last axis of each packed mask
-        self.sparse: dict[
-            str, list[int]
-        ] = {}  # shape of an instant of each field that is mostly zeros; [] where not
+        self.packing = Packing()
 
     def __len__(self) -> int:
-        """Episodes in the run that has fewest."""
+        """Return the number of episodes in the run that has fewest."""
         return min(len(queue) for queue in self.queues)
 
     def nbytes(self) -> int:
-        return sum(x.nbytes for queue in self.queues for episode in queue for x in episode.values())
+        """Return the memory that all episodes take, in bytes."""
+        total = 0
+        for queue in self.queues:
+            for episode in queue:
+                total += sum(x.nbytes for x in episode.values())
+        return total
 
     def add(self, rollout: Rollout, extra: Mapping[str, Tensor]) -> None:
-        """Store each copy's episode; `extra` holds what is trained on in place of rewards, ``[R, B,
-        T, ...]``.
+        """Store each copy's episode.
+
+        `extra` holds what is trained on in place of rewards, ``[R, B, T, ...]``.
         """
-        fields = {
-            name: getattr(rollout, name) for name in (*INSTANT_FIELDS, "actions", "terminated")
-        }
-        fields |= {**rollout.notes, **extra}
-        for r, lengths in enumerate(rollout.filled.sum(2).tolist()):
-            for b, length in enumerate(lengths):
-                if length:
-                    whole = {
-                        name: x[r, b, : length + (name in INSTANT_FIELDS)]
-                        for name, x in fields.items()
-                    }
-                    self.queues[r].append(
-                        {k: v for name, x in whole.items() for k, v in self._pack(name, x)}
-                    )
+        names = (*INSTANT_FIELDS, "actions", "terminated")
+        fields = {name: getattr(rollout, name) for name in names} | rollout.notes | dict(extra)
+        lengths = rollout.filled.sum(2)  # [R, B]; 0 where a copy was idle
+        for r, b in lengths.nonzero().tolist():
+            episode: Episode = {}
+            for name, x in fields.items():
+                episode |= self.packing.pack(name, x[r, b, : _instants(name, int(lengths[r, b]))])
+            self.queues[r].append(episode)
 
     def sample(self, batch: int, generators: Sequence[Generator]) -> dict[str, Tensor]:
-        """`batch` different episodes of each run, ``[R, B, T(+1), ...]``, and the mask `filled`
-        ``[R, B, T]``.
+        """Draw `batch` different episodes of each run, padded to the longest one drawn.
 
-        A run that has fewer gives empty ones besides.
+        Returns their fields ``[R, B, T(+1), ...]`` and the mask `filled` ``[R, B, T]``. A run that
+        has fewer gives empty ones besides.
         """
-        chosen = []
-        for queue, generator in zip(self.queues, generators, strict=True):
+        runs = []
+        lengths = torch.zeros(len(self.queues), batch, dtype=torch.int64)
+        for r, (queue, generator) in enumerate(zip(self.queues, generators, strict=True)):
             index = torch.randperm(len(queue), generator=generator)[:batch].tolist()
-            chosen.append([queue[i] for i in index])
-        lengths = torch.tensor(
-            [[len(e["actions"]) for e in run] + [0] * (batch - len(run)) for run in chosen]
-        )
+            run = [queue[i] for i in index]
+            lengths[r, : len(run)] = torch.tensor([_length(episode) for episode in run])
+            runs.append(run)
         time = int(lengths.max())
-        fields = next(run[0] for run in chosen if run)
-        out = {
-            name: self._padded(x, name, chosen, (time + (name in INSTANT_FIELDS), batch))
-            for name, x in fields.items()
-            if VALUES not in name
-        }
+        names = next(run[0] for run in runs if run)
+        out = {}
+        for name in names:
+            if VALUES not in name:
+                out[name] = self.packing.padded(name, runs, batch, _instants(name, time))
         out["filled"] = torch.arange(time) < lengths[..., None]
         return out
 
-    def _padded(
-        self, like: Tensor, name: str, chosen: list[list[Episode]], shape: tuple[int, int]
-    ) -> Tensor:
-        instant = self.sparse.get(name)
-        tail, kind = (instant, torch.float32) if instant else (like.shape[1:], like.dtype)
-        out = torch.zeros(
-            len(chosen), *shape, *tail, dtype=kind
-        )  # time before copies: the order of a bank's rows
-        for r, run in enumerate(chosen):
-            for b, episode in enumerate(run):
-                x = episode[name]
-                out[r, : len(x), b] = spread(x, episode[name + VALUES], instant) if instant else x
-        return out.transpose(1, 2) if instant else self._unpack(name, out).transpose(1, 2)
-
-    def _pack(self, name: str, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """The field as it is kept. Whether it is sparse its first episode decides."""
-        if x.dtype == torch.float32 and x.dim() > 1:
-            flat = x.reshape(len(x), -1)
-            there = (
-                flat.view(torch.int32) != 0
-            )  # of -0.0, too: what comes back is equal bit for bit
-            if self.sparse.setdefault(
-                name, list(x.shape[1:]) if there.float().mean() < 0.5 else []
-            ):
-                yield name, torch.from_numpy(np.packbits(there.numpy(), axis=-1))
-                yield name + VALUES, flat[there]
-                return
-        yield name, self._packed(name, x)
-
-    def _packed(self, name: str, x: Tensor) -> Tensor:
-        if x.dtype == torch.bool and x.dim() > 1:
-            self.widths[name] = x.shape[-1]
-            return torch.from_numpy(np.packbits(x.numpy(), axis=-1))
-        if x.dtype == torch.int64:
-            if x.numel() and not 0 <= int(x.min()) <= int(x.max()) < 256:
-                raise ValueError(
-                    f"{name} is stored in a byte but holds values from {int(x.min())} to {int(x.max())}"
-                )
-            return x.to(torch.uint8)
-        return x.clone()
-
-    def _unpack(self, name: str, x: Tensor) -> Tensor:
-        if name in self.widths:
-            return torch.from_numpy(
-                np.unpackbits(x.numpy(), axis=-1, count=self.widths[name])
-            ).view(torch.bool)
-        return x.long() if x.dtype == torch.uint8 else x
-
     def state_dict(self) -> dict[str, Any]:
-        """Each field of each run as one long tensor, and the episodes' lengths."""
-        runs = [
-            {name: torch.cat([e[name] for e in queue]) for name in (queue[0] if queue else ())}
-            for queue in self.queues
-        ]
-        lengths: list[list[int]] = [[len(e["actions"]) for e in queue] for queue in self.queues]
+        """Return each field of each run as one long tensor, and the episodes' lengths."""
         return {
-            "runs": runs,
-            "lengths": lengths,
-            "widths": dict(self.widths),
-            "sparse": dict(self.sparse),
+            "runs": [_joined(queue) for queue in self.queues],
+            "lengths": [[_length(episode) for episode in queue] for queue in self.queues],
+            "widths": dict(self.packing.widths),
+            "sparse": dict(self.packing.sparse),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.widths, self.sparse = dict(state["widths"]), dict(state["sparse"])
-        for queue, fields, lengths in zip(
-            self.queues, state["runs"], state["lengths"], strict=True
-        ):
+        """Go on from what `state_dict` returned."""
+        self.packing.widths, self.packing.sparse = dict(state["widths"]), dict(state["sparse"])
+        saved = zip(self.queues, state["runs"], state["lengths"], strict=True)
+        for queue, fields, lengths in saved:
             queue.clear()
-            sizes = {
-                name: [n + (name in INSTANT_FIELDS) for n in lengths]
-                for name in fields
-                if VALUES not in name
-            }
-            for name in (name for name in fields if VALUES in name):
-                bits = name.removesuffix(VALUES)
-                sizes[name] = [ones(x) for x in fields[bits].split(sizes[bits])]
-            parts = [x.split(sizes[name]) for name, x in fields.items()]
-            for episode in zip(*parts, strict=True):
-                queue.append({name: x.clone() for name, x in zip(fields, episode, strict=True)})
+            queue.extend(_taken_apart(fields, lengths))
 
 
-def spread(bits: Tensor, values: Tensor, instant: Sequence[int]) -> Float32[Tensor, "T ..."]:
-    """Floats at the places that the bits say, zeros elsewhere; `instant` is the shape at one
-    instant.
-    """
-    there = np.unpackbits(bits.numpy(), axis=-1, count=math.prod(instant)).view(bool)
-    out = np.zeros(there.shape, np.float32)
-    out[there] = values.numpy()  # several times faster than torch's
-    return torch.from_numpy(out.reshape(len(bits), *instant))
+def _length(episode: Episode) -> int:
+    """Return how many transitions an episode has."""
+    return len(episode["actions"])
 
 
-def ones(bits: Tensor) -> int:
-    """How many bits are set."""
-    return int(np.unpackbits(bits.numpy()).sum())
+def _instants(name: str, length: int) -> int:
+    """Return how many instants a field has in so many transitions."""
+    return length + 1 if name in INSTANT_FIELDS else length
+
+
+def _joined(queue: Sequence[Episode]) -> Episode:
+    """Return the episodes laid end to end, field by field."""
+    names = queue[0] if queue else ()
+    return {name: torch.cat([episode[name] for episode in queue]) for name in names}
+
+
+def _taken_apart(fields: Episode, lengths: Sequence[int]) -> list[Episode]:
+    """Return episodes of these lengths again: the inverse of `_joined`."""
+    episodes: list[Episode] = [{} for _ in lengths]
+    for name, x in fields.items():
+        mask_name = name.removesuffix(VALUES)
+        sizes = [_instants(mask_name, length) for length in lengths]
+        if name != mask_name:  # as many floats as its mask has bits
+            sizes = [ones(bits) for bits in fields[mask_name].split(sizes)]
+        for episode, part in zip(episodes, x.split(sizes), strict=True):
+            episode[name] = part.clone()
+    return episodes

@@ -10,15 +10,13 @@ from torch import Tensor
 from partage.sims.buffers import INSTANT_FIELDS
 from partage.sims.contract import Env, Spec, TimeStep
 
-Memory = (
-    Any  # a tensor [R, B, ...], a tuple of them, or None: what a policy remembers within an episode
-)
+# What a policy remembers within an episode: a tensor [R, B, ...], a tuple of them, or None.
+# Policies of whole episodes may keep anything.
+Memory = Any
 
 
 class Choice(NamedTuple):
-    """What a policy decided for all agents of all copies, and notes to keep beside it (roles,
-    groups, ...).
-    """
+    """What a policy decided for all agents of all copies, and notes beside it (roles, ...)."""
 
     actions: Int64[Tensor, "R B N"]
     notes: dict[str, Tensor] = {}  # noqa: RUF012 (never mutated)
@@ -26,16 +24,20 @@ class Choice(NamedTuple):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Acts for all agents. Its memory is passed in and out, so evaluating it cannot disturb
-    training.
+    """Acts for all agents.
 
-    A policy of whole episodes draws an episode's noise when the episode begins: how long other runs
-    of the pack play must not move its generators.
+    Its memory is passed in and out, so evaluating it cannot disturb training. A policy of whole
+    episodes draws an episode's noise when the episode begins: how long other runs of the pack play
+    must not move its generators.
     """
 
-    def initial(self, copies: int, explore: bool) -> Memory: ...
+    def initial(self, copies: int, explore: bool) -> Memory:
+        """Return the memory that episodes of so many copies begin with."""
+        ...
 
-    def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]: ...
+    def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:
+        """Return what to do at this instant, and what to remember until the next."""
+        ...
 
 
 class Rollout(NamedTuple):
@@ -63,143 +65,162 @@ class Rollout(NamedTuple):
 
     @property
     def steps(self) -> Int64[Tensor, "R"]:
-        """Joint environment steps of each run."""
+        """Return the joint environment steps of each run."""
         return self.filled.sum((1, 2))
 
 
 def _blank(env: Env, time: int) -> Rollout:
-    r, b, (n, a, o, s, *_) = env.runs, env.copies, env.spec
-    mask = torch.zeros(r, b, time, dtype=torch.bool)
+    """Return a rollout of `time` transitions that are yet to be filled in."""
+    copies = env.runs, env.copies
+    agents, actions = env.spec.n_agents, env.spec.n_actions
+    instants = time + 1
     return Rollout(
-        obs=torch.zeros(r, b, time + 1, n, o),
-        state=torch.zeros(r, b, time + 1, s),
-        avail_actions=torch.zeros(r, b, time + 1, n, a, dtype=torch.bool),
-        alive=torch.zeros(r, b, time + 1, n, dtype=torch.bool),
-        actions=torch.zeros(r, b, time, n, dtype=torch.int64),
-        reward=torch.zeros(r, b, time, n),
-        terminated=mask,
-        truncated=mask.clone(),
-        filled=mask.clone(),
-        score=torch.zeros(r, b, time),
-        feature=torch.zeros(r, b, time),
+        obs=torch.zeros(*copies, instants, agents, env.spec.obs_dim),
+        state=torch.zeros(*copies, instants, env.spec.state_dim),
+        avail_actions=torch.zeros(*copies, instants, agents, actions, dtype=torch.bool),
+        alive=torch.zeros(*copies, instants, agents, dtype=torch.bool),
+        actions=torch.zeros(*copies, time, agents, dtype=torch.int64),
+        reward=torch.zeros(*copies, time, agents),
+        terminated=torch.zeros(*copies, time, dtype=torch.bool),
+        truncated=torch.zeros(*copies, time, dtype=torch.bool),
+        filled=torch.zeros(*copies, time, dtype=torch.bool),
+        score=torch.zeros(*copies, time),
+        feature=torch.zeros(*copies, time),
         notes={},
     )
 
 
-def _observe(out: Rollout, t: int, step: TimeStep) -> None:
-    for field in INSTANT_FIELDS:
-        getattr(out, field)[:, :, t] = getattr(step, field)
+def _write_instant(out: Rollout, t: int, step: TimeStep) -> None:
+    """Write what is seen at instant t."""
+    for name in INSTANT_FIELDS:
+        getattr(out, name)[:, :, t] = getattr(step, name)
 
 
-def _transition(out: Rollout, t: int, choice: Choice, step: TimeStep, live: Tensor) -> None:
+def _write_transition(
+    out: Rollout, t: int, choice: Choice, step: TimeStep, filled: Bool[Tensor, "R B"]
+) -> None:
+    """Write what was chosen at instant t, and what came of it."""
     out.actions[:, :, t] = choice.actions
-    for field in ("reward", "terminated", "truncated", "score", "feature"):
-        getattr(out, field)[:, :, t] = getattr(step, field)
-    out.filled[:, :, t] = live
+    for name in ("reward", "terminated", "truncated", "score", "feature"):
+        getattr(out, name)[:, :, t] = getattr(step, name)
+    out.filled[:, :, t] = filled
     for name, note in choice.notes.items():
         if name not in out.notes:
-            out.notes[name] = note.new_zeros(*note.shape[:2], out.filled.shape[2], *note.shape[2:])
+            time = out.filled.shape[2]
+            out.notes[name] = note.new_zeros(*note.shape[:2], time, *note.shape[2:])
         out.notes[name][:, :, t] = note
 
 
 def collect_episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore: bool) -> Rollout:
-    """One whole episode in every copy of the runs marked, padded to the longest; the other runs
-    stay idle.
+    """Play one whole episode in every copy of the runs marked; the other runs stay idle.
 
-    An episode whose simulator broke down is void: another is played in its place.
+    Episodes are padded to the longest. One whose simulator broke down is void: another is played in
+    its place.
     """
     out = _play(env, policy, where[:, None].expand(env.runs, env.copies).clone(), explore)
     while (void := (out.terminated & out.truncated).any(2)).any():
-        out = _replaced(out, void, _play(env, policy, void, explore))
+        out = _replace_episodes(out, void, _play(env, policy, void, explore))
     return out
 
 
 def _play(env: Env, policy: Policy, live: Bool[Tensor, "R B"], explore: bool) -> Rollout:
-    """One episode in every copy marked."""
-    horizon = env.spec.horizon
-    out = _blank(env, horizon)
-    step, memory, t = env.reset(live), policy.initial(env.copies, explore), 0
-    for t in range(horizon):
-        _observe(out, t, step)
+    """Play one episode in every copy marked."""
+    out = _blank(env, env.spec.horizon)
+    step, memory, length = env.reset(live), policy.initial(env.copies, explore), 0
+    for t in range(env.spec.horizon):
+        _write_instant(out, t, step)
         choice, memory = policy(step, memory, explore)
         step = env.step(choice.actions)
-        _transition(out, t, choice, step, live)
+        _write_transition(out, t, choice, step, live)
+        length = t + 1
         live = live & ~step.ended
         if not live.any():
             break
-    _observe(out, t + 1, step)
+    _write_instant(out, length, step)
     out.terminated.logical_and_(out.filled)  # a copy keeps its flags while it idles
     out.truncated.logical_and_(out.filled)
-    return _tensors(out, lambda name, tensor: tensor[:, :, : t + 1 + (name in INSTANT_FIELDS)])
+    return _change_tensors(out, lambda name, x: x[:, :, : _instants(name, length)])
 
 
-def _tensors(rollout: Rollout, change: Callable[..., Tensor], *others: Rollout) -> Rollout:
-    """The rollout with ``change(name, tensor, the others' tensor, ...)`` in place of each tensor
-    and note.
-    """
-    fields = rollout._asdict() | {"notes": None, "final_obs": None}
-    notes = {
-        key: change(key, note, *(o.notes[key] for o in others))
-        for key, note in rollout.notes.items()
-    }
-    made = {
-        key: change(key, x, *(getattr(o, key) for o in others))
-        for key, x in fields.items()
-        if x is not None
-    }
-    return rollout._replace(**made, notes=notes)
+def _instants(name: str, time: int) -> int:
+    """Return how many instants a field has in so many transitions."""
+    return time + 1 if name in INSTANT_FIELDS else time
 
 
-def _replaced(old: Rollout, where: Bool[Tensor, "R B"], new: Rollout) -> Rollout:
-    """`old` with the episodes of `new` in the copies marked, padded to the longer."""
+def _tensors(episodes: Rollout) -> dict[str, Tensor]:
+    """Return the tensors of whole episodes by name, notes left aside."""
+    return {name: x for name, x in episodes._asdict().items() if isinstance(x, Tensor)}
+
+
+def _change_tensors(episodes: Rollout, change: Callable[[str, Tensor], Tensor]) -> Rollout:
+    """Return whole episodes with ``change(name, tensor)`` in place of each tensor and note."""
+    tensors = {name: change(name, x) for name, x in _tensors(episodes).items()}
+    notes = {name: change(name, note) for name, note in episodes.notes.items()}
+    return episodes._replace(**tensors, notes=notes)
+
+
+def _replace_episodes(old: Rollout, where: Bool[Tensor, "R B"], new: Rollout) -> Rollout:
+    """Return `old` with the episodes of `new` in the copies marked, padded to the longer."""
     time = max(old.filled.shape[2], new.filled.shape[2])
 
-    def pick(name: str, before: Tensor, after: Tensor) -> Tensor:
-        length = time + (name in INSTANT_FIELDS)
-        one, other = (torch.cat((x, x.new_zeros(*x.shape[:2], length - x.shape[2], *x.shape[3:])), 2)
-                      for x in (after, before))  # fmt: skip
-        return torch.where(where.view(*where.shape, *(1,) * (one.dim() - 2)), one, other)
+    def pad(name: str, x: Tensor) -> Tensor:
+        missing = _instants(name, time) - x.shape[2]
+        return torch.cat((x, x.new_zeros(*x.shape[:2], missing, *x.shape[3:])), 2)
 
-    return _tensors(old, pick, new)
+    new, old = _change_tensors(new, pad), _change_tensors(old, pad)
+    replacements = _tensors(new) | new.notes
+    return _change_tensors(old, lambda name, x: _choose(where, replacements[name], x))
+
+
+def _choose(where: Bool[Tensor, "R B"], new: Tensor, old: Tensor) -> Tensor:
+    """Return `new` in the copies marked and `old` elsewhere, ``[R, B, ...]``."""
+    mask = where.to(old.device).view(*where.shape, *(1,) * (old.dim() - 2))
+    return torch.where(mask, new, old)
 
 
 def collect_segment(
     env: Env, policy: Policy, step: TimeStep, memory: Memory, time: int
 ) -> tuple[Rollout, TimeStep, Memory]:
-    """`time` transitions of every copy from `step` on; where an episode ends, the next begins at
-    once.
+    """Play `time` transitions of every copy from `step` on; return where they end as well.
 
-    An episode whose simulator broke down is truncated before the transition in which it did, which
-    is not filled.
+    Where an episode ends, the next begins at once. An episode whose simulator broke down is
+    truncated before the transition in which it did, which is not filled.
     """
     out = _blank(env, time)
     for t in range(time):
-        _observe(out, t, step)
+        _write_instant(out, t, step)
         choice, memory = policy(step, memory, True)
         step = env.step(choice.actions)
-        _transition(out, t, choice, step, ~step.void)
+        _write_transition(out, t, choice, step, ~step.void)
         out.terminated[:, :, t] &= out.filled[:, :, t]
-        ended = step.ended
-        if ended.any():
-            if step.truncated.any():
-                if out.final_obs is None:
-                    out = out._replace(final_obs=torch.zeros_like(out.obs[:, :, :-1]))
-                out.final_obs[:, :, t] = step.obs * step.truncated[..., None, None]  # type: ignore[index]
-            ended = ended.clone()
+        if step.truncated.any():
+            out = _write_final_obs(out, t, step)
+        if step.ended.any():
+            ended = step.ended.clone()  # `step` may be a view of what `reset` writes to
             step = env.reset(ended)
-            memory = _where(ended, policy.initial(env.copies, True), memory)
-    _observe(out, time, step)
+            memory = _renew_memory(ended, policy.initial(env.copies, True), memory)
+    _write_instant(out, time, step)
     return out, step, memory
 
 
-def _where(mask: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:
+def _write_final_obs(out: Rollout, t: int, step: TimeStep) -> Rollout:
+    """Write the observations that truncated episodes ended on."""
+    final_obs = out.final_obs
+    if final_obs is None:
+        final_obs = torch.zeros_like(out.obs[:, :, :-1])
+    final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
+    return out._replace(final_obs=final_obs)
+
+
+def _renew_memory(where: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:
+    """Return the new memory in the copies marked and the old one elsewhere."""
     if old is None:
         return None
     if isinstance(old, tuple):
-        return tuple(_where(mask, n, o) for n, o in zip(new, old, strict=True))
-    return torch.where(mask.to(old.device).view(*mask.shape, *(1,) * (old.dim() - 2)), new, old)
+        return tuple(_renew_memory(where, n, o) for n, o in zip(new, old, strict=True))
+    return _choose(where, new, old)
 
 
 def team_reward(reward: Float32[Tensor, "*X N"], spec: Spec) -> Float32[Tensor, "*X"]:
-    """The team's reward: the common one, or the sum of the agents' own."""
+    """Return the team's reward: the common one, or the sum of the agents' own."""
     return reward[..., 0] if spec.common_reward else reward.sum(-1)
