@@ -18,8 +18,7 @@ import numpy as np
 import torch
 
 from partage.sims.batch import Batched
-from partage.sims.contract import Spec
-from partage.sims.football.match import HORIZON, TASKS, Football, Maker, Options
+from partage.sims.football.match import TASKS, Football, Maker, Options
 from partage.sims.workers.pool import Pool
 
 NAME = "academy_3_vs_1_with_keeper"
@@ -63,13 +62,13 @@ def ours(football: Football, actions: np.ndarray) -> None:
 def observing(football: Football, times: int) -> None:
     """Only what this suite adds to a step: views, cones, observations, state and pay."""
     for _ in range(times):
-        football._look(football.view.facing)
-        football._instant(football._pay(0), 0.0, False)
+        football._read_engine(football.view.facing)
+        football._instant(football._reward(0), 0.0, False)
 
 
 def pooled(workers: int, copies: int, steps: int) -> tuple[float, float]:
     """Joint steps per second of wall-clock time, and per CPU-second of the workers."""
-    spec = Spec(*TASK.sizes, HORIZON, common_reward=True)
+    spec = TASK.spec
     env = Batched(
         spec,
         partial(Pool, Maker(NAME, Options()), spec, workers=workers),

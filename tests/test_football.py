@@ -15,7 +15,7 @@ import torch
 from partage.config.pins import pins
 from partage.envs import ENVS, load, make
 from partage.errors import UserError
-from partage.sims.football.match import HORIZON, TASKS, Football, Options, rings
+from partage.sims.football.match import HORIZON, TASKS, Football, Options, rings_reached
 from partage.sims.football.view_cone import seen
 
 real = pytest.mark.skipif(
@@ -93,7 +93,7 @@ def test_who_is_told_nothing_stands_still() -> None:
 @pytest.mark.parametrize("places", ["relative", "absolute"])
 def test_agents_see_the_ball_and_whoever_is_in_their_cone(task: str, places: str) -> None:
     football = Football(task, Options(places=places))
-    n, _, width, _ = TASKS[task].sizes
+    n, width = TASKS[task].spec.n_agents, TASKS[task].spec.obs_dim
     shown = []
     for instant, view in ((i, football.view) for i in played(football, 3)):
         centre = view.players[:n] if places == "relative" else np.zeros((n, 2))
@@ -113,7 +113,8 @@ def test_agents_see_the_ball_and_whoever_is_in_their_cone(task: str, places: str
                 instant.obs[k], [*view.players[k], *ball, *np.ravel(rows)], atol=1e-6
             )
             shown += [visible[k, m] for m in others]
-        assert instant.obs.shape == (n, width) and instant.state.shape == (TASKS[task].sizes[3],)
+        assert instant.obs.shape == (n, width)
+        assert instant.state.shape == (TASKS[task].spec.state_dim,)
     assert 0.1 < np.mean(shown) < 0.95
 
 
@@ -177,7 +178,8 @@ def test_each_ring_is_paid_once_to_the_team(task: str) -> None:
         for instant in played(football, seed):
             view = football.view
             if view.team == 0:
-                nearest = max(nearest, rings(float(np.hypot(view.ball[0] - 1, view.ball[1]))))
+                distance = float(np.hypot(view.ball[0] - 1, view.ball[1]))
+                nearest = max(nearest, rings_reached(distance))
             paid += instant.reward[0]
             if instant.terminated:
                 break
@@ -185,7 +187,8 @@ def test_each_ring_is_paid_once_to_the_team(task: str) -> None:
 
 
 def test_rings_lie_from_099_to_019_around_the_goal() -> None:
-    assert [rings(d) for d in (1.0, 0.991, 0.98, 0.5, 0.2, 0.18, 0.0)] == [0, 0, 1, 6, 9, 10, 10]
+    distances = (1.0, 0.991, 0.98, 0.5, 0.2, 0.18, 0.0)
+    assert [rings_reached(distance) for distance in distances] == [0, 0, 1, 6, 9, 10, 10]
 
 
 @real

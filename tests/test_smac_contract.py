@@ -11,7 +11,7 @@ import torch
 
 from partage.envs import make
 from partage.sims import batch
-from partage.sims.batch import Buffers
+from partage.sims.buffers import Buffers
 from partage.sims.skirmish.actions import give_orders
 from partage.sims.skirmish.data import find_map, maps, unit_types
 from partage.sims.skirmish.observations import observe

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from partage.sims.football.view_cone import ANGLE, REACH, STILL, seen, turned
+from partage.sims.football.view_cone import ANGLE, RADIUS, STILL, seen, turned
 
 HERE, EAST = np.zeros((1, 2)), np.array([[1.0, 0.0]])
 numbers = st.floats(-1, 1, allow_subnormal=False).map(lambda x: round(x, 6))
@@ -25,9 +25,9 @@ def plainly(place: np.ndarray, facing: np.ndarray, other: np.ndarray) -> bool:
     x, y = other - place
     gap = math.hypot(x, y)
     if not facing.any() or gap == 0:
-        return gap <= REACH
+        return gap <= RADIUS
     between = math.atan2(facing[0] * y - facing[1] * x, facing[0] * x + facing[1] * y)
-    return gap <= REACH and abs(math.degrees(between)) <= ANGLE / 2
+    return gap <= RADIUS and abs(math.degrees(between)) <= ANGLE / 2
 
 
 def off_border(place: np.ndarray, facing: np.ndarray, others: np.ndarray) -> bool:
@@ -37,7 +37,7 @@ def off_border(place: np.ndarray, facing: np.ndarray, others: np.ndarray) -> boo
     edge = (to * facing[:, None]).sum(-1) - math.cos(math.radians(ANGLE / 2)) * gap * length
     sure = (abs(edge) > 1e-7) | (gap * length == 0)
     return bool(
-        sure.all() and (abs(gap - REACH) > 1e-7).all() and ((length == 0) | (length > 1e-3)).all()
+        sure.all() and (abs(gap - RADIUS) > 1e-7).all() and ((length == 0) | (length > 1e-3)).all()
     )
 
 

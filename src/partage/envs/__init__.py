@@ -1,6 +1,4 @@
-"""The environment families, a file each, and how one is found: the file's name is the family's
-name.
-"""
+"""The environment families, a file each: the file's name is the family's name."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -8,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from partage.errors import look_up
-from partage.sims.contract import Engine, Env
+from partage.sims.contract import Env
 
 ENVS = Path(__file__).parent
 
 
 def make(
-    task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any
+    task: str, seeds: Sequence[int], copies: int, engine: str = "batched", **options: Any
 ) -> Env:
     """Return the copies of ``family/task`` for each run; `seeds` are used as they are.
 

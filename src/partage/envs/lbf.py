@@ -2,7 +2,7 @@
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["lbforaging==2.0.0"]
 # ///
-"""Level-based foraging: ``lbf/15x15-4p-5f-v2`` and all of that form, see `foraging_tasks`.
+"""Level-based foraging: ``lbf/15x15-4p-5f-v2`` and all of that form, see `sims.foraging.tasks`.
 
 A name is lbforaging's without ``Foraging-``, of any size (the package itself has no more than four
 foods). Options: ``reward="team"`` gives everyone the sum of the players' rewards, ``"individual"``
@@ -22,7 +22,7 @@ import numpy as np
 from partage.config.pins import require
 from partage.errors import UserError, one_of
 from partage.sims.batch import Batched
-from partage.sims.contract import Engine, Env
+from partage.sims.contract import Env
 from partage.sims.foraging.grid import Units
 from partage.sims.foraging.rules import kernel
 from partage.sims.foraging.tasks import HORIZON, Task, named
@@ -31,9 +31,9 @@ from partage.sims.single import Instant, Singles
 
 
 def make(
-    task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any
+    task: str, seeds: Sequence[int], copies: int, engine: str = "batched", **options: Any
 ) -> Env:
-    """The copies of the task; engine "package" is lbforaging 2.0.0, one simulator per copy."""
+    """Return the copies of the task; engine "package" is lbforaging 2.0.0, one per copy."""
     one_of("engine of lbf", engine, ["batched", "package"])
     limits = ("truncation", "terminal")
     chosen = choose(
@@ -66,12 +66,12 @@ def make(
 
 
 def weaker_food(env: Any, max_num_food: int, min_levels: Any, max_levels: Any) -> None:
-    """The package's own placing of food, with the highest level left out: version 2's levels."""
+    """Place food as the package does, without the highest level: version 2's levels."""
     type(env).spawn_food(env, max_num_food, min_levels, max_levels - 1)
 
 
 def simulator(task: Task) -> Any:
-    """The task as the package's own environment."""
+    """Return the task as the package's own environment."""
     from lbforaging.foraging.environment import ForagingEnv
 
     env: Any = ForagingEnv(
@@ -93,43 +93,47 @@ def simulator(task: Task) -> Any:
 
 
 class Package:
-    """One copy in lbforaging."""
+    """One copy in lbforaging (a `Single`)."""
 
     def __init__(self, task: Task, team: bool, units: Units) -> None:
         self._team, self._units, self._env = team, units, simulator(task)
 
     def reset(self, seed: int | None) -> Instant:
+        """Start an episode."""
         views, _ = self._env.reset(seed=seed)
         return self._instant(views, [0.0] * len(views))
 
     def step(self, actions: Sequence[int]) -> Instant:
+        """Move by one step."""
         views, rewards, _, _, _ = self._env.step(list(actions))
         return self._instant(views, rewards)
 
     def _instant(self, views: Sequence[Any], rewards: Sequence[float]) -> Instant:
         entries = np.stack(views, dtype=np.float64).reshape(len(views), -1, 3)
-        shown = entries / (self._units.length, self._units.length, self._units.level)
-        obs = np.where(entries < 0, entries, shown).reshape(len(views), -1)
-        total = reduce(
-            operator.add, rewards, 0.0
-        )  # in the players' order; `sum` compensates from Python 3.12 on
+        in_units = entries / (self._units.length, self._units.length, self._units.level)
+        unseen = entries < 0
+        obs = np.where(unseen, entries, in_units).reshape(len(views), -1)
+        # in the players' order: `sum` compensates from Python 3.12 on
+        total = reduce(operator.add, rewards, 0.0)
         earned = np.array([total] * len(rewards) if self._team else rewards)
         return Instant(
-            obs,
-            obs.reshape(-1),
-            earned * self._units.reward,
-            total,
+            obs=obs,
+            state=obs.reshape(-1),
+            reward=(earned * self._units.reward).tolist(),
+            gain=total,
             terminated=not self._env.field.any(),
         )
 
     def save(self) -> bytes:
-        """All the package's own fields, its generator among them (the replaced `spawn_food` stays)."""
+        """Return the package's own fields, its generator among them; `spawn_food` stays."""
         return pickle.dumps(
             {name: value for name, value in vars(self._env).items() if name != "spawn_food"}
         )
 
     def load(self, saved: bytes) -> None:
+        """Go on from what `save` returned."""
         vars(self._env).update(pickle.loads(saved))
 
     def close(self) -> None:
+        """End the environment."""
         self._env.close()

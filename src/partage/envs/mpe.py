@@ -2,14 +2,14 @@
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["mpe2==1.1.1", "pettingzoo==1.27.0"]
 # ///
-"""Particle spread: ``mpe/15a_3c`` and the other names of `spread_tasks`; rules in `spread` and
-`simple_spread`.
+"""Particle spread: ``mpe/15a_3c`` and the other names of `sims.particles.tasks`.
 
-Rewards are each agent's own. Option ``time_limit`` says what the last step is called (default and
-package: truncation). The score is the sum over agents of the return so far, the papers' "team
-reward".
+The rules are in `sims.particles`. Rewards are each agent's own. Option ``time_limit`` says what the
+last step is called (default and package: truncation). The score is the sum over agents of the
+return so far, the papers' "team reward".
 """
 
+import itertools
 import pickle
 from collections.abc import Sequence
 from functools import partial
@@ -20,7 +20,7 @@ import numpy as np
 from partage.config.pins import require
 from partage.errors import one_of
 from partage.sims.batch import Batched
-from partage.sims.contract import Engine, Env
+from partage.sims.contract import Env
 from partage.sims.options import choose
 from partage.sims.particles.spread import NEAR, kernel
 from partage.sims.particles.tasks import Task, named
@@ -28,9 +28,9 @@ from partage.sims.single import Instant, Singles
 
 
 def make(
-    task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any
+    task: str, seeds: Sequence[int], copies: int, engine: str = "batched", **options: Any
 ) -> Env:
-    """The copies of the task; engine "package" is mpe2 1.1.1, one simulator per copy."""
+    """Return the copies of the task; engine "package" is mpe2 1.1.1, one per copy."""
     one_of("engine of mpe", engine, ["batched", "package"])
     chosen = choose(options, time_limit=("truncation", "terminal"))
     found = named(task)
@@ -46,27 +46,31 @@ def make(
     return Batched(found.spec, lambda n: kernel(found, n), seeds, copies, chosen["time_limit"])
 
 
-def velocity_first(world: Any, force: Sequence[Any]) -> None:
-    """The integration of MPE before simple_spread_v3: the position moves by the new velocity."""
-    for body, push in zip(world.agents, force, strict=False):
+def integrate_velocity_first(world: Any, p_force: Sequence[Any]) -> None:
+    """Move the agents as MPE did before simple_spread_v3: the position by the new velocity."""
+    for body, push in zip(world.agents, p_force, strict=False):
         body.state.p_vel = body.state.p_vel * (1 - world.damping) + push / body.mass * world.dt
         body.state.p_pos = body.state.p_pos + body.state.p_vel * world.dt
 
 
 def distance(one: Any, other: Any) -> float:
+    """Return the distance of two bodies."""
     return float(np.sqrt(np.sum(np.square(one.state.p_pos - other.state.p_pos))))
 
 
 class Scenario:
-    """The coloured tasks as a scenario of mpe2: it makes the world, starts an episode, observes and
-    rewards.
+    """A coloured task as a scenario of mpe2.
+
+    It makes the world, starts an episode, observes and rewards.
     """
 
     def __init__(self, task: Task) -> None:
         self._task, self._orders = task, task.orders
+        # of each agent, by its name
         self._colour = {f"agent_{n}": int(colour) for n, colour in enumerate(task.colours)}
 
     def make_world(self) -> Any:
+        """Return a world with the task's agents and landmarks."""
         from mpe2._mpe_utils.core import Agent, Landmark, World
 
         world = World()
@@ -77,13 +81,14 @@ class Scenario:
         world.landmarks = [Landmark() for _ in self._task.groups]
         for mark, landmark in enumerate(world.landmarks):
             landmark.name, landmark.collide, landmark.movable = f"landmark {mark}", False, False
-        world.integrate_state = partial(velocity_first, world)
+        world.integrate_state = partial(integrate_velocity_first, world)
         return world
 
     def reset_world(self, world: Any, np_random: np.random.Generator) -> None:
-        for body, reach in [(agent, 1) for agent in world.agents] + [
-            (mark, 3) for mark in world.landmarks
-        ]:
+        """Put the bodies at random places, at rest."""
+        agents = [(agent, 1) for agent in world.agents]
+        landmarks = [(landmark, 3) for landmark in world.landmarks]
+        for body, reach in agents + landmarks:
             body.state.p_pos = np_random.uniform(-reach, reach, world.dim_p)
             body.state.p_vel = np.zeros(world.dim_p)
             body.state.c = np.zeros(world.dim_c)
@@ -91,23 +96,23 @@ class Scenario:
             body.color = np.array([hue, 0.4, 1 - hue])
 
     def global_reward(self, world: Any) -> float:
+        """Return 0: these tasks have no common part."""
         return 0.0
 
     def reward(self, agent: Any, world: Any) -> float:
-        """Minus the distance to its colour's landmark, and the bonus of a colour that is there as a
-        whole.
-        """
+        """Return minus the distance to the landmark of the agent's colour, and its bonus."""
         colour = self._colour[agent.name]
         landmark = world.landmarks[colour]
         bonus = 0.0
         if self._task.hardened and distance(agent, landmark) < NEAR:
             fellows = [other for other in world.agents if self._colour[other.name] == colour]
             if all(distance(fellow, landmark) < NEAR for fellow in fellows):
-                pairs = [(a, b) for a in fellows for b in fellows if a is not b]
+                pairs = itertools.permutations(fellows, 2)
                 bonus = sum(0.1 / (distance(a, b) + 0.05) for a, b in pairs) / len(fellows)
         return bonus - distance(agent, landmark)
 
     def observation(self, agent: Any, world: Any) -> np.ndarray:
+        """Return velocity, position, landmarks relative to it, and the distance to its own."""
         colour = self._colour[agent.name]
         parts = [agent.state.p_vel, agent.state.p_pos]
         parts += [landmark.state.p_pos - agent.state.p_pos for landmark in world.landmarks]
@@ -116,11 +121,12 @@ class Scenario:
         return np.concatenate(parts)[self._orders[colour]]
 
     def is_terminal(self, world: Any) -> bool:
+        """Return False: only the clock ends an episode."""
         return False
 
 
 def parallel(task: Task) -> Any:
-    """The task as a PettingZoo parallel environment."""
+    """Return the task as a PettingZoo parallel environment."""
     from mpe2 import simple_spread_v3
     from mpe2._mpe_utils.simple_env import SimpleEnv
     from pettingzoo.utils.conversions import aec_to_parallel
@@ -136,7 +142,7 @@ def parallel(task: Task) -> Any:
 
 
 class Package:
-    """One copy in mpe2."""
+    """One copy in mpe2 (a `Single`)."""
 
     def __init__(self, task: Task) -> None:
         self._env = parallel(task)
@@ -144,30 +150,34 @@ class Package:
         self._inner = self._env.unwrapped
 
     def reset(self, seed: int | None) -> Instant:
+        """Start an episode."""
         views, _ = self._env.reset(seed=seed)
         return self._instant(views, [0.0] * len(self._names))
 
     def step(self, actions: Sequence[int]) -> Instant:
+        """Move by one step."""
         views, rewards, _, _, _ = self._env.step(dict(zip(self._names, actions, strict=True)))
         return self._instant(views, [float(rewards[name]) for name in self._names])
 
     def _instant(self, views: dict[str, Any], rewards: list[float]) -> Instant:
         obs = np.stack([views[name] for name in self._names])
         agents, landmarks = self._inner.world.agents, self._inner.world.landmarks
-        parts = [body.state.p_pos for body in agents], [body.state.p_vel for body in agents]
-        state = np.concatenate(
-            [*parts[0], *parts[1], *(body.state.p_pos for body in landmarks)], dtype=np.float32
-        )
+        places = [body.state.p_pos for body in agents]
+        velocities = [body.state.p_vel for body in agents]
+        marks = [body.state.p_pos for body in landmarks]
+        state = np.concatenate([*places, *velocities, *marks], dtype=np.float32)
         return Instant(obs, state, rewards, sum(rewards), terminated=False)
 
     def save(self) -> bytes:
-        """Bodies, clock and generator: the environment itself holds drawing surfaces, which cannot
-        be saved.
+        """Return bodies, clock and generator.
+
+        The environment itself holds drawing surfaces, which cannot be saved.
         """
         bodies = [(body.state.p_pos, body.state.p_vel) for body in self._inner.world.entities]
         return pickle.dumps((bodies, self._inner.steps, self._inner.np_random.bit_generator.state))
 
     def load(self, saved: bytes) -> None:
+        """Go on from what `save` returned."""
         bodies, steps, generator = pickle.loads(saved)
         self._env.reset()
         for body, (position, velocity) in zip(self._inner.world.entities, bodies, strict=True):
@@ -176,4 +186,5 @@ class Package:
         self._inner.np_random.bit_generator.state = generator
 
     def close(self) -> None:
+        """End the environment."""
         self._env.close()

@@ -19,7 +19,7 @@ from partage.errors import UserError
 from partage.plots import style
 from partage.plots.style import DPI, FAINT, INK, STYLE
 from partage.sims.football.match import HORIZON, TASKS, Football, Options, View
-from partage.sims.football.view_cone import ANGLE, REACH
+from partage.sims.football.view_cone import ANGLE, RADIUS
 
 GRASS, LINE, OPPONENT = "#e9f1e4", "#b9c9ae", "#3d3d3d"
 HALF_WIDTH, HALF_GOAL = 0.42, 0.044  # of the field and of the goal; the field is 2 long
@@ -138,7 +138,7 @@ def _draw_cone(axes: Axes, place: np.ndarray, facing: np.ndarray, colour: Any) -
     ahead = np.degrees(np.arctan2(facing[1], facing[0]))
     fill, edge = to_rgba(colour, 0.10), to_rgba(colour, 0.7)
     looks: Any = {"facecolor": fill, "edgecolor": edge, "linewidth": 0.9}
-    cone = Wedge((x, y), REACH, ahead - ANGLE / 2, ahead + ANGLE / 2, **looks)
+    cone = Wedge((x, y), RADIUS, ahead - ANGLE / 2, ahead + ANGLE / 2, **looks)
     axes.add_patch(cone)
     field = Rectangle((-1, -HALF_WIDTH), 2, 2 * HALF_WIDTH, transform=axes.transData)
     cone.set_clip_path(field)

@@ -1,0 +1,1 @@
+"""Runs: trained, measured, recorded, evaluated, verified, exported and imported."""

@@ -1,8 +1,7 @@
-"""`Batched`: the `Env` around any simulator, and `Kernel`: a compiled simulator of all copies at
-once.
+"""Run any simulator as an `Env`: `Batched`; and `Kernel`, a compiled simulator of all copies.
 
-The simulator holds its rules only. What every environment shares is here: the axes [R, B, ...],
-idle copies, the clock and what its end is called, saving and going on.
+A simulator holds its rules only. What every environment shares is here: the axes [R, B, ...], idle
+copies, the clock and what its end is called, saving and going on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,86 +12,117 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from partage.errors import UserError
+from partage.errors import UserError, one_of
 from partage.sims.buffers import Buffers
 from partage.sims.contract import Spec, TimeLimit, TimeStep, stream
+
+# What starts from 0 with every episode.
+EPISODE_FIELDS = ("reward", "feature", "terminated", "truncated", "score", "clock")
 
 
 @runtime_checkable
 class Sim(Protocol):
-    """The rules of all copies: `begin` starts an episode where marked, `advance` moves the live
-    copies by a step.
-    """
+    """The rules of all copies."""
 
-    def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None: ...
-    def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None: ...
-    def save(self) -> dict[str, Any]: ...
-    def load(self, state: Mapping[str, Any]) -> None: ...
-    def close(self) -> None: ...
+    def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+        """Start an episode in the copies marked, and write what they observe."""
+        ...
+
+    def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
+        """Move the live copies by a step, and write what they observe and earn."""
+        ...
+
+    def save(self) -> dict[str, Any]:
+        """Return all that `load` needs to go on exactly."""
+        ...
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state; raises `UserError` for one of another simulator."""
+        ...
+
+    def close(self) -> None:
+        """End what the simulator has started."""
+        ...
 
 
 class Kernel(NamedTuple):
-    """A `Sim` of compiled functions: `rules` are the task's constants, `world` its arrays, one row
-    per copy.
-    """
+    """A `Sim` of two compiled functions."""
 
-    rules: Any  # NamedTuple of numbers and arrays
-    world: Any  # NamedTuple of arrays [C, ...]
+    rules: Any  # the task's constants: a NamedTuple of numbers and arrays
+    world: Any  # what changes: a NamedTuple of arrays [C, ...], one row per copy
     start: Callable[..., None]  # (rules, world, buffers, where)
     move: Callable[..., None]  # (rules, world, buffers, actions)
 
     def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+        """Start an episode in the copies marked."""
         self.start(self.rules, self.world, buffers, where)
 
     def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
+        """Move the live copies by a step."""
         self.move(self.rules, self.world, buffers, actions)
 
     def save(self) -> dict[str, Any]:
+        """Return copies of the world's arrays."""
         return save_arrays(self.world)
 
     def load(self, state: Mapping[str, Any]) -> None:
+        """Write a saved world back in place."""
         load_arrays(self.world, state)
 
     def close(self) -> None:
-        pass
+        """Do nothing: arrays need no end."""
 
 
 def save_arrays(arrays: Any) -> dict[str, Any]:
-    """Copies of a NamedTuple's arrays, as tensors (which `torch.load` reads back in its safe mode)."""
-    return {name: torch.from_numpy(flat(array)).clone() for name, array in arrays._asdict().items()}
+    """Return copies of a NamedTuple's arrays, as tensors.
+
+    Tensors are what `torch.load` reads back in its safe mode.
+    """
+    return {
+        name: torch.from_numpy(records_as_bytes(array)).clone()
+        for name, array in arrays._asdict().items()
+    }
 
 
 def load_arrays(arrays: Any, saved: Mapping[str, Any]) -> None:
-    """Write saved copies back in place; nothing is written unless all of them fit."""
-    for name, array in arrays._asdict().items():
-        found, expected = (
-            tuple(saved[name].shape) if name in saved else "nothing",
-            flat(array).shape,
-        )
-        if found != expected:
-            raise UserError(f"The saved simulator holds {found} for {name!r}, expected {expected}: save and load with "
-                          "the same task, number of runs and copies.")  # fmt: skip
-    for name, array in arrays._asdict().items():
-        flat(array)[...] = saved[name].numpy()
+    """Write saved copies back in place.
 
-
-def flat(array: np.ndarray) -> np.ndarray:
-    """The array itself; one of records as their bytes, which torch can hold: one more axis, in the
-    same memory.
+    Raises `UserError` where one does not fit; nothing is written then.
     """
-    return array.view(np.uint8).reshape(*array.shape, -1) if array.dtype.names else array
+    for name, array in arrays._asdict().items():
+        expected = records_as_bytes(array).shape
+        found = tuple(saved[name].shape) if name in saved else "nothing"
+        if found != expected:
+            raise UserError(
+                f"The saved simulator holds {found} for {name!r}, expected {expected}: save and "
+                f"load with the same task, number of runs and copies."
+            )
+    for name, array in arrays._asdict().items():
+        records_as_bytes(array)[...] = saved[name].numpy()
+
+
+def records_as_bytes(array: np.ndarray) -> np.ndarray:
+    """Return the array itself, or one of records as their bytes, which torch can hold.
+
+    The bytes are one more axis, in the same memory.
+    """
+    if array.dtype.names is None:
+        return array
+    return array.view(np.uint8).reshape(*array.shape, -1)
 
 
 def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Buffers:
-    """The arrays of R x B idle copies, each with the key of its own generator."""
-    count, n, a = len(seeds) * copies, spec.n_agents, spec.n_actions
+    """Return the buffers of R x B idle copies, each with the key of its own generator."""
+    count, n = len(seeds) * copies, spec.n_agents
     obs = np.zeros((count, n, spec.obs_dim), np.float32)
+    state = np.zeros((count, spec.state_dim), np.float32)
+    keys = []
+    for seed in seeds:
+        keys += [stream(seed, "copy", copy) for copy in range(copies)]
     return Buffers(
         obs=obs,
-        state=obs.reshape(count, -1)
-        if state_is_obs
-        else np.zeros((count, spec.state_dim), np.float32),
-        avail_actions=np.ones((count, n, a), bool),
+        state=obs.reshape(count, -1) if state_is_obs else state,
+        avail_actions=np.ones((count, n, spec.n_actions), bool),
         alive=np.ones((count, n), bool),
         reward=np.zeros((count, n), np.float32),
         terminated=np.zeros(count, bool),
@@ -101,20 +131,22 @@ def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bo
         feature=np.zeros(count, np.float32),
         clock=np.zeros(count, np.int64),
         live=np.zeros(count, bool),
-        key=np.array([stream(seed, "copy", b) for seed in seeds for b in range(copies)], np.uint64),
+        key=np.array(keys, np.uint64),
         counter=np.zeros(count, np.uint64),
     )
 
 
 class Batched:
-    """`Env` of R x B copies of `sim`. `state_is_obs`: the state is all agents' observations, in the
-    same memory.
+    """`Env` of R x B copies of a simulator.
+
+    `sim` builds it for that many copies. With `state_is_obs` the state is all agents' observations,
+    in the same memory.
     """
 
     def __init__(
         self,
         spec: Spec,
-        sim: Callable[[int], Sim],  # how to build the simulator for that many copies
+        sim: Callable[[int], Sim],
         seeds: Sequence[int],
         copies: int,
         time_limit: TimeLimit,
@@ -122,81 +154,86 @@ class Batched:
     ) -> None:
         if not seeds or copies < 1:
             raise UserError(
-                f"Expected at least one seed and one copy, got seeds {list(seeds)} and {copies} copies."
+                f"Expected at least one seed and one copy, got seeds {list(seeds)} and "
+                f"{copies} copies."
             )
-        if time_limit not in get_args(TimeLimit):
-            raise UserError(
-                f"Expected time_limit to be one of {get_args(TimeLimit)}, got {time_limit!r}."
-            )
+        one_of("time_limit", time_limit, get_args(TimeLimit))
         self.spec, self.runs, self.copies = spec, len(seeds), copies
-        self._buffers = buffers = idle_buffers(spec, seeds, copies, state_is_obs)
+        self._buffers = idle_buffers(spec, seeds, copies, state_is_obs)
         self._sim = sim(len(seeds) * copies)
-        self._clock_flag = buffers.terminated if time_limit == "terminal" else buffers.truncated
-        self._step = TimeStep(*(self._view(getattr(buffers, name)) for name in TimeStep._fields))
+        ends_in_termination = time_limit == "terminal"
+        self._clock_flag = (
+            self._buffers.terminated if ends_in_termination else self._buffers.truncated
+        )
+        views = {name: self._view(getattr(self._buffers, name)) for name in TimeStep._fields}
+        self._step = TimeStep(**views)
 
     def _view(self, array: np.ndarray) -> Tensor:
+        """Return ``[C, ...]`` as ``[R, B, ...]``, in the same memory."""
         return torch.from_numpy(array.reshape(self.runs, self.copies, *array.shape[1:]))
 
     def reset(self, where: Bool[Tensor, "R B"] | None = None) -> TimeStep:
+        """Start a new episode in the copies marked (all when None)."""
         buffers = self._buffers
-        chosen = (
-            np.ones(len(buffers.live), bool)
-            if where is None
-            else where.bool().cpu().numpy().reshape(-1)
-        )
+        if where is None:
+            chosen = np.ones(len(buffers.live), bool)
+        else:
+            chosen = where.bool().cpu().numpy().reshape(-1)
         if chosen.shape != buffers.live.shape:
             raise UserError(
-                f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got {chosen.size} entries."
+                f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got "
+                f"{chosen.size} entries."
             )
-        for array in (
-            buffers.reward,
-            buffers.feature,
-            buffers.terminated,
-            buffers.truncated,
-            buffers.score,
-            buffers.clock,
-        ):
-            array[chosen] = 0
+        for name in EPISODE_FIELDS:
+            getattr(buffers, name)[chosen] = 0
         buffers.live[chosen] = True
         self._sim.begin(buffers, chosen)
         return self._step
 
     def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep:
+        """Move every live copy by one step, and end the episodes whose time is up."""
         buffers, live = self._buffers, self._buffers.live
-        chosen = self._checked(actions)
+        checked = self._checked(actions)
         buffers.clock[live] += 1
         buffers.reward[~live] = 0
         buffers.feature[~live] = 0
-        self._sim.advance(buffers, chosen)
+        self._sim.advance(buffers, checked)
         self._clock_flag |= live & ~buffers.terminated & (buffers.clock >= self.spec.horizon)
         live &= ~(buffers.terminated | buffers.truncated)
         return self._step
 
     def _checked(self, actions: Int64[Tensor, "R B N"]) -> Int64[np.ndarray, "C N"]:
-        """The actions as rows, refused if a live copy's action is none of the task's."""
+        """Return the actions, a row for each copy; those of idle copies may be anything."""
         expected = (self.runs, self.copies, self.spec.n_agents)
         if tuple(actions.shape) != expected or actions.dtype != torch.int64:
             raise UserError(
-                f"Expected int64 actions of shape {expected}, got {actions.dtype} {tuple(actions.shape)}."
+                f"Expected int64 actions of shape {expected}, got {actions.dtype} "
+                f"{tuple(actions.shape)}."
             )
-        chosen = np.ascontiguousarray(actions.detach().cpu().numpy()).reshape(
-            -1, self.spec.n_agents
-        )
-        if chosen.min() < 0 or chosen.max() >= self.spec.n_actions:
-            live = chosen[self._buffers.live]
-            if live.size and (live.min() < 0 or live.max() >= self.spec.n_actions):
-                raise UserError(
-                    f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}."
-                )
-        return chosen
+        by_copy = actions.detach().cpu().numpy().reshape(-1, self.spec.n_agents)
+        by_copy = np.ascontiguousarray(by_copy)
+        if self._exist(by_copy):
+            return by_copy
+        live = by_copy[self._buffers.live]
+        if live.size and not self._exist(live):
+            raise UserError(
+                f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}."
+            )
+        return by_copy
+
+    def _exist(self, actions: Int64[np.ndarray, "C N"]) -> bool:
+        return bool(actions.min() >= 0 and actions.max() < self.spec.n_actions)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the buffers and the simulator's state, copied."""
         return {"buffers": save_arrays(self._buffers), "sim": self._sim.save()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> TimeStep:
+        """Go on from a saved state, and return the instant at which it was saved."""
         self._sim.load(state["sim"])  # first: it refuses what another engine or task has saved
         load_arrays(self._buffers, state["buffers"])
         return self._step
 
     def close(self) -> None:
+        """End the simulator."""
         self._sim.close()

@@ -1,5 +1,6 @@
-"""What a simulator shows of its copies. Loads no torch: a worker process that runs a simulator
-needs none.
+"""`Buffers`: the arrays that a simulator writes and torch reads.
+
+Loads no torch: a worker process that runs a simulator needs none.
 """
 
 from typing import NamedTuple
@@ -7,17 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt64
 
-# What one instant shows; of an episode there is one more than there are transitions.
+# The fields of one instant; an episode has one instant more than it has transitions.
 INSTANT_FIELDS = ("obs", "state", "avail_actions", "alive")
 
 
 class Buffers(NamedTuple):
-    """What a simulator writes and torch reads without a copy. The first axis C = R x B counts the
-    copies.
+    """Arrays that a simulator writes and torch reads without a copy.
 
-    A simulator reads `clock`, which already counts the step it is in, `live`, `key` and `counter`
-    (see `random_numbers`). It writes the observation, state, masks, reward (of live copies), `terminated` (a
-    real end) and `score`; `feature` too, where a task has one.
+    The first axis C = R x B counts the copies. A simulator reads `clock`, which already counts the
+    step it is in, `live`, `key` and `counter` (see `random_numbers`). It writes the observation,
+    state, masks, reward (of live copies), `terminated` (a real end) and `score`; `feature` too,
+    where a task has one.
     """
 
     obs: Float32[np.ndarray, "C N O"]

@@ -13,6 +13,6 @@ compiled = _jit.compiler(SOURCES)
 inlined = _jit.compiler(SOURCES, forceinline=True)
 
 # For what makes no arrays: without Numba's reference counts, which in code that reads a few numbers
-# here and there cost several times the rules themselves. A GPU's device functions are made of these.
+# here and there cost several times the rules themselves. They are a GPU's device functions as well.
 lean = _jit.compiler(SOURCES, _nrt=False)
 lean_inlined = _jit.compiler(SOURCES, _nrt=False, forceinline=True)

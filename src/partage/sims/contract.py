@@ -12,21 +12,12 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
+from partage.sims.spec import Spec
+
+__all__ = ["Engine", "Env", "Spec", "TimeLimit", "TimeStep", "stream"]
+
 Engine = Literal["batched", "package"]
 TimeLimit = Literal["terminal", "truncation"]
-
-
-class Spec(NamedTuple):
-    """The sizes of a task: all a learner needs to know of it."""
-
-    n_agents: int
-    n_actions: int
-    obs_dim: int
-    state_dim: int
-    horizon: int  # most steps an episode can last
-    common_reward: (
-        bool  # True: one team reward, the same number for all agents; False: each agent has its own
-    )
 
 
 class TimeStep(NamedTuple):
@@ -41,24 +32,25 @@ class TimeStep(NamedTuple):
     avail_actions: Bool[Tensor, "R B N A"]
     alive: Bool[Tensor, "R B N"]
     reward: Float32[Tensor, "R B N"]
-    terminated: Bool[Tensor, "R B"]  # the task ended here: nothing follows
-    truncated: Bool[
-        Tensor, "R B"
-    ]  # the clock ended it here: the value of what would follow still counts
-    score: Float32[
-        Tensor, "R B"
-    ]  # the task's own measure of the episode so far: battle won, goals, food share
-    # what a customised policy distance tells (MPD §1.2): on SMAC the reward for kills; elsewhere 0
+    # the task ended here: nothing follows
+    terminated: Bool[Tensor, "R B"]
+    # the clock ended it here: the value of what would follow still counts
+    truncated: Bool[Tensor, "R B"]
+    # the task's own measure of the episode so far: battle won, goals, food share
+    score: Float32[Tensor, "R B"]
+    # what a customised policy distance compares (MPD §1.2): on SMAC the reward for kills; else 0
     feature: Float32[Tensor, "R B"]
 
     @property
     def ended(self) -> Bool[Tensor, "R B"]:
+        """Return which episodes end at this instant, for either reason."""
         return self.terminated | self.truncated
 
     @property
     def void(self) -> Bool[Tensor, "R B"]:
-        """Both flags at once: the simulator broke down, and this episode is not to be counted (see
-        `sims.pool`).
+        """Return which episodes are not to be counted: their simulator broke down.
+
+        Both flags at once say so (see `sims.workers.pool`).
         """
         return self.terminated & self.truncated
 
@@ -80,22 +72,27 @@ class Env(Protocol):
         """Start a new episode in the copies marked (all when None); the others are left alone."""
         ...
 
-    def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep: ...
+    def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep:
+        """Move every copy that is not idle by one step."""
+        ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on exactly from here (simulators that can)."""
+        """Return all that `load_state_dict` needs to go on exactly from here."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> TimeStep:
-        """Go on from a saved state; the instant it was saved at comes back."""
+        """Go on from a saved state, and return the instant at which it was saved."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the simulators."""
+        ...
 
 
 def stream(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for one named use of a run's seed: ``stream(3, "env", 0)``. Different names,
-    unrelated streams.
+    """Return a 63-bit seed for one named use of a run's seed: ``stream(3, "env", 0)``.
+
+    Different names give unrelated streams.
     """
-    text = "/".join(map(str, (seed, *names)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+    path = "/".join(map(str, (seed, *names)))
+    return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "little") >> 1

@@ -13,48 +13,51 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from partage.errors import UserError
-from partage.sims.batch import Buffers
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
 
 
 class Rules(NamedTuple):
+    """A task's constants."""
+
     n_actions: int
     horizon: int
 
 
 class World(NamedTuple):
-    """Nothing: the clock is all there is, and `Buffers` has it."""
+    """What changes: nothing but the clock, which `Buffers` has."""
 
 
 def ceiling(
     horizon: int, n_agents: int, n_actions: int, partition: Sequence[int] | Int64[Tensor, "N"]
 ) -> float:
-    """The best return of a deterministic policy when agent n uses the policy number
-    ``partition[n]``.
+    """Return the best return of a deterministic policy where agents share by `partition`.
 
-    A policy names one action a step, which is right for those of its agents whose number mod A it
-    is: the best it can do is its largest such group. With as many actions as agents that is one
-    agent per set in use:
+    Agent n uses the policy number ``partition[n]``. A policy names one action a step, which is
+    right for those of its agents whose number mod A it is: the best it can do is its largest such
+    group. With as many actions as agents that is one agent per set in use:
 
-    >>> ceiling(8, 4, 4, [0, 0, 0, 0]), ceiling(8, 4, 4, [0, 1, 0, 1]), ceiling(8, 4, 4, [3, 2, 1, 0])
-    (2.0, 4.0, 8.0)
-    >>> ceiling(8, 4, 2, [0, 0, 0, 0])
-    4.0
+    >>> ceiling(8, 4, 4, [0, 0, 0, 0]), ceiling(8, 4, 4, [0, 1, 0, 1])
+    (2.0, 4.0)
+    >>> ceiling(8, 4, 4, [3, 2, 1, 0]), ceiling(8, 4, 2, [0, 0, 0, 0])
+    (8.0, 4.0)
     """
-    sets = [int(number) for number in partition]
-    if len(sets) != n_agents:
-        raise UserError(f"Expected a partition of {n_agents} agents, got {len(sets)} entries.")
-    right: dict[int, int] = {}
-    for (number, _), size in Counter(
-        (number, n % n_actions) for n, number in enumerate(sets)
-    ).items():
-        right[number] = max(right.get(number, 0), size)
-    return horizon * sum(right.values()) / n_agents
+    policies = [int(number) for number in partition]
+    if len(policies) != n_agents:
+        raise UserError(f"Expected a partition of {n_agents} agents, got {len(policies)} entries.")
+    groups = Counter((policy, agent % n_actions) for agent, policy in enumerate(policies))
+    largest: dict[int, int] = {}
+    for (policy, _), size in groups.items():
+        largest[policy] = max(largest.get(policy, 0), size)
+    return horizon * sum(largest.values()) / n_agents
 
 
 @inlined
 def observe(rules: Rules, buffers: Buffers, copy: int) -> None:
-    """The time step, one-hot, to every agent and as the state; all zeros when the episode is over."""
+    """Write the time step, one-hot, to every agent and as the state.
+
+    When the episode is over, all is zero.
+    """
     time = buffers.clock[copy]
     buffers.obs[copy] = 0
     buffers.state[copy] = 0
@@ -65,6 +68,7 @@ def observe(rules: Rules, buffers: Buffers, copy: int) -> None:
 
 @compiled
 def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+    """Start an episode in the copies marked."""
     for copy in range(len(where)):
         if where[copy]:
             observe(rules, buffers, copy)
@@ -74,6 +78,7 @@ def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, 
 def advance(
     rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"]
 ) -> None:
+    """Move the live copies by a step."""
     copies, n_agents = actions.shape
     for copy in range(copies):
         if buffers.live[copy]:

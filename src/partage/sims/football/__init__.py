@@ -1,0 +1,1 @@
+"""Academy games of Google Research Football, one copy at a time."""

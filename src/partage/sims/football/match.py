@@ -1,5 +1,4 @@
-"""Academy games of Google Research Football, every left player an agent (BDPS §4.1, App. A.2):
-`Task`, `Football`.
+"""Academy games of Google Research Football, every left player an agent (BDPS §4.1, App. A.2).
 
 The field is x in [-1, 1] (the left team attacks x = 1) and y in [-0.42, 0.42] (0.42 is at the
 bottom); directions are displacements of one step. An agent observes
@@ -14,8 +13,8 @@ owner.
 
 The team is paid 1 for a goal, -1 for one against it, and once for each of ten rings around the
 goal, 0.1 as soon as one of its players has the ball within it; a goal pays the rings not yet
-reached. (The package counts rings for each player it controls: ``checkpoints="player"`` pays the
-sum of what it pays them.) The score is the goals made. A game ends with a goal, the ball out of
+reached. (The package counts rings for each player it controls: option ``checkpoints="player"`` pays
+the sum of what it pays them.) The score is the goals made. A game ends with a goal, the ball out of
 play, or the other team in possession. Actions: the package's 19.
 """
 
@@ -30,6 +29,7 @@ import numpy as np
 from partage.errors import UserError
 from partage.sims.football.view_cone import seen, turned
 from partage.sims.single import Instant
+from partage.sims.spec import Spec
 
 HORIZON = 150  # steps   (CDS; BDPS says nothing)
 RINGS, RING = 10, 0.1  # how many, and what each pays   (gfootball's checkpoints)
@@ -37,8 +37,9 @@ Spots = tuple[tuple[float, float, str], ...]
 
 
 class Task(NamedTuple):
-    """Where everyone starts, as gfootball's scenario of that name has it: x, y, role; each team
-    from its own goal.
+    """Where everyone starts, as gfootball's scenario of that name has it.
+
+    A player is (x, y, role), and each team's places are counted from its own goal.
     """
 
     ball: tuple[float, float]
@@ -46,10 +47,17 @@ class Task(NamedTuple):
     right: Spots
 
     @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """Agents, actions, numbers in an observation, numbers in the state."""
-        n, everyone = len(self.left), len(self.left) + len(self.right)
-        return n, 19, 11 + 3 * (everyone - 1), 4 * everyone + 9
+    def spec(self) -> Spec:
+        """Return the task's sizes."""
+        players = len(self.left) + len(self.right)
+        return Spec(
+            n_agents=len(self.left),
+            n_actions=19,
+            obs_dim=11 + 3 * (players - 1),
+            state_dim=4 * players + 9,
+            horizon=HORIZON,
+            common_reward=True,
+        )
 
 
 KEEPER = (-1.0, 0.0, "GK")
@@ -77,7 +85,7 @@ class Options(NamedTuple):
 
 
 class Maker(NamedTuple):
-    """What builds a copy, in a worker of its `Pool`."""
+    """Build a copy, in a worker of its `Pool`."""
 
     name: str
     options: Options
@@ -87,21 +95,22 @@ class Maker(NamedTuple):
 
 
 class View(NamedTuple):
-    """One instant: what is drawn, and what observations are made of."""
+    """One instant: what figures draw, and what observations are made of."""
 
-    players: np.ndarray  # [P, 2], left first
-    motion: np.ndarray  # [P, 2]
+    players: np.ndarray  # [P, 2]: places, left first
+    motion: np.ndarray  # [P, 2]: displacements of the last step
     facing: np.ndarray  # [N, 2]: of the agents
     seen: np.ndarray  # [N, P]: whom each agent sees (itself too)
-    ball: np.ndarray  # [3]
+    ball: np.ndarray  # [3]: x, y, height
     ball_motion: np.ndarray  # [3]
     team: int  # that has the ball: -1 none, 0 left, 1 right
     owner: int  # the player of that team who has it, -1 none
 
 
-def level(name: str, task: Task) -> str:
-    """The name of a scenario of gfootball's that is the task. Its left players are lazy: they do
-    nothing unasked.
+def register_scenario(name: str, task: Task) -> str:
+    """Make the task a scenario of gfootball's, and return its name there.
+
+    Its left players are lazy: they do nothing unasked.
     """
     import gfootball_engine  # pyright: ignore[reportMissingImports]
 
@@ -109,18 +118,20 @@ def level(name: str, task: Task) -> str:
 
     def build_scenario(builder: Any) -> None:
         rules = builder.config()
-        rules.game_duration, rules.deterministic, rules.offsides = 400, False, False
-        rules.end_episode_on_score = rules.end_episode_on_out_of_play = (
-            rules.end_episode_on_possession_change
-        ) = True
+        rules.game_duration = 400
+        rules.deterministic = False
+        rules.offsides = False
+        rules.end_episode_on_score = True
+        rules.end_episode_on_out_of_play = True
+        rules.end_episode_on_possession_change = True
         builder.SetBallPosition(*task.ball)
-        for team, spots, lazy in (
-            (engine.e_Team.e_Left, task.left, True),
-            (engine.e_Team.e_Right, task.right, False),
-        ):
-            builder.SetTeam(team)
-            for x, y, role in spots:
-                builder.AddPlayer(x, y, getattr(engine.e_PlayerRole, f"e_PlayerRole_{role}"), lazy)
+        add_team(builder, engine.e_Team.e_Left, task.left, lazy=True)
+        add_team(builder, engine.e_Team.e_Right, task.right, lazy=False)
+
+    def add_team(builder: Any, team: Any, spots: Spots, lazy: bool) -> None:
+        builder.SetTeam(team)
+        for x, y, role in spots:
+            builder.AddPlayer(x, y, getattr(engine.e_PlayerRole, f"e_PlayerRole_{role}"), lazy)
 
     module: Any = ModuleType(f"gfootball.scenarios.partage_{name}")
     module.build_scenario = build_scenario
@@ -128,33 +139,42 @@ def level(name: str, task: Task) -> str:
     return module.__name__.rpartition(".")[2]
 
 
-def game(name: str, task: Task) -> Any:
-    """The engine, its first game begun."""
+def start_engine(name: str, task: Task) -> Any:
+    """Return gfootball's engine with the task as its scenario."""
     from gfootball.env import config, football_env_core  # pyright: ignore[reportMissingImports]
 
     players = [f"agent:left_players={len(task.left)}"]
-    return football_env_core.FootballEnvCore(
-        config.Config({"level": level(name, task), "players": players})
-    )
+    scenario = register_scenario(name, task)
+    return football_env_core.FootballEnvCore(config.Config({"level": scenario, "players": players}))
 
 
-def rings(distance: float) -> int:
-    """How many of the rings lie around a ball at that distance from the goal: the first is 0.99
-    away, the last 0.19.
+def rings_reached(distance: float) -> int:
+    """Return how many rings lie around a ball at that distance from the goal.
+
+    The first is 0.99 away, the last 0.19.
     """
     return int(np.sum(distance <= 0.99 - 0.8 / (RINGS - 1) * np.arange(RINGS)))
 
 
+def others_of_each(agents: int, players: int) -> np.ndarray:
+    """Return the numbers of all other players, ``[N, P - 1]``."""
+    everyone = np.arange(players)
+    return np.stack([np.delete(everyone, agent) for agent in range(agents)])
+
+
 class Football:
-    """One copy. `view` is the instant it is at."""
+    """One copy (a `Single`). `view` is the instant it is at."""
 
     def __init__(self, name: str, options: Options) -> None:
-        self._task, self._options, self._core = TASKS[name], options, game(name, TASKS[name])
-        n, p = len(self._task.left), len(self._task.left) + len(self._task.right)
-        self._others = np.array([[m for m in range(p) if m != k] for k in range(n)])  # [N, P - 1]
-        self._goals = np.tile([1.0, 0.0], (n, 1))
+        self._task, self._options = TASKS[name], options
+        self._spec = self._task.spec
+        self._core = start_engine(name, self._task)
+        n = self._spec.n_agents
+        self._others = others_of_each(n, len(self._task.left) + len(self._task.right))
+        self._towards_goal = np.tile([1.0, 0.0], (n, 1))
 
     def reset(self, seed: int | None) -> Instant:
+        """Start an episode by that seed."""
         if seed is None:
             raise UserError(
                 "Football gives every episode a seed of its own: expected a number, got None."
@@ -162,70 +182,96 @@ class Football:
         self._seed = seed
         config = self._core._config
         config["game_engine_random_seed"] = seed % 2_000_000_000
-        config["reverse_team_processing"] = bool(
-            seed >> 40 & 1
-        )  # else the first episode's parity would stay
+        # else the first episode's parity would stay
+        config["reverse_team_processing"] = bool(seed >> 40 & 1)
         self._core.reset()
-        n = len(self._task.left)
-        self._reached = np.zeros(n if self._options.checkpoints == "player" else 1, int)
-        self._look(self._goals)
+        counters = self._spec.n_agents if self._options.checkpoints == "player" else 1
+        self._reached = np.zeros(counters, int)  # rings, of each player or of the team
+        self._read_engine(self._towards_goal)
         return self._instant(0.0, 0.0, False)
 
     def step(self, actions: Sequence[int]) -> Instant:
+        """Move by one step of the engine."""
         _, goal, done, _ = self._core.step(list(actions))
-        self._look(self._goals if self._options.still == "goal" else self.view.facing)
-        return self._instant(self._pay(goal), float(goal > 0), done)
+        turns_back = self._options.still == "goal"
+        self._read_engine(self._towards_goal if turns_back else self.view.facing)
+        return self._instant(self._reward(goal), float(goal > 0), done)
 
-    def _pay(self, goal: int) -> float:
-        """The goal, to each who counts rings of their own, and the rings now reached."""
+    def _reward(self, goal: int) -> float:
+        """Count the rings now reached; return their worth and that of a goal (1, 0 or -1).
+
+        Where each player counts rings of its own, each is paid for the goal.
+        """
         view, before = self.view, self._reached.copy()
-        mine = slice(view.owner, view.owner + 1) if len(before) > 1 else slice(0, 1)
         if goal > 0:
             self._reached[:] = RINGS
         elif view.team == 0 and view.owner >= 0:
-            gap = rings(float(np.hypot(view.ball[0] - 1, view.ball[1])))
-            self._reached[mine] = np.maximum(before[mine], gap)
+            counter = view.owner if len(before) > 1 else 0
+            now = rings_reached(float(np.hypot(view.ball[0] - 1, view.ball[1])))
+            self._reached[counter] = max(before[counter], now)
         return float(goal * len(before) + RING * (self._reached - before).sum())
 
-    def _look(self, facing: np.ndarray) -> None:
-        """Take in the instant; who stands faces as given."""
-        raw, n = self._core.observation(), len(self._task.left)
+    def _read_engine(self, facing: np.ndarray) -> None:
+        """Set `view` to the engine's present; who stands faces as given."""
+        raw, n = self._core.observation(), self._spec.n_agents
         players = np.concatenate((raw["left_team"], raw["right_team"]))
         motion = np.concatenate((raw["left_team_direction"], raw["right_team_direction"]))
         facing = turned(facing, motion[:n])
-        ball, moving = raw["ball"], raw["ball_direction"]
-        team, owner = raw["ball_owned_team"], raw["ball_owned_player"]
         self.view = View(
-            players, motion, facing, seen(players[:n], facing, players), ball, moving, team, owner
+            players=players,
+            motion=motion,
+            facing=facing,
+            seen=seen(players[:n], facing, players),
+            ball=raw["ball"],
+            ball_motion=raw["ball_direction"],
+            team=raw["ball_owned_team"],
+            owner=raw["ball_owned_player"],
         )
 
     def _instant(self, reward: float, gain: float, done: bool) -> Instant:
-        view, n = self.view, len(self._task.left)
-        own = view.players[:n]
-        centre = own if self._options.places == "relative" else np.zeros_like(own)
-        owned = np.zeros(3)
+        view, owned = self.view, np.zeros(3)
         owned[view.team + 1] = 1
-        obs = np.empty((n, self._task.sizes[2]))
-        obs[:, :2], obs[:, 2:4], obs[:, 4] = own, view.ball[:2] - centre, view.ball[2]
-        obs[:, 5:8], obs[:, 8:11] = view.ball_motion, owned
-        visible = np.take_along_axis(view.seen, self._others, 1)
-        obs[:, 11::3] = visible
-        obs[:, 12::3] = (view.players[self._others, 0] - centre[:, :1]) * visible
-        obs[:, 13::3] = (view.players[self._others, 1] - centre[:, 1:]) * visible
         state = np.concatenate(
             (view.players.ravel(), view.motion.ravel(), view.ball, view.ball_motion, owned)
         )
-        return Instant(obs.astype(np.float32), state.astype(np.float32), [reward] * n, gain, done)
+        return Instant(
+            obs=self._observations(owned).astype(np.float32),
+            state=state.astype(np.float32),
+            reward=[reward] * self._spec.n_agents,
+            gain=gain,
+            terminated=done,
+        )
+
+    def _observations(self, owned: np.ndarray) -> np.ndarray:
+        """Return what each agent observes, ``[N, O]`` (see the module); `owned` is one-hot."""
+        view, n = self.view, self._spec.n_agents
+        own_place = view.players[:n]
+        relative = self._options.places == "relative"
+        origin = own_place if relative else np.zeros_like(own_place)
+        obs = np.empty((n, self._spec.obs_dim))
+        obs[:, 0:2] = own_place
+        obs[:, 2:4] = view.ball[:2] - origin
+        obs[:, 4] = view.ball[2]
+        obs[:, 5:8] = view.ball_motion
+        obs[:, 8:11] = owned
+        visible = np.take_along_axis(view.seen, self._others, 1)
+        obs[:, 11::3] = visible
+        obs[:, 12::3] = (view.players[self._others, 0] - origin[:, :1]) * visible
+        obs[:, 13::3] = (view.players[self._others, 1] - origin[:, 1:]) * visible
+        return obs
 
     def save(self) -> bytes:
+        """Return the episode's seed, the engine's state, the rings reached, where agents face."""
         return pickle.dumps((self._seed, self._core.get_state({}), self._reached, self.view.facing))
 
     def load(self, saved: bytes) -> None:
+        """Go on from what `save` returned."""
         seed, engine, reached, facing = pickle.loads(saved)
         self.reset(seed)
         self._core.set_state(engine)
         self._reached = reached
-        self._look(facing)
+        self._read_engine(facing)
 
     def close(self) -> None:
+        """End the engine."""
         self._core.close()

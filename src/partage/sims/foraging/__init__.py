@@ -1,0 +1,1 @@
+"""Level-based foraging, as lbforaging has it."""

@@ -1,13 +1,11 @@
-"""The grid of level-based foraging, and how an episode starts on it. The steps are in
-`sims.foraging`.
-"""
+"""The grid of level-based foraging, and how an episode starts on it; `rules` has the steps."""
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from partage.sims.batch import Buffers
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import inlined
 from partage.sims.random_numbers import integer
 
@@ -36,6 +34,8 @@ class Rules(NamedTuple):
 
 
 class World(NamedTuple):
+    """What changes, one row per copy."""
+
     row: Int64[np.ndarray, "C P"]  # of the players; -1 before the first episode
     col: Int64[np.ndarray, "C P"]
     level: Int64[np.ndarray, "C P"]
@@ -50,8 +50,9 @@ class World(NamedTuple):
 
 @inlined
 def place_players(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
-    """On a free cell each. A player not yet placed still stands where its last episode ended, as in
-    the package.
+    """Put each player on a free cell.
+
+    A player not yet placed still stands where its last episode ended, as in the package.
     """
     row, col = world.row[copy], world.col[copy]
     for player in range(len(row)):
@@ -69,7 +70,7 @@ def place_players(rules: Rules, world: World, buffers: Buffers, copy: int) -> No
 
 @inlined
 def strongest_food(world: World, copy: int) -> int:
-    """S: the sum of the three lowest player levels, which are 1 or 2."""
+    """Return S, the sum of the three lowest player levels, which are 1 or 2."""
     ones = 0
     for level in world.level[copy]:
         ones += level == 1
@@ -79,8 +80,10 @@ def strongest_food(world: World, copy: int) -> int:
 
 @inlined
 def fits(world: World, copy: int, y: int, x: int) -> bool:
-    """No food in the 3x3 cells around nor within two cells along the row or column, and no player
-    here.
+    """Return whether a food may be put on a cell.
+
+    There is no food in the 3x3 cells around nor within two cells along the row or column, and no
+    player on the cell.
     """
     for food in range(world.foods[copy]):
         dy, dx = abs(world.food_row[copy, food] - y), abs(world.food_col[copy, food] - x)
@@ -107,8 +110,9 @@ def insert_food(world: World, copy: int, y: int, x: int, level: int) -> None:
 
 @inlined
 def place_foods(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
-    """Never on the border; fewer than wanted if there is no room. Version 2 leaves the highest
-    level out.
+    """Put foods on the grid, never on the border; fewer than wanted if there is no room.
+
+    Version 2 leaves the highest level out.
     """
     high = strongest_food(world, copy)
     low = high if rules.coop else 1

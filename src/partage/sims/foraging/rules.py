@@ -1,5 +1,4 @@
-"""Level-based foraging as lbforaging 2.0.0 plays it (version 3), and with the food levels of its
-1.x (version 2).
+"""Level-based foraging as lbforaging 2.0.0 plays it; version 2 has the food levels of its 1.x.
 
 Players walk a grid and load food together: a food of level f goes to the players that load next to
 it if their levels sum to f or more. Then a player of level l among loaders of total level L earns l
@@ -15,7 +14,8 @@ ones are taken out, those behind them close up.
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from partage.sims.batch import Buffers, Kernel
+from partage.sims.batch import Kernel
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
 from partage.sims.foraging.grid import Rules, Units, World, place_foods, place_players
 from partage.sims.foraging.tasks import Task
@@ -24,9 +24,16 @@ NORTH, SOUTH, WEST, EAST, LOAD = 1, 2, 3, 4, 5
 
 
 def kernel(task: Task, team: bool, units: Units, copies: int) -> Kernel:
-    """The compiled simulator of that many copies."""
+    """Return the compiled simulator of that many copies."""
     rules = Rules(
-        task.rows, task.cols, task.sight, task.coop, team, task.penalty, task.version, units
+        rows=task.rows,
+        cols=task.cols,
+        sight=task.sight,
+        coop=task.coop,
+        team=team,
+        penalty=task.penalty,
+        version=task.version,
+        units=units,
     )
 
     def zeros(*shape: int) -> Int64[np.ndarray, "..."]:
@@ -50,7 +57,7 @@ def kernel(task: Task, team: bool, units: Units, copies: int) -> Kernel:
 
 @inlined
 def food_at(world: World, copy: int, y: int, x: int) -> int:
-    """The number of the food on that cell, or -1."""
+    """Return the number of the food on that cell, or -1."""
     for food in range(world.foods[copy]):
         if world.food_row[copy, food] == y and world.food_col[copy, food] == x:
             return food
@@ -59,6 +66,7 @@ def food_at(world: World, copy: int, y: int, x: int) -> int:
 
 @inlined
 def next_to(world: World, copy: int, player: int, food: int) -> bool:
+    """Return whether the player stands beside the food."""
     dy = abs(world.row[copy, player] - world.food_row[copy, food])
     dx = abs(world.col[copy, player] - world.food_col[copy, food])
     return dy + dx == 1
@@ -66,9 +74,11 @@ def next_to(world: World, copy: int, player: int, food: int) -> bool:
 
 @inlined
 def walk(rules: Rules, world: World, actions: Int64[np.ndarray, "C P"], copy: int) -> None:
-    """Each player goes to the cell it wants if that is no food and no other player wants it (where
-    one stays, it wants its own). Nobody looks whether the player it makes way for did move: two can
-    end up on one cell."""
+    """Move each player to the cell it wants, if that is no food and no other player wants it.
+
+    Who stays wants its own cell. Nobody looks whether the player on the wanted cell did move: two
+    can end up on one cell.
+    """
     row, col, target = world.row[copy], world.col[copy], world.target[copy]
     for player in range(len(row)):
         y, x, action = row[player], col[player], actions[copy, player]
@@ -103,14 +113,10 @@ def eat(world: World, copy: int, food: int) -> None:
 
 @inlined
 def load(rules: Rules, world: World, actions: Int64[np.ndarray, "C P"], copy: int) -> None:
-    """Who loads next to a food loads with all others that do, and it goes to them if they are
-    strong enough.
-    """
+    """Let all who load next to a food load it together; it is theirs if they are strong enough."""
     level, earned = world.level[copy], world.earned[copy]
     earned[:] = 0.0
-    for food in range(
-        world.foods[copy] - 1, -1, -1
-    ):  # from the last, as those behind an eaten one move up
+    for food in range(world.foods[copy] - 1, -1, -1):  # those behind an eaten one move up
         strength = 0
         for player in range(len(level)):
             if actions[copy, player] == LOAD and next_to(world, copy, player, food):
@@ -128,8 +134,9 @@ def load(rules: Rules, world: World, actions: Int64[np.ndarray, "C P"], copy: in
 
 @inlined
 def pay(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
-    """To each its own or, as a team, to everyone the sum; the score is the sum so far: the share of
-    food eaten.
+    """Pay each its own or, as a team, everyone the sum.
+
+    The score is the sum so far: the share of food eaten.
     """
     total = 0.0
     for earned in world.earned[copy]:
@@ -144,14 +151,16 @@ def pay(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
 def put(
     rules: Rules, entries: Float32[np.ndarray, "O"], place: int, y: int, x: int, level: int
 ) -> None:
+    """Write a place and a level in the task's units."""
     entries[place], entries[place + 1] = y / rules.units.length, x / rules.units.length
     entries[place + 2] = level / rules.units.level
 
 
 @inlined
 def observe(rules: Rules, world: World, buffers: Buffers, copy: int, player: int) -> None:
-    """What this player sees. Others are seen a little further than foods where the grid's edge cuts
-    off the view.
+    """Write what this player sees.
+
+    Others are seen a little further than foods where the grid's edge cuts off the view.
     """
     entries, sight, n_players = buffers.obs[copy, player], rules.sight, world.row.shape[1]
     row, col = world.row[copy], world.col[copy]
@@ -178,6 +187,7 @@ def observe(rules: Rules, world: World, buffers: Buffers, copy: int, player: int
 
 @compiled
 def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+    """Start an episode in the copies marked: players, then foods, at random places."""
     for copy in range(len(where)):
         if where[copy]:
             place_players(rules, world, buffers, copy)
@@ -190,6 +200,7 @@ def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, 
 def advance(
     rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C P"]
 ) -> None:
+    """Move the live copies by a step."""
     for copy in range(len(actions)):
         if buffers.live[copy]:
             walk(rules, world, actions, copy)

@@ -1,0 +1,1 @@
+"""Particle spread, as MPE has it."""

@@ -1,9 +1,8 @@
-"""mpe2's simple_spread_v3: N agents cover N landmarks, any agent any landmark, and push each other
-apart.
+"""mpe2's simple_spread_v3: N agents cover N landmarks, any agent any landmark.
 
-An agent observes velocity, position, and landmarks and other agents relative to itself. It earns
-half of minus the sum over landmarks of the nearest agent's distance, and half of -1 for each agent
-it touches.
+Agents push each other apart. An agent observes velocity, position, and landmarks and other agents
+relative to itself. It earns half of minus the sum over landmarks of the nearest agent's distance,
+and half of -1 for each agent it touches.
 """
 
 import math
@@ -13,16 +12,15 @@ from jaxtyping import Float32, Float64
 
 from partage.sims.compilation import inlined
 
-CONTACT, SOFTNESS, TOUCH = (
-    100.0,
-    1e-3,
-    0.3,
-)  # contact force, contact margin, distance of two agents that touch
+CONTACT_FORCE = 100.0
+CONTACT_MARGIN = 1e-3
+TOUCH = 0.3  # distance of two agents that touch
 LOCAL = 0.5  # weight of an agent's own part of the reward
 
 
 @inlined
 def gap(one: Float64[np.ndarray, "2"], other: Float64[np.ndarray, "2"]) -> float:
+    """Return the distance of two points."""
     return math.sqrt((one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2)
 
 
@@ -35,13 +33,13 @@ def push(force: Float64[np.ndarray, "N 2"], position: Float64[np.ndarray, "N 2"]
             dx = position[a, 0] - position[b, 0]
             dy = position[a, 1] - position[b, 1]
             distance = math.sqrt(dx * dx + dy * dy)
-            depth = -(distance - TOUCH) / SOFTNESS
+            depth = -(distance - TOUCH) / CONTACT_MARGIN
             # log(1 + exp(depth)), without overflow
-            overlap = (max(depth, 0.0) + math.log1p(math.exp(-abs(depth)))) * SOFTNESS
-            force[a, 0] = CONTACT * dx / distance * overlap + force[a, 0]
-            force[a, 1] = CONTACT * dy / distance * overlap + force[a, 1]
-            force[b, 0] = -(CONTACT * dx / distance * overlap) + force[b, 0]
-            force[b, 1] = -(CONTACT * dy / distance * overlap) + force[b, 1]
+            overlap = (max(depth, 0.0) + math.log1p(math.exp(-abs(depth)))) * CONTACT_MARGIN
+            force[a, 0] = CONTACT_FORCE * dx / distance * overlap + force[a, 0]
+            force[a, 1] = CONTACT_FORCE * dy / distance * overlap + force[a, 1]
+            force[b, 0] = -(CONTACT_FORCE * dx / distance * overlap) + force[b, 0]
+            force[b, 1] = -(CONTACT_FORCE * dy / distance * overlap) + force[b, 1]
 
 
 @inlined
@@ -50,7 +48,7 @@ def earn(
     landmark: Float64[np.ndarray, "N 2"],
     reward: Float32[np.ndarray, "N"],
 ) -> None:
-    """Landmarks covered, by anyone; agents touched."""
+    """Pay for landmarks covered, by anyone, and charge for agents touched."""
     covered = 0.0
     for mark in landmark:
         nearest = np.inf
@@ -71,8 +69,9 @@ def observe(
     landmark: Float64[np.ndarray, "N 2"],
     obs: Float32[np.ndarray, "N O"],
 ) -> None:
-    """Velocity, position, landmarks, other agents in their order; what others say (nothing) stays
-    zero.
+    """Write velocity, position, landmarks and other agents, in their order.
+
+    What others say (nothing) stays zero.
     """
     n_agents = len(position)
     for n in range(n_agents):

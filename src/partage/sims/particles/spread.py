@@ -1,10 +1,10 @@
-"""Particle spread: agents of several colours look for their colour's landmark; and mpe2's
-simple_spread_v3.
+"""Particle spread: agents of several colours look for their colour's landmark.
 
-A point mass of mass 1 is pushed by a force of 5 along an axis; time step 0.1, damping 0.25. Agents
-start uniform in [-1, 1]^2 at rest. In the coloured tasks (SePS authors' scenarios, hardened by the
-MDPS authors; episodes of 50 steps) velocity moves first, nobody collides, landmarks lie uniform in
-[-3, 3]^2, and agent i of colour g earns
+mpe2's simple_spread_v3 is played here as well. A point mass of mass 1 is pushed by a force of 5
+along an axis; time step 0.1, damping 0.25. Agents start uniform in [-1, 1]^2 at rest. In the
+coloured tasks (SePS authors' scenarios, hardened by the MDPS authors; episodes of 50 steps)
+velocity moves first, nobody collides, landmarks lie uniform in [-3, 3]^2, and agent i of colour g
+earns
 
     r_i = 0.5 (-|p_i - l_g| + B_g),    B_g = 1/n_g * sum over a != b of 0.1 / (|p_a - p_b| + 0.05)
 
@@ -15,8 +15,8 @@ agents push each other apart, and agent i earns half of minus the sum over landm
 agent's distance, and half of -1 for each agent it touches.
 
 State for mixers: all positions, velocities and landmarks (a colour is an agent's place in the
-order, so is not told). Arithmetic is float64 in the packages' order of operations; observations are
-rounded to float32 at the end.
+order, so it is left out). Arithmetic is float64 in the packages' order of operations; observations
+are rounded to float32 at the end.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from partage.sims.batch import Buffers, Kernel
+from partage.sims.batch import Kernel
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
 from partage.sims.particles import simple_spread
 from partage.sims.particles.simple_spread import gap
@@ -41,16 +42,17 @@ class Rules(NamedTuple):
 
     colour: Int64[np.ndarray, "N"]
     size: Int64[np.ndarray, "G"]  # agents of each colour
-    order: Int64[
-        np.ndarray, "G O"
-    ]  # place k of a colour's observation shows entry order[colour, k] ...
+    # place k of a colour's observation shows entry order[colour, k] ...
+    order: Int64[np.ndarray, "G O"]
     shuffled: bool  # ... which is k itself unless the task is shuffled
     reach: float  # landmarks lie in [-reach, reach]^2
-    simple: bool
+    simple: bool  # see `Task`
     hardened: bool
 
 
 class World(NamedTuple):
+    """What changes, one row per copy."""
+
     position: Float64[np.ndarray, "C N 2"]
     velocity: Float64[np.ndarray, "C N 2"]
     landmark: Float64[np.ndarray, "C L 2"]
@@ -58,26 +60,30 @@ class World(NamedTuple):
 
 
 def kernel(task: Task, copies: int) -> Kernel:
-    """The compiled simulator of that many copies."""
-    n, marks = task.n_agents, task.n_landmarks
-    reach = 1.0 if task.simple else 3.0
-    sizes = np.array(task.groups)
+    """Return the compiled simulator of that many copies."""
     rules = Rules(
-        task.colours, sizes, task.orders, task.shuffled, reach, task.simple, task.hardened
+        colour=task.colours,
+        size=np.array(task.groups),
+        order=task.orders,
+        shuffled=task.shuffled,
+        reach=1.0 if task.simple else 3.0,
+        simple=task.simple,
+        hardened=task.hardened,
     )
     world = World(
-        *(
-            np.zeros(shape)
-            for shape in ((copies, n, 2), (copies, n, 2), (copies, marks, 2), (copies, n))
-        )
+        position=np.zeros((copies, task.n_agents, 2)),
+        velocity=np.zeros((copies, task.n_agents, 2)),
+        landmark=np.zeros((copies, task.n_landmarks, 2)),
+        distance=np.zeros((copies, task.n_agents)),
     )
     return Kernel(rules, world, begin, advance)
 
 
 @inlined
 def move(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: int) -> None:
-    """One step of time: the only difference between the two integrations is when the position
-    moves.
+    """Move the agents by one step of time.
+
+    The two integrations differ only in when the position moves.
     """
     position, velocity = world.position[copy], world.velocity[copy]
     force = np.zeros(position.shape)
@@ -98,7 +104,7 @@ def move(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: in
 
 @inlined
 def measure(rules: Rules, world: World, copy: int) -> None:
-    """The distance of each agent to the landmark of its colour."""
+    """Write the distance of each agent to the landmark of its colour."""
     for n in range(len(rules.colour)):
         world.distance[copy, n] = gap(
             world.position[copy, n], world.landmark[copy, rules.colour[n]]
@@ -107,7 +113,7 @@ def measure(rules: Rules, world: World, copy: int) -> None:
 
 @inlined
 def bonus(position: Float64[np.ndarray, "n 2"]) -> float:
-    """What each agent of a colour gets, before halving, while all of the colour have arrived."""
+    """Return what each agent of a colour gets, before halving, when all of it have arrived."""
     total = 0.0
     for a in range(len(position)):
         for b in range(len(position)):
@@ -118,7 +124,7 @@ def bonus(position: Float64[np.ndarray, "n 2"]) -> float:
 
 @inlined
 def earn_coloured(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
-    """Minus the own distance, and what the whole colour earns for having arrived."""
+    """Pay minus the own distance, and what the whole colour earns for having arrived."""
     distance, reward = world.distance[copy], buffers.reward[copy]
     first = 0
     for size in rules.size:
@@ -134,14 +140,13 @@ def earn_coloured(rules: Rules, world: World, buffers: Buffers, copy: int) -> No
 
 @inlined
 def observe_coloured(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
-    """Velocity, position, all landmarks relative to the agent, the distance to its own."""
+    """Write velocity, position, all landmarks relative to the agent, the distance to its own."""
     position, velocity, landmark = world.position[copy], world.velocity[copy], world.landmark[copy]
     for n in range(len(position)):
         row, x, y = buffers.obs[copy, n], position[n, 0], position[n, 1]
         row[0], row[1], row[2], row[3] = velocity[n, 0], velocity[n, 1], x, y
-        for mark in range(
-            len(landmark)
-        ):  # both axes in one turn: loops over two axes cost three times as much
+        # both axes in one turn: loops over two axes cost three times as much
+        for mark in range(len(landmark)):
             row[4 + 2 * mark] = landmark[mark, 0] - x
             row[5 + 2 * mark] = landmark[mark, 1] - y
         if rules.hardened:
@@ -150,8 +155,11 @@ def observe_coloured(rules: Rules, world: World, buffers: Buffers, copy: int) ->
 
 @inlined
 def shuffle(rules: Rules, buffers: Buffers, copy: int) -> None:
-    """Put every observation in its colour's order. (A pass of its own: inside the loop above it
-    would cost that loop its speed in the tasks that are not shuffled.)"""
+    """Put every observation in its colour's order.
+
+    It is a pass of its own: inside the loop above it would cost that loop its speed in the tasks
+    that are not shuffled.
+    """
     entries = buffers.obs[copy].copy()
     for n in range(len(entries)):
         order = rules.order[rules.colour[n]]
@@ -161,7 +169,7 @@ def shuffle(rules: Rules, buffers: Buffers, copy: int) -> None:
 
 @inlined
 def observe(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
-    """Observations, and the state: positions, velocities, landmarks."""
+    """Write the observations, and the state: positions, velocities, landmarks."""
     if rules.simple:
         simple_spread.observe(
             world.position[copy], world.velocity[copy], world.landmark[copy], buffers.obs[copy]
@@ -185,6 +193,7 @@ def observe(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
 
 @compiled
 def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+    """Start an episode in the copies marked: agents at rest and landmarks at random places."""
     for copy in range(len(where)):
         if where[copy]:
             world.velocity[copy] = 0
@@ -207,6 +216,7 @@ def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, 
 def advance(
     rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"]
 ) -> None:
+    """Move the live copies by a step."""
     for copy in range(len(actions)):
         if buffers.live[copy]:
             move(rules, world, actions, copy)

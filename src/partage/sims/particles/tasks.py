@@ -1,6 +1,4 @@
-"""The spread tasks: which exist, how many agents of which colour, and what the task's constants
-are.
-"""
+"""The spread tasks: which exist, how many agents of which colour, and their constants."""
 
 import random
 from typing import NamedTuple
@@ -13,8 +11,9 @@ from partage.sims.contract import Spec
 
 
 class Task(NamedTuple):
-    """Agents come in groups of one colour, ordered by colour; a colour has one landmark. See
-    `sims.spread`.
+    """A spread task: see `spread` for its rules.
+
+    Agents come in groups of one colour, ordered by colour; a colour has one landmark.
     """
 
     groups: tuple[int, ...]  # agents per colour
@@ -25,29 +24,41 @@ class Task(NamedTuple):
 
     @property
     def n_agents(self) -> int:
+        """Return how many agents there are."""
         return sum(self.groups)
 
     @property
     def n_landmarks(self) -> int:
+        """Return how many landmarks there are: one for each colour, or for each agent."""
         return self.n_agents if self.simple else len(self.groups)
 
     @property
     def spec(self) -> Spec:
-        """Five actions: stay, left, right, down, up. State: positions, velocities and landmarks."""
+        """Return the task's sizes.
+
+        The five actions are stay, left, right, down, up; the state holds positions, velocities and
+        landmarks.
+        """
         n, marks = self.n_agents, self.n_landmarks
-        obs_dim = 4 + 2 * n + 4 * (n - 1) if self.simple else 4 + 2 * marks + self.hardened
+        simple_dim = 4 + 2 * n + 4 * (n - 1)
+        coloured_dim = 4 + 2 * marks + self.hardened
         return Spec(
-            n, 5, obs_dim, 4 * n + 2 * marks, 25 if self.simple else 50, common_reward=False
+            n_agents=n,
+            n_actions=5,
+            obs_dim=simple_dim if self.simple else coloured_dim,
+            state_dim=4 * n + 2 * marks,
+            horizon=25 if self.simple else 50,
+            common_reward=False,
         )
 
     @property
     def colours(self) -> Int64[np.ndarray, "N"]:
-        """The colour of each agent."""
+        """Return the colour of each agent."""
         return np.repeat(np.arange(len(self.groups)), self.groups)
 
     @property
     def orders(self) -> Int64[np.ndarray, "L O"]:
-        """For each colour, which entry of the observation stands at which place."""
+        """Return, for each colour, which entry of the observation stands at which place."""
         orders = [list(range(self.spec.obs_dim)) for _ in self.groups]
         if self.shuffled:
             for colour, order in enumerate(orders):
@@ -72,10 +83,13 @@ ORIGINAL = "_original"  # blind particle spread as first published: no distance,
 
 
 def named(task: str) -> Task:
-    """The task of that name; ``<name>_original`` is the coloured task before it was hardened."""
-    base = task.removesuffix(ORIGINAL)
-    known = [
-        name + end for name in TASKS for end in ("", ORIGINAL) if not (end and TASKS[name].simple)
-    ]
-    one_of("task of mpe", task, known)
-    return TASKS[base]._replace(hardened=False) if base != task else TASKS[base]
+    """Return the task of that name.
+
+    ``<name>_original`` is the coloured task before it was hardened. Raises `UserError` where there
+    is no such task.
+    """
+    originals = [name + ORIGINAL for name, found in TASKS.items() if not found.simple]
+    one_of("task of mpe", task, [*TASKS, *originals])
+    if task in TASKS:
+        return TASKS[task]
+    return TASKS[task.removesuffix(ORIGINAL)]._replace(hardened=False)

@@ -2,7 +2,7 @@
 
 import math
 
-from partage.sims.batch import Buffers
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean_inlined
 from partage.sims.random_numbers import uniform
 from partage.sims.skirmish.beams import begin_sweep

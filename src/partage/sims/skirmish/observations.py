@@ -16,7 +16,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from partage.sims.batch import Buffers
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean_inlined
 from partage.sims.skirmish.actions import FIRST_TARGET, NONE_YET, NORTH, write_available
 from partage.sims.skirmish.world import Rules, Units, World

@@ -9,7 +9,7 @@ hurt by, and calls those around it.
 
 import math
 
-from partage.sims.batch import Buffers
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean_inlined
 from partage.sims.skirmish.attacks import begin_attack, continue_attack
 from partage.sims.skirmish.bodies import is_open

@@ -5,7 +5,7 @@ over 1/20 of the most there is. Version 1 takes the absolute value of the losses
 regenerate pay, too; smacv2 takes their positive part.
 """
 
-from partage.sims.batch import Buffers
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean_inlined
 from partage.sims.skirmish.actions import NONE_YET
 from partage.sims.skirmish.world import Rules, Units, World

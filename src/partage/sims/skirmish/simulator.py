@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from partage.sims.batch import Buffers, Kernel
+from partage.sims.batch import Kernel
+from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean, lean_inlined
 from partage.sims.gpu import GpuKernel
 from partage.sims.random_numbers import integer

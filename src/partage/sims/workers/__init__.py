@@ -1,0 +1,1 @@
+"""One-copy simulators in worker processes that move all at once."""
