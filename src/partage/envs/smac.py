@@ -42,7 +42,7 @@ from typing import Any
 
 from partage.errors import one_of
 from partage.sims.batch import Batched
-from partage.sims.contract import Engine, Env, Spec
+from partage.sims.contract import Env, Spec
 from partage.sims.options import choose
 from partage.sims.skirmish.data import find_map
 from partage.sims.skirmish.simulator import Options, make_kernel
@@ -58,7 +58,7 @@ CHOICES = {
 
 
 def make(
-    task: str, seeds: Sequence[int], copies: int, engine: Engine = "batched", **options: Any
+    task: str, seeds: Sequence[int], copies: int, engine: str = "batched", **options: Any
 ) -> Env:
     """Return `copies` battles on the map for each seed.
 

@@ -5,9 +5,9 @@ matter which process plays it or what that process played before. A worker that 
 does not answer in time is replaced, and the episodes it was playing are void (see `TimeStep.void`):
 they are never recorded, and the next one begins.
 
-Workers are in sessions of their own, with a TMPDIR of their own, and end with the trainer: a guard
-(`guard.py`) kills them with all they have started and removes the folder, whatever ended the
-trainer.
+Workers are in sessions of their own, with a TMPDIR of their own, and end with the trainer: a
+watchdog (`watchdog.py`) kills them with all they have started and removes the folder, whatever
+ended the trainer.
 """
 
 import os
@@ -26,21 +26,24 @@ from jaxtyping import Bool, Int64
 from partage.errors import UserError
 from partage.sims.buffers import INSTANT_FIELDS, Buffers
 from partage.sims.contract import Spec, stream
-from partage.sims.single import Single
-from partage.sims.workers.processes import Crew, Worker
+from partage.sims.single import Single, saved_singles
+from partage.sims.workers.processes import Worker, WorkerProcesses
 from partage.sims.workers.worker import ADVANCE, BEGIN, REST, Job, Sizes
 
 ATTEMPTS = 3  # failures of a worker, with no episode finished in between, that are too many
 
 
-def cores() -> int:
-    """Those this process may use: a scheduler gives some of the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def available_cores() -> int:
+    """Return how many cores this process may use: a scheduler gives some of the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def shared(size: int) -> int:
-    """The descriptor of so many bytes of memory that other processes can map, and that is gone when
-    nobody does.
+def shared_memory(size: int) -> int:
+    """Return the descriptor of so many bytes of memory that other processes can map.
+
+    The memory is gone when nobody maps it any more.
     """
     if hasattr(os, "memfd_create"):
         memory = os.memfd_create("partage")
@@ -52,14 +55,14 @@ def shared(size: int) -> int:
 
 
 class Pool:
-    """A `Sim` of `copies` simulators in `workers` processes (None: one for each core, at most one
-    for each copy).
+    """A `Sim` of `copies` simulators in `workers` processes.
 
-    `build(copy)` makes the simulator of a copy, in the worker: it must pickle, from a module that
-    can be imported (``partage.sims``, an installed package, the folders of ``sys.path``) and, to
-    start fast, loads no torch. A worker may take `begin_within` seconds to start an episode of a
-    copy, its simulator's start included, and `step_within` for a step; worker k waits k * `stagger`
-    seconds before it builds its first. Nothing is started before it is needed.
+    By default (None) there is a worker for each core, at most one for each copy. `build(copy)`
+    makes the simulator of a copy, in the worker: it must pickle, from a module that can be imported
+    (``partage.sims``, an installed package, the folders of ``sys.path``) and, to start fast, loads
+    no torch. A worker may take `begin_within` seconds to start an episode of a copy, its
+    simulator's start included, and `step_within` for a step; worker k waits k * `stagger` seconds
+    before it builds its first. Nothing is started before it is needed.
 
     Raises `UserError` where a worker fails `ATTEMPTS` times without a finished episode in between.
     """
@@ -75,94 +78,117 @@ class Pool:
         stagger: float = 0.0,
     ) -> None:
         sizes = Sizes(copies, spec.n_agents, spec.n_actions, spec.obs_dim, spec.state_dim)
-        memory = shared(sizes.bytes)
-        self._board = sizes.board(mmap(memory, sizes.bytes))
-        count = min(workers or cores(), copies)
-        edges = [copies * k // count for k in range(count + 1)]
-        self._workers = [
-            Worker(Job(build, range(edges[k], edges[k + 1]), sizes, k * stagger), memory)
-            for k in range(count)
-        ]
-        self._within = {BEGIN: begin_within, ADVANCE: step_within}
-        self._crew: Crew | None = None  # once it is needed
+        memory = shared_memory(sizes.bytes)
+        self._arrays = sizes.share(mmap(memory, sizes.bytes))
+        count = min(workers or available_cores(), copies)
+        self._workers: list[Worker] = []
+        for k in range(count):
+            its_copies = range(copies * k // count, copies * (k + 1) // count)
+            self._workers.append(Worker(Job(build, its_copies, sizes, k * stagger), memory))
+        self._seconds = {BEGIN: begin_within, ADVANCE: step_within}  # a copy may take
+        self._processes: WorkerProcesses | None = None  # once they are needed
         self._playing = np.zeros(copies, bool)  # an episode is under way in the copy's simulator
         self._close = weakref.finalize(self, os.close, memory)
 
     def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+        """Start an episode in the copies marked, and another where that fails."""
+        finished = where & self._playing
         for each in self._workers:
-            if (where & self._playing)[each.copies].any():  # it has come to the end of an episode
+            if finished[each.copies].any():
                 each.failures = 0
         self._playing[where] = False
         while (todo := where & ~self._playing).any():
             buffers.counter[todo] += 1
             for copy in np.flatnonzero(todo).tolist():
-                self._board.seed[copy] = stream(
-                    int(buffers.key[copy]), "episode", int(buffers.counter[copy])
-                )
+                key, number = int(buffers.key[copy]), int(buffers.counter[copy])
+                self._arrays.seed[copy] = stream(key, "episode", number)
             self._move(BEGIN, todo)
-        self._observe(buffers, where)
+        self._write_observations(buffers, where)
 
     def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
+        """Move the live copies by a step; episodes of a worker that fails are void."""
         live = buffers.live & self._playing
-        self._board.actions[live] = actions[live]
+        self._arrays.actions[live] = actions[live]
         self._move(ADVANCE, live)
-        done, board = live & self._playing, self._board
-        self._observe(buffers, done)
-        buffers.reward[done] = board.reward[done]
-        buffers.score[done] += board.gain[done]
-        buffers.feature[done] = board.feature[done]
-        buffers.terminated[done] = board.terminated[done]
+        moved = live & self._playing
+        self._write_observations(buffers, moved)
+        buffers.reward[moved] = self._arrays.reward[moved]
+        buffers.score[moved] += self._arrays.gain[moved]
+        buffers.feature[moved] = self._arrays.feature[moved]
+        buffers.terminated[moved] = self._arrays.terminated[moved]
         void = buffers.live & ~self._playing
-        buffers.reward[void] = buffers.feature[void] = 0
-        buffers.terminated[void] = buffers.truncated[void] = True
+        buffers.reward[void] = 0
+        buffers.feature[void] = 0
+        buffers.terminated[void] = True
+        buffers.truncated[void] = True
 
-    def _observe(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
+    def _write_observations(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
         for name in INSTANT_FIELDS:
-            getattr(buffers, name)[where] = getattr(self._board, name)[where]
+            getattr(buffers, name)[where] = getattr(self._arrays, name)[where]
 
     def _move(self, what: int, where: Bool[np.ndarray, "C"]) -> None:
-        """All marked copies at once; what is not playing afterwards was lost."""
-        self._board.todo[:] = np.where(where, what, REST)
-        asked = [each for each in self._workers if where[each.copies].any()]
-        most = max((int(where[each.copies].sum()) for each in asked), default=0)
-        for each in self._ask({each: ("go",) for each in asked}, self._within[what] * most):
+        """Move all marked copies at once; those of a worker that fails play no longer."""
+        self._arrays.todo[:] = np.where(where, what, REST)
+        orders: dict[Worker, tuple] = {}
+        most_copies = 0
+        for each in self._workers:
+            copies = int(where[each.copies].sum())
+            if copies:
+                orders[each] = ("go",)
+                most_copies = max(most_copies, copies)
+        for each in self._ask(orders, self._seconds[what] * most_copies):
             self._playing[each.copies] |= where[each.copies]
 
     def _ask(self, orders: Mapping[Worker, tuple], within: float) -> dict[Worker, Any]:
-        """Give orders and wait for all answers; workers that fail are replaced, and are not in the
-        answers.
+        """Give orders, wait for all answers and return them.
+
+        Workers that fail are replaced, and are not among the answers.
         """
-        crew = self._crew = self._crew or self._gather()
-        pending = {
-            each.connection: each for each, order in orders.items() if each.order(crew, *order)
-        }
-        wrong = {each: "the process had ended" for each in orders if each not in pending.values()}
-        found, until = {}, time.monotonic() + within
-        while pending and (ready := wait(list(pending), max(0.0, until - time.monotonic()))):
+        processes = self._processes or self._start_processes()
+        pending: dict[Any, Worker] = {}  # by their connection
+        answers: dict[Worker, Any] = {}
+        failures: dict[Worker, str] = {}
+        for each, order in orders.items():
+            if each.order(processes, *order):
+                pending[each.connection] = each
+            else:
+                failures[each] = "the process had ended"
+        deadline = time.monotonic() + within
+        while pending and (ready := wait(list(pending), max(0.0, deadline - time.monotonic()))):
             for connection in ready:
                 each = pending.pop(connection)
-                well, what = each.answer()
-                (found if well else wrong)[each] = what
-        wrong |= dict.fromkeys(pending.values(), f"no answer within {within:g} s")
-        for each, why in wrong.items():
-            self._replace(each, crew, why)
-        return found
+                answer = each.answer()
+                if answer.succeeded:
+                    answers[each] = answer.content
+                else:
+                    failures[each] = answer.content
+        failures |= dict.fromkeys(pending.values(), f"no answer within {within:g} s")
+        for each, why in failures.items():
+            self._replace(each, processes, why)
+        return answers
 
-    def _gather(self) -> Crew:
-        crew = Crew(self._workers)
-        memory = self._close
-        self._close = weakref.finalize(self, lambda: (crew.close(), memory()))
-        return crew
+    def _start_processes(self) -> WorkerProcesses:
+        self._processes = processes = WorkerProcesses(self._workers)
+        close_memory = self._close
 
-    def _replace(self, each: Worker, crew: Crew, why: str) -> None:
-        """Its next order starts a new process."""
-        each.stop(crew)
+        def close_all() -> None:
+            processes.close()
+            close_memory()
+
+        self._close = weakref.finalize(self, close_all)
+        return processes
+
+    def _replace(self, each: Worker, processes: WorkerProcesses, why: str) -> None:
+        """Stop a worker that has failed; its next order starts a new process."""
+        each.stop(processes)
         each.failures += 1
         self._playing[each.copies] = False
         if each.failures >= ATTEMPTS:
             self.close()
-            raise UserError(f"The simulator of copies {each.copies.start} to {each.copies.stop - 1} failed {ATTEMPTS} "
-                          f"times without finishing an episode; the last time: {why}.")  # fmt: skip
+            raise UserError(
+                f"The simulator of copies {each.copies.start} to {each.copies.stop - 1} failed "
+                f"{ATTEMPTS} times without finishing an episode; the last time: {why}."
+            )
         print(
             f"partage: a simulator failed and is started again ({why}).",
             file=sys.stderr,
@@ -170,31 +196,29 @@ class Pool:
         )
 
     def save(self) -> dict[str, Any]:
-        """What the simulators of the episodes under way save; b"" for the others."""
-        playing = {
-            each: [copy for copy in each.copies if self._playing[copy]] for each in self._workers
-        }
-        orders = {each: ("save", copies) for each, copies in playing.items() if copies}
-        saved = {
-            copy: content
-            for of in self._ask(orders, self._within[BEGIN]).values()
-            for copy, content in of.items()
-        }
+        """Return what the simulators of the episodes under way save; b"" for the others."""
+        orders: dict[Worker, tuple] = {}
+        for each in self._workers:
+            copies = [copy for copy in each.copies if self._playing[copy]]
+            if copies:
+                orders[each] = ("save", copies)
+        saved: dict[int, bytes] = {}
+        for by_copy in self._ask(orders, self._seconds[BEGIN]).values():
+            saved |= by_copy
         return {"singles": [saved.get(copy, b"") for copy in range(len(self._playing))]}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        saved = state.get("singles", [])
-        if len(saved) != len(self._playing):
-            raise UserError(f"The saved simulators are {len(saved)}, expected {len(self._playing)}: load with the same "
-                          "engine, number of runs and copies.")  # fmt: skip
-        contents = {
-            each: {copy: saved[copy] for copy in each.copies if saved[copy]}
-            for each in self._workers
-        }
-        orders = {each: ("load", content) for each, content in contents.items() if content}
+        """Have the simulators of episodes that were under way go on."""
+        saved = saved_singles(state, len(self._playing))
+        orders: dict[Worker, tuple] = {}
+        for each in self._workers:
+            contents = {copy: saved[copy] for copy in each.copies if saved[copy]}
+            if contents:
+                orders[each] = ("load", contents)
         self._playing[:] = False
-        for each in self._ask(orders, self._within[BEGIN] * len(self._playing)):
-            self._playing[list(contents[each])] = True
+        for each in self._ask(orders, self._seconds[BEGIN] * len(self._playing)):
+            _, contents = orders[each]
+            self._playing[list(contents)] = True
 
     def close(self) -> None:
         """End the workers; a closed pool starts no more."""

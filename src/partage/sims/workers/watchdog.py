@@ -1,9 +1,8 @@
-"""What a `Pool` leaves behind is removed by this process, however the trainer ends: even SIGKILL
-closes its pipe.
+"""Remove what a `Pool` leaves behind, however the trainer ends: even SIGKILL closes its pipe.
 
-``python guard.py FOLDER`` reads lines ``+PID`` and ``-PID`` of process groups until its input ends,
-then kills the groups still there and removes the folder. Standard library only, and alone in its
-session: it starts at once and no Ctrl-C reaches it.
+``python watchdog.py FOLDER`` reads lines ``+PID`` and ``-PID`` of process groups until its input
+ends, then kills the groups still there and removes the folder. Standard library only, and alone in
+its session: it starts at once and no Ctrl-C reaches it.
 """
 
 import contextlib
@@ -15,11 +14,16 @@ import time
 
 
 def main(folder: str) -> None:
+    """Wait for the trainer to end, then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
     for line in sys.stdin:
-        (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+        group = int(line[1:])
+        if line[0] == "+":
+            groups.add(group)
+        else:
+            groups.discard(group)
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)

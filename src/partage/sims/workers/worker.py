@@ -1,8 +1,7 @@
-"""A worker process of a `Pool`: the simulators of some copies, moved one after the other when told
-to.
+"""A worker process of a `Pool`: it moves the simulators of some copies when it is asked to.
 
 ``python -m partage.sims.workers.worker SOCKET MEMORY`` (two inherited file descriptors). What the
-copies show, and their actions and seeds, lie in shared memory; orders and answers go through the
+copies observe, and their actions and seeds, lie in shared memory; orders and answers go through the
 socket. Loads no torch.
 """
 
@@ -21,12 +20,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from partage.sims.single import Instant, Single
+from partage.sims.single import Instant, Single, write_observation
 
 REST, BEGIN, ADVANCE = 0, 1, 2  # what a copy is to do
+CACHE_LINE = 64  # bytes
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
-class Board(NamedTuple):
+class SharedArrays(NamedTuple):
     """Arrays in shared memory, one row per copy."""
 
     obs: np.ndarray  # float32 [C, N, O]
@@ -39,11 +40,11 @@ class Board(NamedTuple):
     terminated: np.ndarray  # bool [C]
     actions: np.ndarray  # int64 [C, N]
     seed: np.ndarray  # int64 [C]
-    todo: np.ndarray  # uint8 [C]
+    todo: np.ndarray  # uint8 [C]: REST, BEGIN or ADVANCE
 
 
 class Sizes(NamedTuple):
-    """What the board's shapes follow from."""
+    """What the shapes of `SharedArrays` follow from."""
 
     copies: int
     n_agents: int
@@ -51,103 +52,123 @@ class Sizes(NamedTuple):
     obs_dim: int
     state_dim: int
 
-    def arrays(self) -> list[tuple[Any, tuple[int, ...]]]:
-        """Type and shape of each array, in the board's order."""
-        c, n, a, o, s = self
-        f, b, i = np.float32, np.bool_, np.int64
-        return [(f, (c, n, o)), (f, (c, s)), (b, (c, n, a)), (b, (c, n)), (f, (c, n)), (f, (c,)), (f, (c,)),
-                (b, (c,)), (i, (c, n)), (i, (c,)), (np.uint8, (c,))]  # fmt: skip
+    def arrays(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
+        """Return the type and shape of each array, by its name."""
+        copies, agents = self.copies, self.n_agents
+        return {
+            "obs": (np.float32, (copies, agents, self.obs_dim)),
+            "state": (np.float32, (copies, self.state_dim)),
+            "avail_actions": (np.bool_, (copies, agents, self.n_actions)),
+            "alive": (np.bool_, (copies, agents)),
+            "reward": (np.float32, (copies, agents)),
+            "gain": (np.float32, (copies,)),
+            "feature": (np.float32, (copies,)),
+            "terminated": (np.bool_, (copies,)),
+            "actions": (np.int64, (copies, agents)),
+            "seed": (np.int64, (copies,)),
+            "todo": (np.uint8, (copies,)),
+        }
 
-    def board(self, memory: Any) -> Board:
-        """The arrays, each on cache lines of its own."""
-        made, offset = [], 0
-        for kind, shape in self.arrays():
-            made.append(np.ndarray(shape, kind, memory, offset))
-            offset += -(-made[-1].nbytes // 64) * 64
-        return Board(*made)
+    def share(self, memory: Any) -> SharedArrays:
+        """Return the arrays in that memory, each on cache lines of its own."""
+        arrays: dict[str, np.ndarray] = {}
+        offset = 0
+        for name, (kind, shape) in self.arrays().items():
+            arrays[name] = np.ndarray(shape, kind, memory, offset)
+            offset += whole_lines(arrays[name].nbytes)
+        return SharedArrays(**arrays)
 
     @property
     def bytes(self) -> int:
-        return sum(
-            -(-np.dtype(kind).itemsize * int(np.prod(shape)) // 64) * 64
-            for kind, shape in self.arrays()
-        )
+        """Return how much memory the arrays take."""
+        total = 0
+        for kind, shape in self.arrays().values():
+            total += whole_lines(np.dtype(kind).itemsize * int(np.prod(shape)))
+        return total
+
+
+def whole_lines(size: int) -> int:
+    """Return a number of bytes, rounded up to whole cache lines."""
+    return -(-size // CACHE_LINE) * CACHE_LINE
 
 
 class Job(NamedTuple):
-    """What a worker is told first."""
+    """What a worker gets first."""
 
-    build: Callable[[int], Single]  # the simulator of that copy
-    copies: range  # its own
+    build: Callable[[int], Single]  # make the simulator of that copy
+    copies: range  # the worker's
     sizes: Sizes
-    wait: float  # seconds before the first simulator is built
+    delay: float  # seconds before the first simulator is built
 
 
-def observe(board: Board, copy: int, instant: Instant) -> None:
-    board.obs[copy] = instant.obs
-    board.state[copy] = instant.state
-    board.avail_actions[copy] = True if instant.avail_actions is None else instant.avail_actions
-    board.alive[copy] = True if instant.alive is None else instant.alive
-    board.reward[copy] = instant.reward
-    board.gain[copy] = instant.gain
-    board.feature[copy] = instant.feature
-    board.terminated[copy] = instant.terminated
-
-
-class Copies:
+class Simulators:
     """The simulators of a worker's copies, each built when it is first needed."""
 
-    def __init__(self, job: Job, board: Board) -> None:
-        self._job, self._board, self._singles = job, board, dict[int, Single]()
+    def __init__(self, job: Job, arrays: SharedArrays) -> None:
+        self._job, self._arrays = job, arrays
+        self._singles: dict[int, Single] = {}
 
     def single(self, copy: int) -> Single:
+        """Return the simulator of a copy."""
         if copy not in self._singles:
             if not self._singles:
-                time.sleep(self._job.wait)
+                time.sleep(self._job.delay)
             self._singles[copy] = self._job.build(copy)
         return self._singles[copy]
 
     def go(self) -> None:
-        """Move each copy as the board says."""
-        board = self._board
+        """Move each copy as `todo` says."""
+        arrays = self._arrays
         for copy in self._job.copies:
-            if board.todo[copy] == BEGIN:
-                observe(board, copy, self.single(copy).reset(int(board.seed[copy])))
-            elif board.todo[copy] == ADVANCE:
-                observe(board, copy, self._singles[copy].step(board.actions[copy].tolist()))
+            if arrays.todo[copy] == BEGIN:
+                self._write(copy, self.single(copy).reset(int(arrays.seed[copy])))
+            elif arrays.todo[copy] == ADVANCE:
+                self._write(copy, self._singles[copy].step(arrays.actions[copy].tolist()))
+
+    def _write(self, copy: int, instant: Instant) -> None:
+        write_observation(self._arrays, copy, instant)
+        self._arrays.reward[copy] = instant.reward
+        self._arrays.gain[copy] = instant.gain
+        self._arrays.feature[copy] = instant.feature
+        self._arrays.terminated[copy] = instant.terminated
 
     def save(self, copies: list[int]) -> dict[int, bytes]:
+        """Return what the simulators of these copies save."""
         return {copy: self._singles[copy].save() for copy in copies}
 
     def load(self, saved: dict[int, bytes]) -> None:
+        """Have the simulators of these copies go on from what they saved."""
         for copy, content in saved.items():
             self.single(copy).load(content)
 
     def close(self) -> None:
+        """End all simulators."""
         for single in self._singles.values():
             single.close()
 
 
 def die_with_parent() -> None:
-    """Have Linux kill this process when the trainer is gone; elsewhere the guard and the closed
-    socket do.
+    """Have Linux kill this process when the trainer is gone.
+
+    Elsewhere the watchdog and the closed socket do.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def serve(socket: int, memory: int) -> None:
-    """Obey until the socket closes. An error is told, and ends the process."""
+    """Obey until the socket closes. An error is reported, and ends the process."""
     die_with_parent()
     connection = Connection(socket)
     job: Job = pickle.loads(connection.recv_bytes())
-    copies = Copies(job, job.sizes.board(mmap(memory, job.sizes.bytes)))
+    arrays = job.sizes.share(mmap(memory, job.sizes.bytes))
+    simulators = Simulators(job, arrays)
     try:
         while True:
-            order, *what = pickle.loads(connection.recv_bytes())
-            connection.send((True, getattr(copies, order)(*what)))
+            order, *arguments = pickle.loads(connection.recv_bytes())
+            connection.send((True, getattr(simulators, order)(*arguments)))
     except (EOFError, ConnectionError):
-        copies.close()
+        simulators.close()
     except Exception as error:
         traceback.print_exc()
         connection.send((False, "".join(traceback.format_exception_only(error)).strip()))
