@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from partage.sims.batch import Batched
-from partage.sims.football.match import TASKS, Football, Maker, Options
+from partage.sims.football.match import Football, Maker, Options
+from partage.sims.football.tasks import TASKS
 from partage.sims.workers.pool import Pool
 
 NAME = "academy_3_vs_1_with_keeper"

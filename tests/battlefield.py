@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from partage.sims.batch import Batched, Buffers, idle_buffers
+from partage.sims.batch import Batched, idle_buffers
+from partage.sims.buffers import Buffers
 from partage.sims.skirmish.data import BattleMap, Group, find_map, maps
 from partage.sims.skirmish.simulator import Options, make_kernel, run_loops
 from partage.sims.skirmish.world import ATTACK, MOVE, NOBODY, STOP, Rules, World

@@ -16,7 +16,7 @@ from partage import _io
 from partage.config.plan import Request
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.runs import record
+from partage.runs import checkpoint, record
 from partage.runs.provenance import code
 
 
@@ -118,7 +118,7 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path, recipe: Reci
     (tmp_path / "file").write_text("")
     for attempt in (
         lambda: record.write(tmp_path / "file/run", curve(recipe), outcome(recipe)),
-        lambda: record.save_checkpoint(tmp_path / "file/run", b"x"),
+        lambda: checkpoint.save(tmp_path / "file/run", b"x"),
         lambda: record.hold(tmp_path / "file/run").__enter__(),
     ):
         with pytest.raises(UserError, match="Not a directory"):
@@ -126,10 +126,10 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path, recipe: Reci
 
 
 def test_the_newest_checkpoint_is_the_one_that_comes_back(tmp_path: Path):
-    assert record.load_checkpoint(tmp_path) is None
+    assert checkpoint.load(tmp_path) is None
     for number in range(5):
-        record.save_checkpoint(tmp_path, f"state {number}".encode() * 100)
-        assert record.load_checkpoint(tmp_path) == f"state {number}".encode() * 100
+        checkpoint.save(tmp_path, f"state {number}".encode() * 100)
+        assert checkpoint.load(tmp_path) == f"state {number}".encode() * 100
     assert len(list((tmp_path / "checkpoint").iterdir())) == 2
 
 
@@ -138,10 +138,10 @@ def cut_header(path: Path) -> None:
 
 
 def test_a_payload_may_be_a_view_of_memory_and_may_be_empty(tmp_path: Path):
-    record.save_checkpoint(tmp_path, memoryview(np.arange(6, dtype=np.float32)))
-    assert record.load_checkpoint(tmp_path) == np.arange(6, dtype=np.float32).tobytes()
-    record.save_checkpoint(tmp_path, b"")
-    assert record.load_checkpoint(tmp_path) == b""
+    checkpoint.save(tmp_path, memoryview(np.arange(6, dtype=np.float32)))
+    assert checkpoint.load(tmp_path) == np.arange(6, dtype=np.float32).tobytes()
+    checkpoint.save(tmp_path, b"")
+    assert checkpoint.load(tmp_path) == b""
 
 
 @pytest.mark.parametrize("harm", [truncate, flip, cut_header, lambda path: path.write_bytes(b"")])
@@ -150,23 +150,23 @@ def test_a_corrupt_newest_checkpoint_is_named_and_the_one_before_is_used(
     tmp_path: Path, capsys, harm, saves: int
 ):
     for number in range(saves):
-        record.save_checkpoint(tmp_path, bytes([number]) * 1000)
+        checkpoint.save(tmp_path, bytes([number]) * 1000)
     newest = tmp_path / "checkpoint" / ("b" if saves == 2 else "a")
     harm(newest)
-    assert record.load_checkpoint(tmp_path) == bytes([saves - 2]) * 1000
+    assert checkpoint.load(tmp_path) == bytes([saves - 2]) * 1000
     said = capsys.readouterr().err
     assert str(newest) in said and "corrupt" in said and said.count("\n") == 1
-    record.save_checkpoint(tmp_path, b"next")
-    assert record.load_checkpoint(tmp_path) == b"next" and not capsys.readouterr().err
+    checkpoint.save(tmp_path, b"next")
+    assert checkpoint.load(tmp_path) == b"next" and not capsys.readouterr().err
 
 
 def test_with_no_whole_checkpoint_left_the_user_decides(tmp_path: Path):
     for number in range(2):
-        record.save_checkpoint(tmp_path, bytes([number]) * 1000)
+        checkpoint.save(tmp_path, bytes([number]) * 1000)
     for path in (tmp_path / "checkpoint").iterdir():
         truncate(path)
     with pytest.raises(UserError, match="No whole checkpoint") as refusal:
-        record.load_checkpoint(tmp_path)
+        checkpoint.load(tmp_path)
     assert (
         "delete that folder" in str(refusal.value)
         and len(list((tmp_path / "checkpoint").iterdir())) == 2
@@ -174,7 +174,7 @@ def test_with_no_whole_checkpoint_left_the_user_decides(tmp_path: Path):
 
 
 def test_a_failed_save_leaves_the_last_checkpoint_and_no_litter(tmp_path: Path, monkeypatch):
-    record.save_checkpoint(tmp_path, b"whole")
+    checkpoint.save(tmp_path, b"whole")
     with monkeypatch.context() as patched:
         patched.setattr(
             _io.os,
@@ -182,19 +182,19 @@ def test_a_failed_save_leaves_the_last_checkpoint_and_no_litter(tmp_path: Path, 
             lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")),
         )
         with pytest.raises(UserError, match="No space left"):
-            record.save_checkpoint(tmp_path, b"half")
-    assert record.load_checkpoint(tmp_path) == b"whole"
+            checkpoint.save(tmp_path, b"half")
+    assert checkpoint.load(tmp_path) == b"whole"
     assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["a"]
 
 
 def test_what_a_killed_save_left_behind_is_swept_by_the_next(tmp_path: Path):
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / ".a.123.tmp").write_bytes(b"half")
-    record.save_checkpoint(tmp_path, b"x")
+    checkpoint.save(tmp_path, b"x")
     assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["a"]
-    record.clear_checkpoints(tmp_path)
+    checkpoint.clear(tmp_path)
     assert not (tmp_path / "checkpoint").exists()
-    record.clear_checkpoints(tmp_path)  # nothing to clear is no mistake
+    checkpoint.clear(tmp_path)  # nothing to clear is no mistake
 
 
 def test_provenance_says_what_made_a_run(recipe: Recipe):

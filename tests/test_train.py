@@ -18,7 +18,7 @@ from running import CASES, apart, lay, recipe, started, trained
 
 from partage import _io
 from partage.errors import UserError
-from partage.runs import record, train
+from partage.runs import checkpoint, record, train
 from partage.runs.progress import Progress
 
 every_learner = pytest.mark.parametrize("name", CASES)
@@ -119,7 +119,7 @@ def test_a_run_asked_to_stop_saves_itself_and_says_so(
         with pytest.raises(SystemExit) as stopped:
             train.run(path)  # the next checkpoint would be minutes away
     assert stopped.value.code == code and "goes on from its checkpoint" in capsys.readouterr().out
-    assert record.load_checkpoint(tmp_path) is not None
+    assert checkpoint.load(tmp_path) is not None
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     train.run(path)
     assert_same_end(tmp_path, undisturbed[name])
@@ -159,8 +159,8 @@ def test_with_no_whole_checkpoint_the_run_is_refused_and_nothing_deleted(
     tmp_path: Path, monkeypatch
 ) -> None:
     path = checkpointed(tmp_path, "a2c", monkeypatch)
-    for checkpoint in newest_first(tmp_path):
-        checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    for file in newest_first(tmp_path):
+        file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(UserError, match="No whole checkpoint is left") as refusal:
         train.run(path)
     assert "\n" not in str(refusal.value) and len(newest_first(tmp_path)) == 2
@@ -183,7 +183,7 @@ def test_a_full_disk_is_refused_and_the_run_goes_on_from_the_checkpoint_before(
         patched.setattr(_io.os, function, full)
         with pytest.raises(UserError, match="No space left on device"):
             train.run(path, checkpoint_every=0.0)
-    assert record.load_checkpoint(tmp_path) is not None
+    assert checkpoint.load(tmp_path) is not None
     train.run(path)
     assert_same_end(tmp_path, undisturbed["qmix"])
 
@@ -202,14 +202,14 @@ def test_a_checkpoint_that_todays_code_cannot_read_is_refused_and_kept(
     tmp_path: Path, monkeypatch
 ) -> None:
     path = checkpointed(tmp_path, "a2c", monkeypatch)
-    state = torch.load(io.BytesIO(record.load_checkpoint(tmp_path) or b""), weights_only=True)
+    state = torch.load(io.BytesIO(checkpoint.load(tmp_path) or b""), weights_only=True)
     state["learner"]["net"]["then"] = state["learner"]["net"].popitem()[1]
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    record.save_checkpoint(tmp_path, buffer.getvalue())
+    checkpoint.save(tmp_path, buffer.getvalue())
     with pytest.raises(UserError, match=r"does not fit today's code \(RuntimeError") as refusal:
         train.run(path)
-    assert "\n" not in str(refusal.value) and record.load_checkpoint(tmp_path) == buffer.getvalue()
+    assert "\n" not in str(refusal.value) and checkpoint.load(tmp_path) == buffer.getvalue()
 
 
 def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:
@@ -220,7 +220,7 @@ def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:
         if path.is_file() and path.name != "lock"
     }
     (folder / "recipe.json").touch()
-    record.save_checkpoint(
+    checkpoint.save(
         folder, b"of a process that was killed just before it would have cleared it"
     )
     monkeypatch.setattr(train, "Training", None)
@@ -258,7 +258,7 @@ def test_the_command_line_stops_on_sigterm_and_refuses_a_second_process(tmp_path
         first.kill()
         first.wait()
     assert first.returncode == 143 and "goes on from its checkpoint" in said
-    assert record.load_checkpoint(tmp_path) is not None
+    assert checkpoint.load(tmp_path) is not None
 
 
 def listens(pid: int) -> bool:

@@ -62,7 +62,7 @@ def distance(arguments: argparse.Namespace) -> None:
     from partage.plots import distances, files
     from partage.runs import evaluate
 
-    found = evaluate.run(arguments.run, arguments.kind, arguments.episodes)
+    found = evaluate.policy_distances(arguments.run, arguments.kind, arguments.episodes)
     save_csv(found, arguments.run / "distance.csv")
     canvas = distances.draw(found)
     files.save(canvas, arguments.run / "distance.png", arguments.run / "distance.svg")
@@ -75,7 +75,7 @@ def episode(arguments: argparse.Namespace) -> None:
     from partage.plots import files, sharing
     from partage.runs import evaluate
 
-    found = evaluate.episode(arguments.run)
+    found = evaluate.episode_choices(arguments.run)
     save_csv(found, arguments.run / "episode.csv")
     canvas = sharing.draw_episode(found)
     files.save(canvas, arguments.run / "episode.png", arguments.run / "episode.svg")

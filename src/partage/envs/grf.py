@@ -22,7 +22,8 @@ from partage.config.pins import require
 from partage.errors import UserError, one_of
 from partage.sims.batch import Batched
 from partage.sims.contract import Env
-from partage.sims.football.match import TASKS, Maker, Options
+from partage.sims.football.match import Maker, Options
+from partage.sims.football.tasks import TASKS
 from partage.sims.options import choose
 from partage.sims.workers.pool import Pool
 

@@ -98,7 +98,7 @@ def _write_heading(heading: Any, distances: pd.DataFrame, some_infinite: bool) -
         f"engine {engine_label(about['engine'], [about['task']])}; "
         f"{about['episodes']} episodes a seed.\n"
     )
-    if about["told"] == "task":
+    if about["target"] == "task":
         note += "Codes tell the task's feature. "
     note += "Agents in the order of the dendrogram (average linkage)"
     note += "; red: infinite." if some_infinite else "."

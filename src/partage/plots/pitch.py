@@ -18,7 +18,8 @@ from partage.config.snapshots import Snapshot
 from partage.errors import UserError
 from partage.plots import style
 from partage.plots.style import DPI, FAINT, INK, STYLE
-from partage.sims.football.match import HORIZON, TASKS, Football, Options, View
+from partage.sims.football.match import Football, Options, View
+from partage.sims.football.tasks import HORIZON, TASKS
 from partage.sims.football.view_cone import ANGLE, RADIUS
 
 GRASS, LINE, OPPONENT = "#e9f1e4", "#b9c9ae", "#3d3d3d"

@@ -91,7 +91,7 @@ def _draw_groups(
 def draw_episode(steps: pd.DataFrame) -> Canvas:
     """Return the picture of what each agent used at each step of one episode.
 
-    `steps` is what `partage.runs.evaluate.episode` returns: block, agent, step, value.
+    `steps` is what `partage.runs.evaluate.episode_choices` returns: block, agent, step, value.
     """
     names = list(dict.fromkeys(steps["block"]))
     agents = len(steps["agent"].unique())

@@ -1,8 +1,7 @@
-"""Checkpoints: two files in alternation, each with a header that shows whether it is whole
-(standard library only).
+"""Checkpoints: two files in alternation, each with a header that shows whether it is whole.
 
 They lie in ``<run>/checkpoint/``, outside the outputs that Snakemake knows of, since it deletes
-those of a failed run.
+those of a failed run. Standard library only.
 """
 
 import contextlib
@@ -18,44 +17,46 @@ from partage import _io
 from partage.errors import UserError
 
 MAGIC = b"partage1"
-HEADER = struct.Struct(
-    "<8sQQ32s"
-)  # magic, number of the save (from 1 on), length of the payload, its sha256
+# magic, number of the save (from 1 on), length of the payload, its sha256
+HEADER = struct.Struct("<8sQQ32s")
+FILES = ("a", "b")
 
 
 class Slot(NamedTuple):
+    """One of the two files, and what its header says."""
+
     path: Path
     number: int  # of the save; 0: the file is missing or its header is not one
     length: int
     digest: bytes
 
 
-def save_checkpoint(run_dir: Path, payload: _io.Bytes) -> None:
-    """Write `payload` over the older of the two; the newer one stays as it is. The payload is not
-    copied.
+def save(run_dir: Path, payload: _io.Bytes) -> None:
+    """Write `payload`, uncopied, over the older of the two files; the newer one stays as it is.
+
+    Raises `UserError` where the folder cannot be written.
     """
-    for left in (run_dir / "checkpoint").glob(".*.tmp"):
-        left.unlink(
-            missing_ok=True
-        )  # of a process that was killed while writing: it may be gigabytes
+    for leftover in (run_dir / "checkpoint").glob(".*.tmp"):
+        # of a process that was killed while writing: it may be gigabytes
+        leftover.unlink(missing_ok=True)
     slots = _slots(run_dir)
-    older, newest = min(slots, key=lambda slot: slot.number), max(slot.number for slot in slots)
-    header = HEADER.pack(
-        MAGIC, newest + 1, memoryview(payload).nbytes, hashlib.sha256(payload).digest()
-    )
+    older = min(slots, key=lambda slot: slot.number)
+    newest_number = max(slot.number for slot in slots)
+    digest = hashlib.sha256(payload).digest()
+    header = HEADER.pack(MAGIC, newest_number + 1, memoryview(payload).nbytes, digest)
     _io.write(older.path, header, payload)
 
 
-def load_checkpoint(run_dir: Path) -> bytes | None:
-    """The newest whole checkpoint; None where there is none yet; a `UserError` where all that lie
-    there are corrupt.
+def load(run_dir: Path) -> bytes | None:
+    """Return the newest whole checkpoint; None where there is none yet.
 
     A corrupt newest one is named on standard error and removed, so that the next save does not keep
-    it.
+    it. Raises `UserError` where all that lie there are corrupt.
     """
     corrupt: list[Path] = []
-    # a file without a sound header may be the newest: it is looked at first, and found corrupt
-    for slot in sorted(_slots(run_dir), key=lambda slot: -(slot.number or sys.maxsize)):
+    # a file without a sound header may be the newest: it comes first, and is found corrupt
+    newest_first = sorted(_slots(run_dir), key=lambda slot: -(slot.number or sys.maxsize))
+    for slot in newest_first:
         if not slot.path.exists():
             continue
         payload = _payload(slot)
@@ -70,54 +71,55 @@ def load_checkpoint(run_dir: Path) -> bytes | None:
             path.unlink(missing_ok=True)
         return payload
     if corrupt:
+        names = ", ".join(path.name for path in corrupt)
         raise UserError(
-            f"No whole checkpoint is left in {run_dir / 'checkpoint'} (corrupt: {', '.join(p.name for p in corrupt)}): "
-            f"delete that folder to train this run from its start."
+            f"No whole checkpoint is left in {run_dir / 'checkpoint'} (corrupt: {names}): delete "
+            f"that folder to train this run from its start."
         )
     return None
 
 
 @contextlib.contextmanager
-def fitting(folder: Path) -> Iterator[None]:
-    """Around what takes over a state that lies in `folder`: a `UserError` where it has other parts
-    than today's code.
+def fits_todays_code(folder: Path) -> Iterator[None]:
+    """Raise `UserError` where what lies in `folder` has other parts than today's code.
+
+    It goes around the lines that take over a saved state.
     """
     try:
         yield
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         why = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
         raise UserError(
-            f"What is saved in {folder} does not fit today's code ({why}): use the code that saved it, or delete that "
-            f"folder to train this run from its start."
+            f"What is saved in {folder} does not fit today's code ({why}): use the code that saved "
+            f"it, or delete that folder to train this run from its start."
         ) from error
 
 
-def clear_checkpoints(run_dir: Path) -> None:
+def clear(run_dir: Path) -> None:
     """Remove a run's checkpoints: its record is written."""
     folder = run_dir / "checkpoint"
-    for path in [*(slot.path for slot in _slots(run_dir)), *folder.glob(".*.tmp")]:
+    for path in [*(folder / name for name in FILES), *folder.glob(".*.tmp")]:
         path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
 
 def _slots(run_dir: Path) -> list[Slot]:
-    return list(_headers(run_dir / "checkpoint"))
+    return [_slot(run_dir / "checkpoint" / name) for name in FILES]
 
 
-def _headers(folder: Path) -> Iterator[Slot]:
-    for name in ("a", "b"):
-        path = folder / name
-        try:
-            with open(path, "rb") as file:
-                magic, number, length, digest = HEADER.unpack(file.read(HEADER.size))
-        except (OSError, struct.error):
-            magic, number, length, digest = b"", 0, 0, b""
-        yield Slot(path, number if magic == MAGIC else 0, length, digest)
+def _slot(path: Path) -> Slot:
+    """Return what a file's header says; number 0 where there is none."""
+    try:
+        with open(path, "rb") as file:
+            magic, number, length, digest = HEADER.unpack(file.read(HEADER.size))
+    except (OSError, struct.error):
+        return Slot(path, 0, 0, b"")
+    return Slot(path, number if magic == MAGIC else 0, length, digest)
 
 
 def _payload(slot: Slot) -> bytes | None:
-    """What the file holds after its header, if that is what the header promises."""
+    """Return what the file holds after its header, if that is what the header promises."""
     if not slot.number or slot.path.stat().st_size != HEADER.size + slot.length:
         return None
     with open(slot.path, "rb") as file:

@@ -1,9 +1,14 @@
-"""What one run has learned, as it is now: how far apart its policies are (MPD §1), who plays what
-role when, and what its best policies are worth (Gorsane et al. 2022)."""
+"""What a run has learned, as it is now.
+
+How far apart its policies are (MPD §1), which parameter sets its agents choose when, and what its
+best policies are worth (Gorsane et al. 2022).
+"""
 
 import io
+import itertools
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -13,192 +18,206 @@ from partage import envs, learners
 from partage.config.recipe import Recipe
 from partage.distances import distance
 from partage.distances.distance import Experience
-from partage.errors import UserError
+from partage.errors import UserError, at_least
 from partage.learners import Learner
 from partage.rl.noise import generators
 from partage.rl.rollout import Rollout, collect_episodes
-from partage.runs import record
+from partage.runs import checkpoint
 from partage.runs.metrics import outcomes
 from partage.runs.process import prepare
-from partage.sims import contract
-from partage.sims.contract import Env
+from partage.sims.contract import Env, stream
 
-ABSOLUTE = (
-    320  # episodes of each seed: ten times the protocol's 32 of a test   (Gorsane et al. 2022)
-)
+# episodes of each seed: ten times the protocol's 32 of a test   (Gorsane et al. 2022)
+ABSOLUTE_EPISODES = 320
 
 
-def run(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFrame:
-    """Distances of every pair of agents of each seed: columns seed, i, j, distance; what they are
-    of in ``attrs``.
+class Played(NamedTuple):
+    """Whole episodes, the policies that played them, and the recipe these were trained by."""
 
-    Raises `UserError` for an unknown kind, a run without policies, too few episodes, or policies
-    that are not numbers.
+    recipe: Recipe
+    policies: Learner
+    rollout: Rollout
+
+
+def policy_distances(folder: Path, kind: str = "wasserstein", count: int = 32) -> pd.DataFrame:
+    """Return the distances of every pair of agents of each seed, on `count` episodes of each.
+
+    The columns are seed, i, j, distance; ``attrs`` says what they are of. Raises `UserError` for an
+    unknown kind, a run without policies, too few episodes, or policies that are not numbers.
     """
     distance.known(kind)
-    if count < 1:
-        raise UserError(f"--episodes is at least 1, but is {count}.")
-    recipe, policies, played = play(folder, "distance", count, explore=True)
-    told = "actions"
+    at_least("--episodes", count, 1)
+    recipe, policies, rollout = play(folder, "distance", count, explore=True)
+    target = "actions"
     if kind in distance.CODED:  # the codes are those that moved this run's sharing
-        told = str(recipe.settings.get("feature", told))
-    matrix = measure(policies, played, kind, recipe.seeds, told)
-    rows = [
-        (seed, i, j, float(matrix[r, i, j]))
-        for r, seed in enumerate(recipe.seeds)
-        for i in range(matrix.shape[1])
-        for j in range(matrix.shape[1])
-    ]
+        target = str(recipe.settings.get("feature", target))
+    matrices = measure(policies, rollout, kind, recipe.seeds, target)
+    rows: list[tuple[int, int, int, float]] = []
+    for seed, matrix in zip(recipe.seeds, matrices.tolist(), strict=True):
+        agents = range(len(matrix))
+        rows += [(seed, i, j, matrix[i][j]) for i, j in itertools.product(agents, agents)]
     found = pd.DataFrame(rows, columns=["seed", "i", "j", "distance"])
-    found.attrs = {**_facts(recipe), "kind": kind, "told": told, "episodes": count}
+    found.attrs = {**_facts(recipe), "kind": kind, "target": target, "episodes": count}
     return found
 
 
-def episode(folder: Path) -> pd.DataFrame:
-    """The sets that agents went through in one greedy episode of the first seed: columns block,
-    agent, step, value.
+def episode_choices(folder: Path) -> pd.DataFrame:
+    """Return the sets that agents went through in one greedy episode of the first seed.
 
-    Raises `UserError` for a run without policies, or one in which they do not change within an
-    episode.
+    The columns are block, agent, step, value. Raises `UserError` for a run without policies, or one
+    in which the sets do not change within an episode.
     """
-    recipe, _, played = play(folder, "episode", 1, explore=False)
-    if not played.notes:
+    recipe, _, rollout = play(folder, "episode", 1, explore=False)
+    if not rollout.notes:
         raise UserError(
-            f"In {folder} ({recipe.algorithm}) nobody's sets change within an episode: its curve says it all."
+            f"In {folder} ({recipe.algorithm}) nobody's sets change within an episode: its curve "
+            f"says it all."
         )
-    steps = int(played.filled[0, 0].sum())
-    rows = [
-        (block, agent, t, int(note[0, 0, t, agent]))
-        for block, note in played.notes.items()
-        for agent in range(note.shape[-1])
-        for t in range(steps)
-    ]
+    length = int(rollout.filled[0, 0].sum())
+    rows: list[tuple[str, int, int, int]] = []
+    for block, note in rollout.notes.items():
+        by_agent = note[0, 0, :length].long().T.tolist()
+        for agent, choices in enumerate(by_agent):
+            rows += [(block, agent, step, choice) for step, choice in enumerate(choices)]
     found = pd.DataFrame(rows, columns=["block", "agent", "step", "value"])
     found.attrs = {**_facts(recipe), "seed": recipe.seeds[0]}
     return found
 
 
-def play(folder: Path, what: str, count: int, explore: bool) -> tuple[Recipe, Learner, Rollout]:
-    """Whole episodes played by the policies of a run; those of one purpose start alike each time."""
+def play(folder: Path, purpose: str, count: int, explore: bool) -> Played:
+    """Play `count` whole episodes of each seed with a run's policies.
+
+    Those of one purpose start alike each time. Raises `UserError` for a run without policies.
+    """
     prepare("cpu")
     recipe = Recipe.load(folder / "recipe.json")
-    task, policies = _made(recipe, what, count)
-    with record.fitting(folder):
-        policies.load_state_dict(_state(folder, recipe))
-    played = collect_episodes(
-        task, policies.policy, torch.ones(len(recipe.seeds), dtype=torch.bool), explore
-    )
-    task.close()
-    return recipe, policies, played
+    env, policies = _untrained(recipe, purpose, count)
+    with checkpoint.fits_todays_code(folder):
+        policies.load_state_dict(_trained_state(folder, recipe))
+    every_run = torch.ones(len(recipe.seeds), dtype=torch.bool)
+    rollout = collect_episodes(env, policies.policy, every_run, explore)
+    env.close()
+    return Played(recipe, policies, rollout)
 
 
-def absolute(folder: Path, count: int = ABSOLUTE) -> dict[str, Any]:
-    """The absolute metric: each seed's policies at its best test play `count` greedy episodes that
-    no test has seen.
+def absolute(folder: Path, count: int = ABSOLUTE_EPISODES) -> dict[str, Any]:
+    """Return the absolute metric: what each seed's policies at its best test are worth.
 
-    Returns the recipe's hash, and for each seed the steps its best policies had trained for and
-    each episode's outcome. Raises `UserError` for a run that is never tested, or that has kept no
-    best policies.
+    They play `count` greedy episodes that no test has seen. Returns the recipe's hash, and for each
+    seed the steps its best policies had trained for and each episode's outcome. Raises `UserError`
+    for a run that is never tested, or that has no best policies.
     """
-    if count < 1:
-        raise UserError(f"--episodes is at least 1, but is {count}.")
+    at_least("--episodes", count, 1)
     prepare("cpu")
     recipe = Recipe.load(folder / "recipe.json")
     if not recipe.test_every:
         raise UserError(
-            f"{folder} is never tested (test_every is 0), so no policy is its best: it has no absolute metric."
+            f"{folder} is never tested (test_every is 0), so no policy is its best: it has no "
+            f"absolute metric."
         )
-    kept, (task, policies) = (
-        _saved(folder / "best.pt", recipe),
-        _made(recipe, "absolute", recipe.test_episodes),
-    )
+    best = _best_state(folder / "best.pt", recipe)
+    env, policies = _untrained(recipe, "absolute", recipe.test_episodes)
+    with checkpoint.fits_todays_code(folder):
+        of_seeds = list(zip(recipe.seeds, best["steps"], best["states"], strict=True))
     seeds: dict[str, Any] = {}
-    with record.fitting(folder):
-        best = list(zip(recipe.seeds, kept["steps"], kept["states"], strict=True))
-    for r, (seed, steps, state) in enumerate(best):
+    for r, (seed, steps, state) in enumerate(of_seeds):
         if state is None:
             raise UserError(
-                f"{folder} was resumed from a checkpoint of older code, which kept no best policies."
+                f"{folder} was resumed from a checkpoint of older code, which kept no best "
+                f"policies."
             )
-        with record.fitting(folder):
+        with checkpoint.fits_todays_code(folder):
             policies.load_state_dict(state)
-        alone = torch.arange(len(recipe.seeds)) == r
-        rounds = [
-            outcomes(collect_episodes(task, policies.policy, alone, False), task.spec)
-            for _ in range(-(-count // recipe.test_episodes))
-        ]
-        together = {
-            name: torch.cat([each[name][r] for each in rounds])[:count].tolist()
-            for name in rounds[0]
-        }
-        seeds[str(seed)] = {"env_steps": steps, **together}
-    task.close()
+        seeds[str(seed)] = {"env_steps": steps, **_outcomes_of_run(env, policies, r, count)}
+    env.close()
     return {"recipe_hash": recipe.hash, "episodes": count, "seeds": seeds}
+
+
+def _outcomes_of_run(env: Env, policies: Learner, r: int, count: int) -> dict[str, list[float]]:
+    """Return each outcome of `count` greedy episodes of run r alone."""
+    alone = torch.arange(env.runs) == r
+    found: dict[str, list[float]] = {}
+    for _ in range(math.ceil(count / env.copies)):
+        rollout = collect_episodes(env, policies.policy, alone, False)
+        for name, values in outcomes(rollout, env.spec).items():
+            found.setdefault(name, []).extend(values[r].tolist())
+    return {name: values[:count] for name, values in found.items()}
 
 
 def _facts(recipe: Recipe) -> dict[str, str]:
     return {name: getattr(recipe, name) for name in ("algorithm", "task", "scale", "engine")}
 
 
-def _made(recipe: Recipe, what: str, copies: int) -> tuple[Env, Learner]:
-    """A task of its own for one purpose, and learners for it that have learned nothing yet."""
-    make = {"engine": recipe.engine, **recipe.options}
-    task = envs.make(
-        recipe.task, [contract.stream(seed, what) for seed in recipe.seeds], copies, **make
-    )
-    return task, learners.make(recipe.learner, task.spec, recipe.settings, recipe.seeds)
+def _untrained(recipe: Recipe, purpose: str, copies: int) -> tuple[Env, Learner]:
+    """Return a task of its own for one purpose, and a learner that has learned nothing yet."""
+    seeds = [stream(seed, purpose) for seed in recipe.seeds]
+    env = envs.make(recipe.task, seeds, copies, engine=recipe.engine, **recipe.options)
+    return env, learners.make(recipe.learner, env.spec, recipe.settings, recipe.seeds)
 
 
 def measure(
-    policies: Learner, played: Rollout, kind: str, seeds: list[int], told: str = "actions"
+    policies: Learner, rollout: Rollout, kind: str, seeds: list[int], target: str = "actions"
 ) -> Tensor:
-    """The distance matrix ``[R, N, N]`` of policies on the episodes that they played, by codes that
-    tell the actions, or the "task"'s feature   (MPD §1.2)."""
-    obs, actions, n = played.obs[:, :, :-1], played.actions, played.actions.shape[-1]
-    streams = [
-        policies.probabilities(*(x[:, :, :, m : m + 1].expand_as(x) for x in (obs, actions))).cpu()
-        for m in range(n)
-    ]
-    everyone = torch.stack(streams, 3)  # [R, B, T, whose observations, whose policy, A]
+    """Return the distance matrix ``[R, N, N]`` of policies on the episodes that they played.
+
+    `target` is what the codes reproduce: the actions, or the "task"'s feature   (MPD §1.2).
+    """
+    obs, actions = rollout.obs[:, :, :-1], rollout.actions
+    everyone = _probabilities_on_all(policies, obs, actions)  # [R, B, T, whose obs, policy, A]
     own = torch.diagonal(everyone, dim1=3, dim2=4).transpose(-1, -2)
-    feature = played.feature[..., None, None].expand(*actions.shape, 1)
-    target = distance.told(told, own, played.avail_actions[:, :, :-1], feature)
-    valid = played.alive[:, :, :-1] & played.filled[..., None]
-    pooled = Experience(*(x.flatten(1, 3) for x in (obs, own, target, valid)))
+    feature = rollout.feature[..., None, None].expand(*actions.shape, 1)
+    wanted = distance.told(target, own, rollout.avail_actions[:, :, :-1], feature)
+    valid = rollout.alive[:, :, :-1] & rollout.filled[..., None]
+    pooled = Experience(
+        obs.flatten(1, 3), own.flatten(1, 3), wanted.flatten(1, 3), valid.flatten(1, 3)
+    )
     distance.check(pooled)
     code = None
     if kind in distance.CODED:
-        code = distance.learn(
-            pooled, generators([contract.stream(seed, "distance codes") for seed in seeds])
-        )
+        streams = generators([stream(seed, "distance codes") for seed in seeds])
+        code = distance.learn(pooled, streams)
     query = everyone.flatten(1, 3)
-    return distance.measure([kind], code, pooled.obs, pooled.valid, lambda part: query[:, part])[
-        kind
-    ]
+    by_kind = distance.measure([kind], code, pooled.obs, pooled.valid, lambda part: query[:, part])
+    return by_kind[kind]
 
 
-def _state(folder: Path, recipe: Recipe) -> dict:
-    """The learner's state at the run's end, or at its last checkpoint; of this very recipe."""
+def _probabilities_on_all(policies: Learner, obs: Tensor, actions: Tensor) -> Tensor:
+    """Return everyone's act probabilities on what each agent observed, ``[R, B, T, N, N, A]``.
+
+    The first N says whose observations, the second whose policy.
+    """
+    on_agent = []
+    for agent in range(actions.shape[-1]):
+        its_obs = obs[:, :, :, agent : agent + 1].expand_as(obs)
+        its_actions = actions[:, :, :, agent : agent + 1].expand_as(actions)
+        on_agent.append(policies.probabilities(its_obs, its_actions).cpu())
+    return torch.stack(on_agent, 3)
+
+
+def _trained_state(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """Return the learner's state at the run's end, or at its last checkpoint, without replay."""
     file = folder / "policy.pt"
-    payload = file.read_bytes() if file.is_file() else record.load_checkpoint(folder)
+    payload = file.read_bytes() if file.is_file() else checkpoint.load(folder)
     if payload is None:
         raise UserError(
             f"{folder} has neither policy.pt nor a checkpoint: train it with `partage train` first."
         )
-    state = _read(payload, file, recipe)
-    return {name: x for name, x in state["learner"].items() if name != "replay"}
+    state = _read(payload, folder, recipe)
+    return {name: part for name, part in state["learner"].items() if name != "replay"}
 
 
-def _saved(file: Path, recipe: Recipe) -> dict[str, Any]:
+def _best_state(file: Path, recipe: Recipe) -> dict[str, Any]:
+    """Return what ``best.pt`` holds."""
     if not file.is_file():
         raise UserError(
-            f"{file} is not there: train the run to its end with today's code, which keeps its best policies."
+            f"{file} is not there: train the run to its end with today's code, which keeps its "
+            f"best policies."
         )
-    return _read(file.read_bytes(), file, recipe)
+    return _read(file.read_bytes(), file.parent, recipe)
 
 
-def _read(payload: bytes, file: Path, recipe: Recipe) -> dict[str, Any]:
-    folder = file.parent
+def _read(payload: bytes, folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """Return a saved state, which has to be of this very recipe."""
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its unpickler raises

@@ -1,15 +1,15 @@
-"""Runs as one JSON file in the format that marl-eval reads (its README, "Data Structure for Raw
-Experiment data").
+"""Runs as one JSON file in the format that marl-eval reads.
 
-environment -> task -> algorithm -> ``seed_<k>`` -> ``step_<i>`` {step_count, metric: [value]}, last
-``absolute_metrics`` {metric: [one per episode]}. A step's value is the mean of that test, which is
-what a curve holds. No ``elapsed_time`` is given: the same run has the same curve to the last bit,
-and a clock would not agree.
+See its README, "Data Structure for Raw Experiment data": environment -> task -> algorithm ->
+``seed_<k>`` -> ``step_<i>`` {step_count, metric: [value]}, last ``absolute_metrics`` {metric: [one
+per episode]}. A step's value is the mean of that test, which is what a curve holds. No
+``elapsed_time`` is given: the same run has the same curve to the last bit, and a clock would not
+agree.
 """
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,89 +20,112 @@ from partage.errors import UserError
 from partage.runs import record
 
 Steps = dict[str, dict[str, Any]]
+Seeds = dict[str, Steps]
+Algorithms = dict[str, Seeds]
+Tasks = dict[str, Algorithms]
 
 
-def marl_eval(recipes: Sequence[Recipe], root: Path) -> tuple[dict[str, Any], list[str]]:
-    """All finished runs of `recipes` below `root`, and remarks on what marl-eval will miss.
+def marl_eval(recipes: Sequence[Recipe], root: Path) -> tuple[dict[str, Tasks], list[str]]:
+    """Return all finished runs of `recipes` below `root`, and remarks on what marl-eval will miss.
 
     Raises `UserError` where none is finished.
     """
-    made: dict[str, Any] = {}
-    lacking, without = [], []
+    families: dict[str, Tasks] = {}
+    unfinished: list[Path] = []
+    without_absolute: list[Path] = []
     for recipe in recipes:
         place = run_dir(root, recipe)
         try:
-            curve = record.read(place, recipe)[0]
+            curve, _ = record.read(place, recipe)
         except UserError:
-            lacking.append(place)
+            unfinished.append(place)
             continue
-        worth = absolutes(place, recipe)
-        without += [] if worth else [place]
+        absolute = absolutes(place, recipe)
+        if not absolute:
+            without_absolute.append(place)
         family, _, task = recipe.task.partition("/")
-        runs = made.setdefault(family, {}).setdefault(task, {}).setdefault(recipe.algorithm, {})
+        tasks = families.setdefault(family, {})
+        seeds = tasks.setdefault(task, {}).setdefault(recipe.algorithm, {})
         for seed in recipe.seeds:
-            runs[f"seed_{seed}"] = {
-                **steps(curve.loc[curve["seed"] == seed]),
-                "absolute_metrics": worth.get(seed, {}),
-            }
-    if not made:
+            content = steps(curve.loc[curve["seed"] == seed])
+            content["absolute_metrics"] = absolute.get(seed, {})
+            seeds[f"seed_{seed}"] = content
+    if not families:
         raise UserError(
             f"No run of the plan is finished below {root}: see "
             f"`partage plan{options_of_root(root)}`, or name another with --root."
         )
-    return made, list(_remarks(made, lacking, without))
+    return families, list(_remarks(families, unfinished, without_absolute))
 
 
 def steps(curve: pd.DataFrame) -> Steps:
-    """One seed's tests in order, or, where there are none, its training returns."""
-    named = curve["metric"].str.startswith("test_")
-    rows = curve[named if named.any() else curve["metric"] == "train_return"]
+    """Return one seed's tests in order, or, where there are none, its training returns."""
+    of_tests = curve["metric"].str.startswith("test_")
+    points = curve[of_tests if of_tests.any() else curve["metric"] == "train_return"]
     found: Steps = {}
-    for i, (count, group) in enumerate(rows.groupby("env_steps", sort=True)):
-        values = {
-            metric: [value] for metric, value in zip(group["metric"], group["value"], strict=True)
-        }
-        if all(math.isfinite(value) for (value,) in values.values()):
-            found[f"step_{i}"] = {"step_count": int(count), **values}  # type: ignore[call-overload]
+    for i, (count, group) in enumerate(points.groupby("env_steps", sort=True)):
+        values = dict(zip(group["metric"], group["value"], strict=True))
+        if all(math.isfinite(value) for value in values.values()):
+            as_lists = {metric: [value] for metric, value in values.items()}
+            found[f"step_{i}"] = {"step_count": int(count), **as_lists}  # type: ignore[call-overload]
     return found
 
 
 def absolutes(place: Path, recipe: Recipe) -> dict[int, dict[str, list[float]]]:
-    """What `partage absolute` measured of a run: by seed, each episode's outcome; nothing where it
-    is not there.
+    """Return what `partage absolute` measured of a run: by seed, each episode's outcome.
+
+    It is empty where nothing was measured. Raises `UserError` where the file is corrupt.
     """
     try:
         found = json.loads((place / "absolute.json").read_text(encoding="utf-8"))
         if found["recipe_hash"] != recipe.hash:
             return {}
-        return {
-            int(seed): {name: values for name, values in each.items() if name.startswith("test_")}
-            for seed, each in found["seeds"].items()
-        }
+        return {int(seed): _test_outcomes(each) for seed, each in found["seeds"].items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{place}/absolute.json is corrupt ({error!r}): `partage absolute {place}` makes it anew."
+            f"{place}/absolute.json is corrupt ({error!r}): `partage absolute {place}` makes it "
+            f"anew."
         ) from error
 
 
-def _remarks(made: dict[str, Any], lacking: list[Path], without: list[Path]):
-    if lacking:
-        yield f"{len(lacking)} runs of the plan are not finished and not in the file, the first {lacking[0]}"
-    if without:
-        yield f"{len(without)} runs have no absolute metric yet (`partage absolute {without[0]}`), marl-eval wants one"
-    for family, tasks in made.items():
-        runs = [
-            run
-            for by_name in tasks.values()
-            for by_seed in by_name.values()
-            for run in by_seed.values()
-        ]
-        for what, counts in (
-            ("tests", {len(run) - 1 for run in runs}),
-            ("seeds", {len(by_seed) for by_name in tasks.values() for by_seed in by_name.values()}),
-            ("algorithms", {frozenset(by_name) for by_name in tasks.values()}),
-        ):
-            if len(counts) > 1:
-                yield f"{family}: tasks or runs differ in their {what}; marl-eval takes only sets of runs that agree"
+def _test_outcomes(found: dict[str, Any]) -> dict[str, list[float]]:
+    return {name: values for name, values in found.items() if name.startswith("test_")}
+
+
+def _remarks(
+    families: dict[str, Tasks], unfinished: list[Path], without_absolute: list[Path]
+) -> Iterator[str]:
+    """Yield what marl-eval will miss, a sentence each."""
+    if unfinished:
+        yield (
+            f"{len(unfinished)} runs of the plan are not finished and not in the file, the first "
+            f"{unfinished[0]}"
+        )
+    if without_absolute:
+        yield (
+            f"{len(without_absolute)} runs have no absolute metric yet "
+            f"(`partage absolute {without_absolute[0]}`), marl-eval wants one"
+        )
+    for family, tasks in families.items():
+        for what in _disagreements(tasks):
+            yield (
+                f"{family}: tasks or runs differ in their {what}; marl-eval takes only sets of "
+                f"runs that agree"
+            )
+
+
+def _disagreements(tasks: Tasks) -> Iterator[str]:
+    """Yield in what the runs of a family differ: tests, seeds, algorithms."""
+    tests: set[int] = set()
+    seeds: set[int] = set()
+    algorithms: set[frozenset[str]] = set()
+    for by_algorithm in tasks.values():
+        algorithms.add(frozenset(by_algorithm))
+        for by_seed in by_algorithm.values():
+            seeds.add(len(by_seed))
+            tests.update(len(run) - 1 for run in by_seed.values())  # without absolute_metrics
+    for what, found in (("tests", tests), ("seeds", seeds), ("algorithms", algorithms)):
+        if len(found) > 1:
+            yield what

@@ -1,9 +1,8 @@
-"""Which GPU a process trains on: one that no other process of ours on this machine has taken
-(standard library only).
+"""Which GPU a process trains on: one that no other process of ours on this machine has taken.
 
 Snakemake can count the GPUs of a machine (``--resources gpu=4``), but gives none of them to a job
 in particular. Here a GPU is a file that is locked: the kernel lets go of it when the process ends,
-however it ends.
+however it ends. Standard library only.
 """
 
 import fcntl
@@ -13,12 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-POLL = 1.0  # seconds between two looks for a free one
+POLL = 1.0  # seconds between two searches for a free one
 
 
 def take(per_gpu: int = 1) -> None:
-    """Wait for a GPU with fewer than `per_gpu` processes, and make it the only one this process
-    sees.
+    """Wait for a GPU with fewer than `per_gpu` processes, and make this process see no other.
 
     Nothing is done where there is no choice: a scheduler that gives a job one GPU has chosen
     already (and may number the GPUs of each job from 0), and where there is none torch will say so.
@@ -29,36 +27,43 @@ def take(per_gpu: int = 1) -> None:
 
 
 def visible() -> list[str]:
-    """The GPUs this process may use: those that CUDA_VISIBLE_DEVICES names, else all."""
+    """Return the GPUs this process may use: those that CUDA_VISIBLE_DEVICES names, else all."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [gpu.strip() for gpu in named.split(",") if gpu.strip()]
+    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
-        asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-        return subprocess.run(
-            asked, capture_output=True, text=True, check=True, timeout=60
-        ).stdout.split()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return []
+    return done.stdout.split()
 
 
 def claim(gpus: list[str], per_gpu: int) -> str:
-    """The first free of the GPUs, those with the fewest processes first; it is held until this
-    process ends.
+    """Wait for the first free one of the GPUs and return it; it is held until this process ends.
+
+    Those with the fewest processes come first.
     """
     folder = Path(tempfile.gettempdir()) / f"partage-gpus-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    told = False
+    announced = False
     while True:
         for place in range(per_gpu):
             for gpu in gpus:
-                handle = os.open(folder / f"{gpu}-{place}", os.O_RDWR | os.O_CREAT, 0o600)
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return gpu  # the handle stays open
-                except BlockingIOError:
-                    os.close(handle)
-        if not told:
+                if _lock(folder / f"{gpu}-{place}"):
+                    return gpu
+        if not announced:
             print(f"partage: all GPUs ({', '.join(gpus)}) are taken: waiting for one.", flush=True)
-            told = True
+            announced = True
         time.sleep(POLL)
+
+
+def _lock(path: Path) -> bool:
+    """Lock a file until this process ends; return whether it was free."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return False
+    return True  # the handle stays open

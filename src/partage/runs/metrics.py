@@ -1,6 +1,4 @@
-"""What is measured while runs train: each run's own counts, its recent returns, and the rows of its
-curve.
-"""
+"""What is measured while runs train: steps, returns, and the points of each run's curve."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,103 +14,138 @@ from partage.sims.contract import Spec
 
 # finished training episodes that a point of the training curve averages over   (MADPS: logging)
 RECENT_EPISODES = 10
+NEVER = 2**62  # steps: no run comes to such a mark
+# what a checkpoint holds of `Metrics`
+STATE = (
+    "env_steps",
+    "updates",
+    "points",
+    "returns_so_far",
+    "recent_returns",
+    "next_mark",
+    "assignments",
+)
 
 
 class Metrics:
-    """Rows are (seed, env_steps, updates, metric, value); every run is measured at marks of its own
-    step count.
+    """The curves of R runs under way, and what the next points of them follow from.
+
+    A point is (seed, env_steps, updates, metric, value). Every run is measured at marks of its own
+    step count, so its curve does not depend on the pack it trains in.
     """
 
     def __init__(self, recipe: Recipe, spec: Spec, copies: int) -> None:
         runs = len(recipe.seeds)
-        self.seeds, self.steps, self.spec = recipe.seeds, recipe.steps, spec
+        self.seeds, self.budget, self.spec = recipe.seeds, recipe.steps, spec
         self.env_steps = torch.zeros(runs, dtype=torch.int64)
         self.updates = 0
-        self.rows: list[tuple[int, int, int, str, float]] = []
-        self.running = torch.zeros(runs, copies)  # return of the episode under way in each copy
-        self.recent: list[list[float]] = [[] for _ in recipe.seeds]
-        self.marks: dict[str, list[int]] = {"log": [recipe.log_every] * runs, "test": [0] * runs}
-        self.shared: dict[str, list[list[int]]] = {}
+        self.points: list[tuple[int, int, int, str, float]] = []
+        # undiscounted, of the episode under way in each copy
+        self.returns_so_far = torch.zeros(runs, copies)
+        self.recent_returns: list[list[float]] = [[] for _ in recipe.seeds]
+        # the steps at which each run is measured next, by what is measured
+        self.next_mark: dict[str, list[int]] = {
+            "log": [recipe.log_every] * runs,
+            "test": [0] * runs,
+        }
+        self.assignments: dict[str, list[list[int]]] = {}  # the last one of each block, [R, N]
 
     def count(self, rollout: Rollout) -> None:
-        """Take in what was collected: steps, and the undiscounted returns of the episodes that
-        ended.
-        """
+        """Count a rollout's steps, and note the returns of the episodes that ended in it."""
         self.env_steps += rollout.steps
         self.updates += 1
         reward = team_reward(rollout.reward, self.spec)
         ended = rollout.terminated | rollout.truncated
         if not ended.any():
-            self.running += reward.sum(2)
+            self.returns_so_far += reward.sum(2)
             return
         for t in range(reward.shape[2]):
-            self.running += reward[:, :, t]
+            self.returns_so_far += reward[:, :, t]
             if ended[:, :, t].any():
                 for r, b in (ended & rollout.filled)[:, :, t].nonzero().tolist():
-                    self.recent[r] = [*self.recent[r], float(self.running[r, b])][-RECENT_EPISODES:]
-                self.running[ended[:, :, t]] = 0.0
+                    self._note_return(r, float(self.returns_so_far[r, b]))
+                self.returns_so_far[ended[:, :, t]] = 0.0
 
-    def due(self, what: str, every: int) -> Bool[Tensor, "R"]:
-        """Runs whose step count has passed their next mark (and move it on); the last is the end of
-        the budget.
+    def _note_return(self, r: int, value: float) -> None:
+        self.recent_returns[r] = [*self.recent_returns[r], value][-RECENT_EPISODES:]
+
+    def pass_marks(self, what: str, every: int) -> Bool[Tensor, "R"]:
+        """Return which runs have come to their next mark, and set the one after it.
+
+        Marks are multiples of `every` steps, and the end of the budget; 0: there are none.
         """
-        marks, now = self.marks[what], self.env_steps.tolist()
-        passed = [every > 0 and steps >= mark for steps, mark in zip(now, marks, strict=True)]
-        for r, steps in enumerate(now):
-            if passed[r]:
+        marks = self.next_mark[what]
+        passed = [False] * len(marks)
+        for r, steps in enumerate(self.env_steps.tolist()):
+            if every > 0 and steps >= marks[r]:
+                passed[r] = True
                 following = (steps // every + 1) * every
-                marks[r] = min(following, self.steps) if steps < self.steps else 2**62
+                marks[r] = min(following, self.budget) if steps < self.budget else NEVER
         return torch.tensor(passed)
 
-    def log(self, due: Bool[Tensor, "R"], measures: Mapping[str, Float32[Tensor, "R"]]) -> None:
-        for r in due.nonzero().flatten().tolist():
-            if self.recent[r]:
-                self._row(r, "train_return", sum(self.recent[r]) / len(self.recent[r]))
+    def log_training(
+        self, where: Bool[Tensor, "R"], measures: Mapping[str, Float32[Tensor, "R"]]
+    ) -> None:
+        """Add a point of the recent returns and of each measure to the curves of these runs."""
+        for r in where.nonzero().flatten().tolist():
+            recent = self.recent_returns[r]
+            if recent:
+                self._add_point(r, "train_return", sum(recent) / len(recent))
             for name, value in measures.items():
-                self._row(r, name, float(value[r]))
+                self._add_point(r, name, float(value[r]))
 
-    def test(self, due: Bool[Tensor, "R"], rollout: Rollout) -> None:
-        """Means over greedy episodes."""
-        outcome = outcomes(rollout, self.spec)
-        for r in due.nonzero().flatten().tolist():
-            for name, x in outcome.items():
-                self._row(r, name, float(x[r].mean()))
+    def log_test(self, where: Bool[Tensor, "R"], rollout: Rollout) -> None:
+        """Add the means over a test's episodes to the curves of these runs."""
+        by_name = outcomes(rollout, self.spec)
+        for r in where.nonzero().flatten().tolist():
+            for name, values in by_name.items():
+                self._add_point(r, name, float(values[r].mean()))
 
-    def sharing(self, blocks: Mapping[str, Assignment]) -> None:
-        """Note who shares with whom wherever the partition changed: metric
-        ``sharing/<block>/<agent>``.
+    def log_sharing(self, assignments: Mapping[str, Assignment]) -> None:
+        """Note who shares with whom wherever the partition changed, and how that came about.
 
-        And how it came: ``fuse/<block>/<agent>`` is whose set the agent took,
-        ``divide/<block>/<agent>`` whom it left.
+        Metric ``sharing/<block>/<agent>`` is the agent's group, ``fuse/<block>/<agent>`` whose set
+        it took, ``divide/<block>/<agent>`` whom it left.
         """
-        for block, index in blocks.items():
-            before, now = self.shared.get(block), index.tolist()
+        for block, assignment in assignments.items():
+            before, now = self.assignments.get(block), assignment.tolist()
             if now == before:  # nearly always: no partition is worked out then
                 continue
-            known = (
-                [None] * len(now) if before is None else partition(torch.tensor(before)).tolist()
-            )
-            for r, row in enumerate(partition(index).tolist()):
-                if row != known[r]:
-                    for agent, group in enumerate(row):
-                        self._row(r, f"sharing/{block}/{agent}", group)
-                    for event, agent, partner in moves(before[r], now[r]) if before else ():
-                        self._row(r, f"{event}/{block}/{agent}", partner)
-            self.shared[block] = now
+            groups_now = partition(assignment).tolist()
+            if before is None:
+                for r, groups in enumerate(groups_now):
+                    self._add_groups(r, block, groups)
+            else:
+                groups_before = partition(torch.tensor(before)).tolist()
+                for r, groups in enumerate(groups_now):
+                    if groups != groups_before[r]:
+                        self._add_groups(r, block, groups)
+                        self._add_moves(r, block, before[r], now[r])
+            self.assignments[block] = now
 
-    def _row(self, r: int, metric: str, value: float) -> None:
-        self.rows.append((self.seeds[r], int(self.env_steps[r]), self.updates, metric, value))
+    def _add_groups(self, r: int, block: str, groups: Sequence[int]) -> None:
+        for agent, group in enumerate(groups):
+            self._add_point(r, f"sharing/{block}/{agent}", group)
+
+    def _add_moves(self, r: int, block: str, before: Sequence[int], now: Sequence[int]) -> None:
+        for event, agent, partner in moves(before, now):
+            self._add_point(r, f"{event}/{block}/{agent}", partner)
+
+    def _add_point(self, r: int, metric: str, value: float) -> None:
+        self.points.append((self.seeds[r], int(self.env_steps[r]), self.updates, metric, value))
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _STATE}
+        """Return what changes while runs train."""
+        return {name: getattr(self, name) for name in STATE}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name in _STATE:
+        """Go on from a saved state."""
+        for name in STATE:
             setattr(self, name, state[name])
 
 
 def outcomes(rollout: Rollout, spec: Spec) -> dict[str, Float32[Tensor, "R B"]]:
-    """Of whole episodes: return, the task's own score at their end, length in steps."""
+    """Return the return, the task's own score and the length in steps of whole episodes."""
     length = rollout.filled.sum(2)
     score = rollout.score.gather(2, (length - 1).clamp(min=0)[..., None]).squeeze(2)
     returns = (team_reward(rollout.reward, spec) * rollout.filled).sum(2)
@@ -120,7 +153,7 @@ def outcomes(rollout: Rollout, spec: Spec) -> dict[str, Float32[Tensor, "R B"]]:
 
 
 def moves(before: Sequence[int], now: Sequence[int]) -> Iterator[tuple[str, int, int]]:
-    """(fuse or divide, agent, partner) of each agent whose set changed.
+    """Yield (fuse or divide, agent, partner) for each agent whose set changed.
 
     It fused with the first agent whose set before was the one it has now; where nobody had that, it
     left the first who had its old one.
@@ -134,6 +167,3 @@ def moves(before: Sequence[int], now: Sequence[int]) -> Iterator[tuple[str, int,
             partner = before.index(new if fused else old)
             if partner != agent:  # else alone in its set, before and after
                 yield ("fuse" if fused else "divide"), agent, partner
-
-
-_STATE = ("env_steps", "updates", "rows", "running", "recent", "marks", "shared")

@@ -1,5 +1,6 @@
 """The process a run trains in: its threads, its memory, and the signals that ask it to stop."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -10,44 +11,58 @@ import torch
 
 from partage.errors import UserError
 
+# options of glibc's mallopt
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
 
 def prepare(device: str) -> None:
-    """Settings of the process: one thread (the networks are small), memory kept instead of
-    returned, no denormals.
+    """Set up the process: one thread, as the networks are small; no denormals; a device.
+
+    Raises `UserError` for a device that is not there.
     """
     if device.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise UserError(
-                f"Device {device!r} was asked for, but torch {torch.__version__} finds no GPU: use --device cpu."
-            )
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+        _prepare_cuda(device)
     elif device != "cpu":
         raise UserError(f"Unknown device {device!r}: expected cpu, cuda or cuda:<number>.")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    try:  # glibc gives large blocks back at once, and the next update pays for every page again
+    _keep_freed_memory()
+
+
+def _prepare_cuda(device: str) -> None:
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"Device {device!r} was asked for, but torch {torch.__version__} finds no GPU: use "
+            f"--device cpu."
+        )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed.
+
+    It gives large blocks back at once, and the next update pays for every page again.
+    """
+    # with another C library it is slower, not wrong
+    with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
-        for option, value in (
-            (-4, 0),
-            (-1, -1),
-            (-2, 1 << 26),
-        ):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-            libc.mallopt(option, value)
-    except (OSError, AttributeError):
-        pass  # another C library: slower, not wrong
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
+        libc.mallopt(M_TOP_PAD, 1 << 26)
 
 
 class Stop:
-    """Notes SIGTERM (a scheduler's time limit) and SIGINT (Ctrl-C), to be heeded between two
-    updates.
+    """Note SIGTERM (a scheduler's time limit) and SIGINT (Ctrl-C), for the end of an update.
+
+    `code` is the exit code that the signal asks for, 0 without one.
     """
 
     def __enter__(self) -> "Stop":
         self.code = 0
-        self.before: Mapping[int, Any] = {
-            s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)
+        self._handlers_before: Mapping[int, Any] = {
+            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
         }
         return self
 
@@ -55,5 +70,5 @@ class Stop:
         self.code = 128 + number
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)

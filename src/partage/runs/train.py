@@ -1,9 +1,8 @@
-"""One recipe to one record: collect, learn, measure, save. Only this module touches files, clocks
-and devices.
+"""One recipe to one record: collect, learn, measure, save.
 
-The harness decides when to measure, never the learner. Each run of the pack has its own step count,
-is measured when that count passes the next mark, and stops when it reaches the budget; so a run's
-curve does not depend on its pack.
+Only this module touches files, clocks and devices. The harness decides when to measure, never the
+learner. Each run of the pack has its own step count, is measured when that count passes the next
+mark, and stops when it reaches the budget; so a run's curve does not depend on its pack.
 """
 
 import io
@@ -11,7 +10,7 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -21,16 +20,16 @@ from torch import Tensor
 from partage import _io, envs, learners
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.rl.rollout import Rollout, collect_episodes, collect_segment
-from partage.runs import record
+from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
+from partage.runs import checkpoint, record
 from partage.runs.best import Best
 from partage.runs.metrics import Metrics, outcomes
 from partage.runs.process import Stop, prepare
 from partage.runs.progress import Progress
-from partage.sims import contract
+from partage.sims.contract import Env, Spec, TimeStep, stream
 
 CHECKPOINT_EVERY = 300.0  # seconds
-POLICIES = ("policy.pt", "best.pt")  # at the end, and of the best test
+LAST, BEST = "policy.pt", "best.pt"  # policies at the end, and of the best test
 
 
 def run(
@@ -47,14 +46,13 @@ def run(
     prepare(device)
     with record.hold(folder, wait):
         if _finished(folder, recipe):
-            record.clear_checkpoints(folder)  # a process may be killed between its last two acts
+            checkpoint.clear(folder)  # a process may be killed between its last two acts
             print(f"partage: {folder} is trained already; delete that folder to train it again.")
             return
         training = Training(recipe, device)
         training.resume(folder)
-        for name in (
-            POLICIES
-        ):  # an earlier training's: from here on whoever asks for policies gets this one's
+        # an earlier training's: from here on whoever asks for policies gets this one's
+        for name in (LAST, BEST):
             (folder / name).unlink(missing_ok=True)
         with Stop() as stop, Progress(recipe, folder) as progress:
             saved = time.monotonic()
@@ -66,10 +64,23 @@ def run(
                     saved = time.monotonic()
                 if stop.code:
                     print(
-                        f"partage: stopped; {folder} goes on from its checkpoint when it is run again."
+                        f"partage: stopped; {folder} goes on from its checkpoint when it is run "
+                        f"again."
                     )
                     raise SystemExit(stop.code)
         training.finish(folder)
+
+
+class Clocks(NamedTuple):
+    """Seconds of wall-clock time and of this process's CPU time."""
+
+    wall: float
+    cpu: float
+
+    @staticmethod
+    def now() -> "Clocks":
+        """Return what the clocks show."""
+        return Clocks(time.monotonic(), time.process_time())
 
 
 class Training:
@@ -77,136 +88,129 @@ class Training:
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         self.recipe, self.device, seeds = recipe, device, recipe.seeds
-        make = {"engine": recipe.engine, **recipe.options}
-        probe = envs.make(recipe.task, [0], 1, **make)
-        self.learner = learners.make(recipe.learner, probe.spec, recipe.settings, seeds, device)
-        probe.close()
-        self.env = envs.make(
-            recipe.task, [contract.stream(s, "env") for s in seeds], self.learner.copies, **make
-        )
-        self.test = None
+        self.learner = learners.make(recipe.learner, _spec(recipe), recipe.settings, seeds, device)
+        self.env = _make_env(recipe, "env", self.learner.copies)
+        self.test_env = None
         if recipe.test_every:
-            self.test = envs.make(
-                recipe.task,
-                [contract.stream(s, "test") for s in seeds],
-                recipe.test_episodes,
-                **make,
-            )
+            self.test_env = _make_env(recipe, "test", recipe.test_episodes)
         self.metrics = Metrics(recipe, self.env.spec, self.learner.copies)
         self.best = Best(len(seeds))
-        self.step: contract.TimeStep | None = (
-            None  # where a segment stopped; whole episodes leave none
-        )
-        self.memory: Any = None
+        # where a segment stopped; whole episodes leave none
+        self.step: TimeStep | None = None
+        self.memory: Memory = None
         self.resumed, self.started = 0, datetime.now(UTC)
-        self.code = record.code(
-            recipe.learner, recipe.family
-        )  # now: files may be edited while it runs
-        self.earlier_code: list[
-            str
-        ] = []  # that parts before a resume ran with, where it was other code
-        self.wall, self.cpu = -time.monotonic(), -time.process_time()
+        self.clocks_at_start = Clocks.now()
+        self.spent_before = Clocks(0.0, 0.0)  # by the parts of the run before a resume
+        # now: files may be edited while it runs
+        self.code = record.code(recipe.learner, recipe.family)
+        # of the parts before a resume, where it was other code
+        self.earlier_code: list[str] = []
 
     @property
     def active(self) -> Bool[Tensor, "R"]:
-        """Runs that have steps left."""
+        """Return which runs have steps left."""
         return self.metrics.env_steps < self.recipe.steps
+
+    @property
+    def spent(self) -> Clocks:
+        """Return the seconds that all parts of the run have taken so far."""
+        now, start, before = Clocks.now(), self.clocks_at_start, self.spent_before
+        return Clocks(before.wall + now.wall - start.wall, before.cpu + now.cpu - start.cpu)
 
     def advance(self) -> None:
         """Collect, learn, and measure the runs that passed a mark."""
         if self.metrics.updates == 0:
-            self._test(self.metrics.due("test", self.recipe.test_every))
-            self.metrics.sharing(self.learner.sharing())
+            self._test()
+            self.metrics.log_sharing(self.learner.sharing())
         rollout = self._collect()
         measures = self.learner.learn(rollout)
         self.metrics.count(rollout)
-        self.metrics.sharing(self.learner.sharing())
-        self.metrics.log(self.metrics.due("log", self.recipe.log_every), measures)
-        self._test(self.metrics.due("test", self.recipe.test_every))
+        self.metrics.log_sharing(self.learner.sharing())
+        self.metrics.log_training(self.metrics.pass_marks("log", self.recipe.log_every), measures)
+        self._test()
 
     def _collect(self) -> Rollout:
-        if self.learner.segment is None:
-            return collect_episodes(self.env, self.learner.policy, self.active, True)
+        learner = self.learner
+        if learner.segment is None:
+            return collect_episodes(self.env, learner.policy, self.active, True)
         if self.step is None:
-            self.step, self.memory = (
-                self.env.reset(),
-                self.learner.policy.initial(self.learner.copies, True),
-            )
+            self.step = self.env.reset()
+            self.memory = learner.policy.initial(learner.copies, True)
         rollout, self.step, self.memory = collect_segment(
-            self.env, self.learner.policy, self.step, self.memory, self.learner.segment
+            self.env, learner.policy, self.step, self.memory, learner.segment
         )
         return rollout
 
-    def _test(self, due: Bool[Tensor, "R"]) -> None:
-        """Greedy episodes of the runs that are due; the copies of the others stay idle."""
-        if self.test is not None and due.any():
-            played = collect_episodes(self.test, self.learner.policy, due, False)
-            self.metrics.test(due, played)
-            self.best.look(
-                due, outcomes(played, self.env.spec), self.metrics.env_steps, self.learner
-            )
+    def _test(self) -> None:
+        """Play greedy episodes of the runs that are due; the copies of the others stay idle."""
+        due = self.metrics.pass_marks("test", self.recipe.test_every)
+        if self.test_env is not None and due.any():
+            played = collect_episodes(self.test_env, self.learner.policy, due, False)
+            self.metrics.log_test(due, played)
+            outcome = outcomes(played, self.env.spec)
+            self.best.update(due, outcome, self.metrics.env_steps, self.learner)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: all that is needed to go on as if nothing had happened."""
         state = {
             "recipe": self.recipe.hash,
             "learner": self.learner.state_dict(),
-            "meter": self.metrics.state_dict(),
+            "metrics": self.metrics.state_dict(),
             "best": self.best.state_dict(),
             "env": self.env.state_dict(),
-            "test": self.test.state_dict() if self.test else None,
-            "within": self.step is not None,
+            "test_env": self.test_env.state_dict() if self.test_env else None,
+            "within_episode": self.step is not None,
             "memory": self.memory,
             "resumed": self.resumed,
             "code": [*self.earlier_code, self.code["hash"]],
             "started": self.started.isoformat(),
-            "wall": self.wall + time.monotonic(),
-            "cpu": self.cpu + time.process_time(),
+            "spent": self.spent._asdict(),
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        record.save_checkpoint(folder, buffer.getbuffer())
+        checkpoint.save(folder, buffer.getbuffer())
 
     def resume(self, folder: Path) -> None:
         """Go on from the last whole checkpoint of this very recipe, if there is one."""
-        payload = record.load_checkpoint(folder)
+        payload = checkpoint.load(folder)
         if payload is None:
             return
-        with record.fitting(folder / "checkpoint"):
+        with checkpoint.fits_todays_code(folder / "checkpoint"):
             state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             if state["recipe"] != self.recipe.hash:
                 print(f"partage: the checkpoint in {folder} is another recipe's; starting anew.")
-                record.clear_checkpoints(folder)
+                checkpoint.clear(folder)
                 return
-            self.learner.load_state_dict(state["learner"])
-            self.metrics.load_state_dict(state["meter"])
-            self.best.load_state_dict(state.get("best"))
-            step = self.env.load_state_dict(state["env"])
-            self.step, self.memory = (step if state["within"] else None), state["memory"]
-            if self.test:
-                self.test.load_state_dict(state["test"])
-            self.resumed, self.started = (
-                state["resumed"] + 1,
-                datetime.fromisoformat(state["started"]),
-            )
-            self.wall += state["wall"]
-            self.cpu += state["cpu"]
-            self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]
+            self._load(state)
         if self.earlier_code:
             print("partage: going on from a checkpoint that other code wrote; the record says so.")
 
+    def _load(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state["learner"])
+        self.metrics.load_state_dict(state["metrics"])
+        self.best.load_state_dict(state["best"])
+        step = self.env.load_state_dict(state["env"])
+        self.step = step if state["within_episode"] else None
+        self.memory = state["memory"]
+        if self.test_env:
+            self.test_env.load_state_dict(state["test_env"])
+        self.resumed = state["resumed"] + 1
+        self.started = datetime.fromisoformat(state["started"])
+        self.spent_before = Clocks(**state["spent"])
+        self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]
+
     def finish(self, folder: Path) -> None:
         """Write the record and the trained policies; the checkpoints are of no more use."""
-        last, best = (folder / name for name in POLICIES)
-        self._keep(last, {"learner": self.learner.state_dict(replay=False)})
-        if self.test:
-            self._keep(best, self.best.state_dict())
+        self._write_policies(folder / LAST, {"learner": self.learner.state_dict(replay=False)})
+        if self.test_env:
+            self._write_policies(folder / BEST, self.best.state_dict())
         gpu = torch.cuda.get_device_name() if self.device.startswith("cuda") else None
+        spent = self.spent
         facts = record.provenance(
             self.recipe,
             started=self.started,
-            wall_seconds=self.wall + time.monotonic(),
-            cpu_seconds=self.cpu + time.process_time(),
+            wall_seconds=spent.wall,
+            cpu_seconds=spent.cpu,
             resumed=self.resumed,
             threads=torch.get_num_threads(),
             device=self.device,
@@ -214,19 +218,34 @@ class Training:
             ran=self.code,
         )
         facts["earlier_code"] = self.earlier_code
-        record.write(folder, pd.DataFrame(self.metrics.rows, columns=list(record.COLUMNS)), facts)
-        record.clear_checkpoints(folder)
+        curve = pd.DataFrame(self.metrics.points, columns=list(record.COLUMNS))
+        record.write(folder, curve, facts)
+        checkpoint.clear(folder)
         self.env.close()
-        if self.test:
-            self.test.close()
+        if self.test_env:
+            self.test_env.close()
 
-    def _keep(self, path: Path, state: dict[str, Any]) -> None:
+    def _write_policies(self, path: Path, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save({"recipe": self.recipe.hash, **state}, buffer)
         _io.write(path, buffer.getbuffer())
 
 
+def _spec(recipe: Recipe) -> Spec:
+    """Return the sizes of the recipe's task."""
+    probe = envs.make(recipe.task, [0], 1, engine=recipe.engine, **recipe.options)
+    probe.close()
+    return probe.spec
+
+
+def _make_env(recipe: Recipe, purpose: str, copies: int) -> Env:
+    """Return the recipe's task, with a random stream of its own for each seed and purpose."""
+    seeds = [stream(seed, purpose) for seed in recipe.seeds]
+    return envs.make(recipe.task, seeds, copies, engine=recipe.engine, **recipe.options)
+
+
 def _finished(folder: Path, recipe: Recipe) -> bool:
+    """Return whether the run's outcome is there, from its second copy where need be."""
     try:
         record.read(folder)
     except UserError:

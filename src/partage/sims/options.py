@@ -7,8 +7,9 @@ from partage.errors import look_up, one_of
 
 
 def choose(given: Mapping[str, Any], **known: Sequence[Any]) -> dict[str, Any]:
-    """Return the options with defaults filled in: `known` lists each one's values, the default
-    first.
+    """Return the options with defaults filled in; `known` has each one's values, default first.
+
+    Raises `UserError` for an option or a value that does not exist.
 
     >>> choose({"time_limit": "terminal"}, time_limit=("truncation", "terminal"), reward=("team",))
     {'time_limit': 'terminal', 'reward': 'team'}

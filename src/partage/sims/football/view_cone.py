@@ -1,8 +1,7 @@
 """Who sees whom: a cone that turns with the viewer's motion (BDPS App. A.2).
 
 The functions are pure and take any leading axes. A viewer at p that faces along f sees a point q
-within the radius and the angle, both borders
-included:
+within the radius and the angle, both borders included:
 
     |q - p| <= radius    and    angle between f and q - p <= angle / 2
 

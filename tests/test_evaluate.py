@@ -70,7 +70,7 @@ def test_distances_of_a_learner_of_values_are_measured_too(bdps: Path):
 def test_the_distance_of_a_run_is_that_of_its_policies_on_what_agents_met(tmp_path: Path):
     """The vanilla one, pair by pair from the policies' definition."""
     trained(tmp_path, recipe("a2c", settings={"sharing": "none", "copies": 4}))
-    found = evaluate.run(tmp_path, "vanilla_hellinger", 2)
+    found = evaluate.policy_distances(tmp_path, "vanilla_hellinger", 2)
     _, policies, played = evaluate.play(tmp_path, "distance", 2, explore=True)
     obs = played.obs[:, :, :-1]
     for r, i, j in ((0, 3, 7), (1, 0, 14)):
@@ -89,22 +89,30 @@ def test_codes_of_a_run_that_shares_by_a_feature_tell_that_feature(
     trained(
         tmp_path, recipe("mdps", settings={"copies": 4, "period": 8, "data": 5, "feature": "task"})
     )
-    told, learn = [], distance.learn
+    widths, learn = [], distance.learn
 
     def spy(pooled: distance.Experience, generators: list) -> distance.Code:
-        told.append(pooled.target.shape[-1])
+        widths.append(pooled.target.shape[-1])
         return learn(pooled, generators)
 
     monkeypatch.setattr(distance, "learn", spy)
-    assert evaluate.run(tmp_path, "hellinger", 1).attrs["told"] == "task" and told == [1]
+    found = evaluate.policy_distances(tmp_path, "hellinger", 1)
+    assert found.attrs["target"] == "task" and widths == [1]
 
 
 def test_an_infinite_distance_has_the_colour_that_the_picture_says():
     d = [[0.0, math.inf], [math.inf, 0.0]]
     rows = [(0, i, j, d[i][j]) for i in range(2) for j in range(2)]
     found = pd.DataFrame(rows, columns=["seed", "i", "j", "distance"])
-    found.attrs = {"algorithm": "a", "task": "toy/a", "scale": "lab", "engine": "batched", "kind": "vanilla_x",
-                   "told": "actions", "episodes": 2}  # fmt: skip
+    found.attrs = {
+        "algorithm": "a",
+        "task": "toy/a",
+        "scale": "lab",
+        "engine": "batched",
+        "kind": "vanilla_x",
+        "target": "actions",
+        "episodes": 2,
+    }
     canvas = distances.draw(found)
     assert "red: infinite" in " ".join(
         text.get_text() for part in canvas.subfigs for text in part.texts
