@@ -45,7 +45,8 @@ def refused(capsys, *command: str) -> str:
         (["plan", "--figures", "frist"], ["figure 'frist'", "did you mean 'first'"]),
         (["plan", "--seeds-per-run", "0"], ["seeds_per_run", "at least 1"]),
         (["draw", "third"], ["figure 'third'"]),
-        (["draw", "first"], ["partage frame first"]),
+        (["draw", "first"], ["partage frame first`"]),
+        (["draw", "first", "--scale", "lab"], ["partage frame first --scale lab`"]),
         (["frame", "first"], ["record.json", "partage train"]),
         (["train", "nowhere.json"], ["nowhere.json", "partage plan --write`"]),
         (

@@ -12,7 +12,7 @@ import pandas as pd
 from partage import _io
 from partage.analysis.series import Series
 from partage.config.plan import Figure
-from partage.config.recipe import Recipe, run_dir
+from partage.config.recipe import Recipe, options_of_root, run_dir
 from partage.errors import UserError
 from partage.runs import record
 
@@ -122,7 +122,7 @@ def save(frame: pd.DataFrame, path: Path) -> None:
 
 def load(path: Path) -> pd.DataFrame:
     """Return a saved frame. Raises `UserError` where it is missing or corrupt."""
-    again = f"`partage frame {path.stem}`"
+    again = f"`partage frame {path.stem}{options_of_root(path.parents[1])}`"
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are one or the other
@@ -133,15 +133,19 @@ def load(path: Path) -> pd.DataFrame:
     return frame
 
 
-def check(figure: Figure, frame: pd.DataFrame) -> None:
-    """Raise `UserError` where a frame lacks what the figure draws today."""
+def check(figure: Figure, frame: pd.DataFrame, options: str = "") -> None:
+    """Raise `UserError` where a frame lacks what the figure draws today.
+
+    `options` are the command line's that made the frame, for the advice to make it anew.
+    """
     there = set(zip(frame["task"], frame["algorithm"], frame["metric"], strict=True))
     metrics = (figure.metric, *figure.beside)
     for (algorithm, task), metric in product(figure.pairs(), metrics):
         if (task, algorithm, metric) not in there:
             raise UserError(
                 f"The frame of {figure.name} lacks {metric} of {algorithm} on {task}, as "
-                f"figures.toml has it now: make it anew with `partage frame {figure.name}`."
+                f"figures.toml has it now: "
+                f"make it anew with `partage frame {figure.name}{options}`."
             )
 
 

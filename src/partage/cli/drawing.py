@@ -70,7 +70,7 @@ def _load_frame(request: Request, config: Plan, figure: Figure) -> "pd.DataFrame
             f"The frame of {figure.name} in {request.root} is of another scale or engine: "
             f"make it anew with `partage frame {figure.name}{request.options}`."
         )
-    frames.check(figure, rows)
+    frames.check(figure, rows, request.options)
     return rows
 
 

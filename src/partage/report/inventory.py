@@ -110,13 +110,14 @@ def _join(figure: Figure, runs: Sequence[Run]) -> pd.DataFrame:
     return frames.join(figure, parts)
 
 
-def make_command(figure: Figure, recipe: Recipe, results: str = "results") -> str:
-    """Return the command that makes all that a figure lacks, like this recipe."""
+def make_command(figure: Figure, recipe: Recipe, request: Request) -> str:
+    """Return the command that makes all that a figure lacks, like this recipe, as it was asked."""
     wanted = {
         "scale": recipe.scale,
         "engine": recipe.engine,
-        "results": results,
+        "results": request.results,
         "figures": figure.name,
+        "seeds_per_run": request.seeds_per_run,
     }
     options = [f"{key}={value}" for key, value in wanted.items() if getattr(Request, key) != value]
     return f".venv/bin/snakemake --cores all --config {' '.join(options)}"

@@ -104,7 +104,7 @@ def of_figure(
         absolute=absolute(plan, runs),
         episodes=list(episodes(plan, request, figure, root)),
         missing=missing,
-        missing_command=make_command(figure, missing[0].recipe, request.results) if missing else "",
+        missing_command=make_command(figure, missing[0].recipe, request) if missing else "",
         runs=len(runs),
     )
 

@@ -200,7 +200,8 @@ def _trained_state(folder: Path, recipe: Recipe) -> dict[str, Any]:
     payload = file.read_bytes() if file.is_file() else checkpoint.load(folder)
     if payload is None:
         raise UserError(
-            f"{folder} has neither policy.pt nor a checkpoint: train it with `partage train` first."
+            f"{folder} has neither policy.pt nor a checkpoint: train it with "
+            f"`partage train {folder}/recipe.json` first."
         )
     state = _read(payload, folder, recipe)
     return {name: part for name, part in state["learner"].items() if name != "replay"}
