@@ -1,4 +1,4 @@
-"""The units of a game, moved by our own simulator of these battles, one game loop at a time."""
+"""Move the units of a game by our own simulator of these battles, one game loop at a time."""
 
 from collections.abc import Set
 from typing import NamedTuple
@@ -12,24 +12,23 @@ from partage.sims.skirmish.simulator import SETTLING, begin, run_loops
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, blank
 
 CUSTOM = 2001  # the number of the first unit type that a map brings; they go by the alphabet
-STOCK = {
-    "marine": 48, "marauder": 51, "medivac": 54, "zealot": 73, "stalker": 74, "colossus": 4, "baneling": 9,
-    "zergling": 105, "hydralisk": 107,
-}  # fmt: skip
+GAME_TYPES = {  # the game's own numbers of the types, which the enemies have
+    "marine": 48,
+    "marauder": 51,
+    "medivac": 54,
+    "zealot": 73,
+    "stalker": 74,
+    "colossus": 4,
+    "baneling": 9,
+    "zergling": 105,
+    "hydralisk": 107,
+}
 ORDERS = {4: STOP, 16: MOVE, 23: ATTACK, 386: HEAL}  # by the game's number of the ability
-SHOWN = (
-    "x",
-    "y",
-    "health",
-    "shield",
-    "energy",
-    "cooldown",
-)  # fields of the simulator's units, in the order of `Unit`
 GRAIN = 1024  # parts of a length that a point on the wire is told apart by: it has single precision
 
 
 class Unit(NamedTuple):
-    """By the names that the protocol has."""
+    """Hold what the game tells of a unit, by the names that the protocol has."""
 
     tag: int
     unit_type: int
@@ -45,8 +44,9 @@ class Unit(NamedTuple):
 
 
 class Battle:
-    """The battle of a map; its random draws follow from the seed. Where both sides are dead the
-    next begins at once.
+    """Fight the battles of a map; the seed decides them.
+
+    Where both sides are dead the next begins at once.
     """
 
     def __init__(self, name: str, seed: int) -> None:
@@ -58,36 +58,53 @@ class Battle:
         names, allies = line_up(found).names, found.n_agents
         custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}
         self.types = [custom[unit] for unit in names[:allies]] + [
-            STOCK[unit] for unit in names[allies:]
+            GAME_TYPES[unit] for unit in names[allies:]
         ]
         self.first = 1 - len(names)  # tag of the first unit: no two of a game have the same
         self.spawn()
         self.ahead = 0
 
     def spawn(self) -> None:
-        """The simulator begins with the loops that pass while SMAC resets; `ahead` are those still
-        to pass.
+        """Begin a battle.
+
+        The simulator begins with the loops that pass while SMAC resets; `ahead` are those still to
+        pass.
         """
         begin(self.rules, self.world, self.buffers, np.ones(1, bool))
         self.first += len(self.types)
         self.ahead = SETTLING
 
     def grids(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where walkers stand and how high it is, by [y, x]."""
+        """Return where walkers stand and how high it is, by [y, x]."""
         return self.rules.pathing, self.rules.level.astype(np.uint8)
 
     def units(self) -> list[Unit]:
-        """The living."""
-        rows = enumerate(zip(self.world.units[0], self.rules.traits, self.types, strict=True))
+        """Return the living."""
+        records = zip(self.world.units[0], self.rules.traits, strict=True)
         return [
-            Unit(self.first + slot, kind, 1 if slot < self.rules.n_agents else 2, *row[list(SHOWN)].item(),
-                 health_max=limits["health_max"], shield_max=limits["shield_max"])
-            for slot, (row, limits, kind) in rows
-            if row["health"] > 0
-        ]  # fmt: skip
+            self._unit(slot, unit, traits)
+            for slot, (unit, traits) in enumerate(records)
+            if unit["health"] > 0
+        ]
+
+    def _unit(self, slot: int, unit: np.void, traits: np.void) -> Unit:
+        """Return what the game tells of a slot."""
+        return Unit(
+            tag=self.first + slot,
+            unit_type=self.types[slot],
+            owner=1 if slot < self.rules.n_agents else 2,
+            x=unit["x"].item(),
+            y=unit["y"].item(),
+            health=unit["health"].item(),
+            shield=unit["shield"].item(),
+            energy=unit["energy"].item(),
+            weapon_cooldown=unit["cooldown"].item(),
+            health_max=traits["health_max"],
+            shield_max=traits["shield_max"],
+        )
 
     def living(self, tag: int) -> int:
-        """The slot of the living unit of that tag, or -1."""
+        """Return the slot of the living unit of that tag, or -1."""
         slot = tag - self.first
         return (
             slot
@@ -98,7 +115,7 @@ class Battle:
     def order(
         self, tag: int, ability: int, target: int = 0, point: tuple[float, float] | None = None
     ) -> bool:
-        """Give a living ally an order; whether it is one that it can obey."""
+        """Give a living ally an order; return whether it can obey it."""
         slot, aim, order = self.living(tag), self.living(target), ORDERS.get(ability)
         meant = {
             STOP: True,
@@ -116,16 +133,19 @@ class Battle:
         return True
 
     def kill(self, tags: Set[int]) -> None:
+        """Kill the living units of these tags."""
         for slot in map(self.living, tags):
             if slot != NOBODY:
                 self.world.units[0, slot]["health"] = 0
         self.renew()
 
     def renew(self) -> None:
+        """Begin the next battle where both sides are dead."""
         if not (self.world.units["health"] > 0).any():
             self.spawn()
 
     def advance(self, loops: int) -> None:
+        """Let that many game loops pass."""
         for _ in range(loops):
             if self.ahead:
                 self.ahead -= 1

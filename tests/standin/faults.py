@@ -1,8 +1,7 @@
-"""What can go wrong in a game: the environment variable ``STANDIN_FAULT`` asks for it by four
-words.
+"""Let things go wrong in a game, as the environment variable ``STANDIN_FAULT`` asks.
 
-They are what, where, when and in which launch: `what` is one of `KINDS`, `where` the name of a
-request or ``launch``, `when` the how many-th of these requests of the launch it befalls; the
+Its four words are what, where, when and in which launch: `what` is one of `KINDS`, `where` the name
+of a request or ``launch``, `when` the how many-th of these requests of the launch it befalls; the
 launches of an installation are counted from 1, and 0 is all.
 """
 
@@ -27,16 +26,19 @@ KINDS = (
 
 
 class Fault(NamedTuple):
+    """Say what goes wrong, at the how many-th of which requests."""
+
     what: str
     where: str
     when: int
 
     def befalls(self, where: str, when: int) -> bool:
+        """Return whether it befalls the `when`-th of these requests."""
         return (self.where, self.when) == (where, when)
 
 
 def expected(root: Path) -> Fault | None:
-    """The fault of this launch, which is counted in files of the installation."""
+    """Return the fault of this launch, which is counted in files of the installation."""
     launch = 1
     while True:
         try:

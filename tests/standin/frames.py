@@ -1,5 +1,6 @@
-"""The server's side of a websocket (RFC 6455) with one client, who sends text frames that hold
-bytes, as pysc2 does.
+"""Be the server's side of a websocket (RFC 6455) with one client.
+
+As pysc2 does, the client sends text frames that hold bytes.
 """
 
 import base64
@@ -12,7 +13,7 @@ CONTINUED, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 
 class Line:
-    """The line to the client that called; it may ask for ``/sc2api`` only."""
+    """Hold the line to the client that called; it may ask for ``/sc2api`` only."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._sock, _ = listener.accept()
@@ -33,7 +34,7 @@ class Line:
         )
 
     def receive(self) -> bytes | None:
-        """The next message; None where the client has gone."""
+        """Return the next message; None where the client has gone."""
         message = b""
         while True:
             head = self._file.read(2)
@@ -54,12 +55,13 @@ class Line:
                     return message
 
     def send(self, message: bytes, share: float = 1.0) -> None:
-        """The message as a binary frame, or only the first part of it."""
+        """Send the message as a binary frame, or only the first part of it."""
         whole = frame(BINARY, message)
         self._sock.sendall(whole[: int(share * len(whole))])
 
 
 def unmasked(mask: bytes, payload: bytes) -> bytes:
+    """Return a client's payload, which is masked on the wire."""
     key = (mask * (len(payload) // 4 + 1))[: len(payload)]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(
         len(payload), "big"
@@ -67,6 +69,7 @@ def unmasked(mask: bytes, payload: bytes) -> bytes:
 
 
 def frame(kind: int, payload: bytes) -> bytes:
+    """Return a payload as one frame."""
     size = len(payload)
     if size < 126:
         head = bytes([0x80 | kind, size])

@@ -1,5 +1,6 @@
-"""The program ``SC2_x64``: answers what SMAC asks of the game, one client, one map, until it is
-told to quit.
+"""Be the program ``SC2_x64``: answer what SMAC asks of the game until it is told to quit.
+
+There is one client and one map.
 
 What it cannot show: the game's own dynamics, how long it takes to start, how its map's trigger and
 a debug command share a loop, the playable area it names (here the whole map), and what it says when
@@ -26,7 +27,7 @@ WHEN = {  # the states of the game in which it understands a request
 
 
 class Game:
-    """The game's state, and its answer to each request by the request's name."""
+    """Hold the game's state, and answer each request by a method of the request's name."""
 
     def __init__(self) -> None:
         self.status = sc2api_pb2.launched
@@ -34,6 +35,7 @@ class Game:
         self.map, self.seed = "", 0
 
     def answer(self, request: Request) -> Response:
+        """Return the answer to a request."""
         name = request.WhichOneof("request") or "nothing"
         response = Response(id=request.id)
         if sc2api_pb2.Status.Name(self.status) not in WHEN.get(name, ()):
@@ -139,6 +141,7 @@ class Game:
 
 
 def main(argv: list[str]) -> None:
+    """Serve the client that the command line names."""
     options = dict(zip(argv[1::2], argv[2::2], strict=True))
     fault = expected(Path(options["-dataDir"]))
     (Path(options["-tempDir"]) / "scratch").write_text("The game keeps files here.")

@@ -15,7 +15,7 @@ main(sys.argv)
 
 
 def lay(root: Path, build: int = 75689) -> Path:
-    """The files below `root` that the client looks for; `root`, to be named by ``SC2PATH``."""
+    """Write the files that the client looks for; return `root`, to be named by ``SC2PATH``."""
     program = root / f"Versions/Base{build}/SC2_x64"
     program.parent.mkdir(parents=True)
     program.write_text(SCRIPT)
