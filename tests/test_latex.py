@@ -53,9 +53,9 @@ def test_words_are_written_so_that_latex_shows_them(words: str, expected: str):
 
 def test_a_table_of_what_is_set_is_written_too(table):
     sheets, *_ = table
-    listing = sheets.settings_tables["sizes"]
+    shown = sheets.settings_tables["sizes"]
     text = latex.render(
-        settings_tables.render(listing, settings_tables.build(sheets, listing, "paper"))
+        settings_tables.render(shown, settings_tables.build(sheets, shown, "paper"))
     )
     assert r"\begin{tabular}{lrrr}" in text and r"toy/a & 3 & 16 & 0.001 \\" in text
 

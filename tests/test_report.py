@@ -126,7 +126,7 @@ def test_every_figure_table_and_claim_of_the_plan_is_on_it(sheets: Plan):
     for figure in sheets.figures.values():
         assert figure.title in said and figure.paper in said and f'id="{figure.name}"' in html
         assert all(claim.says in said for claim in figure.claims)
-    assert all(listing.title in said for listing in sheets.settings_tables.values())
+    assert all(one.title in said for one in sheets.settings_tables.values())
     assert html.count("<img") == 3  # two figures, and the profile of the one with several tasks
     assert "What first shows: 5 < 6 & so on." in said and "published" in said and "1.5" in said
     assert "Nothing: all runs of the plan are there." in said and "15 of 15 cells" in said
@@ -194,7 +194,10 @@ def test_of_a_task_that_is_not_whole_the_algorithms_that_are_there_are_shown(she
     figure = sheets.figures["first"]
     part = inventory.drawable_part(figure, inventory.find_runs(recipes, request.root))
     assert (
-        part and not part.is_whole and part.figure.algorithms == ["alpha"] and not part.figure.claims
+        part
+        and not part.is_whole
+        and part.figure.algorithms == ["alpha"]
+        and not part.figure.claims
     )
     said = words(build.build(sheets, request, request.root))
     assert "Not whole yet" in said and "open Beta is better." in said
@@ -206,7 +209,10 @@ def test_a_claim_that_rests_on_part_of_its_tasks_stays_open(sheets: Plan):
     wanted = sheets._replace(figures={"first": figure}).recipes([figure], request)
     there = inventory.drawable_part(figure, inventory.find_runs(wanted, request.root))
     assert (
-        there and there.figure.tasks == ["toy/a"] and not there.is_whole and len(recipes) < len(wanted)
+        there
+        and there.figure.tasks == ["toy/a"]
+        and not there.is_whole
+        and len(recipes) < len(wanted)
     )
     assert set(build.judge(sheets, figure, there)["claim_verdict"]) == {"open"}
 
@@ -281,8 +287,8 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(
     for figure in sheets.figures.values():
         assert figure.title in said and all(claim.says in said for claim in figure.claims)
     assert all(
-        scene.title in said and f"partage snapshot {name}" in said
-        for name, scene in sheets.snapshots.items()
+        one.title in said and f"partage snapshot {name}" in said
+        for name, one in sheets.snapshots.items()
     )
     for path in (ROOT / "results/published").glob("*/*-claims.csv"):
         for line in path.read_text().splitlines()[1:]:

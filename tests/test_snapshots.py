@@ -1,4 +1,4 @@
-"""Scenes of football, and figures that can only be made where their simulator is installed."""
+"""Snapshots of football, and figures that can only be made where their simulator is installed."""
 
 import importlib.metadata
 import io
@@ -17,7 +17,7 @@ from partage.plots import pitch
 from partage.sims.football.match import View
 from partage.sims.football.view_cone import seen
 
-SCENE = """
+SNAPSHOT = """
 [cones]
 paper = "Paper, Fig. 3"
 title = "Cones"
@@ -31,9 +31,9 @@ pictures = 3
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The small checkout, with a scene of its own and a family that has to be installed."""
+    """The small checkout, with a snapshot of its own and a family that has to be installed."""
     checkout(tmp_path)
-    (tmp_path / "src/partage/config/sheets/snapshots.toml").write_text(SCENE)
+    (tmp_path / "src/partage/config/sheets/snapshots.toml").write_text(SNAPSHOT)
     needs = 'engine = "package"\nneeds = { ball = "make ball" }\ntime_limit = "terminal"'
     edit(tmp_path / "src/partage/config/sheets/tasks.toml", 'time_limit = "terminal"', needs)
     return tmp_path
@@ -109,13 +109,13 @@ def test_the_repositorys_own_football_says_how_to_add_it(monkeypatch: pytest.Mon
         ("seed = 1", "seeds = 1", "did you mean 'seed'"),
     ],
 )
-def test_a_mistake_in_a_scene_is_refused(root: Path, old: str, new: str, words: str) -> None:
+def test_a_mistake_in_a_snapshot_is_refused(root: Path, old: str, new: str, words: str) -> None:
     edit(root / "src/partage/config/sheets/snapshots.toml", old, new)
     with pytest.raises(UserError, match=words):
         snapshots.read(root / "src/partage/config/sheets/snapshots.toml")
 
 
-def test_a_scene_of_a_task_that_does_not_exist_is_refused(root: Path) -> None:
+def test_a_snapshot_of_a_task_that_does_not_exist_is_refused(root: Path) -> None:
     edit(root / "src/partage/config/sheets/snapshots.toml", "toy/b", "toy/c")
     with pytest.raises(UserError, match=r"Unknown task 'toy/c' in snapshots.toml \[cones\]"):
         plan.load(root)
@@ -145,11 +145,13 @@ def made_up(seed: int) -> list[View]:
 
 @pytest.fixture
 def drawn(root: Path, monkeypatch: pytest.MonkeyPatch) -> Canvas:
-    monkeypatch.setattr(pitch, "play", lambda scene: pitch.Episode(made_up(scene.seed), "goal"))
+    monkeypatch.setattr(
+        pitch, "play", lambda snapshot: pitch.Episode(made_up(snapshot.seed), "goal")
+    )
     return pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
 
 
-def test_a_scene_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(
+def test_a_snapshot_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(
     drawn: Canvas,
 ) -> None:
     field, whom, *moments = drawn.axes
@@ -167,10 +169,12 @@ def test_a_scene_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(
     assert [axes.get_title(loc="left") for axes in moments] == ["step 0", "step 2", "step 5: goal"]
 
 
-def test_drawing_a_scene_twice_gives_the_same_bytes(
+def test_drawing_a_snapshot_twice_gives_the_same_bytes(
     drawn: Canvas, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pitch, "play", lambda scene: pitch.Episode(made_up(scene.seed), "goal"))
+    monkeypatch.setattr(
+        pitch, "play", lambda snapshot: pitch.Episode(made_up(snapshot.seed), "goal")
+    )
     again = pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
     one, two = io.BytesIO(), io.BytesIO()
     for canvas, file in ((drawn, one), (again, two)):
@@ -181,7 +185,9 @@ def test_drawing_a_scene_twice_gives_the_same_bytes(
 def test_a_step_after_the_episodes_end_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pitch, "play", lambda scene: pitch.Episode(made_up(scene.seed), "goal"))
+    monkeypatch.setattr(
+        pitch, "play", lambda snapshot: pitch.Episode(made_up(snapshot.seed), "goal")
+    )
     edit(root / "src/partage/config/sheets/snapshots.toml", "step = 2", "step = 6")
     with pytest.raises(UserError, match="steps 0 to 5, but step is 6"):
         pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
