@@ -88,9 +88,12 @@ def by_inputs(x: Tensor, case: Case) -> Tensor:
             at = torch.full(x.shape[:4], -1) if case.hot is None else case.hot
             more.insert(0, functional.one_hot(at + 1, hot + 1)[..., 1:])
         x = torch.cat((x, *more), -1)
-        y = [[x[r, g] @ bank.weight[r, s] + bank.bias[r, s] for g, s in enumerate(index[r, : x.shape[1]].tolist())]
-             for r in range(len(x))]  # fmt: skip
-        x = torch.stack([torch.stack(one) for one in y])
+        runs = []
+        for r in range(len(x)):
+            used = index[r, : x.shape[1]].tolist()  # of one set: one group
+            groups = [x[r, g] @ bank.weight[r, s] + bank.bias[r, s] for g, s in enumerate(used)]
+            runs.append(torch.stack(groups))
+        x = torch.stack(runs)
         x = x.relu() if n % 2 == 0 else x
     return x
 

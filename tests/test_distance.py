@@ -15,6 +15,7 @@ from torch import Tensor
 from partage.distances import codes, distance
 from partage.distances.distance import CODED, VANILLA, Experience
 from partage.errors import UserError
+from partage.kernels import auto_encoder
 from partage.nn.dense import Layer
 from partage.rl.noise import generators
 
@@ -188,7 +189,7 @@ def test_training_a_code_is_adam_on_the_evidence_bound() -> None:
         code = codes.fit(*parts, experience.valid, generators([3]), 8, 0.5)
     (g,) = generators([3])
     flat = codes._drawn(code.sizes, g).requires_grad_()
-    adam = torch.optim.Adam([flat], lr=codes.LR)
+    adam = torch.optim.Adam([flat], lr=auto_encoder.LR)
     for _ in range(2):
         order, noise = codes._order(experience.valid[0], 384, g), torch.randn(384, 10, generator=g)
         for b in range(3):

@@ -24,7 +24,7 @@ def noise(seed: int, *shape: int) -> Tensor:
 
 
 def by_hand(bank: GRU, x: Tensor, h: Tensor, index: Tensor) -> Tensor:
-    """``torch.nn.GRU`` for each run and agent, in a graph that reaches the bank's own parameters."""
+    """Return torch.nn.GRU's states, in a graph that reaches the bank's own parameters."""
     runs = []
     for r in range(len(x)):
         agents = []

@@ -15,7 +15,7 @@ N, A, OBS, STATE = 3, 11, 4, 6  # 11 actions: a mask of two bytes
 
 
 def played(seed: int, lengths: list[list[int]], time: int | None = None) -> Rollout:
-    """Made-up episodes of these lengths ``[R][B]``, with values everywhere, behind their ends too."""
+    """Make up episodes of these lengths ``[R][B]``, with values behind their ends too."""
     g, long = torch.Generator().manual_seed(seed), torch.tensor(lengths)
     shape = (*long.shape, time or int(long.max()))
     one = (*shape[:2], shape[2] + 1)

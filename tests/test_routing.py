@@ -1,4 +1,4 @@
-"""Sets that change from instant to instant: sorted rows against computing all sets and selecting."""
+"""Sets that change from instant to instant: sorted rows against selecting among all sets."""
 
 import doctest
 

@@ -1,5 +1,6 @@
-"""Writing a file so that a reader finds the old one or the new one, never half of one (standard
-library only).
+"""Write files so that a reader finds the old one or the new one, never half of one.
+
+Standard library only.
 """
 
 import contextlib
@@ -12,15 +13,16 @@ Bytes = bytes | bytearray | memoryview
 
 
 def write(path: Path, *parts: Bytes) -> None:
-    """Put `parts`, one after the other and uncopied, at `path`: a temporary file beside it, fsync,
-    rename.
+    """Put `parts`, one after the other and uncopied, at `path`.
 
-    Raises `UserError` where the folder is read-only or the disk is full; what was at `path` is then
-    still there, and the temporary file is gone.
+    They go to a temporary file beside it, which is synced and renamed. Raises `UserError` where the
+    folder is read-only or the disk is full; what was at `path` is then still there, and the
+    temporary file is gone.
     """
     if not path.name or (path.exists() and not path.is_file()):
         raise UserError(
-            f"Could not write {path}: a file is expected there, but it is a folder or a device; name a file."
+            f"Could not write {path}: a file is expected there, but it is a folder or a device; "
+            "name a file."
         )
     tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -36,18 +38,18 @@ def write(path: Path, *parts: Bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(
-            f"Could not write {path} ({error.strerror or error}): what was written before is kept; free space or make "
-            f"the folder writable (or name another with --results), then repeat the command."
+            f"Could not write {path} ({error.strerror or error}): what was written before is "
+            "kept; free space or make the folder writable (or name another with --results), then "
+            "repeat the command."
         ) from error
     finally:
-        with contextlib.suppress(
-            OSError
-        ):  # also a parent that is a file, or a disk that has just gone
+        # also where a parent is a file, or a disk that has just gone
+        with contextlib.suppress(OSError):
             tmp.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Without this the rename itself can be lost when the machine loses power."""
+    """Sync a folder: without this a rename can be lost when the machine loses power."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -20,7 +20,8 @@ from torch import Generator, Tensor
 from partage.errors import UserError
 from partage.kernels.auto_encoder import BATCH, Adam, Half, Samples, epoch
 from partage.kernels.gemm import padded_width
-from partage.kernels.mlp import Gradients, Layers, Rows
+from partage.kernels.mlp import Layers, Rows
+from partage.kernels.mlp_backward import Gradients
 from partage.kernels.pointwise import F
 from partage.nn.bank import linear_init
 from partage.nn.dense import Layer, apply_layers

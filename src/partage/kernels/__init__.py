@@ -6,7 +6,8 @@ and the tests compare it with:
 =================  ====================================  ==============================
 kernel             twin                                  compared in
 =================  ====================================  ==============================
-`mlp`              `partage.nn.dense.apply_layers_torch` ``tests/test_dense.py``
+`mlp`,             `partage.nn.dense.apply_layers_torch` ``tests/test_dense.py``
+`mlp_backward`
 `gru`              `partage.nn.gru.run_gru_torch`        ``tests/test_gru.py``
 `mixing`           `partage.nn.mixer.mix_torch`          ``tests/test_mixer.py``
 `pointwise`        `partage.nn.pointwise`, function by   ``tests/test_pointwise.py``

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from partage.kernels import compiled
-from partage.kernels.mlp import Gradients, Layers, Rows, backward_all, forward_all
+from partage.kernels.mlp import Layers, Rows, forward_all
+from partage.kernels.mlp_backward import Gradients, backward_all
 from partage.kernels.pointwise import HALF, ONE, TWO, F, exp
 
 BATCH = 128  # samples of a batch   (MPD §3.2, MADPS; SePS has the same)

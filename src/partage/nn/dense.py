@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from partage.kernels.gemm import BLOCK, padded_width
-from partage.kernels.mlp import Gradients, Layers, backward_all, forward_all
+from partage.kernels.mlp import Layers, forward_all
 from partage.kernels.mlp import Rows as SortedRows
+from partage.kernels.mlp_backward import Gradients, backward_all
 from partage.sharing.assignment import Assignment, pick
 
 Arrays = tuple[np.ndarray, ...]
@@ -139,6 +140,7 @@ class AppliedLayers(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, passage: Passage, *weights_and_tables: Tensor
     ) -> Float32[Tensor, "L O"]:
+        """Return the rows behind the layers; weights come first, then tables."""
         depth = len(weights_and_tables) // 2
         weights, tables = weights_and_tables[:depth], weights_and_tables[depth:]
         outputs = _outputs(x, passage, weights, tables, keep=True)
@@ -148,6 +150,7 @@ class AppliedLayers(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of what `forward` was given."""
         x, *saved = ctx.saved_tensors
         depth = len(ctx.table_shapes)
         weights, outputs = saved[:depth], saved[depth:]

@@ -175,6 +175,7 @@ class WalkThroughTime(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, first: Tensor, wx: Tensor, wh: Tensor, bias: Tensor, order: Order
     ) -> Float32[Tensor, "L H"]:
+        """Return the states after sorted rows."""
         walk = _walk(_new_walk(x, first, wh.shape[1], True), wx, wh, bias, order, True)
         ctx.save_for_backward(wx, wh, *walk)
         ctx.order = order
@@ -182,6 +183,7 @@ class WalkThroughTime(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of what `forward` was given."""
         wx, wh, *tensors = ctx.saved_tensors
         walk = Tensors(*tensors)
         # a copy, as what later instants ask for is added to it

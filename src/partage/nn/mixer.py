@@ -38,6 +38,7 @@ class Mixer(nn.Module):
     def forward(
         self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]
     ) -> Float32[Tensor, "R B T"]:
+        """Return the team's value of each instant, given the agents' own and the state."""
         everyone = assignment.full(q.shape[0], self.n_agents)
         first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
         for_w1, for_w2, b1, for_v = first.split(
@@ -56,12 +57,14 @@ class Mix(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> Tensor:
+        """Return the mixed values."""
         total, hidden = (mix if q.device.type == "cpu" else mix_torch)(q, w1, b1, w2)
         ctx.save_for_backward(q, w1, b1, w2, hidden)
         return total
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Four:
+        """Return the gradients of what `forward` was given."""
         q, w1, b1, w2, hidden = ctx.saved_tensors
         grad = grad_outputs[0].contiguous()
         if q.device.type != "cpu":

@@ -63,6 +63,7 @@ class MLP(nn.Module):
         return [bank.select(index, relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
 
     def forward(self, rows: Rows, index: Assignment) -> Float32[Tensor, "R G T M O"]:
+        """Return each agent's rows behind its networks."""
         return apply_layers(rows, self.select(index))
 
 

@@ -48,6 +48,7 @@ class LogSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Float32[Tensor, "M A"]:
+        """Return the logarithm of the softmax of each row."""
         out = torch.empty(x.shape)
         log_softmax_rows(x.detach().numpy(), out.numpy())
         ctx.save_for_backward(out)
@@ -55,6 +56,7 @@ class LogSoftmax(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Float32[Tensor, "M A"]:
+        """Return the gradients of what `forward` was given."""
         (out,) = ctx.saved_tensors
         dx = torch.empty_like(out)
         log_softmax_gradients(out.numpy(), grad_outputs[0].contiguous().numpy(), dx.numpy())

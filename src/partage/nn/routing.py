@@ -101,9 +101,11 @@ class Reorder(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, to: Tensor, back: Tensor) -> Tensor:
+        """Return the rows that `to` names; `back` names them in the opposite direction."""
         ctx.back = back
         return x.index_select(0, to)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradient in the order of the rows that came in."""
         return grad_outputs[0].index_select(0, ctx.back), None, None

@@ -54,8 +54,9 @@ class Packing:
         if instant := self.sparse.get(name):
             tail, kind = instant, torch.float32
         else:
-            some = next(episode[name] for run in runs for episode in run)
-            tail, kind = some.shape[1:], some.dtype
+            nonempty = next(run for run in runs if run)
+            example = nonempty[0][name]
+            tail, kind = example.shape[1:], example.dtype
         # time before copies: the order of a bank's rows
         out = torch.zeros(len(runs), time, batch, *tail, dtype=kind)
         for r, run in enumerate(runs):

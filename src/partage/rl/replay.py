@@ -4,7 +4,7 @@ Memory grows with what was seen, not with limits. How an episode is kept small, 
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -74,7 +74,7 @@ class Replay:
         for r, (queue, generator) in enumerate(zip(self.queues, generators, strict=True)):
             index = torch.randperm(len(queue), generator=generator)[:batch].tolist()
             run = [queue[i] for i in index]
-            lengths[r, : len(run)] = torch.tensor([_length(episode) for episode in run])
+            lengths[r, : len(run)] = torch.tensor(_lengths(run))
             runs.append(run)
         time = int(lengths.max())
         names = next(run[0] for run in runs if run)
@@ -89,7 +89,7 @@ class Replay:
         """Return each field of each run as one long tensor, and the episodes' lengths."""
         return {
             "runs": [_joined(queue) for queue in self.queues],
-            "lengths": [[_length(episode) for episode in queue] for queue in self.queues],
+            "lengths": [_lengths(queue) for queue in self.queues],
             "widths": dict(self.packing.widths),
             "sparse": dict(self.packing.sparse),
         }
@@ -103,9 +103,9 @@ class Replay:
             queue.extend(_taken_apart(fields, lengths))
 
 
-def _length(episode: Episode) -> int:
-    """Return how many transitions an episode has."""
-    return len(episode["actions"])
+def _lengths(episodes: Iterable[Episode]) -> list[int]:
+    """Return how many transitions each episode has."""
+    return [len(episode["actions"]) for episode in episodes]
 
 
 def _instants(name: str, length: int) -> int:
@@ -116,7 +116,10 @@ def _instants(name: str, length: int) -> int:
 def _joined(queue: Sequence[Episode]) -> Episode:
     """Return the episodes laid end to end, field by field."""
     names = queue[0] if queue else ()
-    return {name: torch.cat([episode[name] for episode in queue]) for name in names}
+    joined: Episode = {}
+    for name in names:
+        joined[name] = torch.cat([episode[name] for episode in queue])
+    return joined
 
 
 def _taken_apart(fields: Episode, lengths: Sequence[int]) -> list[Episode]:
