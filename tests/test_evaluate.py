@@ -212,12 +212,7 @@ def test_table_is_written_where_figures_tables_lie(
     ],
 )
 def test_a_mistake_in_tables_toml_is_one_sentence(tmp_path: Path, old: str, new: str, word: str):
-    for part in (
-        "src/partage/config/sheets",
-        "src/partage/report/captions",
-        "src/partage",
-        "results/reference",
-    ):
+    for part in ("src/partage", "results/reference"):
         copytree(ROOT / part, tmp_path / part)
     file = tmp_path / "src/partage/config/sheets/tables.toml"
     text = file.read_text()
@@ -227,6 +222,7 @@ def test_a_mistake_in_tables_toml_is_one_sentence(tmp_path: Path, old: str, new:
         plan.load(tmp_path)
 
 
-def test_listing_defaults_are_empty():
-    one = figures.listing("t", {"paper": "p", "title": "t", "tasks": ["a/b"]})
+def test_a_settings_table_s_defaults_are_empty():
+    entry = {"paper": "p", "title": "t", "tasks": ["a/b"]}
+    one = figures.read_settings_tables({"t": entry})["t"]
     assert (one.facts, one.algorithm, one.settings) == ([], "", [])
