@@ -10,9 +10,10 @@ from learning import Player, as_in_training  # noqa: F401 (a fixture)
 
 from partage import envs, learners
 from partage.errors import UserError
+from partage.learners._rode import role_actions
 from partage.learners.cds import CDS
 from partage.learners.eoi import EOI
-from partage.learners.rode import RODE, role_actions
+from partage.learners.rode import RODE
 from partage.rl.replay import sample_transitions
 
 TASK = "lbf/5x5-4p-1f-v3"
@@ -106,7 +107,10 @@ def test_cds_pays_for_what_tells_agents_apart() -> None:
             pi = (0.5 * q[r, b, t, n]).softmax(-1)
             divergence = (pi * (pi / mean).log()).sum()
             errors = []
-            for predictor, named in zip(cds.predictors_target, (False, True), strict=True):
+            for predictor, named in (
+                (cds.predictors_target.without_id, False),
+                (cds.predictors_target.with_id, True),
+            ):
                 hot = torch.nn.functional.one_hot(batch["actions"][r, b, t, n], 6).float()
                 who = torch.nn.functional.one_hot(torch.tensor(n), 4).float()
                 x = torch.cat(
@@ -159,7 +163,7 @@ def test_cds_intrinsic_reward_fades_where_asked() -> None:
         cds, batch = player.learner, batch_of(player)
         assert isinstance(cds, CDS)
         cds.exploration.steps.fill_(steps)
-        weights.append(cds.weight().flatten().tolist())
+        weights.append(cds.intrinsic_weight().flatten().tolist())
     assert weights == [[1.0, 1.0], [0.5, 0.5], [0.0, 0.0]] and batch
 
 
@@ -171,8 +175,10 @@ def test_rode_clusters_once_fixes_roles_and_lets_epsilon_start_again() -> None:
     while not rode.clustered.all():
         player.learn(1)
     assert (rode.exploration.since > 200).all() and not torch.equal(before, rode.nets.z)
-    assert torch.equal(rode.target.may, rode.nets.may) and torch.equal(rode.target.z, rode.nets.z)
-    assert rode.nets.may[..., 0].all() and not rode.nets.may.all()
+    assert torch.equal(rode.target.allowed, rode.nets.allowed) and torch.equal(
+        rode.target.z, rode.nets.z
+    )
+    assert rode.nets.allowed[..., 0].all() and not rode.nets.allowed.all()
     z, since = rode.nets.z.clone(), rode.exploration.since.clone()
     player.learn(3)
     assert torch.equal(z, rode.nets.z) and torch.equal(since, rode.exploration.since)
@@ -190,7 +196,7 @@ def test_rode_s_greedy_actions_are_of_the_agent_s_role_where_one_is_available() 
     for _ in range(9):
         choice, memory = rode.policy(step, memory, False)
         run = torch.arange(2)[:, None, None]
-        assert rode.nets.may[run, choice.notes["roles"], choice.actions].all()
+        assert rode.nets.allowed[run, choice.notes["roles"], choice.actions].all()
         assert rode.nets.exists[run, choice.notes["roles"]].all()
         step = player.env.step(choice.actions)
 

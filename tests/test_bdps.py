@@ -10,10 +10,11 @@ from torch import Tensor
 
 from partage import envs, learners
 from partage.errors import UserError
-from partage.learners._bdps import advantage
+from partage.learners._bdps import advantage, from_agent_rows, to_agent_rows
 from partage.learners._bdps_selectors import GroupSelector, RoleSelector
-from partage.learners._off_policy import held, usual
-from partage.learners.bdps import BDPS, Settings, agents, entropy_difference, rows
+from partage.learners._off_policy import most_frequent
+from partage.learners._periods import PeriodValues, choices_in_force, period_loss
+from partage.learners.bdps import BDPS, Settings, entropy_difference
 from partage.rl.noise import generators
 
 
@@ -147,10 +148,10 @@ def test_the_advantage_is_how_much_better_the_best_available_action_is() -> None
 
 def test_a_choice_holds_for_its_period_and_the_last_one_to_the_episode_s_end() -> None:
     index = torch.tensor([1, 9, 2, 9, 3]).view(1, 1, 5, 1)
-    assert held(index, torch.tensor([[5]]), 2).flatten().tolist() == [1, 1, 2, 2, 3, 3]
-    assert held(index, torch.tensor([[4]]), 2).flatten().tolist() == [1, 1, 2, 2, 2, 2]
+    assert choices_in_force(index, torch.tensor([[5]]), 2).flatten().tolist() == [1, 1, 2, 2, 3, 3]
+    assert choices_in_force(index, torch.tensor([[4]]), 2).flatten().tolist() == [1, 1, 2, 2, 2, 2]
     filled = torch.tensor([True, True, True, False, False]).view(1, 1, 5)
-    assert usual(torch.tensor([0, 1, 1, 0, 0]).view(1, 1, 5, 1), filled).tolist() == [[1]]
+    assert most_frequent(torch.tensor([0, 1, 1, 0, 0]).view(1, 1, 5, 1), filled).tolist() == [[1]]
 
 
 def test_the_loss_of_a_period_is_written_plainly() -> None:
@@ -164,8 +165,9 @@ def test_the_loss_of_a_period_is_written_plainly() -> None:
     v, later = (torch.randn(runs, copies, time + 1, n, 2, generator=g) for _ in range(2))
     mixers = bdps.nets.group_mixer, bdps.target.group_mixer
     same = lambda x: x  # noqa: E731
+    online, target = PeriodValues(same, v, mixers[0]), PeriodValues(same, later, mixers[1])
     with torch.no_grad():
-        found = bdps.period_loss((same, same), (v, later), batch["groups"], mixers, 4, batch)
+        found = period_loss(online, target, batch["groups"], 4, batch, bdps.settings)
         for r in range(runs):
             errors = []
             for b in range(copies):
@@ -203,9 +205,9 @@ def test_the_entropy_difference_is_negative_where_the_team_level_is_surer() -> N
     )
 
 
-def test_rows_and_agents_are_inverse() -> None:
+def test_rows_of_agents_are_undone() -> None:
     x = torch.arange(2 * 3 * 4 * 5 * 6.0).view(2, 3, 4, 5, 6)
-    assert torch.equal(agents(rows(x), 3), x)
+    assert torch.equal(from_agent_rows(to_agent_rows(x), 3), x)
 
 
 def test_roles_follow_the_greedy_policy_in_tests_and_are_drawn_while_exploring() -> None:
@@ -213,7 +215,7 @@ def test_roles_follow_the_greedy_policy_in_tests_and_are_drawn_while_exploring()
     roles = [one.collect().notes["roles"] for _ in range(3)]
     assert all(0 < float((x == 1).float().mean()) < 1 for x in roles)
     with torch.no_grad():
-        drawn = [bdps.policy.initial(2, explore).noise for explore in (True, True, False)]
+        drawn = [bdps.policy.initial(2, explore).role_noise for explore in (True, True, False)]
     assert drawn[2] is None and not torch.equal(drawn[0], drawn[1])
 
 

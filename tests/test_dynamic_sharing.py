@@ -39,10 +39,10 @@ def test_a_division_changes_no_policy() -> None:
     player = Player("mdps", "roll_call/4x4-3", [0, 1], period=10, data=4, fuse=1e-3).learn(10)
     learner = of(player, mdps.MDPS)
     obs = torch.randn(2, 3, 2, 4, player.env.spec.obs_dim)
-    learner.base.net.front_of = torch.zeros(2, 4, dtype=torch.int64)
+    learner.a2c.net.front_of = torch.zeros(2, 4, dtype=torch.int64)
     before = learner.probabilities(obs, obs)
     learner._move()
-    assert learner.base.net.front_of.unique().numel() > 1
+    assert learner.a2c.net.front_of.unique().numel() > 1
     torch.testing.assert_close(learner.probabilities(obs, obs), before, rtol=0, atol=1e-6)
 
 
@@ -114,7 +114,7 @@ def test_seps_finds_the_colours_where_agents_see_differently() -> None:
 @pytest.mark.parametrize("data", [1, 3, 4, 7, 9])
 def test_seps_keeps_as_many_updates_as_it_says(data: int) -> None:
     player = Player("seps", "mpe/15a_3c", [0], pretraining=10, data=data).learn(9)
-    assert len(of(player, seps.SePS).kept) == data - 1  # the last comes with the clustering
+    assert len(of(player, seps.SePS).experience) == data - 1  # the last comes with the clustering
 
 
 def test_seps_learns_nothing_from_the_dead_and_across_ends() -> None:

@@ -1,0 +1,1 @@
+"""How far apart agents' policies are, and the code that the distance is measured in."""

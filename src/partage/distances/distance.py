@@ -1,5 +1,4 @@
-"""Multi-agent policy distance: how far apart agents' policies are, by what their actions mean
-(MPD §1).
+"""Multi-agent policy distance: how far apart policies are, by what their actions mean (MPD §1).
 
 A conditional code ``p_i(z | o) = f(z | pi_i(. | o), o)`` is learned from what agents did; the
 distance of two agents is that of their codes on the same observations, averaged over all valid ones
@@ -26,22 +25,21 @@ from partage.distances import codes
 from partage.distances.codes import Code
 from partage.errors import UserError, one_of
 
-HIDDEN, KL = 32, 0.01  # MADPS; MPD §3.2
+HIDDEN = 32  # units of a code's layers   (MADPS)
+KL = 0.01  # weight of a code's divergence   (MPD §3.2)
 CHUNK = 500  # observations whose codes and pairs are in memory at once
 
-Matrix = Float32[Tensor, "*X N N"]
+PairwiseDistances = Float32[Tensor, "*X N N"]
 
 
 class Experience(NamedTuple):
     """What agents met and did, of all agents pooled: S observations of each run."""
 
     obs: Float32[Tensor, "R S O"]
-    probs: Float32[
-        Tensor, "R S A"
-    ]  # act probabilities of the agent that met it, availability left aside
-    target: Float32[
-        Tensor, "R S C"
-    ]  # what the code must tell: those among the available actions, or a feature c
+    # act probabilities of the agent that met the observation, availability left aside
+    probs: Float32[Tensor, "R S A"]
+    # what the code must reconstruct: probabilities among the available actions, or a feature c
+    target: Float32[Tensor, "R S C"]
     valid: Bool[Tensor, "R S"]  # False: padding, or a dead agent's   (MPD §1.1)
 
 
@@ -51,112 +49,127 @@ def pool(
     target: Sequence[Tensor],
     valid: Sequence[Tensor],
 ) -> Experience:
-    """One `Experience` of what each agent met by itself, ``[R, S_n, ...]``: for policies from
-    elsewhere.
+    """Return one `Experience` of what each agent met by itself, ``[R, S_n, ...]`` each.
 
-    Raises `UserError` where agents differ in their sizes.
+    It is for policies from elsewhere. Raises `UserError` where agents differ in their sizes.
     """
-    for what, parts in (("observation", obs), ("action", probs)):
-        if len(sizes := {part.shape[-1] for part in parts}) > 1:
-            raise UserError(
-                f"The policy distance asks every agent about every other's observations, so all need one {what} size, "
-                f"but these have {sorted(sizes)}: pad them to one size, or measure the groups apart."
-            )
+    _check_one_size("observation", obs)
+    _check_one_size("action", probs)
     return Experience(*(torch.cat(list(parts), 1) for parts in (obs, probs, target, valid)))
 
 
-def told(
-    what: str,
+def _check_one_size(what: str, parts: Sequence[Tensor]) -> None:
+    """Raise `UserError` where the agents' observations or actions differ in size."""
+    sizes = sorted({part.shape[-1] for part in parts})
+    if len(sizes) > 1:
+        raise UserError(
+            "The policy distance asks every agent about every other's observations, so all need "
+            f"one {what} size, but these have {sizes}: pad them to one size, or measure the groups "
+            "apart."
+        )
+
+
+def code_target(
+    feature_kind: str,
     probs: Float32[Tensor, "*X N A"],
     avail: Bool[Tensor, "*X N A"],
     feature: Float32[Tensor, "*X N F"],
 ) -> Float32[Tensor, "*X N C"]:
-    """What a code must tell: the "actions" among the available ones, or the "task"'s own feature
-    (MPD §1.2).
+    """Return what a code must reconstruct from an agent's action   (MPD §1.2).
+
+    "actions" is the act probabilities among the available actions, "task" the task's own `feature`.
     """
-    if what == "task":
+    if feature_kind == "task":
         return feature
-    among = probs * avail
-    return among / among.sum(-1, keepdim=True).clamp(min=1e-12)
+    among_available = probs * avail
+    return among_available / among_available.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
-def check(experience: Experience) -> None:
-    """A `UserError` where nothing can be measured: too few observations, or policies that are not
-    numbers.
-    """
+def check_experience(experience: Experience) -> None:
+    """Raise `UserError` for too few observations, or numbers that are NaN or infinite."""
     codes.enough(int(experience.valid.sum(1).min()), "The policy distance")
     for what in ("obs", "probs", "target"):
         broken = ~getattr(experience, what).isfinite().all(-1) & experience.valid
         if broken.any():
             run = int(broken.any(1).nonzero()[0])
             raise UserError(
-                f"The policy distance needs numbers, but in run {run} of the pack {int(broken[run].sum())} of the "
-                f"{what} are NaN or infinite: the training has diverged; look at its gradient_norm, and lower the "
-                "learning rate."
+                f"The policy distance needs numbers, but in run {run} of the pack "
+                f"{int(broken[run].sum())} of the {what} are NaN or infinite: the training has "
+                "diverged; look at its gradient_norm, and lower the learning rate."
             )
 
 
 def learn(experience: Experience, generators: Sequence[Generator]) -> Code:
-    """A new code of the policies of each run: of (act probabilities, observation), decoded beside
-    the observation.
+    """Return a new code of each run's policies, drawn and trained with its own generator.
+
+    It codes (act probabilities, observation), and is decoded beside the observation. Raises
+    `UserError` where nothing can be learned (see `check_experience`).
     """
-    check(experience)
+    check_experience(experience)
     given = torch.cat((experience.probs, experience.obs), -1)
     return codes.fit(
         given, experience.obs, experience.target, experience.valid, generators, HIDDEN, KL
     )
 
 
-def wasserstein(mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]) -> Matrix:
-    """2-Wasserstein distance of diagonal Gaussians, of every pair: a Euclidean one, so one matrix
-    product.
+def wasserstein(
+    mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]
+) -> PairwiseDistances:
+    """Return the 2-Wasserstein distance of every pair of diagonal Gaussians.
+
+    It is Euclidean in (mean, standard deviation).
     """
     points = torch.cat((mean, std), -1)
     return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def bhattacharyya(mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]) -> Matrix:
-    """Bhattacharyya distance of diagonal Gaussians, of every pair (no metric: the triangle
-    inequality fails).
+def bhattacharyya(
+    mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]
+) -> PairwiseDistances:
+    """Return the Bhattacharyya distance of every pair of diagonal Gaussians.
+
+    It is no metric: the triangle inequality fails.
     """
     variance = std.square()
-    both = variance.unsqueeze(-2) + variance.unsqueeze(-3)
-    apart = ((mean.unsqueeze(-2) - mean.unsqueeze(-3)).square() / both).sum(-1) / 4
+    sums = variance.unsqueeze(-2) + variance.unsqueeze(-3)
+    by_means = ((mean.unsqueeze(-2) - mean.unsqueeze(-3)).square() / sums).sum(-1) / 4
     log_std = std.log().sum(-1)
-    return (
-        apart + 0.5 * ((both / 2).log().sum(-1) - log_std.unsqueeze(-1) - log_std.unsqueeze(-2))
-    ).clamp(min=0)
+    log_ratio = (sums / 2).log().sum(-1) - log_std.unsqueeze(-1) - log_std.unsqueeze(-2)
+    return (by_means + 0.5 * log_ratio).clamp(min=0)
 
 
-def hellinger(mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]) -> Matrix:
-    """Hellinger distance of diagonal Gaussians, of every pair."""
+def hellinger(mean: Float32[Tensor, "*X N Z"], std: Float32[Tensor, "*X N Z"]) -> PairwiseDistances:
+    """Return the Hellinger distance of every pair of diagonal Gaussians."""
     return (-torch.expm1(-bhattacharyya(mean, std))).clamp(min=0).sqrt()
 
 
-def vanilla_bhattacharyya(probs: Float32[Tensor, "*X N A"]) -> Matrix:
-    """Bhattacharyya distance of act probabilities themselves: infinite where two policies never do
-    the same.
+def vanilla_bhattacharyya(probs: Float32[Tensor, "*X N A"]) -> PairwiseDistances:
+    """Return the Bhattacharyya distance of every pair of act probabilities themselves.
+
+    It is infinite where two policies never do the same.
     """
     overlap = probs.sqrt() @ probs.sqrt().transpose(-1, -2)
     return -overlap.clamp(max=1.0).log()
 
 
-def vanilla_hellinger(probs: Float32[Tensor, "*X N A"]) -> Matrix:
-    """Hellinger distance of act probabilities themselves, of every pair."""
+def vanilla_hellinger(probs: Float32[Tensor, "*X N A"]) -> PairwiseDistances:
+    """Return the Hellinger distance of every pair of act probabilities themselves."""
     root = probs.sqrt()
     return torch.cdist(root, root, compute_mode="donot_use_mm_for_euclid_dist") / 2**0.5
 
 
+# by the name of the kind: distances of codes, and of act probabilities themselves
 CODED = {"wasserstein": wasserstein, "bhattacharyya": bhattacharyya, "hellinger": hellinger}
 VANILLA = {"vanilla_bhattacharyya": vanilla_bhattacharyya, "vanilla_hellinger": vanilla_hellinger}
 
 
 def known(kind: str) -> str:
-    """The name of a distance, or a `UserError`."""
+    """Return the name of a kind of distance; raise `UserError` if there is none of that name."""
     if kind == "vanilla_wasserstein":
         raise UserError(
-            "There is no vanilla Wasserstein distance: it needs a cost of taking one action for another, and the "
-            f"numbers of actions mean nothing (MPD §3.1). Use one of {', '.join((*CODED, *VANILLA))}."
+            "There is no vanilla Wasserstein distance: it needs a cost of taking one action for "
+            "another, and the numbers of actions mean nothing (MPD §3.1). "
+            f"Use one of {', '.join((*CODED, *VANILLA))}."
         )
     one_of("distance", kind, (*CODED, *VANILLA))
     return kind
@@ -168,34 +181,46 @@ def measure(
     code: Code | None,
     obs: Float32[Tensor, "R S O"],
     valid: Bool[Tensor, "R S"],
-    query: Callable[[slice], Float32[Tensor, "R C N A"]],
+    probabilities_on: Callable[[slice], Float32[Tensor, "R C N A"]],
 ) -> dict[str, Float32[Tensor, "R N N"]]:
-    """Mean distance of every pair of agents over the valid observations   (MPD eq. 1).
+    """Return the distance of every pair of agents by each kind   (MPD eq. 1).
 
-    `query` gives every agent's act probabilities on the same slice of observations; each agent's
-    are encoded once.
+    It is the mean over the valid observations. `probabilities_on` gives every agent's act
+    probabilities on the same slice of observations; each agent's are encoded once. `code` may be
+    None where no kind needs it. Raises `UserError` for an unknown kind.
     """
+    coded = any(kind in CODED for kind in kinds)
     totals: dict[str, Tensor] = {}
     for start in range(0, obs.shape[1], CHUNK):
         part = slice(start, start + CHUNK)
-        probs, keep = query(part), valid[:, part, None, None]
+        probs, counts = probabilities_on(part), valid[:, part, None, None]
         mean = std = probs
-        if code and any(kind in CODED for kind in kinds):
-            seen = obs[:, part, None].expand(*probs.shape[:3], -1)
-            mean, log_var = (
-                x.unflatten(1, probs.shape[1:3])
-                for x in code.encode(probs.flatten(1, 2), seen.flatten(1, 2))
-            )
-            std = (0.5 * log_var).exp()
+        if code and coded:
+            mean, std = _encode_everyone(code, probs, obs[:, part])
         for kind in kinds:
             pairs = CODED[kind](mean, std) if kind in CODED else VANILLA[known(kind)](probs)
-            one = pairs.masked_fill(~keep, 0.0).double().sum(1)
-            totals[kind] = totals[kind] + one if kind in totals else one
+            total = pairs.masked_fill(~counts, 0.0).double().sum(1)
+            totals[kind] = totals[kind] + total if kind in totals else total
     count = valid.sum(1)[:, None, None]
     return {kind: _symmetric((total / count).float()) for kind, total in totals.items()}
 
 
+def _encode_everyone(
+    code: Code, probs: Float32[Tensor, "R C N A"], obs: Float32[Tensor, "R C O"]
+) -> tuple[Float32[Tensor, "R C N Z"], Float32[Tensor, "R C N Z"]]:
+    """Return mean and standard deviation of every agent's code on the same observations."""
+    observations_and_agents = probs.shape[1:3]
+    obs_of_everyone = obs[:, :, None].expand(*probs.shape[:3], -1)
+    mean, log_var = code.encode(probs.flatten(1, 2), obs_of_everyone.flatten(1, 2))
+    mean = mean.unflatten(1, observations_and_agents)
+    log_var = log_var.unflatten(1, observations_and_agents)
+    return mean, (0.5 * log_var).exp()
+
+
 def _symmetric(x: Float32[Tensor, "R N N"]) -> Float32[Tensor, "R N N"]:
-    """Both triangles from the upper one, nothing on the diagonal: rounding is not a distance."""
+    """Return both triangles from the upper one, nothing on the diagonal.
+
+    What rounding leaves there is not a distance.
+    """
     upper = x.triu(1)
     return upper + upper.transpose(1, 2)

@@ -1,18 +1,19 @@
-"""What learners of a joint action value share: replay, target networks, QMIX's losses, and what a
-resumed run needs.
-"""
+"""What learners of a joint action value have in common: replay, target networks, QMIX's losses."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from jaxtyping import Bool, Float32, Int64, Shaped
-from torch import Tensor, device, nn
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor, nn
 from torch.nn import functional
 
+from partage.nn.mixer import Mixer
+from partage.nn.networks import Sharing
 from partage.nn.optimiser import Optimiser
 from partage.rl.exploration import Exploration
 from partage.rl.losses import masked_mse, td_target, total
@@ -22,76 +23,109 @@ from partage.rl.rollout import Rollout, team_reward
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
 
-if TYPE_CHECKING:
-    from partage.learners.qmix import Settings
 
-Value = Callable[[Tensor], Tensor]  # [R, B, P, N, H] -> [R, B, P, N, G]
+@dataclass(frozen=True)
+class Settings:
+    """The settings of every learner on QMIX."""
+
+    # id: one network with a one-hot id in its input; full: without; none: QMIX-NS
+    sharing: Sharing = "id"  # PyMARL; EPyMARL for none
+    copies: int = 1  # episodes collected an update   (PyMARL's episode runner)
+    hidden: int = 64  # units of the agent network   (PyMARL)
+    mixer: int = 32  # units of the mixer   (PyMARL)
+    hyper: int = 64  # units of its hypernetworks   (PyMARL)
+    lr: float = 5e-4  # RMSprop   (PyMARL)
+    alpha: float = 0.99  # RMSprop's smoothing   (PyMARL)
+    rms_eps: float = 1e-5  # added to RMSprop's root mean square   (PyMARL)
+    gamma: float = 0.99  # discount   (PyMARL)
+    clip: float = 10.0  # global gradient norm of a run   (PyMARL)
+    batch: int = 32  # episodes an update   (PyMARL)
+    buffer: int = 5000  # episodes in the replay   (PyMARL)
+    target_every: int = 200  # episodes between copies to the target networks   (PyMARL)
+    epsilon_start: float = 1.0  # share of random actions at the start   (BDPS App. G)
+    epsilon_end: float = 0.05  # and at the end   (BDPS App. G)
+    # environment steps from one to the other; tasks.toml has the papers' value for each task
+    epsilon_anneal: int = 50_000  # PyMARL
+    double_q: bool = True  # the online network chooses, the target network values   (PyMARL)
 
 
-class OffPolicyLearner(ABC):
-    """What learners of a joint action value share: a replay of whole episodes, target networks, one
-    step an episode.
+class MixedNetworks(nn.Module):
+    """Networks of agents, and the mixer that joins their values: what a target network copies."""
 
-    A learner built on it brings its networks (with a `mixer`), the policy that acts with them, and
-    `update`.
+    mixer: Mixer
+
+
+NetworksT = TypeVar("NetworksT", bound=MixedNetworks)
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
+    """Learns a joint action value from a replay of whole episodes, one step an update.
+
+    A learner built on it brings its networks, the policy that acts with them, and `update`.
     """
 
     segment = None  # whole episodes
 
     def __init__(
-        self, spec: Spec, settings: "Settings", seeds: Sequence[int], where: device, nets: nn.Module
+        self,
+        spec: Spec,
+        settings: SettingsT,
+        seeds: Sequence[int],
+        device: torch.device,
+        nets: NetworksT,
     ) -> None:
-        self.spec, self.settings, self.where, self.copies = spec, settings, where, settings.copies
-        self.nets: Any = nets.to(where)
-        self.target: Any = deepcopy(self.nets).requires_grad_(False)
-        rmsprop = partial(
-            torch.optim.RMSprop, lr=settings.lr, alpha=settings.alpha, eps=settings.rms_eps
-        )
-        self.optimiser = Optimiser(self.nets, rmsprop, settings.clip)
         s = settings
+        self.spec, self.settings, self.device, self.copies = spec, s, device, s.copies
+        self.nets: NetworksT = nets.to(device)
+        self.target: NetworksT = deepcopy(self.nets).requires_grad_(False)
+        rmsprop = partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
+        self.optimiser = Optimiser(self.nets, rmsprop, s.clip)
         self.exploration = Exploration(seeds, s.epsilon_start, s.epsilon_end, s.epsilon_anneal)
-        self.replay = Replay(len(seeds), settings.buffer)
+        self.replay = Replay(len(seeds), s.buffer)
         self.sampling = generators([stream(seed, "replay") for seed in seeds])
         self.generators = [*self.exploration.generators, *self.sampling]
         self.episodes = 0  # collected by each run that still collects
-        self.blocks: dict[
-            str, Assignment
-        ] = {}  # of learners whose policies note who goes through what
+        # of learners whose policies note who goes through what: the most frequent set of each agent
+        self.blocks: dict[str, Assignment] = {}
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Store the episodes, take a gradient step, and copy to the target networks when due."""
         active = rollout.filled.any(2).any(1)
-        self.latest = rollout
+        self.latest_rollout = rollout
         self.exploration.steps += rollout.steps
         self.replay.add(rollout, {"team_reward": team_reward(rollout.reward, self.spec)})
-        before, self.episodes = self.episodes, self.episodes + self.copies
+        episodes_before = self.episodes
+        self.episodes += self.copies
         measures = {"epsilon": self.exploration.epsilon()}
-        if (
-            min(self.episodes, self.settings.buffer) >= self.settings.batch
-        ):  # a run that stopped early may have fewer
+        # counted in episodes collected: a run that stopped early may have fewer
+        if min(self.episodes, self.settings.buffer) >= self.settings.batch:
             batch = self.replay.sample(self.settings.batch, self.sampling)
-            measures |= self.update(
-                {name: x.to(self.where) for name, x in batch.items()}, active.to(self.where)
-            )
-        if self.episodes // self.settings.target_every > before // self.settings.target_every:
-            self.renew()
+            batch = {name: x.to(self.device) for name, x in batch.items()}
+            measures |= self.update(batch, active.to(self.device))
+        target_every = self.settings.target_every
+        if self.episodes // target_every > episodes_before // target_every:
+            self.update_targets()
         return measures
 
-    def renew(self) -> None:
+    def update_targets(self) -> None:
         """Copy the networks to the target networks."""
         self.target.load_state_dict(self.nets.state_dict())
+        latest = self.latest_rollout
         self.blocks = {
-            name: usual(self.latest.notes[name], self.latest.filled) for name in self.blocks
+            name: most_frequent(latest.notes[name], latest.filled) for name in self.blocks
         }
 
     def sharing(self) -> dict[str, Assignment]:
-        """What each agent went through most often in the episodes before the target networks were
-        last renewed.
+        """Return what each agent went through most often, block by block.
+
+        Counted in the episodes before the target networks were last copied to.
         """
         return self.blocks
 
     @abstractmethod
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
-        """One gradient step of each active run on its own episodes."""
+        """Take one gradient step of each active run on its own episodes; return measures."""
 
     def td_loss(
         self,
@@ -99,116 +133,70 @@ class OffPolicyLearner(ABC):
         q_target: Float32[Tensor, "R B T1 N A"],
         batch: dict[str, Tensor],
     ) -> tuple[Float32[Tensor, "R"], dict[str, Tensor]]:
-        """QMIX's loss (BDPS eq. 9), given the agents' values by networks and target networks; and
-        its measures.
+        """Return QMIX's loss (BDPS eq. 9) over real transitions, and its measures.
+
+        `q` and `q_target` are the agents' values by the networks and by the target networks.
         """
         actions, state, mask = batch["actions"], batch["state"], batch["filled"]
         chosen = q[:, :, :-1].gather(-1, actions[..., None]).squeeze(-1)
         with torch.no_grad():
-            later = q_target[:, :, 1:]
-            best = (q[:, :, 1:] if self.settings.double_q else later).masked_fill(
-                ~batch["avail_actions"][:, :, 1:], -torch.inf
-            )
-            next_q = later.gather(-1, best.argmax(-1, keepdim=True)).squeeze(-1)
+            next_values = q_target[:, :, 1:]
+            choosing = q[:, :, 1:] if self.settings.double_q else next_values
+            choosing = choosing.masked_fill(~batch["avail_actions"][:, :, 1:], -torch.inf)
+            best = choosing.argmax(-1, keepdim=True)
+            next_q = next_values.gather(-1, best).squeeze(-1)
             next_total = self.target.mixer(next_q, state[:, :, 1:])
             target = td_target(
                 batch["team_reward"], next_total, batch["terminated"], self.settings.gamma
             )
-        loss = masked_mse(
-            self.nets.mixer(chosen, state[:, :, :-1]), target, mask
-        )  # over real transitions
-        return loss, {
-            "td_loss": loss.detach(),
-            "q_target": total(target * mask) / mask.sum((1, 2)).clamp(min=1),
-        }
+        loss = masked_mse(self.nets.mixer(chosen, state[:, :, :-1]), target, mask)
+        return loss, {"td_loss": loss.detach(), "q_target": masked_mean(target, mask)}
 
-    def period_loss(
-        self,
-        value: tuple[Value, Value],
-        states: tuple[Float32[Tensor, "R B T1 N H"], Float32[Tensor, "R B T1 N H"]],
-        chosen: Int64[Tensor, "R B T N"],
-        mixers: tuple[nn.Module, nn.Module],
-        every: int,
-        batch: dict[str, Tensor],
-    ) -> Float32[Tensor, "R"]:
-        """The loss of a choice that holds for `every` steps, itself a QMIX task   (RODE; BDPS eq.
-        8).
-
-        A period's rewards are added up, and what follows it is discounted once. The last one may be
-        shorter. Pairs are of the networks and the target networks; `value` makes the options'
-        values of states.
-        """
-        state, length = batch["state"], batch["filled"].sum(2, keepdim=True)
-        first = torch.arange(0, batch["filled"].shape[2], every, device=self.where).expand(
-            *length.shape[:2], -1
-        )
-        after = (first + every).minimum(length)
-        both = torch.stack((batch["team_reward"], batch["terminated"].float()))
-        both = functional.pad(both * batch["filled"], (0, -both.shape[-1] % every))
-        reward, ended = both.unflatten(-1, (-1, every)).sum(-1)
-        with torch.no_grad():
-            later = value[1](at(states[1], after))
-            best = (value[0](at(states[0], after)) if self.settings.double_q else later).argmax(
-                -1, keepdim=True
-            )
-            next_total = mixers[1](later.gather(-1, best).squeeze(-1), at(state, after))
-            target = td_target(reward, next_total, ended > 0, self.settings.gamma)
-        mine = value[0](at(states[0], first)).gather(-1, at(chosen, first)[..., None]).squeeze(-1)
-        return masked_mse(mixers[0](mine, at(state, first)), target, first < length)
-
-    def _held(self, kind: type) -> dict[str, Any]:
+    def _attributes(self, kind: type) -> dict[str, Any]:
+        """Return this learner's attributes of one kind, by name."""
         return {name: x for name, x in vars(self).items() if isinstance(x, kind)}
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
-        modules = {name: module.state_dict() for name, module in self._held(nn.Module).items()}
-        optimisers = {name: one.torch.state_dict() for name, one in self._held(Optimiser).items()}
-        return {
-            **modules,
-            **optimisers,
+        """Return all that a resumed run needs; experience only with `replay`."""
+        state = {name: module.state_dict() for name, module in self._attributes(nn.Module).items()}
+        for name, optimiser in self._attributes(Optimiser).items():
+            state[name] = optimiser.torch.state_dict()
+        state |= {
             "generators": [g.get_state() for g in self.generators],
             "steps": self.exploration.steps,
             "since": self.exploration.since,
             "blocks": self.blocks,
             "episodes": self.episodes,
-            **({"replay": self.replay.state_dict()} if replay else {}),
         }
+        if replay:
+            state["replay"] = self.replay.state_dict()
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name, module in self._held(nn.Module).items():
+        """Go on from what `state_dict` returned; the replay stays as it is where it holds none."""
+        for name, module in self._attributes(nn.Module).items():
             module.load_state_dict(state[name])
-        for name, one in self._held(Optimiser).items():
-            one.torch.load_state_dict(state[name])
+        for name, optimiser in self._attributes(Optimiser).items():
+            optimiser.torch.load_state_dict(state[name])
         restore(self.generators, state["generators"])
         self.exploration.steps.copy_(state["steps"])
         self.exploration.since.copy_(state["since"])
         self.blocks = state["blocks"]
         self.episodes = state["episodes"]
-        if "replay" in state:  # policies are kept without
+        if "replay" in state:
             self.replay.load_state_dict(state["replay"])
 
 
-def before(actions: Int64[Tensor, "R B T N"]) -> Int64[Tensor, "R B T1 N"]:
-    """The last action at every instant (-1: none yet)."""
+def previous_actions(actions: Int64[Tensor, "R B T N"]) -> Int64[Tensor, "R B T1 N"]:
+    """Return the last action at every instant (-1: none yet)."""
     return torch.cat((torch.full_like(actions[:, :, :1], -1), actions), 2)
 
 
-def at(x: Shaped[Tensor, "R B T *X"], when: Int64[Tensor, "R B P"]) -> Shaped[Tensor, "R B P *X"]:
-    """Each copy's `x` at instants of its own."""
-    index = when.reshape(*when.shape, *[1] * (x.dim() - 3)).expand(*when.shape, *x.shape[3:])
-    return x.gather(2, index)
-
-
-def held(
-    index: Int64[Tensor, "R B T N"], length: Int64[Tensor, "R B"], period: int
-) -> Int64[Tensor, "R B T1 N"]:
-    """What was chosen every `period` steps, at every instant: after an episode's last choice that
-    one stays.
-    """
-    last = (length - 1).clamp(min=0) // period
-    now = torch.arange(index.shape[2] + 1, device=index.device) // period
-    return at(index, now.minimum(last[..., None]) * period)
-
-
-def usual(index: Int64[Tensor, "R B T N"], filled: Bool[Tensor, "R B T"]) -> Assignment:
-    """What each agent had most often."""
+def most_frequent(index: Int64[Tensor, "R B T N"], filled: Bool[Tensor, "R B T"]) -> Assignment:
+    """Return the set that each agent had most often in real transitions."""
     return (functional.one_hot(index) * filled[..., None, None]).sum((1, 2)).argmax(-1)
+
+
+def masked_mean(x: Float32[Tensor, "R B T"], mask: Bool[Tensor, "R B T"]) -> Float32[Tensor, "R"]:
+    """Return each run's mean over its real transitions."""
+    return total(x * mask) / mask.sum((1, 2)).clamp(min=1)

@@ -1,5 +1,4 @@
-"""Synchronous n-step advantage actor-critic with banked networks: FPS, FPS-id and NPS are settings
-of one program.
+"""Synchronous n-step advantage actor-critic: FPS, FPS-id and NPS are settings of one program.
 
 **Paper.** MPD §3.2: actor and critic of 4 layers of 64 units each, learning rate 3e-4, discount
 0.99, entropy 0.01, value loss 0.5. The actor is split into a front (two layers) and a back (two
@@ -24,8 +23,8 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float32
-from torch import Tensor, device, nn
+from jaxtyping import Bool, Float32
+from torch import Tensor, nn
 
 from partage.nn.bank import Rows, from_rows, orthogonal_init, to_rows
 from partage.nn.dense import apply_layers
@@ -44,24 +43,25 @@ Sharing = Literal["full", "id", "none", "front"]
 
 @dataclass(frozen=True)
 class Settings:
+    """The settings of the actor-critic baselines."""
+
     # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: the actor's front only, as
     # MDPS begins
     sharing: Sharing = "full"  # MPD §3.2
     copies: int = 8  # environment copies   (reference code)
-    segment: int = 5  # transitions of each copy an update   (reference code)
+    segment: int = 5  # transitions of each copy in an update   (reference code)
     hidden: int = 64  # units a layer   (MPD §3.2)
-    critic_layers: int = 3  # reference code; MPD §3.2 has 4
+    critic_layers: int = 3  # layers of the critic   (reference code; MPD §3.2 has 4)
     lr: float = 3e-4  # Adam   (MPD §3.2)
-    adam_eps: float = 1e-5  # reference code
+    adam_eps: float = 1e-5  # Adam's epsilon   (reference code)
     gamma: float = 0.99  # discount   (MPD §3.2)
     entropy: float = 0.01  # weight of the entropy bonus   (MPD §3.2)
     value: float = 0.5  # weight of the value loss   (MPD §3.2)
     clip: float = 0.5  # global gradient norm of a run   (reference code)
     init_gain: float = 0.5  # orthogonal gain of the actor's layers   (reference code)
     init_noise: float = 0.2  # standard deviation of the noise added to them   (reference code)
-    same_init: bool = (
-        False  # all sets of a run start equal   (MPD Fig. 2; reference code: initial_as_the_same)
-    )
+    # all sets of a run start equal   (MPD Fig. 2; reference code: initial_as_the_same)
+    same_init: bool = False
     # legacy: the reference's recursion, which drops a terminal reward and runs on into the next
     # episode
     returns: Literal["correct", "legacy"] = "correct"
@@ -82,129 +82,138 @@ class ActorCritic(nn.Module):
         share: FixedSharing | None = None,
     ) -> None:
         super().__init__()
-        share = share or fixed_sharing(
-            "none" if settings.sharing == "front" else settings.sharing, len(seeds), spec.n_agents
-        )
+        s, runs = settings, len(seeds)
+        if share is None:
+            share = fixed_sharing(
+                "none" if s.sharing == "front" else s.sharing, runs, spec.n_agents
+            )
         self.sets, self.front_of, self.back_of = share.sets, share.assignment, share.assignment
-        if settings.sharing == "front":
-            self.front_of = assignment.full(len(seeds), spec.n_agents)
+        if s.sharing == "front":
+            self.front_of = assignment.full(runs, spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
-        h, actor = settings.hidden, orthogonal_init(settings.init_gain, settings.init_noise)
+        h, actor = s.hidden, orthogonal_init(s.init_gain, s.init_noise)
         self.front = MLP(g, self.sets, [spec.obs_dim, h, h], actor, share.agent_id, end=True)
         self.back = MLP(g, self.sets, [h, h, spec.n_actions], actor)
-        sizes = [spec.obs_dim, *[h] * (settings.critic_layers - 1), 1]
-        self.critic = MLP(g, self.sets, sizes, orthogonal_init(2**0.5), share.agent_id)
-        if settings.same_init:
+        critic_sizes = [spec.obs_dim, *[h] * (s.critic_layers - 1), 1]
+        self.critic = MLP(g, self.sets, critic_sizes, orthogonal_init(2**0.5), share.agent_id)
+        if s.same_init:
             for parameter in self.parameters():
                 parameter.data[:] = parameter.data[:, :1].clone()
 
     def logits(self, rows: Rows) -> Float32[Tensor, "R G T M A"]:
-        return apply_layers(
-            rows, [*self.front.select(self.front_of), *self.back.select(self.back_of)]
-        )
+        """Return the actor's logits for observations laid out as rows."""
+        layers = [*self.front.select(self.front_of), *self.back.select(self.back_of)]
+        return apply_layers(rows, layers)
 
     def values(self, rows: Rows) -> Float32[Tensor, "R G T M 1"]:
+        """Return the critic's values of observations laid out as rows."""
         return self.critic(rows, self.back_of)
 
 
 class Actor:
     """Samples from the policy when exploring, takes its most probable action when not."""
 
-    def __init__(self, net: ActorCritic, spec: Spec, seeds: Sequence[int], where: device) -> None:
-        self.net, self.n_agents, self.where = net, spec.n_agents, where
+    def __init__(
+        self, net: ActorCritic, spec: Spec, seeds: Sequence[int], device: torch.device
+    ) -> None:
+        self.net, self.n_agents, self.device = net, spec.n_agents, device
         self.generators = generators([stream(seed, "actions") for seed in seeds])
 
     def initial(self, copies: int, explore: bool) -> None:
+        """Return the memory that an episode begins with: none."""
         return None
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: None, explore: bool) -> tuple[Choice, None]:
-        obs = step.obs.to(self.where)
-        logits = from_rows(self.net.logits(to_rows(obs[:, :, None], self.net.sets)), self.n_agents)[
-            :, :, 0
-        ]
-        avail = step.avail_actions.to(self.where)
+        """Choose everyone's action."""
+        rows = to_rows(step.obs.to(self.device)[:, :, None], self.net.sets)
+        logits = from_rows(self.net.logits(rows), self.n_agents)[:, :, 0]
+        avail = step.avail_actions.to(self.device)
         if not explore:
             return Choice(logits.masked_fill(~avail, -torch.inf).argmax(-1).cpu()), memory
-        level = uniform(self.generators, *logits.shape[1:3]).to(self.where)
-        return Choice(categorical(logits, avail, level).cpu()), memory
+        noise = uniform(self.generators, *logits.shape[1:3]).to(self.device)
+        return Choice(categorical(logits, avail, noise).cpu()), memory
 
 
 class A2C:
+    """Learns policies and values from segments of a few transitions of each copy."""
+
     def __init__(
         self,
         spec: Spec,
         settings: Settings,
         seeds: Sequence[int],
-        where: device,
+        device: torch.device,
         share: FixedSharing | None = None,
     ) -> None:
-        self.settings, self.n_agents, self.where = settings, spec.n_agents, where
+        self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
-        self.net = ActorCritic(spec, settings, seeds, share).to(where)
-        self.policy = Actor(self.net, spec, seeds, where)
+        self.net = ActorCritic(spec, settings, seeds, share).to(device)
+        self.policy = Actor(self.net, spec, seeds, device)
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
         self.optimiser = Optimiser(self.net, adam, settings.clip)
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
-        s, now = self.settings, slice(0, -1)
-        x = to_rows(rollout.obs.to(self.where), self.net.sets)
-        value = self._per_agent(self.net.values(x))
+        """Take one step down policy, value and entropy losses   (A2C; MPD §3.2)."""
+        s = self.settings
+        rows = to_rows(rollout.obs.to(self.device), self.net.sets)
+        value = self._per_agent(self.net.values(rows))  # [R, B, T + 1, N]
         returns = self._returns(rollout, value[:, :, 1:].detach())
-        advantage = returns - value[:, :, now]
+        advantage = returns - value[:, :, :-1]
 
-        logits = from_rows(self.net.logits(x[:, :, now]), self.n_agents)
-        avail = rollout.avail_actions[:, :, now].to(self.where)
+        logits = from_rows(self.net.logits(rows[:, :, :-1]), self.n_agents)
+        avail = rollout.avail_actions[:, :, :-1].to(self.device)
         log_pi = log_softmax(logits.masked_fill(~avail, -1e9))
-        chosen = log_pi.gather(-1, rollout.actions.to(self.where)[..., None]).squeeze(-1)
-        filled = rollout.filled[..., None].to(self.where)
-        alive = rollout.alive[:, :, now].to(self.where) & filled
+        actions = rollout.actions.to(self.device)[..., None]
+        log_pi_chosen = log_pi.gather(-1, actions).squeeze(-1)
+        filled = rollout.filled[..., None].to(self.device)
+        alive = rollout.alive[:, :, :-1].to(self.device) & filled
 
-        policy_loss = _total(-advantage.detach() * chosen, alive)
-        entropy = _total(-(log_pi.exp() * log_pi).sum(-1), alive)
-        value_loss = _total(
-            advantage.square(), filled
-        )  # the dead's too: what was before them is bootstrapped from it
-        loss = policy_loss - s.entropy * entropy + s.value * value_loss
-        norm = self.optimiser.step(loss)
-        measures = {
-            "policy_loss": policy_loss,
-            "value_loss": value_loss,
-            "entropy": entropy,
-            "gradient_norm": norm,
+        policy_loss = _sum_over_agents(-advantage.detach() * log_pi_chosen, alive)
+        entropy = _sum_over_agents(-(log_pi.exp() * log_pi).sum(-1), alive)
+        # the dead's too: what was before them is bootstrapped from it
+        value_loss = _sum_over_agents(advantage.square(), filled)
+        norm = self.optimiser.step(policy_loss - s.entropy * entropy + s.value * value_loss)
+        return {
+            "policy_loss": policy_loss.detach(),
+            "value_loss": value_loss.detach(),
+            "entropy": entropy.detach(),
+            "gradient_norm": norm.detach(),
         }
-        return {name: x.detach() for name, x in measures.items()}
 
-    def _returns(self, rollout: Rollout, next_value: Tensor) -> Tensor:
-        truncated, values_ahead = rollout.truncated.to(self.where), next_value
+    def _returns(
+        self, rollout: Rollout, next_value: Float32[Tensor, "R B T N"]
+    ) -> Float32[Tensor, "R B T N"]:
+        """Return the n-step returns, given the values of what followed each transition."""
+        reward, terminated = rollout.reward.to(self.device), rollout.terminated.to(self.device)
+        truncated, gamma = rollout.truncated.to(self.device), self.settings.gamma
+        if self.settings.returns == "legacy":
+            never = torch.zeros_like(terminated)
+            reward = reward.masked_fill(terminated[..., None], 0.0)
+            return n_step_returns(reward, next_value, never, never, gamma)
         if rollout.final_obs is not None:
             with torch.no_grad():
-                final = self._per_agent(
-                    self.net.values(to_rows(rollout.final_obs.to(self.where), self.net.sets))
-                )
-            next_value = torch.where(truncated[..., None], final, next_value)
-        reward, terminated = rollout.reward.to(self.where), rollout.terminated.to(self.where)
-        if self.settings.returns == "legacy":
-            reward, never = (
-                reward.masked_fill(terminated[..., None], 0.0),
-                torch.zeros_like(terminated),
-            )
-            return n_step_returns(reward, values_ahead, never, never, self.settings.gamma)
-        return n_step_returns(reward, next_value, terminated, truncated, self.settings.gamma)
+                rows = to_rows(rollout.final_obs.to(self.device), self.net.sets)
+                final_value = self._per_agent(self.net.values(rows))
+            next_value = torch.where(truncated[..., None], final_value, next_value)
+        return n_step_returns(reward, next_value, terminated, truncated, gamma)
 
     def _per_agent(self, rows: Rows) -> Float32[Tensor, "R B T N"]:
+        """Return the critic's rows as each agent's values."""
         return from_rows(rows, self.n_agents).squeeze(-1)
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """Each agent's policy on its own column of observations, availability left aside."""
-        logits = self.net.logits(to_rows(obs.to(self.where), self.net.sets))
+        """Return each agent's policy on its own observations, availability left aside."""
+        logits = self.net.logits(to_rows(obs.to(self.device), self.net.sets))
         return from_rows(log_softmax(logits).exp(), self.n_agents)
 
     def sharing(self) -> dict[str, Assignment]:
+        """Return who goes through which set, block by block."""
         return {"front": self.net.front_of, "back": self.net.back_of}
 
-    def state_dict(self, replay: bool = True) -> dict[str, Any]:  # there is none
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:
+        """Return all that a resumed run needs; there is no replay."""
         return {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.torch.state_dict(),
@@ -213,57 +222,20 @@ class A2C:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
         self.net.load_state_dict(state["net"])
         self.optimiser.torch.load_state_dict(state["optimiser"])
         self.net.front_of, self.net.back_of = state["sharing"]["front"], state["sharing"]["back"]
         restore(self.policy.generators, state["generators"])
 
 
-class Around:
-    """What learners share that are an actor-critic and something that moves its sharing."""
-
-    def __init__(
-        self,
-        spec: Spec,
-        settings: Settings,
-        seeds: Sequence[int],
-        where: device,
-        share: FixedSharing | None = None,
-    ) -> None:
-        self.base = A2C(spec, settings, seeds, where, share)
-        self.policy, self.copies, self.segment = (
-            self.base.policy,
-            self.base.copies,
-            self.base.segment,
-        )
-        self.generators = generators([stream(seed, "codes") for seed in seeds])
-        self.updates = 0
-        self.kept: Any = []  # experience that the next move of the sharing is decided on
-
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Tensor:
-        return self.base.probabilities(obs, actions)
-
-    def sharing(self) -> dict[str, Assignment]:
-        return self.base.sharing()
-
-    def state_dict(self, replay: bool = True) -> dict[str, Any]:  # there is none
-        return {
-            "base": self.base.state_dict(),
-            "generators": [g.get_state() for g in self.generators],
-            "updates": self.updates,
-            "kept": self.kept,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.base.load_state_dict(state["base"])
-        restore(self.generators, state["generators"])
-        self.updates, self.kept = state["updates"], state["kept"]
-
-
-def _total(x: Float32[Tensor, "R B T N"], counts: Tensor) -> Float32[Tensor, "R"]:
-    """Sum over the agents that count, mean over copies and time."""
+def _sum_over_agents(
+    x: Float32[Tensor, "R B T N"], counts: Bool[Tensor, "R B T _"]
+) -> Float32[Tensor, "R"]:
+    """Return the sum over the agents that count, mean over copies and time."""
     return (x * counts).sum(3).mean((1, 2))
 
 
-def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> A2C:
-    return A2C(spec, settings, seeds, where)
+def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device) -> A2C:
+    """Return the actor-critic for this task, one run per seed."""
+    return A2C(spec, settings, seeds, device)

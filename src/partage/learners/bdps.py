@@ -1,5 +1,4 @@
-"""Bi-level dynamic parameter sharing: agents share in roles that change with the time, and again in
-groups of roles.
+"""Bi-level dynamic parameter sharing: roles that change with the time, and groups of roles.
 
 **Paper.** BDPS §3. Every T_U steps the role selector U reads each agent's last T_U advantages and
 gives it one of k roles; every T_V = e T_U steps the group selector V, itself a learner of values,
@@ -22,17 +21,18 @@ not attended to.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int64
-from torch import Tensor, device
+from torch import Tensor
 
 from partage.errors import UserError
-from partage.learners import qmix
-from partage.learners._bdps import Actor, Networks, advantage
+from partage.learners import _bdps
+from partage.learners._bdps import Networks, advantage, from_agent_rows, to_agent_rows
+from partage.learners._bdps_actor import Actor
 from partage.learners._bdps_selectors import RoleSelector
-from partage.learners._off_policy import OffPolicyLearner, at, before, held
+from partage.learners._off_policy import OffPolicyLearner, previous_actions
+from partage.learners._periods import PeriodValues, choices_in_force, gather_time, period_loss
 from partage.nn.optimiser import Optimiser
 from partage.rl.losses import total
 from partage.rl.noise import generators, normal, uniform
@@ -40,164 +40,163 @@ from partage.sims.contract import Spec, stream
 
 
 @dataclass(frozen=True)
-class Settings(qmix.Settings):
-    levels: Literal["both", "individual"] = "both"  # individual: Q = Q^U, no groups   (BDPS §4.3)
-    roles: int = 2  # k; n >= k   (BDPS Table 2)
-    groups: int = 2  # m; k >= m   (BDPS Table 2)
-    period: int = 5  # T_U: steps between two choices of roles   (BDPS App. G: 5, 7, 8, 10 or 14)
-    every: int = 1  # e: T_V = e * T_U   (BDPS App. G: 1 or 2)
-    advantage: Literal["actions", "chosen"] = (
-        "actions"  # of every action, or of the one taken   [A1]
-    )
-    advantage_of: Literal["sum", "role"] = "sum"  # Q^U + Q^V, or Q^U alone   [A2]
-    test_roles: Literal["mean", "drawn"] = "mean"  # how roles are chosen while testing   [A4]
+class Settings(_bdps.Settings):
+    """The settings of BDPS: of its networks (`_bdps`), and of how its role selector learns."""
+
     kl: float = 0.01  # lambda of eq. 7   [A6]
-    hidden_state: Literal["joined", "detached"] = "joined"  # does the team's loss reach h^U   [A13]
     selector_lr: float = 5e-4  # Adam of the role selector   [A14]
 
 
-class BDPS(OffPolicyLearner):
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
+class BDPS(OffPolicyLearner[Networks, Settings]):
+    """QMIX whose agents go through the networks of their role and of their group."""
+
+    def __init__(
+        self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
+    ) -> None:
         _check(settings, spec)
-        self.settings: Settings
-        super().__init__(spec, settings, seeds, where, Networks(spec, settings, seeds))
+        super().__init__(spec, settings, seeds, device, Networks(spec, settings, seeds))
         g = generators([stream(seed, "selector") for seed in seeds])
         width = spec.n_actions if settings.advantage == "actions" else 1
-        self.selector = RoleSelector(g, settings.roles, width, settings.hidden).to(where)
+        self.selector = RoleSelector(g, settings.roles, width, settings.hidden).to(device)
         adam = partial(torch.optim.Adam, lr=settings.selector_lr, fused=True)
         self.selector_optimiser = Optimiser(self.selector, adam, settings.clip)
-        self.policy = Actor(self.nets, self.selector, self.exploration, seeds, where)
+        self.policy = Actor(self.nets, self.selector, self.exploration, seeds, device)
         self.noise = generators([stream(seed, "codes") for seed in seeds])
         self.generators += [*self.policy.generators, *self.noise]
         nobody = torch.zeros(len(seeds), spec.n_agents, dtype=torch.int64)
-        self.blocks = (
-            {"roles": nobody, "groups": nobody} if settings.levels == "both" else {"roles": nobody}
-        )
+        self.blocks = {"roles": nobody}
+        if settings.levels == "both":
+            self.blocks["groups"] = nobody
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
-        s, b = self.settings, batch["obs"].shape[1]
-        x = self.nets.inputs(batch["obs"], before(batch["actions"]))
+        """Take a step of all networks and the group selector, then one of the role selector."""
+        s, copies = self.settings, batch["obs"].shape[1]
+        x = self.nets.inputs(batch["obs"], previous_actions(batch["actions"]))
         length = batch["filled"].sum(2)
-        roles = rows(held(batch["roles"], length, s.period))
-        groups = rows(held(batch["groups"], length, s.period * s.every))
+        roles = to_agent_rows(choices_in_force(batch["roles"], length, s.period))
+        groups = to_agent_rows(choices_in_force(batch["groups"], length, s.group_period))
         zero = x.new_zeros(len(x), x.shape[2], s.hidden)
 
         q_u, q_v, *_ = self.nets.values(x, zero, zero, roles, groups)
         with torch.no_grad():
             target_u, target_v, *_ = self.target.values(x, zero, zero, roles, groups)
-        loss, measures = self.td_loss(
-            agents(q_u + q_v, b), agents(target_u + target_v, b), batch
-        )  # eq. 6, 9
+        q = from_agent_rows(q_u + q_v, copies)  # eq. 6
+        q_target = from_agent_rows(target_u + target_v, copies)
+        loss, measures = self.td_loss(q, q_target, batch)  # eq. 9
         if s.levels == "both":
-            group_loss = self.group_loss(batch, roles, zero)
+            group_loss = self.group_loss(batch, roles, zero)  # eq. 8
             loss = loss + group_loss
-            measures |= {
-                "group_loss": group_loss.detach(),
-                "entropy_difference": entropy_difference(q_u, q_v, batch),
-            }
+            measures["group_loss"] = group_loss.detach()
+            measures["entropy_difference"] = entropy_difference(q_u, q_v, batch)  # eq. 10
         norm = self.optimiser.step(loss * active)
 
-        avail, actions = rows(batch["avail_actions"]), rows(batch["actions"])
-        gap = advantage(s, q_u.detach()[:, :-1], q_v.detach()[:, :-1], avail[:, :-1], actions)
-        selector_loss = self.selector_loss(gap, batch)  # eq. 7
+        selector_loss = self.selector_loss(self._advantages(q_u, q_v, batch), batch)  # eq. 7
         self.selector_optimiser.step(selector_loss * active)
         return measures | {"gradient_norm": norm, "selector_loss": selector_loss.detach()}
 
+    def _advantages(
+        self, q_u: Tensor, q_v: Tensor, batch: dict[str, Tensor]
+    ) -> Float32[Tensor, "R T M W"]:
+        """Return the advantages of a batch's actions, without a gradient."""
+        avail = to_agent_rows(batch["avail_actions"])[:, :-1]
+        actions = to_agent_rows(batch["actions"])
+        q_u, q_v = q_u.detach()[:, :-1], q_v.detach()[:, :-1]
+        return advantage(self.settings, q_u, q_v, avail, actions)
+
     def group_loss(
-        self, batch: dict[str, Tensor], roles: Int64[Tensor, "R T1 M"], zero: Tensor
+        self,
+        batch: dict[str, Tensor],
+        roles: Int64[Tensor, "R T1 M"],
+        zero: Float32[Tensor, "R M H"],
     ) -> Float32[Tensor, "R"]:
-        """The group selector's own task, whose steps are periods   (BDPS eq. 8)."""
-        copies, alive = batch["obs"].shape[1], batch["alive"].transpose(1, 2)
-        of, every = roles.unflatten(2, (copies, -1)), self.settings.period * self.settings.every
-
-        def states(nets: Networks) -> Float32[Tensor, "R B T1 N H"]:
-            return agents(nets.selector.states(nets.selector.attention(), of, alive, zero), copies)
-
+        """Return the loss of the group selector's own task, whose steps are periods   (eq. 8)."""
         with torch.no_grad():
-            later = states(self.target)
-        values = self.nets.selector.values, self.target.selector.values
-        mixers = self.nets.group_mixer, self.target.group_mixer
-        return self.period_loss(
-            values, (states(self.nets), later), batch["groups"], mixers, every, batch
-        )
+            target = self._group_values(self.target, batch, roles, zero)
+        online = self._group_values(self.nets, batch, roles, zero)
+        s = self.settings
+        return period_loss(online, target, batch["groups"], s.group_period, batch, s)
+
+    def _group_values(
+        self, nets: Networks, batch: dict[str, Tensor], roles: Tensor, zero: Tensor
+    ) -> PeriodValues:
+        """Return what values groups, with the group selector's states along the episodes."""
+        copies, alive = batch["obs"].shape[1], batch["alive"].transpose(1, 2)
+        roles = roles.unflatten(2, (copies, -1))
+        states = nets.selector.states(nets.selector.attention(), roles, alive, zero)
+        return PeriodValues(nets.selector.values, from_agent_rows(states, copies), nets.group_mixer)
 
     def selector_loss(
-        self, gap: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]
+        self, advantages: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]
     ) -> Float32[Tensor, "R"]:
-        """The role selector's loss on a period of each episode, mean over who lives through it
-        (BDPS eq. 7).
+        """Return the role selector's loss on one period of each episode   (BDPS eq. 7).
+
+        It is the mean over the agents that live through that period.
         """
-        s, (_, b, n) = self.settings, batch["alive"][:, :, 0].shape
-        noise = normal(self.noise, b * n, s.roles).to(self.where)
-        which = uniform(self.noise, b).to(self.where)
+        s, (_, copies, _, n) = self.settings, batch["alive"].shape
+        noise = normal(self.noise, copies * n, s.roles).to(self.device)
+        share = uniform(self.noise, copies).to(self.device)
         length = batch["filled"].sum(2)
-        first = (
-            which * (length // s.period)
-        ).long() * s.period  # of its whole periods, one at random
-        when = (first[..., None] + torch.arange(s.period, device=self.where)).clamp(
-            max=gap.shape[1] - 1
-        )
-        present = rows(at(batch["alive"], when)).all(1) & (length >= s.period).repeat_interleave(
-            n, 1
-        )
-        error, divergence = self.selector.losses(rows(at(agents(gap, b), when)), noise)
-        return ((error + s.kl * divergence) * present).sum(-1) / present.sum(-1).clamp(min=1)
+        first = (share * (length // s.period)).long() * s.period  # one whole period at random
+        times = first[..., None] + torch.arange(s.period, device=self.device)
+        times = times.clamp(max=advantages.shape[1] - 1)
+        alive = to_agent_rows(gather_time(batch["alive"], times)).all(1)
+        counts = alive & (length >= s.period).repeat_interleave(n, 1)
+        read = to_agent_rows(gather_time(from_agent_rows(advantages, copies), times))
+        error, divergence = self.selector.losses(read, noise)
+        return ((error + s.kl * divergence) * counts).sum(-1) / counts.sum(-1).clamp(min=1)
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """The softmax of each agent's values, its roles and groups chosen on the way as in a test."""
-        obs, actions = obs.to(self.where), actions.to(self.where)
-        memory, found = self.policy.initial(obs.shape[1], False), []
-        alive = torch.ones(obs.shape[:2] + obs.shape[3:4], dtype=torch.bool, device=self.where)
-        avail = alive[..., None].expand(*alive.shape, self.spec.n_actions)
-        for t in range(obs.shape[2]):
+        """Return the softmax of values, roles and groups chosen on the way as in a test."""
+        obs, actions = obs.to(self.device), actions.to(self.device)
+        runs, copies, time, n = obs.shape[:4]
+        alive = torch.ones(runs, copies, n, dtype=torch.bool, device=self.device)
+        avail = alive[..., None].expand(-1, -1, -1, self.spec.n_actions)
+        memory, probabilities = self.policy.initial(copies, False), []
+        for t in range(time):
             q_u, q_v, memory = self.policy.think(obs[:, :, t], alive, memory)
-            found.append((q_u + q_v).unflatten(1, alive.shape[1:]).softmax(-1))
-            memory = self.policy.hear(q_u, q_v, avail, actions[:, :, t], memory)
-        return torch.stack(found, 2)
+            probabilities.append((q_u + q_v).unflatten(1, (copies, n)).softmax(-1))
+            memory = self.policy.remember(q_u, q_v, avail, actions[:, :, t], memory)
+        return torch.stack(probabilities, 2)
 
 
-def rows(x: Tensor) -> Tensor:
-    """``[R, B, T, N, ..]`` as rows of copies x agents: ``[R, T, M, ..]``."""
-    return x.transpose(1, 2).flatten(2, 3)
+def entropy_difference(
+    q_u: Float32[Tensor, "R T1 M A"], q_v: Float32[Tensor, "R T1 M A"], batch: dict[str, Tensor]
+) -> Float32[Tensor, "R"]:
+    """Return entropy of softmax Q^V less that of softmax Q^U, in nats   (BDPS eq. 10).
 
-
-def agents(rows: Tensor, copies: int) -> Tensor:
-    """The inverse of `rows`."""
-    return rows.unflatten(2, (copies, -1)).transpose(1, 2)
-
-
-def entropy_difference(q_u: Tensor, q_v: Tensor, batch: dict[str, Tensor]) -> Float32[Tensor, "R"]:
-    """Entropy of softmax Q^V less that of softmax Q^U, mean over living agents   (BDPS eq. 10,
-    natural logarithm).
+    It is the mean over living agents.
     """
     log_u, log_v = q_u.detach()[:, :-1].log_softmax(-1), q_v.detach()[:, :-1].log_softmax(-1)
     difference = (log_u.exp() * log_u - log_v.exp() * log_v).sum(-1)  # [R, T, M]
-    present = rows(batch["filled"][..., None] & batch["alive"][:, :, :-1])
-    return total((difference * present).sum(-1, keepdim=True).transpose(1, 2)) / present.sum(
-        (1, 2)
-    ).clamp(min=1)
+    counts = to_agent_rows(batch["filled"][..., None] & batch["alive"][:, :, :-1])
+    by_time = (difference * counts).sum(-1, keepdim=True).transpose(1, 2)  # [R, 1, T]
+    return total(by_time) / counts.sum((1, 2)).clamp(min=1)
 
 
 def _check(s: Settings, spec: Spec) -> None:
+    """Raise `UserError` where the settings do not fit each other or the task."""
     if not 2 <= s.roles <= spec.n_agents:
         raise UserError(
-            f"BDPS gives {spec.n_agents} agents 2 to {spec.n_agents} roles (n >= k >= 2), not {s.roles}."
+            f"BDPS gives {spec.n_agents} agents 2 to {spec.n_agents} roles (n >= k >= 2), "
+            f"not {s.roles}."
         )
     if not 2 <= s.groups <= s.roles:
         raise UserError(
             f"BDPS puts {s.roles} roles in 2 to {s.roles} groups (k >= m >= 2), not {s.groups}."
         )
-    if s.period < 1 or s.every < 1 or s.period * s.every >= spec.horizon:
+    if s.period < 1 or s.every < 1 or s.group_period >= spec.horizon:
         raise UserError(
-            f"BDPS changes groups within an episode: period >= 1, every >= 1 and period * every < {spec.horizon} (its "
-            f"horizon), but they are {s.period} and {s.every}."
+            f"BDPS changes groups within an episode: period >= 1, every >= 1 and period * every < "
+            f"{spec.horizon} (its horizon), but they are {s.period} and {s.every}."
         )
     if s.sharing == "none":
         raise UserError(
-            "BDPS shares in roles and groups: sharing says whether agents show an id, id or full, not none."
+            "BDPS shares in roles and groups: sharing says whether agents show an id, "
+            "id or full, not none."
         )
 
 
-def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> BDPS:
-    return BDPS(spec, settings, seeds, where)
+def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device) -> BDPS:
+    """Return BDPS for this task, one run per seed."""
+    return BDPS(spec, settings, seeds, device)

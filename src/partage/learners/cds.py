@@ -1,9 +1,9 @@
-"""CDS on QMIX: a shared network and a head of one's own, paid for what tells agents apart.
+"""CDS on QMIX: a shared head and one of each agent, paid for what tells agents apart.
 
 **Paper.** Li et al. 2021, "Celebrating diversity in shared multi-agent reinforcement learning": Q_i
-is a shared part plus an own one held small by an L1 penalty. An intrinsic reward is the information
-between an agent's identity and its trajectory: how far its policy is from the mean one, and how
-much better its next observation is predicted knowing who it is.
+is a shared part plus one of the agent, held small by an L1 penalty. An intrinsic reward is the
+information between an agent's identity and its trajectory: how far its policy is from the mean one,
+and how much better its next observation is predicted knowing who it is.
 
 **Reference code.** Predictors of 128 and 128 units, trained by Adam 1e-3, gradient norm 1, on
 minibatches of 256; their copies at the last renewal of the target networks give the reward. No
@@ -19,23 +19,20 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int64
-from torch import Tensor, device, nn
+from torch import Tensor
 from torch.nn import functional
 
 from partage.errors import UserError
-from partage.learners import qmix
-from partage.learners._off_policy import OffPolicyLearner, before
-from partage.nn.bank import Bank, from_rows, to_rows
-from partage.nn.dense import Layer, apply_layers
-from partage.nn.mixer import Mixer
-from partage.nn.networks import FixedSharing, Recurrent, SelectedRecurrent
+from partage.learners import _off_policy, qmix
+from partage.learners._cds import Networks, Predictors
+from partage.learners._off_policy import OffPolicyLearner, masked_mean
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
-from partage.rl.losses import linear_schedule, total
+from partage.rl.losses import linear_schedule
 from partage.rl.noise import generators, uniform
 from partage.rl.replay import sample_transitions
 from partage.sharing import assignment
@@ -44,7 +41,9 @@ from partage.sims.contract import Spec, stream
 
 
 @dataclass(frozen=True)
-class Settings(qmix.Settings):
+class Settings(_off_policy.Settings):
+    """The settings of CDS."""
+
     sharing: Literal["full", "id"] = "full"  # no id in the input   (CDS: obs_agent_id)
     own: float = 0.1  # weight of the L1 penalty on the own part   (CDS)
     beta: float = 0.05  # weight of the intrinsic reward   (CDS: 0.01 to 0.1 by map)
@@ -64,201 +63,149 @@ class Settings(qmix.Settings):
     chunks: int = 1  # minibatches an update
 
 
-class SelectedDiverse(NamedTuple):
-    body: SelectedRecurrent
-    head: Layer
-    own: Layer
+class CDS(OffPolicyLearner[Networks, Settings]):
+    """QMIX with an intrinsic reward for what tells agents apart."""
 
-    def parts(self, obs: Tensor, last_action: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Shared and own values ``[R, B, T, N, A]``, and the states behind them ``[R, B, T, N,
-        H]``.
-        """
-        n, rows = obs.shape[3], self.body(obs, last_action, h)
-        states = from_rows(rows, n)
-        return from_rows(self.head(rows), n), from_rows(self.own(to_rows(states, n)), n), states
-
-    def __call__(self, obs: Tensor, last_action: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        shared, own, states = self.parts(obs, last_action, h)
-        return shared + own, states[:, :, -1]
-
-
-class Diverse(nn.Module):
-    """An agent's values: a head shared by all plus one of its own on the same recurrent body."""
-
-    def __init__(self, generators: list, share: FixedSharing, spec: Spec, hidden: int) -> None:
-        super().__init__()
-        self.body = Recurrent(generators, share, spec.obs_dim, spec.n_actions, hidden)
-        self.head = Bank(generators, 1, hidden, spec.n_actions)
-        self.own = Bank(generators, spec.n_agents, hidden, spec.n_actions)
-
-    def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
-        return self.body.initial(copies, n_agents)
-
-    def initial_for(self, obs: Float32[Tensor, "R B T N O"]) -> Float32[Tensor, "R B N H"]:
-        """Return an empty memory for every agent and copy that these observations show."""
-        return self.body.initial_for(obs)
-
-    def select(self, index: Assignment) -> SelectedDiverse:
-        return SelectedDiverse(
-            self.body.select(index),
-            self.head.select(index),
-            self.own.select(assignment.none(*index.shape)),
-        )
-
-    def by_all_heads(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N J A"]:
-        """Own values by every agent's head on every agent's states."""
-        return (
-            torch.einsum("rbtnh,rjha->rbtnja", states, self.own.weight)
-            + self.own.bias[:, None, None, None]
-        )
-
-
-class Networks(nn.Module):
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int]) -> None:
-        super().__init__()
-        g = generators([stream(seed, "networks") for seed in seeds])
-        self.assignment = assignment.full(len(seeds), spec.n_agents)
-        share = FixedSharing(1, spec.n_agents if settings.sharing == "id" else 0, self.assignment)
-        self.agent = Diverse(g, share, spec, settings.hidden)
-        self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)
-
-    def parts(
-        self, obs: Tensor, actions: Int64[Tensor, "R B T N"]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Shared values, own values and states at every instant."""
-        picked = self.agent.select(self.assignment)
-        return picked.parts(obs, before(actions), self.agent.initial_for(obs))
-
-    def q(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T1 N A"]:
-        shared, own, _ = self.parts(obs, actions)
-        return shared + own
-
-
-class Predictor(nn.Module):
-    """The next observation from (h, o, a), for one who knows the agent's id or not."""
-
-    def __init__(self, generators: list, spec: Spec, s: Settings, agent_id: int) -> None:
-        super().__init__()
-        self.everyone = assignment.full(len(generators), spec.n_agents)
-        inputs = s.hidden + spec.obs_dim
-        self.first = Bank(generators, 1, inputs, s.units, one_hot=spec.n_actions, agent_id=agent_id)
-        self.second = Bank(generators, 1, s.units, s.units, agent_id=agent_id)
-        self.last = Bank(generators, 1, s.units, spec.obs_dim)
-
-    def errors(
-        self, known: Tensor, actions: Int64[Tensor, "R K N"], later: Tensor
-    ) -> Float32[Tensor, "R K N"]:
-        """Squared error summed over the observation (less a constant, -log p)."""
-        rows, hot = known.flatten(1, 2)[:, None, None], actions.flatten(1)[:, None, None]
-        inner = [bank.select(self.everyone, relu=True) for bank in (self.first, self.second)]
-        links = [*inner, self.last.select(self.everyone)]
-        return (
-            (apply_layers(rows, links, hot)[:, 0, 0].unflatten(1, actions.shape[1:]) - later)
-            .square()
-            .sum(-1)
-        )
-
-
-class CDS(OffPolicyLearner):
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
-        if min(settings.fade_steps, settings.chunk, settings.chunks) < 1:
-            counts = f"{settings.fade_steps}, {settings.chunk}, {settings.chunks}"
-            raise UserError(
-                f"CDS counts fade_steps, chunk and chunks from 1 on, but they are {counts}."
-            )
-        self.settings: Settings
-        super().__init__(spec, settings, seeds, where, Networks(spec, settings, seeds))
+    def __init__(
+        self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
+    ) -> None:
+        _check(settings)
+        s = settings
+        super().__init__(spec, s, seeds, device, Networks(spec, s, seeds))
         g = generators([stream(seed, "predictors") for seed in seeds])
-        self.predictors: Any = nn.ModuleList(
-            Predictor(g, spec, settings, ids) for ids in (0, spec.n_agents)
-        ).to(where)
+        self.predictors = Predictors(g, spec, s.hidden, s.units).to(device)
         self.predictors_target = deepcopy(self.predictors).requires_grad_(False)
-        adam = partial(torch.optim.Adam, lr=settings.predictor_lr, fused=True)
-        self.predictor_optimiser = Optimiser(self.predictors, adam, settings.predictor_clip)
-        self.policy = qmix.EpsilonGreedy(self.nets, spec, self.exploration, where)
-        self.drawing = generators([stream(seed, "transitions") for seed in seeds])
-        self.generators += self.drawing
+        adam = partial(torch.optim.Adam, lr=s.predictor_lr, fused=True)
+        self.predictor_optimiser = Optimiser(self.predictors, adam, s.predictor_clip)
+        self.policy = qmix.EpsilonGreedy(self.nets, spec, self.exploration, device)
+        self.transition_noise = generators([stream(seed, "transitions") for seed in seeds])
+        self.generators += self.transition_noise
 
-    def renew(self) -> None:
-        super().renew()
+    def update_targets(self) -> None:
+        """Copy the networks and the predictors to their targets."""
+        super().update_targets()
         self.predictors_target.load_state_dict(self.predictors.state_dict())
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
+        """Take a step of the networks, then one of the predictors on each minibatch."""
         s, mask = self.settings, batch["filled"]
         shared, own, states = self.nets.parts(batch["obs"], batch["actions"])
         q = shared + own
         with torch.no_grad():
             q_target = self.target.q(batch["obs"], batch["actions"])
             intrinsic = self.intrinsic(batch, q, shared, states)
-        paid = batch | {"team_reward": batch["team_reward"] + self.weight() * intrinsic}
-        loss, measures = self.td_loss(q, q_target, paid)
-        each = own[:, :, :-1].abs().mean((3, 4))
-        penalty = total(each * mask) / mask.sum((1, 2)).clamp(min=1)
+        reward = batch["team_reward"] + self.intrinsic_weight() * intrinsic
+        loss, measures = self.td_loss(q, q_target, batch | {"team_reward": reward})
+        penalty = masked_mean(own[:, :, :-1].abs().mean((3, 4)), mask)
         norm = self.optimiser.step((loss + s.own * penalty) * active)
-        prediction = torch.zeros_like(loss)
-        for chunk in uniform(self.drawing, s.chunks, s.chunk).to(self.where).unbind(1):
-            prediction = self._prediction(batch, states.detach(), sample_transitions(mask, chunk))
-            self.predictor_optimiser.step(prediction * active)
-        means = {
-            "intrinsic_reward": total(intrinsic * mask) / mask.sum((1, 2)).clamp(min=1),
+        prediction_loss = self._learn_predictions(batch, states.detach(), active)
+        return measures | {
+            "intrinsic_reward": masked_mean(intrinsic, mask),
             "own_part": penalty.detach(),
+            "gradient_norm": norm,
+            "prediction_loss": prediction_loss,
         }
-        return measures | means | {"gradient_norm": norm, "prediction_loss": prediction.detach()}
 
-    def weight(self) -> Float32[Tensor, "R 1 1"]:
-        """Of the intrinsic reward, now."""
+    def _learn_predictions(
+        self, batch: dict[str, Tensor], states: Tensor, active: Bool[Tensor, "R"]
+    ) -> Float32[Tensor, "R"]:
+        """Take a step of the predictors on each minibatch; return the last one's loss."""
+        s, loss = self.settings, torch.zeros(active.shape, device=self.device)
+        noise = uniform(self.transition_noise, s.chunks, s.chunk).to(self.device)
+        for minibatch_noise in noise.unbind(1):
+            minibatch = sample_transitions(batch["filled"], minibatch_noise)
+            loss = self._prediction_loss(batch, states, minibatch)
+            self.predictor_optimiser.step(loss * active)
+        return loss.detach()
+
+    def intrinsic_weight(self) -> Float32[Tensor, "R 1 1"]:
+        """Return the weight of the intrinsic reward by now."""
         s = self.settings
-        gone = (self.exploration.steps - s.fade_from).clamp(min=0) * (s.fade_from > 0)
-        return s.beta * linear_schedule(1.0, 0.0, s.fade_steps, gone).to(self.where)[:, None, None]
+        steps_of_fading = (self.exploration.steps - s.fade_from).clamp(min=0) * (s.fade_from > 0)
+        share = linear_schedule(1.0, 0.0, s.fade_steps, steps_of_fading)
+        return s.beta * share.to(self.device)[:, None, None]
 
     def intrinsic(
         self,
         batch: dict[str, Tensor],
-        q: Tensor,
-        shared: Tensor,
+        q: Float32[Tensor, "R B T1 N A"],
+        shared: Float32[Tensor, "R B T1 N A"],
         states: Float32[Tensor, "R B T1 N H"],
     ) -> Float32[Tensor, "R B T"]:
-        """[beta1 log q(o' | ., id) - log p(o' | .)] + beta2 KL(softmax(beta1 Q_i) || mean policy),
-        mean over agents.
+        """Return the intrinsic reward of every transition, mean over agents.
+
+        It is [beta1 log q(o' | ., id) - log p(o' | .)] + beta2 KL(softmax(beta1 Q_i) || mean
+        policy).
         """
-        s, now = self.settings, slice(0, -1)
-        log_pi = log_softmax(s.beta1 * q[:, :, now])
+        s = self.settings
+        divergence = self._divergence(q[:, :, :-1], shared[:, :, :-1], states[:, :, :-1])
+        information = self._information(batch, states)
+        return (information + s.beta2 * divergence).mean(-1)
+
+    def _divergence(
+        self,
+        q: Float32[Tensor, "R B T N A"],
+        shared: Float32[Tensor, "R B T N A"],
+        states: Float32[Tensor, "R B T N H"],
+    ) -> Float32[Tensor, "R B T N"]:
+        """Return how far each agent's policy is from the mean one."""
+        s = self.settings
+        log_pi = log_softmax(s.beta1 * q)
         if s.mean_policy == "agents":
-            mean = log_softmax(q[:, :, now]).exp().mean(3, keepdim=True)
+            mean = log_softmax(q).exp().mean(3, keepdim=True)
         else:
-            heads = shared[:, :, now, :, None] + self.nets.agent.by_all_heads(states[:, :, now])
-            mean = log_softmax(heads).exp().mean(4)
-        divergence = (log_pi.exp() * (log_pi - mean.clamp(min=1e-12).log())).sum(-1)
-        earlier = functional.pad(states[:, :, :-2], (0, 0, 0, 0, 1, 0))
-        known = torch.cat((earlier, batch["obs"][:, :, now]), -1).flatten(1, 2)
+            by_all_heads = shared[:, :, :, :, None] + self.nets.agent.by_all_heads(states)
+            mean = log_softmax(by_all_heads).exp().mean(4)
+        return (log_pi.exp() * (log_pi - mean.clamp(min=1e-12).log())).sum(-1)
+
+    def _information(
+        self, batch: dict[str, Tensor], states: Float32[Tensor, "R B T1 N H"]
+    ) -> Float32[Tensor, "R B T N"]:
+        """Return how much better the next observation is predicted knowing who it is."""
+        earlier = functional.pad(states[:, :, :-2], (0, 0, 0, 0, 1, 0))  # zeros at the start
+        known = torch.cat((earlier, batch["obs"][:, :, :-1]), -1).flatten(1, 2)
         actions, later = batch["actions"].flatten(1, 2), batch["obs"][:, :, 1:].flatten(1, 2)
-        anyone, someone = (
-            predictor.errors(known, actions, later) for predictor in self.predictors_target
-        )
-        told = (anyone - s.beta1 * someone).unflatten(1, batch["actions"].shape[1:3])
-        return (told + s.beta2 * divergence).mean(-1)
+        without_id = self.predictors_target.without_id.errors(known, actions, later)
+        with_id = self.predictors_target.with_id.errors(known, actions, later)
+        copies_and_time = batch["actions"].shape[1:3]
+        return (without_id - self.settings.beta1 * with_id).unflatten(1, copies_and_time)
 
-    def _prediction(
-        self, batch: dict[str, Tensor], states: Tensor, chosen: tuple[Tensor, ...]
+    def _prediction_loss(
+        self,
+        batch: dict[str, Tensor],
+        states: Float32[Tensor, "R B T1 N H"],
+        minibatch: tuple[Int64[Tensor, "..."], ...],
     ) -> Float32[Tensor, "R"]:
-        """Mean squared error of both predictors on K transitions of each run."""
-        r, b, t = chosen
-        earlier = torch.where((t > 0)[..., None, None], states[r, b, (t - 1).clamp(min=0)], 0.0)
+        """Return the mean squared error of both predictors on K transitions of each run."""
+        r, b, t = minibatch
+        state_before = states[r, b, (t - 1).clamp(min=0)]
+        earlier = torch.where((t > 0)[..., None, None], state_before, 0.0)
         known = torch.cat((earlier, batch["obs"][r, b, t]), -1)
-        alive, later = batch["alive"][r, b, t], batch["obs"][r, b, t + 1]
-        both = sum(
-            predictor.errors(known, batch["actions"][r, b, t], later)
-            for predictor in self.predictors
-        )
-        return (both * alive).sum((1, 2)) / alive.sum((1, 2)).clamp(min=1) / later.shape[-1]
+        actions, later = batch["actions"][r, b, t], batch["obs"][r, b, t + 1]
+        without_id = self.predictors.without_id.errors(known, actions, later)
+        with_id = self.predictors.with_id.errors(known, actions, later)
+        alive = batch["alive"][r, b, t]
+        error = ((without_id + with_id) * alive).sum((1, 2)) / alive.sum((1, 2)).clamp(min=1)
+        return error / later.shape[-1]
 
-    @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        return self.nets.q(obs.to(self.where), actions[:, :, :-1].to(self.where)).softmax(-1)
+        """Return the softmax of each agent's action values along whole episodes."""
+        return qmix.probabilities(self.nets, obs.to(self.device), actions.to(self.device))
 
     def sharing(self) -> dict[str, Assignment]:
+        """Return who goes through which set; it never moves."""
         return {"agent": self.nets.assignment, "own": assignment.none(*self.nets.assignment.shape)}
 
 
-def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> CDS:
-    return CDS(spec, settings, seeds, where)
+def _check(s: Settings) -> None:
+    """Raise `UserError` for a count below one."""
+    if min(s.fade_steps, s.chunk, s.chunks) < 1:
+        raise UserError(
+            "CDS counts fade_steps, chunk and chunks from 1 on, "
+            f"but they are {s.fade_steps}, {s.chunk}, {s.chunks}."
+        )
+
+
+def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device) -> CDS:
+    """Return CDS for this task, one run per seed."""
+    return CDS(spec, settings, seeds, device)

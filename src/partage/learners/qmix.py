@@ -15,15 +15,21 @@ tasks.toml says.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float32, Int64
-from torch import Tensor, device, nn
+from torch import Tensor
 
-from partage.learners._off_policy import OffPolicyLearner, before
+from partage.learners import _off_policy
+from partage.learners._off_policy import (
+    MixedNetworks,
+    OffPolicyLearner,
+    SettingsT,
+    previous_actions,
+)
 from partage.nn.mixer import Mixer
-from partage.nn.networks import RecurrentQ, Sharing, fixed_sharing
+from partage.nn.networks import RecurrentQ, fixed_sharing
 from partage.rl.exploration import Exploration, ExplorationNoise, choose
 from partage.rl.noise import generators
 from partage.rl.rollout import Choice
@@ -32,34 +38,14 @@ from partage.sims.contract import Spec, TimeStep, stream
 
 
 @dataclass(frozen=True)
-class Settings:
-    sharing: Sharing = (
-        "id"  # id: one network with a one-hot id in its input; full: without; none: QMIX-NS
-    )
-    copies: int = 1  # episodes collected an update   (PyMARL's episode runner)
-    hidden: int = 64  # units of the agent network   (PyMARL)
-    mixer: int = 32  # units of the mixer   (PyMARL)
-    hyper: int = 64  # units of its hypernetworks   (PyMARL)
-    lr: float = 5e-4  # RMSprop   (PyMARL)
-    alpha: float = 0.99  # RMSprop's smoothing   (PyMARL)
-    rms_eps: float = 1e-5  # PyMARL
-    gamma: float = 0.99  # discount   (PyMARL)
-    clip: float = 10.0  # global gradient norm of a run   (PyMARL)
-    batch: int = 32  # episodes an update   (PyMARL)
-    buffer: int = 5000  # episodes kept   (PyMARL)
-    target_every: int = 200  # episodes between copies to the target networks   (PyMARL)
-    epsilon_start: float = 1.0  # BDPS App. G
-    epsilon_end: float = 0.05  # BDPS App. G
-    epsilon_anneal: int = (
-        50_000  # environment steps; tasks.toml has the papers' value for each task
-    )
-    double_q: bool = True  # the online network chooses, the target network values   (PyMARL)
+class Settings(_off_policy.Settings):
+    """QMIX has the settings that all learners on it have, and no others."""
 
 
-class Networks(nn.Module):
-    """The agents' networks and the mixer: what is trained, and what a target network copies."""
+class Networks(MixedNetworks):
+    """The agents' networks and the mixer."""
 
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int]) -> None:
+    def __init__(self, spec: Spec, settings: _off_policy.Settings, seeds: Sequence[int]) -> None:
         super().__init__()
         share = fixed_sharing(settings.sharing, len(seeds), spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
@@ -68,69 +54,130 @@ class Networks(nn.Module):
         self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)
 
     def q(self, obs: Tensor, actions: Int64[Tensor, "R B T N"]) -> Float32[Tensor, "R B T1 N A"]:
-        """Action values at every instant of whole episodes in which these actions were taken."""
-        return self.agent(obs, before(actions), self.agent.initial_for(obs), self.assignment)[0]
+        """Return action values at every instant of whole episodes with these actions."""
+        h = self.agent.initial_for(obs)
+        values, _ = self.agent(obs, previous_actions(actions), h, self.assignment)
+        return values
+
+
+@runtime_checkable
+class SelectedAgent(Protocol):
+    """The networks that each agent goes through, until the next update."""
+
+    def __call__(self, obs: Tensor, last_action: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return action values ``[R, B, T, N, A]``, and the last hidden state ``[R, B, N, H]``."""
+        ...
+
+
+@runtime_checkable
+class RecurrentAgent(Protocol):
+    """Recurrent networks of action values, of which each agent goes through its own."""
+
+    def initial(self, copies: int, n_agents: int) -> Tensor:
+        """Return the hidden state that an episode begins with ``[R, B, N, H]``."""
+        ...
+
+    def select(self, index: Assignment) -> SelectedAgent:
+        """Return the networks that each agent goes through."""
+        ...
+
+
+@runtime_checkable
+class ValueNetworks(Protocol):
+    """What `EpsilonGreedy` acts by."""
+
+    assignment: Assignment
+
+    @property
+    def agent(self) -> RecurrentAgent:
+        """The agents' networks."""
+        ...
+
+    def q(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """Return action values at every instant of whole episodes with these actions."""
+        ...
 
 
 class Memory(NamedTuple):
-    agent: Any  # the networks (`SelectedQ` or alike), as they are when the episode begins
+    """What `EpsilonGreedy` remembers within an episode."""
+
+    agent: SelectedAgent  # the networks as they are when the episode begins
     h: Float32[Tensor, "R B N H"]  # hidden state of the agents' networks
     last_action: Int64[Tensor, "R B N"]  # -1: none yet
-    dice: ExplorationNoise | None  # None: greedy
-    t: int
+    noise: ExplorationNoise | None  # None: greedy
+    t: int  # step of the episode
 
 
 class EpsilonGreedy:
     """Acts by the agents' own values, those of ``nets.agent``."""
 
-    def __init__(self, nets: Any, spec: Spec, exploration: Exploration, where: device) -> None:
-        self.nets, self.spec, self.exploration, self.where = nets, spec, exploration, where
+    def __init__(
+        self, nets: ValueNetworks, spec: Spec, exploration: Exploration, device: torch.device
+    ) -> None:
+        self.nets, self.spec, self.exploration, self.device = nets, spec, exploration, device
 
     @torch.no_grad()
     def initial(self, copies: int, explore: bool) -> Memory:
+        """Return the memory of episodes that begin, with their exploration noise."""
         n, actions, horizon = self.spec.n_agents, self.spec.n_actions, self.spec.horizon
         agent, h = self.nets.agent.select(self.nets.assignment), self.nets.agent.initial(copies, n)
         last_action = torch.full(h.shape[:3], -1, device=h.device)
-        dice = self.exploration.episode_noise(horizon, copies, n, actions) if explore else None
-        return Memory(agent, h, last_action, dice, 0)
+        noise = self.exploration.episode_noise(horizon, copies, n, actions) if explore else None
+        return Memory(agent, h, last_action, noise, 0)
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:
-        agent, h, last_action, dice, t = memory
-        q, h = agent(step.obs[:, :, None].to(self.where), last_action[:, :, None], h)
-        actions = choose(q[:, :, 0], step.avail_actions, dice, t)
-        return Choice(actions), Memory(agent, h, actions.to(self.where), dice, t + 1)
+        """Choose everyone's action: the one of the largest value, or a random one."""
+        obs, last_action = step.obs[:, :, None].to(self.device), memory.last_action[:, :, None]
+        q, h = memory.agent(obs, last_action, memory.h)
+        actions = choose(q[:, :, 0], step.avail_actions, memory.noise, memory.t)
+        last_action = actions.to(self.device)
+        return Choice(actions), memory._replace(h=h, last_action=last_action, t=memory.t + 1)
 
 
-class QMIX(OffPolicyLearner):
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
-        super().__init__(spec, settings, seeds, where, Networks(spec, settings, seeds))
-        self.policy = EpsilonGreedy(self.nets, spec, self.exploration, where)
+class QMIX(OffPolicyLearner[Networks, Settings]):
+    """Agents' values joined by a mixer that is monotonic in each of them."""
+
+    def __init__(
+        self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
+    ) -> None:
+        super().__init__(spec, settings, seeds, device, Networks(spec, settings, seeds))
+        self.policy = EpsilonGreedy(self.nets, spec, self.exploration, device)
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
+        """Take one step down the loss of eq. 9."""
         return update(self, batch, active)
 
-    @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """The softmax of each agent's action values along whole episodes in which its column did
-        these actions.
-        """
-        return self.nets.q(obs.to(self.where), actions[:, :, :-1].to(self.where)).softmax(-1)
+        """Return the softmax of each agent's action values along whole episodes."""
+        return probabilities(self.nets, obs.to(self.device), actions.to(self.device))
 
     def sharing(self) -> dict[str, Assignment]:
+        """Return who goes through which set; it never moves."""
         return {"agent": self.nets.assignment}
 
 
 def update(
-    learner: OffPolicyLearner, batch: dict[str, Tensor], active: Bool[Tensor, "R"]
+    learner: OffPolicyLearner[Networks, SettingsT],
+    batch: dict[str, Tensor],
+    active: Bool[Tensor, "R"],
 ) -> dict[str, Tensor]:
-    """QMIX's own step, of any learner with its networks."""
+    """Take QMIX's own step, of any learner with its networks."""
     q = learner.nets.q(batch["obs"], batch["actions"])
     with torch.no_grad():
         q_target = learner.target.q(batch["obs"], batch["actions"])
-    loss, measures = learner.td_loss(q, q_target, batch)
+    loss, measures = learner.td_loss(q, q_target, batch)  # eq. 9
     return measures | {"gradient_norm": learner.optimiser.step(loss * active)}
 
 
-def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> QMIX:
-    return QMIX(spec, settings, seeds, where)
+@torch.no_grad()
+def probabilities(
+    nets: ValueNetworks, obs: Float32[Tensor, "R B T N O"], actions: Int64[Tensor, "R B T N"]
+) -> Float32[Tensor, "R B T N A"]:
+    """Return the softmax of action values along whole episodes in which each agent did these."""
+    return nets.q(obs, actions[:, :, :-1]).softmax(-1)
+
+
+def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device) -> QMIX:
+    """Return QMIX for this task, one run per seed."""
+    return QMIX(spec, settings, seeds, device)

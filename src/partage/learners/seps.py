@@ -1,5 +1,4 @@
-"""Selective parameter sharing: agents are clustered once, by a code of who they are, and share
-within their cluster.
+"""Selective parameter sharing: agents are clustered once, by a code of who they are.
 
 **Paper.** Christianos et al. 2021, "Scaling multi-agent reinforcement learning with selective
 parameter sharing": all act through one network while transitions are stored; a variational
@@ -18,121 +17,151 @@ episode: what came next was another's beginning.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from sklearn.cluster import KMeans
+from jaxtyping import Bool, Float32
 from sklearn.metrics import davies_bouldin_score
-from torch import Tensor, device
+from torch import Tensor
+from torch.nn import functional
 
 from partage.distances import codes
 from partage.errors import UserError
 from partage.learners import a2c
+from partage.learners._clustering import k_means
+from partage.learners._dynamic_a2c import DynamicA2C
 from partage.nn.networks import FixedSharing
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
-from partage.sharing.assignment import Assignment, by
+from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
 
-HIDDEN, KL = 64, 1e-4  # reference code
-MOST = 10  # networks where K is not given   (reference code)
+HIDDEN, KL = 64, 1e-4  # units of a code's layers, weight of its divergence   (reference code)
+MOST_CLUSTERS = 10  # networks where K is not given   (reference code)
+
+# what is known (o, a), what is predicted (o', r), and whether it counts: [R, N, B * T, ..] each
+Transitions = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Settings(a2c.Settings):
+    """The settings of SePS."""
+
     clusters: int = 0  # K; 0: of the smallest Davies-Bouldin index   (reference code)
     pretraining: int = 2000  # updates before the clustering   (MADPS; 5,000 in SePS)
     data: int = 200  # of them, whose transitions the code learns from
 
 
-class SePS(a2c.Around):
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> None:
+class SePS(DynamicA2C[list[Transitions]]):
+    """An actor-critic whose agents are clustered before it learns, and share by cluster."""
+
+    def __init__(
+        self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
+    ) -> None:
         _check(settings, spec.n_agents)
-        self.spec, self.settings, runs = spec, settings, len(seeds)
-        self.most = settings.clusters or min(MOST, spec.n_agents)
-        share = FixedSharing(self.most, 0, assignment.full(runs, spec.n_agents))
-        super().__init__(spec, settings, seeds, where, share)
+        self.spec, self.settings = spec, settings
+        self.most_clusters = settings.clusters or min(MOST_CLUSTERS, spec.n_agents)
+        share = FixedSharing(self.most_clusters, 0, assignment.full(len(seeds), spec.n_agents))
+        super().__init__(spec, settings, seeds, device, experience=[], share=share)
         self.seeds = [stream(seed, "clusters") % 2**32 for seed in seeds]
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Collect till the clustering, cluster once, then take the actor-critic's steps."""
         self.updates += 1
         s = self.settings
         if self.updates > s.pretraining:
-            return self.base.learn(rollout)
-        if self.updates * s.data // s.pretraining > (self.updates - 1) * s.data // s.pretraining:
-            self.kept.append(self._transitions(rollout))
+            return self.a2c.learn(rollout)
+        collected = self.updates * s.data // s.pretraining
+        if collected > (self.updates - 1) * s.data // s.pretraining:  # `data` of them, evenly
+            self.experience.append(self._transitions(rollout))
         if self.updates == s.pretraining:
             labels = self.cluster(self.identify())
-            self.base.net.front_of = self.base.net.back_of = labels
-            self.kept = []
+            self.a2c.net.front_of = self.a2c.net.back_of = labels
+            self.experience = []
         return {}
 
-    def _transitions(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:
-        """What is known (o, a) and what is predicted (o', r) of each agent, and whether: ``[R, N, B
-        * T, ..]`` each.
-        """
-        acted = torch.nn.functional.one_hot(rollout.actions, self.spec.n_actions).float()
-        after = rollout.obs[:, :, 1:]
+    def _transitions(self, rollout: Rollout) -> Transitions:
+        """Return what is known, what is predicted, and whether it counts, agent by agent."""
+        actions = functional.one_hot(rollout.actions, self.spec.n_actions)
+        next_obs = rollout.obs[:, :, 1:]
         if rollout.final_obs is not None:
-            after = torch.where(rollout.truncated[..., None, None], rollout.final_obs, after)
-        valid = rollout.alive[:, :, :-1] & (rollout.filled & ~rollout.terminated)[..., None]
-        parts = (
-            (rollout.obs[:, :, :-1], acted),
-            (after, rollout.reward[..., None]),
-            (valid[..., None],),
-        )
+            truncated = rollout.truncated[..., None, None]
+            next_obs = torch.where(truncated, rollout.final_obs, next_obs)
+        known = torch.cat((rollout.obs[:, :, :-1], actions.float()), -1)
+        predicted = torch.cat((next_obs, rollout.reward[..., None]), -1)
+        goes_on = (rollout.filled & ~rollout.terminated)[..., None]
+        valid = (rollout.alive[:, :, :-1] & goes_on)[..., None]
+        return _by_agent(known), _by_agent(predicted), _by_agent(valid)
+
+    def identify(self) -> Float32[Tensor, "R N Z"]:
+        """Return the mean code of every agent, learned from what was collected."""
         known, predicted, valid = (
-            torch.cat(part, -1).permute(0, 3, 1, 2, 4).flatten(2, 3) for part in parts
+            torch.cat(parts, 2) for parts in zip(*self.experience, strict=True)
         )
-        return known, predicted, valid
-
-    def identify(self) -> Tensor:
-        """The mean code of every agent ``[R, N, Z]``."""
-        known, predicted, valid = (torch.cat(parts, 2) for parts in zip(*self.kept, strict=True))
-        runs, n, each = known.shape[:3]
+        runs, n, transitions = known.shape[:3]
         ids = torch.eye(n).expand(runs, n, n)
-        given = ids.repeat_interleave(each, 1)
-        known, predicted, valid = known.flatten(1, 2), predicted.flatten(1, 2), valid.flatten(1)
+        id_of_transition = ids.repeat_interleave(transitions, 1)
+        valid = valid.flatten(1)
         codes.enough(int(valid.sum(1).min()), "SePS")
-        return codes.fit(given, known, predicted, valid, self.generators, HIDDEN, KL).encode(ids)[0]
-
-    def cluster(self, codes: Tensor) -> Assignment:
-        """Labels of each run's agents by k-means++ on their codes; K as given, or by the
-        Davies-Bouldin index.
-        """
-        n = codes.shape[1]
-        choices = (
-            [self.settings.clusters]
-            if self.settings.clusters
-            else range(2, min(n - 1, self.most) + 1)
+        code = codes.fit(
+            id_of_transition,
+            known.flatten(1, 2),
+            predicted.flatten(1, 2),
+            valid,
+            self.generators,
+            HIDDEN,
+            KL,
         )
+        mean, _ = code.encode(ids)
+        return mean
+
+    def cluster(self, means: Float32[Tensor, "R N Z"]) -> Assignment:
+        """Return the sharing by k-means++ on each run's codes.
+
+        K is as given, or that of the smallest Davies-Bouldin index.
+        """
         found = []
-        for means, seed in zip(codes.double().numpy(), self.seeds, strict=True):
-            starts: Any = 10
-            labels = [
-                KMeans(k, n_init=starts, random_state=seed).fit_predict(means) for k in choices
-            ]
-            best = (
-                min(labels, key=lambda one: davies_bouldin_score(means, one))
-                if len(labels) > 1
-                else labels[0]
-            )
-            found.append(by(best.tolist()))
+        for points, seed in zip(means, self.seeds, strict=True):
+            labels = {k: k_means(points, k, seed) for k in self._numbers_of_clusters()}
+            best = min(labels)
+            if len(labels) > 1:
+                index = {k: _davies_bouldin(points, labels[k]) for k in labels}
+                best = min(index, key=lambda k: index[k])
+            found.append(assignment.by(labels[best]))
         return torch.cat(found)
+
+    def _numbers_of_clusters(self) -> list[int]:
+        """Return the K that are tried."""
+        if self.settings.clusters:
+            return [self.settings.clusters]
+        return list(range(2, min(self.spec.n_agents - 1, self.most_clusters) + 1))
+
+
+def _by_agent(x: Float32[Tensor, "R B T N F"] | Bool[Tensor, "R B T N F"]) -> Tensor:
+    """Return ``[R, N, B * T, F]``."""
+    return x.permute(0, 3, 1, 2, 4).flatten(2, 3)
+
+
+def _davies_bouldin(points: Float32[Tensor, "N Z"], labels: list[int]) -> float:
+    """Return the Davies-Bouldin index of a clustering: the smaller, the better."""
+    return float(davies_bouldin_score(points.double().numpy(), labels))
 
 
 def _check(s: Settings, n_agents: int) -> None:
+    """Raise `UserError` where the settings do not fit each other or the task."""
     if not 0 <= s.clusters <= n_agents:
         raise UserError(
-            f"SePS makes at most one cluster an agent: clusters is 0 (found) to {n_agents}, but is {s.clusters}."
+            f"SePS makes at most one cluster an agent: clusters is 0 (found) to {n_agents}, "
+            f"but is {s.clusters}."
         )
     if s.clusters == 0 and n_agents < 3:
         raise UserError(
-            "SePS finds the number of clusters from 3 agents on: give clusters (1 or 2) for 2 agents."
+            "SePS finds the number of clusters from 3 agents on: "
+            "give clusters (1 or 2) for 2 agents."
         )
     if not 1 <= s.data <= s.pretraining:
         raise UserError(
-            f"SePS learns its code from data of the pretraining updates: 1 to {s.pretraining}, not {s.data}."
+            f"SePS learns its code from data of the pretraining updates: 1 to {s.pretraining}, "
+            f"not {s.data}."
         )
     codes.enough(s.data * s.copies * s.segment * n_agents, "SePS")
     if s.sharing != "full":
@@ -141,5 +170,6 @@ def _check(s: Settings, n_agents: int) -> None:
         )
 
 
-def make(spec: Spec, settings: Settings, seeds: Sequence[int], where: device) -> SePS:
-    return SePS(spec, settings, seeds, where)
+def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device) -> SePS:
+    """Return SePS for this task, one run per seed."""
+    return SePS(spec, settings, seeds, device)

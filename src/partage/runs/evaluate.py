@@ -166,12 +166,12 @@ def measure(
     everyone = _probabilities_on_all(policies, obs, actions)  # [R, B, T, whose obs, policy, A]
     own = torch.diagonal(everyone, dim1=3, dim2=4).transpose(-1, -2)
     feature = rollout.feature[..., None, None].expand(*actions.shape, 1)
-    wanted = distance.told(target, own, rollout.avail_actions[:, :, :-1], feature)
+    wanted = distance.code_target(target, own, rollout.avail_actions[:, :, :-1], feature)
     valid = rollout.alive[:, :, :-1] & rollout.filled[..., None]
     pooled = Experience(
         obs.flatten(1, 3), own.flatten(1, 3), wanted.flatten(1, 3), valid.flatten(1, 3)
     )
-    distance.check(pooled)
+    distance.check_experience(pooled)
     code = None
     if kind in distance.CODED:
         streams = generators([stream(seed, "distance codes") for seed in seeds])

@@ -1,0 +1,166 @@
+"""How BDPS acts: roles first, then groups, then actions. Rows are as in `_bdps`."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
+
+from partage.learners._bdps import Networks, advantage
+from partage.learners._bdps_selectors import RoleSelector
+from partage.rl.exploration import Exploration, ExplorationNoise, choose
+from partage.rl.noise import generators, normal
+from partage.rl.rollout import Choice
+from partage.sims.contract import TimeStep, stream
+
+
+class Memory(NamedTuple):
+    """What `Actor` remembers within an episode."""
+
+    h_u: Float32[Tensor, "R M H"]  # hidden state of the roles' networks
+    h_v: Float32[Tensor, "R M H"]  # of the groups' networks
+    h_advantage: Float32[Tensor, "R M H"]  # of the role selector: what it has read so far
+    h_selector: Float32[Tensor, "R M H"]  # of the group selector
+    attention: Tensor | None  # the group selector's, for every count of players; None: no groups
+    roles: Int64[Tensor, "R M"]
+    groups: Int64[Tensor, "R M"]
+    last_action: Int64[Tensor, "R B N"]  # -1: none yet
+    action_noise: ExplorationNoise | None  # None: greedy
+    group_noise: ExplorationNoise | None
+    role_noise: Float32[Tensor, "R P M K"] | None  # of every period; None: the mean
+    t: int  # step of the episode
+
+
+class Actor:
+    """Chooses roles, groups and actions, in this order."""
+
+    def __init__(
+        self,
+        nets: Networks,
+        selector: RoleSelector,
+        exploration: Exploration,
+        seeds: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        self.nets, self.selector, self.exploration = nets, selector, exploration
+        self.device = device
+        self.generators = generators([stream(seed, "roles") for seed in seeds])
+
+    @torch.no_grad()
+    def initial(self, copies: int, explore: bool) -> Memory:
+        """Return the memory of episodes that begin, with their exploration noise."""
+        s, n = self.nets.settings, self.nets.spec.n_agents
+        runs, rows = len(self.generators), copies * n
+        zero = torch.zeros(runs, rows, s.hidden, device=self.device)
+        nobody = torch.zeros(runs, rows, dtype=torch.int64, device=self.device)
+        no_advantages = torch.zeros(runs, s.period, rows, self.selector.width, device=self.device)
+        action_noise = group_noise = None
+        if explore:
+            action_noise, group_noise = self._exploration_noise(copies)
+        return Memory(
+            h_u=zero,
+            h_v=zero,
+            h_advantage=self.selector.read(no_advantages),
+            h_selector=zero,
+            attention=self.nets.selector.attention() if s.levels == "both" else None,
+            roles=nobody,
+            groups=nobody,
+            last_action=torch.full((runs, copies, n), -1, device=self.device),
+            action_noise=action_noise,
+            group_noise=group_noise,
+            role_noise=self._role_noise(rows, explore),
+            t=0,
+        )
+
+    def _exploration_noise(self, copies: int) -> tuple[ExplorationNoise, ExplorationNoise | None]:
+        """Draw the noise of an episode's actions, and of its choices of groups."""
+        s, spec = self.nets.settings, self.nets.spec
+        actions = self.exploration.episode_noise(
+            spec.horizon, copies, spec.n_agents, spec.n_actions
+        )
+        if s.levels == "individual":
+            return actions, None
+        choices = _rounded_up(_rounded_up(spec.horizon, s.period), s.every)
+        return actions, self.exploration.episode_noise(choices, copies, spec.n_agents, s.groups)
+
+    def _role_noise(self, rows: int, explore: bool) -> Tensor | None:
+        """Draw the noise of each period's roles   (eq. 3); None: the mean's are chosen."""
+        s = self.nets.settings
+        if not explore and s.test_roles == "mean":
+            return None
+        # testing must not move the noise of training
+        source = self.generators if explore else generators([0] * len(self.generators))
+        periods = _rounded_up(self.nets.spec.horizon, s.period)
+        return normal(source, periods, rows, s.roles).to(self.device)
+
+    @torch.no_grad()
+    def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:
+        """Choose everyone's role, group and action."""
+        alive, avail = step.alive.to(self.device), step.avail_actions.to(self.device)
+        q_u, q_v, memory = self.think(step.obs.to(self.device), alive, memory)
+        copies_and_agents = alive.shape[1:]
+        q = (q_u + q_v).unflatten(1, copies_and_agents)  # eq. 6
+        actions = choose(q, avail, memory.action_noise, memory.t)
+        notes = {
+            "roles": memory.roles.unflatten(1, copies_and_agents).cpu(),
+            "groups": memory.groups.unflatten(1, copies_and_agents).cpu(),
+        }
+        memory = self.remember(q_u, q_v, avail, actions.to(self.device), memory)
+        return Choice(actions, notes), memory
+
+    def think(
+        self, obs: Float32[Tensor, "R B N O"], alive: Bool[Tensor, "R B N"], memory: Memory
+    ) -> tuple[Float32[Tensor, "R M A"], Float32[Tensor, "R M A"], Memory]:
+        """Return Q^U and Q^V of this instant, and the roles and groups that hold from it on."""
+        memory = self._choose_roles(alive, memory)
+        if memory.attention is not None:
+            memory = self._choose_groups(alive, memory.attention, memory)
+        m = memory
+        x = self.nets.inputs(obs[:, :, None], m.last_action[:, :, None])
+        q_u, q_v, h_u, h_v = self.nets.values(x, m.h_u, m.h_v, m.roles[:, None], m.groups[:, None])
+        return q_u[:, 0], q_v[:, 0], m._replace(h_u=h_u[:, 0], h_v=h_v[:, 0])
+
+    def _choose_roles(self, alive: Bool[Tensor, "R B N"], m: Memory) -> Memory:
+        """Return the memory with new roles where a period begins; the dead keep theirs."""
+        s = self.nets.settings
+        if m.t % s.period != 0:
+            return m
+        noise = None if m.role_noise is None else m.role_noise[:, m.t // s.period]
+        chosen = self.selector.roles(m.h_advantage, noise)
+        roles = torch.where(self._may_change(alive, m), chosen, m.roles)
+        return m._replace(roles=roles, h_advantage=torch.zeros_like(m.h_advantage))
+
+    def _choose_groups(self, alive: Bool[Tensor, "R B N"], attention: Tensor, m: Memory) -> Memory:
+        """Return the memory with the selector's next state, and new groups where T_V has passed."""
+        s, selector = self.nets.settings, self.nets.selector
+        copies_and_agents = alive.shape[1:]
+        roles = m.roles.unflatten(1, copies_and_agents)[:, None]
+        states = selector.states(attention, roles, alive[:, None], m.h_selector)
+        m = m._replace(h_selector=states[:, 0])
+        if m.t % s.group_period != 0:
+            return m
+        by_agent = states.unflatten(2, copies_and_agents).transpose(1, 2)  # [R, B, 1, N, H]
+        values = selector.values(by_agent)[:, :, 0]
+        everything = torch.ones_like(values, dtype=torch.bool)
+        choice = m.t // s.period // s.every  # its number within the episode
+        chosen = choose(values, everything, m.group_noise, choice).flatten(1).to(self.device)
+        return m._replace(groups=torch.where(self._may_change(alive, m), chosen, m.groups))
+
+    def _may_change(self, alive: Bool[Tensor, "R B N"], m: Memory) -> Bool[Tensor, "R M"]:
+        """Return whose role and group may change: the living's; at the start everyone's."""
+        living = alive.flatten(1)
+        return living if m.t else torch.ones_like(living)
+
+    def remember(
+        self, q_u: Tensor, q_v: Tensor, avail: Tensor, actions: Tensor, memory: Memory
+    ) -> Memory:
+        """Return the memory after these actions, whose advantage the role selector has read."""
+        taken = advantage(self.nets.settings, q_u, q_v, avail.flatten(1, 2), actions.flatten(1))
+        read = self.selector.read(taken[:, None], memory.h_advantage)
+        return memory._replace(h_advantage=read, last_action=actions, t=memory.t + 1)
+
+
+def _rounded_up(steps: int, period: int) -> int:
+    """Return how many periods cover these steps."""
+    return -(-steps // period)
