@@ -22,8 +22,9 @@ FOLDER = Path(__file__).parent
 
 @runtime_checkable
 class Learner(Protocol):
-    """Learns R runs side by side. A run's losses, gradients, noise and experience never meet
-    another's.
+    """Learns R runs side by side.
+
+    A run's losses, gradients, noise and experience never meet another's.
     """
 
     policy: Policy
@@ -31,30 +32,32 @@ class Learner(Protocol):
     segment: int | None  # transitions of each copy between two updates; None: whole episodes
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
-        """Take in what was collected and update; returns measures ``[R]`` by name."""
+        """Take in what was collected, update, and return measures ``[R]`` by name."""
         ...
 
     def probabilities(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """Act probabilities ``[R, B, T, N, A]`` of each agent along its column of ``obs [R, B, T,
-        N, O]``.
+        """Return act probabilities ``[R, B, T, N, A]`` of each agent along its own observations.
 
-        ``actions [R, B, T, N]`` are what the column did: recurrent policies see the last one, and
-        take each copy for a whole episode. Availability is left aside; a learner of values gives
-        their softmax.
+        ``obs [R, B, T, N, O]`` and ``actions [R, B, T, N]`` are what each agent saw and did:
+        recurrent policies see the last action, and take each copy for a whole episode. Availability
+        is left aside; a learner of values gives their softmax.
         """
         ...
 
     def sharing(self) -> dict[str, Assignment]:
-        """Who goes through which parameter set, block by block."""
+        """Return who goes through which parameter set, block by block."""
         ...
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
-        """All that a resumed run needs to go on as if it had never stopped; experience only with
-        `replay`.
+        """Return all that a run needs to go on as if it had never stopped.
+
+        Experience is in it only with `replay`.
         """
         ...
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        ...
 
 
 def make(

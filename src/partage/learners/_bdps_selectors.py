@@ -1,5 +1,6 @@
-"""BDPS's two selectors: which role an agent plays (a GRU-VAE), and which group its role joins
-(graph attention).
+"""BDPS's two selectors: of an agent's role (a GRU-VAE), and of its group (graph attention).
+
+Rows are ``[R, M]``, M = copies x agents.
 """
 
 from itertools import product
@@ -16,11 +17,10 @@ from partage.sharing import assignment
 
 
 class RoleSelector(nn.Module):
-    """U: a sequence of advantages -> GRU -> k-dimensional Gaussian; the role is the largest
-    coordinate (BDPS §3.1.1).
+    """U: a sequence of advantages -> GRU -> k-dimensional Gaussian   (BDPS §3.1.1).
 
-    The decoder unrolls a GRU from the code to the sequence, and shows it the code at every step.
-    Rows are ``[R, M]``, M copies x agents.
+    The role is the largest coordinate. The decoder unrolls a GRU from the code to the sequence, and
+    shows it the code at every step.
     """
 
     def __init__(self, generators: list[Generator], roles: int, width: int, hidden: int) -> None:
@@ -36,7 +36,7 @@ class RoleSelector(nn.Module):
     def read(
         self, advantages: Float32[Tensor, "R T M W"], h: Float32[Tensor, "R M H"] | None = None
     ) -> Float32[Tensor, "R M H"]:
-        """The hidden state after a sequence (h_{t-1} of §3.1.1), from zero or from `h` on."""
+        """Return the state after a sequence (h_{t-1} of §3.1.1), from zero or from `h` on."""
         if h is None:
             h = advantages.new_zeros(advantages.shape[0], advantages.shape[2], self.hidden)
         return self.reader(advantages[:, None], h[:, None], self.everyone)[:, 0, -1]
@@ -44,37 +44,41 @@ class RoleSelector(nn.Module):
     def gaussian(
         self, h: Float32[Tensor, "R M H"]
     ) -> tuple[Float32[Tensor, "R M K"], Float32[Tensor, "R M K"]]:
-        """Mean and log variance of z_U."""
+        """Return mean and log variance of z_U."""
         mean, log_var = self.encoder(h[:, None, None], self.everyone)[:, 0, 0].chunk(2, -1)
         return mean, log_var
 
     def roles(
         self, h: Float32[Tensor, "R M H"], noise: Float32[Tensor, "R M K"] | None
     ) -> Int64[Tensor, "R M"]:
-        """argmax of z = mu + sigma * noise (None: of mu)   (BDPS eq. 3)."""
+        """Return the argmax of z = mu + sigma * noise (None: of mu)   (BDPS eq. 3)."""
         mean, log_var = self.gaussian(h)
-        return (mean if noise is None else mean + (0.5 * log_var).exp() * noise).argmax(-1)
+        if noise is None:
+            return mean.argmax(-1)
+        return (mean + (0.5 * log_var).exp() * noise).argmax(-1)
 
     def losses(
         self,
         advantages: Float32[Tensor, "R T M W"],
         noise: Float32[Tensor, "R M K"],
     ) -> tuple[Float32[Tensor, "R M"], Float32[Tensor, "R M"]]:
-        """Squared error of the reconstruction (mean over the sequence) and divergence from N(0, I)
-        (BDPS eq. 7).
+        """Return the reconstruction's squared error and the divergence from N(0, I)   (BDPS eq. 7).
+
+        The error is the mean over the sequence.
         """
         mean, log_var = self.gaussian(self.read(advantages))
         z = mean + (0.5 * log_var).exp() * noise
         start = self.decoder(z[:, None, None], self.everyone)[:, :, 0]
-        again = z[:, None, None].expand(-1, 1, advantages.shape[1], -1, -1)
-        states = self.writer(again, start, self.everyone)
-        error = (self.advantage(states, self.everyone)[:, 0] - advantages).square().mean((1, 3))
-        return error, 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(-1)
+        code_at_every_step = z[:, None, None].expand(-1, 1, advantages.shape[1], -1, -1)
+        states = self.writer(code_at_every_step, start, self.everyone)
+        reconstruction = self.advantage(states, self.everyone)[:, 0]
+        error = (reconstruction - advantages).square().mean((1, 3))
+        divergence = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(-1)
+        return error, divergence
 
 
 class GroupSelector(nn.Module):
-    """V: roles -> graph attention over the living agents -> GRU -> the value of each group (BDPS
-    §3.2.1).
+    """V: roles -> graph attention over the living -> GRU -> each group's value   (BDPS §3.2.1).
 
     An agent's features are those of its role. So what attention over all living agents gives
     depends only on how many of them play each role: it is computed once for every such count, each
@@ -88,12 +92,12 @@ class GroupSelector(nn.Module):
         super().__init__()
         self.n_agents, self.roles, self.hidden = n_agents, roles, hidden
         self.everyone = assignment.full(len(generators), 1)
-        self.radix = (n_agents + 1) ** torch.arange(roles)
+        # a count of players is a number with a digit for each role, the first the lowest
+        self.place_values = (n_agents + 1) ** torch.arange(roles)
         counts = [c for c in product(range(n_agents + 1), repeat=roles) if sum(c) <= n_agents]
-        self.counts = torch.tensor(
-            sorted(counts, key=lambda c: c[::-1])
-        )  # [E, K], in the order of their codes
-        self.codes = (self.counts * self.radix).sum(1)
+        counts.sort(key=lambda digits: digits[::-1])  # in the order of their numbers
+        self.counts = torch.tensor(counts)  # [E, K]: players of each role
+        self.numbers = (self.counts * self.place_values).sum(1)
         self.features = MLP(generators, 1, [roles, hidden], end=True)
         self.heads = Bank(generators, 1, hidden, roles * hidden)  # W of each of k heads
         self.score = Bank(generators, 1, hidden, 2 * roles)  # a^T [W x_i || W x_j], of each head
@@ -102,51 +106,60 @@ class GroupSelector(nn.Module):
         self.value = Bank(generators, 1, hidden, groups)
 
     def attention(self) -> Float32[Tensor, "R EK G"]:
-        """What the GRU's gates are fed, for every count of living players and every role."""
+        """Return what the GRU's gates are fed, for every count of living players and every role."""
         k, runs = self.roles, len(self.everyone)
         one_hot = torch.eye(k, device=self.value.weight.device).expand(runs, 1, 1, k, k)
         x = self.features(one_hot, self.everyone)
         wx = self.heads(x, self.everyone).reshape(runs, k, k, self.hidden)  # [R, role, head, H]
-        mine, other = self.score(x, self.everyone).reshape(runs, k, 2, k).unbind(2)
-        e = functional.leaky_relu(
-            mine[:, :, None] + other[:, None], 0.2
-        )  # [R, role i, role j, head]   (eq. 4)
-        players = self.counts.to(e.device)[None, :, None, :, None]
-        weight = players * (e - e.amax(2, keepdim=True)).exp()[:, None]  # [R, E, i, j, head]
-        alpha = weight / weight.sum(3, keepdim=True).clamp(min=1e-12)
-        mixed = sum(
-            alpha[:, :, :, j, :, None] * wx[:, None, None, j] for j in range(k)
-        )  # [R, E, i, head, H]   (eq. 5)
-        rows = functional.elu(torch.as_tensor(mixed).flatten(3)).flatten(1, 2)
+        alpha = self._attention_weights(x)
+        # eq. 5, its sum over agents taken by roles: [R, E, i, head, H]
+        by_role = [alpha[:, :, :, j, :, None] * wx[:, None, None, j] for j in range(k)]
+        mixed = torch.as_tensor(sum(by_role))
+        rows = functional.elu(mixed.flatten(3)).flatten(1, 2)
         fed = self.out(rows[:, None, None], self.everyone).relu()
         return torch.matmul(fed, self.memory.inputs.weight[:, :, None])[:, 0, 0]
 
+    def _attention_weights(
+        self, features: Float32[Tensor, "R 1 1 K H"]
+    ) -> Float32[Tensor, "R E K K K"]:
+        """Return alpha of role i for all players of role j, for every count and head   (eq. 4).
+
+        Axes are [R, E, i, j, head].
+        """
+        k, runs = self.roles, len(self.everyone)
+        scores = self.score(features, self.everyone).reshape(runs, k, 2, k)
+        of_i, of_j = scores.unbind(2)
+        e = functional.leaky_relu(of_i[:, :, None] + of_j[:, None], 0.2)  # [R, i, j, head]
+        players = self.counts.to(e.device)[None, :, None, :, None]
+        weight = players * (e - e.amax(2, keepdim=True)).exp()[:, None]
+        return weight / weight.sum(3, keepdim=True).clamp(min=1e-12)
+
     def states(
         self,
-        table: Float32[Tensor, "R EK G"],
+        attention: Float32[Tensor, "R EK G"],
         roles: Int64[Tensor, "R T B N"],
         alive: Bool[Tensor, "R T B N"],
         h: Float32[Tensor, "R M H"],
     ) -> Float32[Tensor, "R T M H"]:
-        """The GRU's states at every instant, given `attention` and the state before the first."""
-        players = functional.one_hot(roles, self.roles) * alive[..., None]
-        code = (players.sum(3) * self.radix.to(roles.device)).sum(-1)
-        entry = (
-            torch.searchsorted(self.codes.to(roles.device), code)[..., None] * self.roles + roles
-        )
-        entry = (
-            entry
-            + torch.arange(len(entry), device=roles.device)[:, None, None, None] * table.shape[1]
-        )
-        rows = (
-            table.flatten(0, 1)
-            .index_select(0, entry.flatten())
-            .unflatten(0, entry.shape)
-            .flatten(2, 3)
-        )
+        """Return the GRU's states at every instant; `h` is the one before the first."""
+        entry = self._entries(roles, alive)
+        first_of_run = torch.arange(len(entry), device=roles.device) * attention.shape[1]
+        entry = entry + first_of_run[:, None, None, None]
+        fed = attention.flatten(0, 1).index_select(0, entry.flatten())
+        rows = fed.unflatten(0, entry.shape).flatten(2, 3)
+        # its inputs' weights are in `attention` already
         cell = self.memory.select(self.everyone)._replace(wx=None)
         return run_gru(rows[:, None], h[:, None], cell)[:, 0]
 
+    def _entries(
+        self, roles: Int64[Tensor, "R T B N"], alive: Bool[Tensor, "R T B N"]
+    ) -> Int64[Tensor, "R T B N"]:
+        """Return where in its run's `attention` each agent finds its own."""
+        players = (functional.one_hot(roles, self.roles) * alive[..., None]).sum(3)
+        number = (players * self.place_values.to(roles.device)).sum(-1)
+        place = torch.searchsorted(self.numbers.to(roles.device), number)
+        return place[..., None] * self.roles + roles
+
     def values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N V"]:
-        """Of each group, to agents in these states."""
+        """Return the value of each group to agents in these states."""
         return from_rows(self.value(to_rows(states, 1), self.everyone), states.shape[3])
