@@ -19,6 +19,7 @@ ENGINES = ("batched", "package")
 DEFAULTS = {"scale": SCALES[0], "engine": ENGINES[0], "results": "results"}  # if nothing is said
 OUTCOME = ("curve.parquet", "record.json")  # what a finished run leaves beside its recipe
 RESERVED = ("name", "task", "seeds", "copies", "engine")  # what `envs.make` takes besides options
+LONGEST_NAME = 100  # letters of a folder that is named after values
 LIMIT = 2**63  # whole numbers in a curve stay below
 IMPORTED = "imported"  # the learner of variants whose runs others made: see `partage.runs.import_`
 
@@ -161,8 +162,19 @@ def refuse_reserved_options(options: Iterable[str], where: object) -> None:
 
 
 def seeds_name(seeds: Sequence[int]) -> str:
-    """Return the name of a pack's folder: ``0`` or ``0-4``."""
-    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]}"
+    """Return the name of a pack's folder: ``0``, ``0-4``, and ``0+3+7`` where seeds are left out.
+
+    >>> seeds_name([0, 1, 2]), seeds_name([0, 3, 7])
+    ('0-2', '0+3+7')
+    """
+    if len(seeds) == 1:
+        return str(seeds[0])
+    if list(seeds) == [seeds[0] + k for k in range(len(seeds))]:
+        return f"{seeds[0]}-{seeds[-1]}"
+    every_one = "+".join(str(seed) for seed in seeds)
+    if len(every_one) > LONGEST_NAME:
+        return f"seeds={hashlib.sha256(every_one.encode()).hexdigest()[:12]}"
+    return every_one
 
 
 def results_root(results: Path, scale: str, engine: str) -> Path:

@@ -40,6 +40,7 @@ class TimeStep(NamedTuple):
     score: Float32[Tensor, "R B"]
     # what a customised policy distance compares (MPD §1.2): on SMAC the reward for kills; else 0
     feature: Float32[Tensor, "R B"]
+    clock: Int64[Tensor, "R B"]  # steps taken in this episode: 0 at its first instant
 
     @property
     def ended(self) -> Bool[Tensor, "R B"]:
