@@ -25,7 +25,7 @@ from partage.rl.rollout import Rollout, collect_episodes
 from partage.runs import checkpoint
 from partage.runs.metrics import outcomes
 from partage.runs.process import prepare
-from partage.sims.contract import Env, stream
+from partage.sims.contract import Env, Spec, stream
 
 # episodes of each seed: ten times the protocol's 32 of a test   (Gorsane et al. 2022)
 ABSOLUTE_EPISODES = 320
@@ -98,6 +98,18 @@ def play(folder: Path, purpose: str, count: int, explore: bool) -> Played:
     rollout = collect_episodes(env, policies.policy, every_run, explore)
     env.close()
     return Played(recipe, policies, rollout)
+
+
+def load_policies(folder: Path, recipe: Recipe) -> tuple[Spec, Learner]:
+    """Return the task's sizes and the learner of a run, as it is at the run's end.
+
+    Raises `UserError` for a run without policies, or policies of another recipe.
+    """
+    env, policies = _untrained(recipe, "play", 1)
+    env.close()
+    with checkpoint.fits_todays_code(folder):
+        policies.load_state_dict(_trained_state(folder, recipe))
+    return env.spec, policies
 
 
 def absolute(folder: Path, count: int = ABSOLUTE_EPISODES) -> dict[str, Any]:

@@ -100,5 +100,3 @@ class RunPolicy:
 def _for_runs(x: Tensor, runs: int) -> Tensor:
     """Return ``[G, ...]`` as ``[R, G, ...]``, the same for every run."""
     return x.expand(runs, *x.shape).contiguous()
-
-

@@ -69,7 +69,7 @@ class Run:
 
         with own_threads():
             found = evaluate.run(self.folder, kind, episodes)
-        agents = int(found["i"].max()) + 1
+        agents = len(set(found["i"]))
         return found["distance"].to_numpy().reshape(len(self.recipe.seeds), agents, agents)
 
     def policy(self, seed: int = 0, explore: bool = False) -> "RunPolicy":

@@ -1,4 +1,4 @@
-"""A learner by its name, with its settings as keywords: ``make_learner("qmix", spec, [0], lr=5e-4)``."""
+"""A learner by its name, its settings as keywords: ``make_learner("qmix", spec, [0], lr=5e-4)``."""
 
 from collections.abc import Sequence
 
