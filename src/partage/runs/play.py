@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from partage.config.recipe import Recipe
@@ -54,18 +54,18 @@ class RunPolicy:
         """
         self._check(step)
         shape = step.clock.shape
-        flat = TimeStep(*(x.flatten(0, 1) for x in step))  # the runs' copies, side by side
-        self._begin(flat)
-        actions = torch.zeros(len(flat.clock), self.spec.n_agents, dtype=torch.int64)
+        flat = TimeStep(*(x.flatten(0, 1)[None] for x in step))  # [1, R * B, ...]
+        ended = flat.ended[0]
+        self._begin((flat.clock[0] == 0) & ~ended)
+        actions = torch.zeros(len(ended), self.spec.n_agents, dtype=torch.int64)
         for group in self._groups:
-            playing = group.here & ~flat.ended[group.copies]
+            playing = group.here & ~ended[group.copies]
             if playing.any():
                 actions[group.copies[playing]] = self._act(group, flat)[playing]
         return actions.unflatten(0, shape)
 
-    def _begin(self, flat: TimeStep) -> None:
+    def _begin(self, fresh: Bool[Tensor, "C"]) -> None:
         """Make a group of the copies whose episodes begin here, and take them out of the others."""
-        fresh = (flat.clock == 0) & ~flat.ended
         if self._copies != len(fresh):  # another environment, or the first
             self._groups, self._copies = [], len(fresh)
             fresh = torch.ones_like(fresh)
@@ -81,7 +81,7 @@ class RunPolicy:
     def _act(self, group: Group, flat: TimeStep) -> Int64[Tensor, "G N"]:
         """Return the actions of a group's copies, and remember what they saw."""
         runs = len(self.recipe.seeds)  # all seeds' policies see it; one's actions count
-        seen = TimeStep(*(_for_runs(x[group.copies], runs) for x in flat))
+        seen = TimeStep(*(_for_runs(x[:, group.copies], runs) for x in flat))
         choice, group.memory = self._learner.policy(seen, group.memory, self._explore)
         return choice.actions[self._run]
 
@@ -98,5 +98,5 @@ class RunPolicy:
 
 
 def _for_runs(x: Tensor, runs: int) -> Tensor:
-    """Return ``[G, ...]`` as ``[R, G, ...]``, the same for every run."""
-    return x.expand(runs, *x.shape).contiguous()
+    """Return ``[1, G, ...]`` as ``[R, G, ...]``, the same for every run."""
+    return x.expand(runs, *x.shape[1:]).contiguous()

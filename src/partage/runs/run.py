@@ -120,6 +120,8 @@ def train(
     """
     if threading.current_thread() is not threading.main_thread():
         raise UserError("Training heeds Ctrl-C, which the main thread gets: train there.")
+    if not isinstance(results, str | Path):
+        raise UserError(f"results is a folder, but is {results!r}.")
     request = Request.of({"scale": scale, "engine": engine})
     one = custom_recipe(plan.load(), algorithm, task, request, seeds, steps, settings)
     root = recipe.results_root(Path(results).expanduser(), scale, engine)

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from partage.distances import distance
 from partage.distances.distance import Experience
 from partage.errors import UserError, at_least
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 from partage.sharing import fuse_divide as rules
 from partage.sharing.fuse_divide import Move
 from partage.sims.contract import stream

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from partage.distances import distance
 from partage.errors import UserError, at_least, one_of
-from partage.rl.rollout import generators
+from partage.rl.noise import generators
 from partage.sharing.fuse_divide import Move
 from partage.sims.contract import stream
 from partage.wrappers.arrays import check_thresholds, fuse_divide, measure_samples
