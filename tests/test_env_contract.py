@@ -79,7 +79,8 @@ def test_shapes_and_dtypes_are_those_of_the_spec(task: str, engine: str) -> None
     assert isinstance(env, Env)
     assert (env.runs, env.copies) == (3, 2)
     n, spec = env.spec.n_agents, env.spec
-    shapes = [(n, spec.obs_dim), (spec.state_dim,), (n, spec.n_actions), (n,), (n,), (), (), (), ()]
+    of_agents = [(n, spec.obs_dim), (spec.state_dim,), (n, spec.n_actions), (n,), (n,)]
+    shapes = [*of_agents, (), (), (), (), ()]
     dtypes = [
         torch.float32,
         torch.float32,
@@ -90,8 +91,11 @@ def test_shapes_and_dtypes_are_those_of_the_spec(task: str, engine: str) -> None
         torch.bool,
         torch.float32,
         torch.float32,
+        torch.int64,
     ]
-    for step in (env.reset(), env.step(next(actions(env)))):
+    for clock, move in enumerate((env.reset, lambda: env.step(next(actions(env))))):
+        step = move()
+        assert (step.clock == clock).all()
         for tensor, shape, dtype in zip(step, shapes, dtypes, strict=True):
             assert (tensor.shape, tensor.dtype) == ((3, 2, *shape), dtype)
             assert tensor.isfinite().all()

@@ -1,30 +1,39 @@
 """The suite's statistics on any runs: final values, their intervals, who is probably better.
 
-A run's final value is its mean over the last 15 % of training (`partage.analysis.stats`).
+A run's final value is its mean over the last 15 % of training (`partage.analysis.series`).
 """
 
-import zlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
-from partage.analysis import stats
+from partage.analysis import series, stats
+from partage.config.recipe import Recipe
 from partage.errors import UserError, at_least, one_of
-
-if TYPE_CHECKING:
-    from partage.runs.run import Run
 
 NEEDED = ("algorithm", "task", "seed", "env_steps", "metric", "value")
 EQUAL = ("scale", "engine")  # what all runs of one comparison have in common
 POOLED = "all tasks"
 
-Finals = Mapping[str, np.ndarray]  # algorithm -> the final value of each seed [n]
+
+@runtime_checkable
+class FinishedRun(Protocol):
+    """What is asked of a run: a `partage.Run` has it."""
+
+    folder: Path
+    recipe: Recipe
+    curve: pd.DataFrame  # columns seed, env_steps, updates, metric, value
+
+
+Finals = dict[str, np.ndarray]  # algorithm -> the final value of each seed [n]
+Strata = Mapping[str, list[np.ndarray]]  # algorithm -> those of each task
 
 
 def compare(
-    runs: "Iterable[Run] | pd.DataFrame",
+    runs: Iterable[FinishedRun] | pd.DataFrame,
     metric: str = "test_return",
     baseline: str | None = None,
     x: str = "env_steps",
@@ -53,15 +62,16 @@ def compare(
     one_of("baseline", against, algorithms)
     found = []
     for task, values in finals.items():
-        found += [_row(task, algorithm, [values], against, seed) for algorithm in values]
+        alone = {name: [each] for name, each in values.items()}
+        found += [_row(task, name, alone, against, seed) for name in values]
     if len(finals) > 1:
-        normalised = _normalised(list(finals.values()))
-        everywhere = [name for name in algorithms if all(name in values for values in normalised)]
-        found += [_row(POOLED, name, normalised, against, seed) for name in everywhere]
+        pooled = stats.pooled(list(finals.values()))
+        everywhere = [name for name in algorithms if len(pooled[name]) == len(finals)]
+        found += [_row(POOLED, name, pooled, against, seed) for name in everywhere]
     return pd.DataFrame(found)
 
 
-def _curves(runs: "list[Run]") -> pd.DataFrame:
+def _curves(runs: list[FinishedRun]) -> pd.DataFrame:
     """Return the runs' curves in one frame."""
     if not runs:
         raise UserError("There is nothing to compare: give at least one run.")
@@ -123,46 +133,30 @@ def _finals(rows: pd.DataFrame, x: str) -> dict[str, Finals]:
         mine = rows.loc[(rows["algorithm"] == algorithm) & (rows["task"] == task)]
         values = []
         for _, curve in mine.sort_values([x], kind="stable").groupby("seed"):
-            values.append(stats.final(curve[x].to_numpy(float), curve["value"].to_numpy(float)))
+            values.append(series.final(curve[x].to_numpy(float), curve["value"].to_numpy(float)))
         found[task] = {**found.get(task, {}), algorithm: np.array(values)}
     return found
 
 
-def _normalised(tasks: list[Finals]) -> list[Finals]:
-    """Return the final values of each task on a scale from its worst run, 0, to its best, 1."""
-    found = []
-    for values in tasks:
-        everything = np.concatenate(list(values.values()))
-        low, high = np.nanmin(everything, initial=np.inf), np.nanmax(everything, initial=-np.inf)
-        found.append({name: stats.normalise(each, low, high) for name, each in values.items()})
-    return found
-
-
-def _row(
-    task: str, algorithm: str, tasks: list[Finals], baseline: str, seed: int
-) -> dict[str, Any]:
-    """Return one algorithm's numbers on one task, or over several (strata of the bootstrap)."""
-    strata = [values[algorithm] for values in tasks]
-    together = np.concatenate(strata)
-    row: dict[str, Any] = {"task": task, "algorithm": algorithm, "seeds": min(map(len, strata))}
+def _row(task: str, algorithm: str, scores: Strata, baseline: str, seed: int) -> dict[str, Any]:
+    """Return one algorithm's numbers on one task, or over several of them."""
+    mine = scores[algorithm]
+    together = np.concatenate(mine)
+    row: dict[str, Any] = {"task": task, "algorithm": algorithm, "seeds": min(map(len, mine))}
     for name in ("mean", "iqm"):
         statistic = stats.MIDDLES[name]
-        interval = stats.interval(strata, _generator(seed, task, algorithm, name), statistic)
+        generator = stats.named_generator(str(seed), task, algorithm, name)
+        interval = stats.interval(mine, generator, statistic)
         row |= _with_interval(name, float(statistic(together)), interval)
     improvement, interval = np.nan, (np.nan, np.nan)
-    if algorithm != baseline and all(baseline in values for values in tasks):
-        theirs = [values[baseline] for values in tasks]
-        improvement = float(stats.improvement(strata, theirs))
-        generator = _generator(seed, task, algorithm, baseline)
-        interval = stats.improvement_interval(strata, theirs, generator)
+    theirs = scores.get(baseline, [])
+    if algorithm != baseline and len(theirs) == len(mine):
+        improvement = float(stats.improvement(mine, theirs))
+        generator = stats.named_generator(str(seed), task, algorithm, baseline)
+        interval = stats.improvement_interval(mine, theirs, generator)
     return row | {"baseline": baseline} | _with_interval("improvement", improvement, interval)
 
 
 def _with_interval(name: str, value: float, interval: tuple[float, float]) -> dict[str, float]:
     """Return a number and its interval, by the names of their columns."""
     return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
-
-
-def _generator(seed: int, *names: str) -> np.random.Generator:
-    """Return the bootstrap's generator of one number: others beside it change nothing."""
-    return np.random.default_rng([seed, zlib.crc32("/".join(names).encode())])

@@ -204,7 +204,7 @@ def _check_modules(fronts: nn.ModuleList, backs: nn.ModuleList, optimiser: Optim
             f"DynamicSharing takes a front and a back for each of two agents at least, but there "
             f"are {len(fronts)} fronts and {len(backs)} backs."
         )
-    parameters = [p for modules in (fronts, backs) for p in modules.parameters()]
+    parameters = [*fronts.parameters(), *backs.parameters()]  # each once
     alone = sum(len(list(module.parameters())) for module in (*fronts, *backs))
     if len({id(p) for p in parameters}) < alone:
         raise UserError(
@@ -212,12 +212,19 @@ def _check_modules(fronts: nn.ModuleList, backs: nn.ModuleList, optimiser: Optim
             "some are the same: make them with copy.deepcopy."
         )
     for name, modules in (("fronts", fronts), ("backs", backs)):
-        shapes = [{key: x.shape for key, x in one.state_dict().items()} for one in modules]
+        shapes = [_shapes(module) for module in modules]
         if any(shape != shapes[0] for shape in shapes):
             raise UserError(f"All {name} have one shape, so that agents can share them.")
-    trained = {id(p) for group in optimiser.param_groups for p in group["params"]}
+    trained: set[int] = set()
+    for group in optimiser.param_groups:
+        trained |= {id(p) for p in group["params"]}
     if any(id(p) not in trained for p in parameters):
         raise UserError(
             "The optimiser trains all fronts and all backs, but some parameters are in none of "
             "its groups: give it [*fronts.parameters(), *backs.parameters()]."
         )
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    """Return the shape of each of a module's parameters and buffers, by name."""
+    return {name: x.shape for name, x in module.state_dict().items()}
