@@ -68,7 +68,7 @@ class Run:
         from partage.runs import evaluate
 
         with own_threads():
-            found = evaluate.run(self.folder, kind, episodes)
+            found = evaluate.policy_distances(self.folder, kind, episodes)
         agents = len(set(found["i"]))
         return found["distance"].to_numpy().reshape(len(self.recipe.seeds), agents, agents)
 
