@@ -106,9 +106,15 @@ def test_a_figure_says_its_units_scale_engine_and_seeds(sheets: Plan, tmp_path: 
     canvas = curves.draw(sheets, sheets.figures["first"], made(sheets, tmp_path))
     words = " ".join(texts(canvas)).replace("\n", " ")
     for word in (
-        "A figure", "smoke scale: not a result", "Scale smoke, engine batched, 2 seeds a curve", "Paper, Fig. 1",
-        "Alpha", "Beta", "published", "updates (10 env steps each)",
-    ):  # fmt: skip
+        "A figure",
+        "smoke scale: not a result",
+        "Scale smoke, engine batched, 2 seeds a curve",
+        "Paper, Fig. 1",
+        "Alpha",
+        "Beta",
+        "published",
+        "updates (10 env steps each)",
+    ):
         assert word in words, word
     assert [axes.get_ylabel() for axes in canvas.axes] == ["team return (sum over agents)"]
 

@@ -43,10 +43,14 @@ def test_smoke_scale_says_so_in_the_caption(table):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("15a_3c", r"15a\_3c"), ("50 %", r"50 \%"), ("a & b", r"a \& b"), (r"\x", r"\textbackslash{}x"),
-        ("P(A > B)", r"P(A \textgreater{} B)"), ("{x}^2~y", r"\{x\}\textasciicircum{}2\textasciitilde{}y"),
+        ("15a_3c", r"15a\_3c"),
+        ("50 %", r"50 \%"),
+        ("a & b", r"a \& b"),
+        (r"\x", r"\textbackslash{}x"),
+        ("P(A > B)", r"P(A \textgreater{} B)"),
+        ("{x}^2~y", r"\{x\}\textasciicircum{}2\textasciitilde{}y"),
     ],
-)  # fmt: skip
+)
 def test_words_are_written_so_that_latex_shows_them(words: str, expected: str):
     assert latex.escape(words) == expected
 

@@ -143,11 +143,14 @@ def made_up(seed: int) -> list[View]:
     return views
 
 
+def played(snapshot: snapshots.Snapshot) -> pitch.Episode:
+    """The made-up episode of a snapshot, which takes no game."""
+    return pitch.Episode(made_up(snapshot.seed), "goal")
+
+
 @pytest.fixture
 def drawn(root: Path, monkeypatch: pytest.MonkeyPatch) -> Canvas:
-    monkeypatch.setattr(
-        pitch, "play", lambda snapshot: pitch.Episode(made_up(snapshot.seed), "goal")
-    )
+    monkeypatch.setattr(pitch, "play", played)
     return pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
 
 
@@ -172,9 +175,7 @@ def test_a_snapshot_shows_the_cones_whom_they_hold_and_the_course_of_the_episode
 def test_drawing_a_snapshot_twice_gives_the_same_bytes(
     drawn: Canvas, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        pitch, "play", lambda snapshot: pitch.Episode(made_up(snapshot.seed), "goal")
-    )
+    monkeypatch.setattr(pitch, "play", played)
     again = pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
     one, two = io.BytesIO(), io.BytesIO()
     for canvas, file in ((drawn, one), (again, two)):
@@ -185,9 +186,7 @@ def test_drawing_a_snapshot_twice_gives_the_same_bytes(
 def test_a_step_after_the_episodes_end_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        pitch, "play", lambda snapshot: pitch.Episode(made_up(snapshot.seed), "goal")
-    )
+    monkeypatch.setattr(pitch, "play", played)
     edit(root / "src/partage/config/sheets/snapshots.toml", "step = 2", "step = 6")
     with pytest.raises(UserError, match="steps 0 to 5, but step is 6"):
         pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])

@@ -69,7 +69,7 @@ def test_two_seeds_give_the_two_values():
     assert stats.interval([np.array([1.0, 5.0])], rng()) == pytest.approx((1, 5))
 
 
-def test_the_interval_of_five_normal_values_covers_the_mean_nine_times_in_ten_where_the_plain_one_fails():
+def test_the_interval_of_five_values_covers_the_mean_nine_times_in_ten_and_the_plain_one_fails():
     generator, hits = rng(), np.zeros(2)
     for _ in range(400):
         values = [generator.normal(size=5)]
