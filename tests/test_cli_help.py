@@ -12,8 +12,9 @@ from small import ROOT
 
 import partage
 from partage.__main__ import main
-from partage.cli import completion, options
+from partage.cli import completion, options, training
 from partage.cli.parser import build_parser
+from partage.errors import UserError
 
 PARSER, COMMANDS = build_parser()
 
@@ -61,7 +62,7 @@ def test_help_has_the_commands_of_people_before_those_of_the_workflow(capsys):
         main(["--help"])
     assert end.value.code == 0
     people, _, workflow = capsys.readouterr().out.partition(f"{options.WORKFLOW}:")
-    for name in ("list", "plan", "show", "distance", "verify", "report", "import"):
+    for name in ("list", "run", "plan", "show", "distance", "verify", "report", "import"):
         assert f"\n  {name} " in people
     for name in ("train", "frame", "draw", "table", "snapshot"):
         assert f"\n  {name} " in workflow
@@ -80,6 +81,18 @@ def test_each_command_s_help_has_an_example_of_it(capsys, name: str):
 def test_an_example_is_a_command_line_that_is_understood(line: str):
     arguments = PARSER.parse_args(shlex.split(line)[1:])
     assert callable(arguments.perform)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1,-2", "few", "1,x", ","])
+def test_seeds_that_are_none_are_refused(text: str):
+    with pytest.raises(UserError, match="how many"):
+        training.read_seeds(text)
+
+
+def test_seeds_are_a_number_of_them_or_a_list():
+    assert training.read_seeds("3") == [0, 1, 2]
+    assert training.read_seeds("0,4,2") == [0, 4, 2]
+    assert training.read_seeds("7,") == [7]
 
 
 def completed(line: str, tmp_path: Path) -> list[str]:
@@ -117,7 +130,7 @@ def test_every_argument_that_is_a_name_of_ours_is_completed():
     parser, commands = build_parser()
     completion.attach(parser)
     assert "show" in commands.names
-    wanted = {"topic", "scale", "engine", "figure", "figures", "table", "snapshot", "task"}
+    wanted = {"topic", "scale", "engine", "figure", "figures", "table", "snapshot", "task", "set"}
     found = set()
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -1,10 +1,13 @@
-"""The command that trains: ``train``, for the workflow."""
+"""Commands that train: ``run`` for people, ``train`` for the workflow."""
 
 import argparse
 from pathlib import Path
 
 from partage.cli import options
+from partage.config import plan
+from partage.config.custom import custom_recipe, read_settings
 from partage.config.recipe import IMPORTED, Recipe, options_of_root, root_of
+from partage.config.request import Request
 from partage.errors import UserError
 
 CHECKPOINT_EVERY = 300.0  # seconds
@@ -12,7 +15,35 @@ CHECKPOINT_EVERY = 300.0  # seconds
 
 def add_commands(commands: options.Commands) -> None:
     """Add the commands that train."""
+    _add_run(commands)
     _add_train(commands)
+
+
+def _add_run(commands: options.Commands) -> None:
+    parser = commands.add(
+        "run",
+        run,
+        "train any algorithm on any task, whether a figure draws it or not",
+        "run mdps mpe/15a_3c",
+        "run qmix lbf/8x8-2p-2f-coop-v3 --scale lab --seeds 3",
+        "run mdps mpe/15a_3c --seeds 0,7 --steps 4000 --set fuse=0.5 period=50",
+    )
+    options.add_pair(parser)
+    parser.add_argument(
+        "--seeds", metavar="N", help="5: the seeds 0 to 4; 0,7: these two; 7,: this one"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="environment steps of each seed")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings other than the standard ones (`partage show`); the run gets a folder of "
+        "their name, beside the standard run's",
+    )
+    options.add_where_options(parser)
+    options.add_device_option(parser)
 
 
 def _add_train(commands: options.Commands) -> None:
@@ -40,6 +71,48 @@ def _add_train(commands: options.Commands) -> None:
         metavar="SECONDS",
         help="default %(default)s",
     )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train an algorithm on a task, with settings of one's own if there are any."""
+    seeds = None if arguments.seeds is None else read_seeds(arguments.seeds)
+    settings = read_settings(arguments.set)
+    names = ("scale", "engine", "results")
+    request = Request.of({name: getattr(arguments, name) for name in names})
+    # a mistake is refused before torch is loaded, and before anybody waits for a GPU
+    pair = arguments.algorithm, arguments.task
+    custom_recipe(plan.load(), *pair, request, seeds, arguments.steps, settings)
+    _take_gpu(arguments.device, 1)
+    from partage.runs.run import train as train_pair
+
+    made = train_pair(
+        *pair,
+        scale=request.scale,
+        seeds=seeds,
+        results=request.results,
+        steps=arguments.steps,
+        engine=request.engine,
+        device=arguments.device,
+        **settings,
+    )
+    print(f"partage: {made.folder}/curve.parquet, record.json, policy.pt")
+
+
+def read_seeds(text: str) -> list[int]:
+    """Return the seeds that an option names.
+
+    >>> read_seeds("3"), read_seeds("0,7"), read_seeds("7,")
+    ([0, 1, 2], [0, 7], [7])
+    """
+    try:
+        numbers = [int(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or ("," not in text and numbers == [0]):
+        raise UserError(
+            f"--seeds takes how many (5) or which ones, with commas between (0,7), but is {text!r}."
+        )
+    return numbers if "," in text else list(range(numbers[0]))
 
 
 def train(arguments: argparse.Namespace) -> None:
