@@ -173,10 +173,10 @@ def test_the_size_of_the_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch)
         torch.testing.assert_close(d, whole[kind], rtol=1e-5, atol=1e-6)
 
 
-def plain(links: Sequence[Layer], x: Tensor) -> Tensor:
-    for link in links:
-        x = x @ link.weight[:, 0] + link.table[:, 0]
-        x = x.relu() if link.relu else x
+def plain(layers: Sequence[Layer], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = x @ layer.weight[:, 0] + layer.table[:, 0]
+        x = x.relu() if layer.relu else x
     return x
 
 
@@ -188,17 +188,17 @@ def test_training_a_code_is_adam_on_the_evidence_bound() -> None:
         patch.setattr(codes, "EPOCHS", 2)
         code = codes.fit(*parts, experience.valid, generators([3]), 8, 0.5)
     (g,) = generators([3])
-    flat = codes._drawn(code.sizes, g).requires_grad_()
+    flat = codes._draw_parameters(code.sizes, g).requires_grad_()
     adam = torch.optim.Adam([flat], lr=auto_encoder.LR)
     for _ in range(2):
         order, noise = codes._order(experience.valid[0], 384, g), torch.randn(384, 10, generator=g)
         for b in range(3):
             rows = order[b * 128 : (b + 1) * 128]
-            given, seen, told = (x[:, rows] for x in parts)
-            links = codes._links(flat[None], code.sizes)
-            mean, log_var = plain(links[:2], given).chunk(2, -1)
+            given, seen, target = (x[:, rows] for x in parts)
+            layers = codes._layers(flat[None], code.sizes)
+            mean, log_var = plain(layers[:2], given).chunk(2, -1)
             z = mean + noise[None, b * 128 : (b + 1) * 128] * (0.5 * log_var).exp()
-            error = (plain(links[2:], torch.cat((z, seen), -1)) - told).square().sum()
+            error = (plain(layers[2:], torch.cat((z, seen), -1)) - target).square().sum()
             loss = error + 0.5 * 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum()
             adam.zero_grad()
             loss.backward()
@@ -209,8 +209,11 @@ def test_training_a_code_is_adam_on_the_evidence_bound() -> None:
 def test_a_code_tells_actions_better_than_their_mean_does() -> None:
     experience, _ = world([1], 6400)
     code = distance.learn(experience, generators([1]))
-    told = code.decode(code.encode(experience.probs, experience.obs)[0], experience.obs)
-    error, spread = (told - experience.target).square().mean(), experience.target.var((0, 1)).mean()
+    reconstruction = code.decode(code.encode(experience.probs, experience.obs)[0], experience.obs)
+    error, spread = (
+        (reconstruction - experience.target).square().mean(),
+        experience.target.var((0, 1)).mean(),
+    )
     assert error < 0.5 * spread
 
 

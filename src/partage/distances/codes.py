@@ -1,8 +1,7 @@
-"""A conditional variational auto-encoder, small and trained often: what it is given becomes a
-Gaussian code.
+"""A conditional variational auto-encoder, small and trained often: it makes Gaussian codes.
 
-``given -> ReLU -> (mean, log variance)``, a draw z, and ``(z, seen) -> ReLU -> ReLU -> told``. MPD
-codes policies with it (the distance), SePS agents' ids. Its networks have 32 or 64 units, its
+``given -> ReLU -> (mean, log variance)``, a draw z, and ``(z, seen) -> ReLU -> ReLU -> target``.
+MPD codes policies with it (the distance), SePS agents' ids. Its networks have 32 or 64 units, its
 batches 128 samples: a framework's overhead would be a multiple of the arithmetic, so an epoch is
 one compiled function, and always on the CPU.
 """
@@ -27,8 +26,11 @@ from partage.nn.bank import linear_init
 from partage.nn.dense import Layer, apply_layers
 from partage.sharing import assignment
 
-LATENT, EPOCHS = 10, 10  # MPD §3.2, MADPS; SePS has the same
+LATENT = 10  # dimensions of a code   (MPD §3.2; SePS has the same)
+EPOCHS = 10  # of a code's training   (MADPS; SePS has the same)
 ENCODER = 2  # layers; the decoder's come behind them
+
+Sizes = Sequence[tuple[int, int]]  # inputs and outputs of each layer
 
 
 class Code(NamedTuple):
@@ -41,109 +43,131 @@ class Code(NamedTuple):
     def encode(
         self, *given: Float32[Tensor, "R S _"]
     ) -> tuple[Float32[Tensor, "R S Z"], Float32[Tensor, "R S Z"]]:
-        """Mean and log variance of the codes of what is given (its parts side by side)."""
-        mean, log_var = _through(
-            torch.cat(given, -1), _links(self.flat, self.sizes)[:ENCODER]
-        ).chunk(2, -1)
+        """Return mean and log variance of the codes of what is given, its parts side by side."""
+        encoder = _layers(self.flat, self.sizes)[:ENCODER]
+        mean, log_var = _apply(encoder, torch.cat(given, -1)).chunk(2, -1)
         return mean, log_var
 
     @torch.no_grad()
     def decode(
         self, z: Float32[Tensor, "R S Z"], *seen: Float32[Tensor, "R S _"]
     ) -> Float32[Tensor, "R S C"]:
-        """What a code tells."""
-        return _through(torch.cat((z, *seen), -1), _links(self.flat, self.sizes)[ENCODER:])
+        """Return the reconstruction from codes and what is seen beside them."""
+        decoder = _layers(self.flat, self.sizes)[ENCODER:]
+        return _apply(decoder, torch.cat((z, *seen), -1))
 
 
-def _links(flat: Float32[Tensor, "R P"], sizes: Sequence[tuple[int, int]]) -> list[Layer]:
-    """The encoder's layers, then the decoder's: views of them."""
-    links, start, everyone = [], 0, assignment.full(len(flat), 1)
-    for layer, (i, o) in enumerate(sizes):
-        weight, bias = flat[:, start : start + i * o], flat[:, start + i * o : start + (i + 1) * o]
-        start += (i + 1) * o
-        last = layer in (ENCODER - 1, len(sizes) - 1)
-        links.append(
-            Layer(weight.view(-1, 1, i, o), bias.view(-1, 1, 1, o), everyone, relu=not last)
+def _layers(flat: Float32[Tensor, "R P"], sizes: Sizes) -> list[Layer]:
+    """Return the encoder's layers, then the decoder's, as views of the flat parameters."""
+    layers, start, everyone = [], 0, assignment.full(len(flat), 1)
+    for number, (inputs, outputs) in enumerate(sizes):
+        bias_start = start + inputs * outputs
+        end = bias_start + outputs
+        weight, bias = flat[:, start:bias_start], flat[:, bias_start:end]
+        last_of_its_half = number in (ENCODER - 1, len(sizes) - 1)
+        layers.append(
+            Layer(
+                weight=weight.view(-1, 1, inputs, outputs),
+                table=bias.view(-1, 1, 1, outputs),
+                sharing=everyone,
+                relu=not last_of_its_half,
+            )
         )
-    return links
+        start = end
+    return layers
 
 
-def _through(x: Float32[Tensor, "R S I"], links: Sequence[Layer]) -> Float32[Tensor, "R S O"]:
-    return apply_layers(x[:, None, None], links)[:, 0, 0]
+def _apply(layers: Sequence[Layer], x: Float32[Tensor, "R S I"]) -> Float32[Tensor, "R S O"]:
+    """Return what comes out of the layers."""
+    return apply_layers(x[:, None, None], layers)[:, 0, 0]
 
 
 def enough(count: int, what: str) -> None:
-    """Raises `UserError` where a run has less than one batch to learn a code from."""
+    """Raise `UserError` where a run has less than one batch to learn a code from."""
     if count < BATCH:
         raise UserError(
-            f"{what} needs at least {BATCH} valid observations (one batch of its code), but a run has {count}: "
-            "collect more (data, in updates; --episodes)."
+            f"{what} needs at least {BATCH} valid observations (one batch of its code), "
+            f"but a run has {count}: collect more (data, in updates; --episodes)."
         )
 
 
 def fit(
     given: Float32[Tensor, "R S G"],
     seen: Float32[Tensor, "R S D"],
-    told: Float32[Tensor, "R S C"],
+    target: Float32[Tensor, "R S C"],
     valid: Bool[Tensor, "R S"],
     generators: Sequence[Generator],
     hidden: int,
     kl: float,
 ) -> Code:
-    """A new code for each run, drawn and trained with the run's own generator: as if it were alone.
+    """Return a new code for each run, drawn and trained with the run's own generator.
 
-    Minimises the squared error of what is told plus `kl` times the divergence from N(0, I), each
-    summed over a batch (MPD eq. 8). An epoch has as many batches as the samples fill; where some
-    are not valid, the others come again.
+    Minimises the squared error of the reconstruction of `target` plus `kl` times the divergence
+    from N(0, I), each summed over a batch (MPD eq. 8). An epoch has as many batches as the samples
+    fill; where some are not valid, the others come again. A run's code is as if it were alone.
     """
-    widths = (
-        [given.shape[-1], hidden, 2 * LATENT],
-        [LATENT + seen.shape[-1], hidden, hidden, told.shape[-1]],
-    )
-    sizes = tuple(pair for part in widths for pair in pairwise(part))
-    flat = torch.stack([_drawn(sizes, generator) for generator in generators])
-    count = given.shape[1] // BATCH * BATCH
+    encoder_widths = [given.shape[-1], hidden, 2 * LATENT]
+    decoder_widths = [LATENT + seen.shape[-1], hidden, hidden, target.shape[-1]]
+    sizes = (*pairwise(encoder_widths), *pairwise(decoder_widths))
+    flat = torch.stack([_draw_parameters(sizes, generator) for generator in generators])
     for r, generator in enumerate(generators):
-        theta, grad = flat[r], torch.zeros_like(flat[r])
-        links, gradients = (_links(x[None], sizes) for x in (theta, grad))
-        halves = (
-            _half(links[:ENCODER], gradients[:ENCODER], False),
-            _half(links[ENCODER:], gradients[ENCODER:], True),
-        )
-        first, second = np.zeros((2, len(theta)), dtype=F)
-        adam = Adam(theta.numpy(), grad.numpy(), first, second)
-        ours = [x[r].contiguous().numpy() for x in (given, seen, told)]
-        steps = 0
-        for _ in range(EPOCHS):
-            order = _order(valid[r], count, generator).numpy()
-            noise = torch.randn(count, LATENT, generator=generator).numpy()
-            samples = Samples(ours[0], ours[1], ours[2], order, noise)
-            epoch(adam, *halves, samples, F(kl), steps)
-            steps += count // BATCH
+        _train(flat[r], sizes, given[r], seen[r], target[r], valid[r], generator, kl)
     return Code(flat, sizes)
 
 
-def _drawn(sizes: Sequence[tuple[int, int]], generator: Generator) -> Float32[Tensor, "P"]:
+def _train(
+    parameters: Float32[Tensor, "P"],
+    sizes: Sizes,
+    given: Float32[Tensor, "S G"],
+    seen: Float32[Tensor, "S D"],
+    target: Float32[Tensor, "S C"],
+    valid: Bool[Tensor, "S"],
+    generator: Generator,
+    kl: float,
+) -> None:
+    """Train one run's code, in place."""
+    gradient = torch.zeros_like(parameters)
+    layers, gradients = _layers(parameters[None], sizes), _layers(gradient[None], sizes)
+    encoder = _half(layers[:ENCODER], gradients[:ENCODER], wants_dx=False)
+    decoder = _half(layers[ENCODER:], gradients[ENCODER:], wants_dx=True)
+    first, second = np.zeros((2, len(parameters)), dtype=F)
+    adam = Adam(parameters.numpy(), gradient.numpy(), first, second)
+    given, seen, target = given.contiguous(), seen.contiguous(), target.contiguous()
+    count, steps = len(given) // BATCH * BATCH, 0
+    for _ in range(EPOCHS):
+        samples = Samples(
+            given=given.numpy(),
+            seen=seen.numpy(),
+            target=target.numpy(),
+            order=_order(valid, count, generator).numpy(),
+            noise=torch.randn(count, LATENT, generator=generator).numpy(),
+        )
+        epoch(adam, encoder, decoder, samples, F(kl), steps)
+        steps += count // BATCH
+
+
+def _draw_parameters(sizes: Sizes, generator: Generator) -> Float32[Tensor, "P"]:
+    """Draw the parameters of all layers, laid end to end."""
     parts = []
-    for i, o in sizes:
-        weight, bias = torch.empty(i, o), torch.empty(o)
+    for inputs, outputs in sizes:
+        weight, bias = torch.empty(inputs, outputs), torch.empty(outputs)
         linear_init(weight, bias, generator)
         parts += [weight.flatten(), bias]
     return torch.cat(parts)
 
 
 def _order(valid: Bool[Tensor, "S"], count: int, generator: Generator) -> Int64[Tensor, "K"]:
-    """`count` valid samples, each once before any comes again."""
-    where = valid.nonzero().flatten()
-    passes = math.ceil(count / len(where))
-    return torch.cat(
-        [where[torch.randperm(len(where), generator=generator)] for _ in range(passes)]
-    )[:count]
+    """Draw the order of `count` valid samples: each comes once before any comes again."""
+    places = valid.nonzero().flatten()
+    passes = math.ceil(count / len(places))
+    orders = [torch.randperm(len(places), generator=generator) for _ in range(passes)]
+    return torch.cat([places[order] for order in orders])[:count]
 
 
-def _half(links: Sequence[Layer], gradients: Sequence[Layer], wants_dx: bool) -> Half:
-    inputs, outputs = links[0].weight.shape[2], links[-1].weight.shape[3]
-    widths = [padded_width(link.weight.shape[3]) for link in links]
+def _half(layers: Sequence[Layer], gradients: Sequence[Layer], wants_dx: bool) -> Half:
+    """Return the encoder or the decoder as the compiled functions take it, one batch long."""
+    inputs, outputs = layers[0].weight.shape[2], layers[-1].weight.shape[3]
+    widths = [padded_width(layer.weight.shape[3]) for layer in layers]
     return Half(
         rows=Rows(
             x=np.empty((BATCH, inputs), F),
@@ -151,12 +175,12 @@ def _half(links: Sequence[Layer], gradients: Sequence[Layer], wants_dx: bool) ->
             hot=np.full(BATCH, -1),
         ),
         layers=Layers(
-            weights=tuple(link.weight.numpy() for link in links),
-            sharing=tuple(link.sharing.numpy() for link in links),
-            entries=np.array([link.entries for link in links]),
-            relu=np.array([link.relu for link in links]),
+            weights=tuple(layer.weight.numpy() for layer in layers),
+            sharing=tuple(layer.sharing.numpy() for layer in layers),
+            entries=np.array([layer.entries for layer in layers]),
+            relu=np.array([layer.relu for layer in layers]),
         ),
-        tables=tuple(link.table.numpy() for link in links),
+        tables=tuple(layer.table.numpy() for layer in layers),
         outputs=tuple(np.empty((BATCH, width), F) for width in widths),
         gradients=Gradients(
             d_out=np.empty((BATCH, outputs), F),
