@@ -160,6 +160,12 @@ def test_a_learner_s_settings_may_build_on_another_s() -> None:
     assert own["sharing"].choices == base["sharing"].choices and own["sharing"].default == "front"
 
 
+def test_every_learner_on_qmix_has_qmix_s_settings() -> None:
+    qmix = settings.read(FOLDER / "qmix.py")
+    for name in ("bdps", "cds", "eoi", "rode"):
+        assert qmix.keys() < settings.read(FOLDER / f"{name}.py").keys(), name
+
+
 def test_moves_name_who_was_joined_and_who_was_left() -> None:
     assert list(moves([0, 0, 0], [0, 1, 1])) == [("divide", 1, 0), ("divide", 2, 0)]
     assert list(moves([0, 1, 2], [0, 0, 2])) == [("fuse", 1, 0)]
