@@ -21,6 +21,7 @@ from benchmarks.yardstick import Plain
 from partage import learners
 from partage.config import plan
 from partage.learners import qmix
+from partage.nn.networks import Sharing
 from partage.runs.train import Training, prepare
 
 Speeds = dict[str, list[float]]
@@ -80,7 +81,7 @@ def row(
     }
 
 
-def updates(case: Case, sharing: qmix.Sharing, quick: bool) -> list[dict[str, Any]]:
+def updates(case: Case, sharing: Sharing, quick: bool) -> list[dict[str, Any]]:
     """QMIX updates of each pack size, and of plain PyTorch, on batches of full-length episodes."""
     spec, size = episodes.SIZES[case.size], 32
     if quick:
