@@ -15,17 +15,19 @@ import torch
 from benchmarks import battles, distances, environments, football, learners, profiles, report
 
 RESULTS = Path(__file__).parent / "results"
-EXPLAINED = """Speeds are per CPU-second of one process with one thread. Other work on the machine still slows them down
-(caches, memory); on an idle one the noise is about 15 %. Ratios were measured in the same run, in turns:
-QMIX updates (of all runs of a pack together) over the same arithmetic in plain PyTorch (`benchmarks/yardstick.py`, one
-run), or over what is named. The best peers were measured by us on another day on a machine of this kind, EPyMARL beside
-them where it was not the best."""
+EXPLAINED = """Speeds are per CPU-second of one process with one thread. Other work on the machine
+still slows them down (caches, memory); on an idle one the noise is about 15 %. Ratios were measured
+in the same run, in turns: QMIX updates (of all runs of a pack together) over the same arithmetic in
+plain PyTorch (`benchmarks/yardstick.py`, one run), or over what is named. The best peers were
+measured by us on another day on a machine of this kind, EPyMARL beside them where it was not the
+best."""
 
 
 def page(day: date, quick: bool) -> str:
     """All that is measured, as markdown."""
     warning = "**quick: the numbers mean nothing**\n\n" if quick else ""
-    where = f"{environments.machine()}, torch {torch.__version__}, load average {os.getloadavg()[0]:.1f} at the start"
+    load = f"load average {os.getloadavg()[0]:.1f} at the start"
+    where = f"{environments.machine()}, torch {torch.__version__}, {load}"
     head = f"# Speed, {day}\n\n{warning}{where}\n\n{EXPLAINED}\n"
     parts = (environments, battles, football, learners, distances)
     rows = [row for part in parts for row in part.measure(quick)]

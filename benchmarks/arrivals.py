@@ -58,8 +58,11 @@ def main() -> None:
         share, backs = arrived(played.obs, named(recipe.task.partition("/")[2])), policies.sharing()
         for r, seed in enumerate(recipe.seeds):
             late = {n: f"{x:.0%}" for n, x in enumerate(share[r].tolist()) if x < ENOUGH}
-            print(f"{recipe.algorithm} {recipe.task} seed {seed}: return {played.reward[r].sum((1, 2)).mean():.0f}, "
-                  f"backs {groups(backs['back'][r])}, late {late or 'nobody'}")  # fmt: skip
+            print(
+                f"{recipe.algorithm} {recipe.task} seed {seed}: "
+                f"return {played.reward[r].sum((1, 2)).mean():.0f}, "
+                f"backs {groups(backs['back'][r])}, late {late or 'nobody'}"
+            )
 
 
 if __name__ == "__main__":

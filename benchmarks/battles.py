@@ -22,16 +22,25 @@ from partage.sims.skirmish.simulator import Options, make_kernel
 
 COPIES, STEPS, REPEATS = 1024, 40, 3
 TARGETS = {
-    "5m_vs_6m": 80_000, "MMM2": 20_000, "corridor": 10_000, "bane_vs_bane": 5_000, "27m_vs_30m": 4_000,
-    "2c_vs_64zg": 3_000, "3s_vs_5z": None, "6h_vs_8z": None, "3s5z_vs_3s6z": None,
-}  # fmt: skip
+    "5m_vs_6m": 80_000,
+    "MMM2": 20_000,
+    "corridor": 10_000,
+    "bane_vs_bane": 5_000,
+    "27m_vs_30m": 4_000,
+    "2c_vs_64zg": 3_000,
+    "3s_vs_5z": None,
+    "6h_vs_8z": None,
+    "3s5z_vs_3s6z": None,
+}
 
 
 @compiled
 def choose(
-    available: Bool[np.ndarray, "C N A"], chosen: Int64[np.ndarray, "C N"], key: UInt64[np.ndarray, "C"],
+    available: Bool[np.ndarray, "C N A"],
+    chosen: Int64[np.ndarray, "C N"],
+    key: UInt64[np.ndarray, "C"],
     counter: UInt64[np.ndarray, "C"],
-) -> None:  # fmt: skip
+) -> None:
     """Any available action for each agent."""
     for copy in range(len(available)):
         for agent in range(available.shape[1]):

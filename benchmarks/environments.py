@@ -124,7 +124,8 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     for case in cases:
         speeds = repeated(case, 1 if quick else REPEATS)
         value = statistics.median(speeds)
-        note = f"{case.copies} copies, median of {len(speeds)}, {min(speeds):,.0f} to {max(speeds):,.0f}"
+        reach = f"{min(speeds):,.0f} to {max(speeds):,.0f}"
+        note = f"{case.copies} copies, median of {len(speeds)}, {reach}"
         rows.append(row(f"{case.task}, {case.engine}", value, UNIT, case.target, note))
         if case.engine == "batched":
             ours[case.task] = value
@@ -151,7 +152,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     for entry in rows:
         target = "" if entry["target"] is None else f"≥ {entry['target']:,.0f}"
         lines.append(
-            f"| {entry['what']} | {entry['value']:,.0f} | {entry['unit']} | {target} | {entry['note']} |"
+            f"| {entry['what']} | {entry['value']:,.0f} | {entry['unit']} | {target} "
+            f"| {entry['note']} |"
         )
     return "\n".join(lines)
 

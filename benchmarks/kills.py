@@ -194,7 +194,8 @@ def main() -> int:
             for path in disturbed.glob("results/smoke/runs/*/*/*/*/record.json")
         )
         print(
-            f"{', '.join(f'{kind}: {n}' for kind, n in sorted(count.items()))}; {time.monotonic() - began:.0f} s"
+            f"{', '.join(f'{kind}: {n}' for kind, n in sorted(count.items()))}; "
+            f"{time.monotonic() - began:.0f} s"
         )
         print(f"{len(expected)} curves and frames, {len(wrong)} of them lost or different: {wrong}")
         print(f"runs went on from a checkpoint {resumed} times; left over: {remains}")

@@ -20,8 +20,10 @@ ENV = '''# /// script
 # requires-python = ">=3.11,<3.14"
 # dependencies = []
 # ///
-"""Roll call that sleeps: `nap` seconds a step; stumbles when it is first started, if it is told to. Says when a second
-update is due: then all code is compiled."""
+"""Roll call that sleeps: `nap` seconds a step; stumbles when it is first started, if told to.
+
+Says when a second update is due: then all code is compiled.
+"""
 
 import os
 import time
@@ -127,8 +129,12 @@ def snakemake(root: Path, *options: str) -> subprocess.Popen[str]:
     with open(root / "said.txt", "a") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *options],
-            cwd=root, stdout=file, stderr=subprocess.STDOUT, text=True, env=environment,
-        )  # fmt: skip
+            cwd=root,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
 
 
 def ended(root: Path, process: subprocess.Popen[str], seconds: float) -> str:

@@ -22,7 +22,7 @@ OUTSIDE = "(Python) "
 
 
 def shares(work: Callable[[], Any], times: int) -> list[tuple[str, float, int]]:
-    """(operation, % of all CPU time, calls per time), the dearest first, after one time unmeasured."""
+    """Return (operation, % of CPU time, calls per time), the dearest first, after a warm-up."""
     work()
     with profile(activities=[ProfilerActivity.CPU], acc_events=True) as made:
         for _ in range(times):

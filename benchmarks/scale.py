@@ -129,9 +129,13 @@ def measured(cells: int) -> dict[str, str]:
         return {
             "runs": f"{cells:,}",
             "recipes written": f"{written.seconds:.1f} s ({written.cpu:.1f})",
-            "dry run, nothing made": f"{first.seconds:.1f} s ({first.cpu:.1f}), {first.memory:.0f} MiB",
+            "dry run, nothing made": (
+                f"{first.seconds:.1f} s ({first.cpu:.1f}), {first.memory:.0f} MiB"
+            ),
             "dry run, all made": f"{again.seconds:.1f} s ({again.cpu:.1f}), {again.memory:.0f} MiB",
-            "files, size": f"{len(files):,}, {sum(path.stat().st_size for path in files) / 2**20:.0f} MiB",
+            "files, size": (
+                f"{len(files):,}, {sum(path.stat().st_size for path in files) / 2**20:.0f} MiB"
+            ),
             "frame": f"{frame.seconds:.1f} s ({frame.cpu:.1f}), {frame.memory:.0f} MiB",
             "figure": f"{drawn.seconds:.1f} s ({drawn.cpu:.1f})",
         }

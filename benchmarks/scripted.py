@@ -120,11 +120,18 @@ def record(name: str, policy: str, seed: int) -> Battle:
     end = "won" if step.score.item() else "lost"
     return Battle(
         title=f"{name} (simulator), {policy} policy: {end} in {len(units) - 1} steps",
-        x=units["x"], y=units["y"], health=units["health"] / rules.health_max,
-        shield=units["shield"] / np.maximum(rules.shield_max, 1), target=units["target"],
-        radius=rules.body, kind=rules.kind, n_agents=rules.n_agents,
-        walkable=rules.pathing, cliff=rules.striding & ~rules.pathing, level=rules.level,
-    )  # fmt: skip
+        x=units["x"],
+        y=units["y"],
+        health=units["health"] / rules.health_max,
+        shield=units["shield"] / np.maximum(rules.shield_max, 1),
+        target=units["target"],
+        radius=rules.body,
+        kind=rules.kind,
+        n_agents=rules.n_agents,
+        walkable=rules.pathing,
+        cliff=rules.striding & ~rules.pathing,
+        level=rules.level,
+    )
 
 
 def table(names: list[str], copies: int) -> str:

@@ -52,7 +52,8 @@ MessageTimeout=60
 GresTypes=gpu
 SlurmdParameters=config_overrides
 DefMemPerCPU=100
-NodeName=n1 NodeAddr=127.0.0.1 NodeHostname={host} Port=17001 CPUs={cpus} RealMemory=64000 Gres=gpu:fake:2
+NodeName=n1 NodeAddr=127.0.0.1 NodeHostname={host} Port=17001 CPUs={cpus} RealMemory=64000 \\
+ Gres=gpu:fake:2
 NodeName=n2 NodeAddr=127.0.0.1 NodeHostname={host} Port=17002 CPUs={cpus} RealMemory=64000
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=120 State=UP
 PartitionName=gpu Nodes=n1 MaxTime=120 State=UP

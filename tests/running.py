@@ -1,4 +1,4 @@
-"""What the tests of training share: tiny runs, and processes that are killed in the middle of one."""
+"""What the tests of training share: tiny runs, and processes killed in the middle of one."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -48,10 +48,20 @@ CASES = {
 def recipe(name: str, seeds: list[int] | None = None, **more) -> Recipe:
     learner, task, end, settings, steps = CASES[name]
     values = {
-        "schema": SCHEMA, "scale": "smoke", "engine": "batched", "algorithm": name, "learner": learner,
-        "settings": settings, "task": task, "options": {"time_limit": end}, "seeds": seeds or [0, 1], "steps": steps,
-        "log_every": 100, "test_every": 250, "test_episodes": 2,
-    }  # fmt: skip
+        "schema": SCHEMA,
+        "scale": "smoke",
+        "engine": "batched",
+        "algorithm": name,
+        "learner": learner,
+        "settings": settings,
+        "task": task,
+        "options": {"time_limit": end},
+        "seeds": seeds or [0, 1],
+        "steps": steps,
+        "log_every": 100,
+        "test_every": 250,
+        "test_episodes": 2,
+    }
     return Recipe(**{**values, **more})
 
 

@@ -182,9 +182,11 @@ def test_the_strip_shows_each_group_in_the_colour_of_its_first_member(tmp_path: 
     figure = sheets.figures["first"]._replace(strip="beta")
     rows = ends([1, 2, 3], [2, 3, 4])
     shared = [
-        (0, 0, "front", [0, 0, 0]), (0, 0, "back", [0, 1, 2]),
-        (500, 50, "front", [0, 1, 1]), (500, 50, "back", [0, 1, 1]),
-    ]  # fmt: skip
+        (0, 0, "front", [0, 0, 0]),
+        (0, 0, "back", [0, 1, 2]),
+        (500, 50, "front", [0, 1, 1]),
+        (500, 50, "back", [0, 1, 1]),
+    ]
     more = [
         ("beta", "toy/a", 0, steps, updates, f"sharing/{block}/{agent}", float(group))
         for steps, updates, block, row in shared

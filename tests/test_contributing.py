@@ -70,7 +70,7 @@ def test_the_guide_adds_a_learner_an_environment_and_a_figure():
     files = [file for _, file, _ in blocks() if file]
     for place in (
         "src/partage/learners/",
-        "envs/",
+        "src/partage/envs/",
         f"{SHEETS}figures.toml",
         "src/partage/report/captions/",
     ):

@@ -265,7 +265,7 @@ def test_a_real_end_at_the_last_moment_is_a_termination() -> None:
 @pytest.mark.parametrize("family", ["roll_call", "mpe", "lbf", "smac"])
 def test_what_does_not_exist_is_refused_with_what_does(family: str) -> None:
     task = {"roll_call": "4x4-8", "mpe": "15a_3c", "lbf": "8x8-2p-2f-v3", "smac": "3m"}[family]
-    with pytest.raises(UserError, match="expected|known are"):
+    with pytest.raises(UserError, match=r"expected|known are"):
         make(f"{family}/nothing", [0], 1)
     with pytest.raises(UserError, match="batched"):
         load(family)(task, [0], 1, "other")

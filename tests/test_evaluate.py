@@ -1,4 +1,4 @@
-"""What `partage distance` and `partage episode` make of a run, and `partage table` of the sheets."""
+"""What `partage distance`, `episode` and `table` make of a run and of the config files."""
 
 import importlib.util
 import math

@@ -116,10 +116,14 @@ def test_smacs_units_change_the_numbers_and_nothing_else(task: str) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    size=st.integers(4, 7), players=st.integers(2, 5), foods=st.integers(1, 5),
-    sight=st.sampled_from(["", "1s-", "3s-"]), end=st.sampled_from(["", "-coop", "-pen"]), version=st.integers(2, 3),
+    size=st.integers(4, 7),
+    players=st.integers(2, 5),
+    foods=st.integers(1, 5),
+    sight=st.sampled_from(["", "1s-", "3s-"]),
+    end=st.sampled_from(["", "-coop", "-pen"]),
+    version=st.integers(2, 3),
     seed=st.integers(0, 2**32),
-)  # fmt: skip
+)
 def test_any_size_plays_exactly_as_the_package(
     size: int, players: int, foods: int, sight: str, end: str, version: int, seed: int
 ) -> None:

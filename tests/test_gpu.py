@@ -1,5 +1,8 @@
 """A thread for each copy: the same battles as one CPU's loop. The GPU is played by a stand-in with
-the calls we make of Numba's CUDA target, one thread after the other (`test_cuda` has the real one)."""
+the calls we make of Numba's CUDA target, one thread after the other.
+
+`test_cuda` has the real one.
+"""
 
 import numpy as np
 import pytest

@@ -38,17 +38,20 @@ def nested_comprehensions() -> list[str]:
     for path, tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, COMPREHENSIONS):
-                inner = [n for n in ast.walk(node) if isinstance(n, COMPREHENSIONS) and n is not node]
+                inner = [
+                    n for n in ast.walk(node) if isinstance(n, COMPREHENSIONS) and n is not node
+                ]
                 if inner or len(node.generators) > 1:
                     found.append(name(path, node))
     return found
 
 
 def public_without_docstring() -> tuple[list[str], int]:
-    """Return the public functions, classes and modules that lack a docstring, and how many there are.
+    """Return the public functions, classes and modules that lack a docstring, and how many there
+    are.
 
-    What only implements a protocol of Python or torch (``__init__``, `forward`, a property's setter)
-    says nothing new and is left out; so is what is nested in a function.
+    What only implements a protocol of Python or torch (``__init__``, `forward`, a property's
+    setter) says nothing new and is left out; so is what is nested in a function.
     """
     lacking, total = [], 0
     for path, tree in trees():
@@ -60,9 +63,8 @@ def public_without_docstring() -> tuple[list[str], int]:
                 if ast.get_docstring(node) is None:  # type: ignore[arg-type]
                     lacking.append(name(path, node))
             if isinstance(node, (ast.Module, ast.ClassDef)):
-                for child in node.body:
-                    if isinstance(child, (*FUNCTIONS, ast.ClassDef)):
-                        todo.append((child, public and not child.name.startswith("_")))
+                children = [c for c in node.body if isinstance(c, (*FUNCTIONS, ast.ClassDef))]
+                todo += [(child, public and not child.name.startswith("_")) for child in children]
     return lacking, total
 
 

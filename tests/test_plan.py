@@ -63,10 +63,16 @@ def test_paper_scale_is_the_papers_budgets():
 def test_battles_have_the_papers_steps_roles_and_periods():
     sheets, paper = plan.load(), Request(scale="paper")
     table = {  # steps in millions, epsilon's annealing, k, m, T_U, e   (BDPS App. G, Table 2)
-        "bane_vs_bane": (2, 70, 3, 2, 8, 1), "MMM2": (2, 70, 5, 2, 7, 2), "5m_vs_6m": (2, 70, 3, 2, 5, 1),
-        "3s_vs_5z": (2, 70, 2, 2, 14, 1), "2c_vs_64zg": (2, 70, 2, 2, 10, 1), "27m_vs_30m": (5, 70, 3, 2, 7, 1),
-        "6h_vs_8z": (5, 500, 3, 2, 5, 2), "corridor": (5, 70, 3, 2, 10, 1), "3s5z_vs_3s6z": (5, 70, 3, 2, 7, 1),
-    }  # fmt: skip
+        "bane_vs_bane": (2, 70, 3, 2, 8, 1),
+        "MMM2": (2, 70, 5, 2, 7, 2),
+        "5m_vs_6m": (2, 70, 3, 2, 5, 1),
+        "3s_vs_5z": (2, 70, 2, 2, 14, 1),
+        "2c_vs_64zg": (2, 70, 2, 2, 10, 1),
+        "27m_vs_30m": (5, 70, 3, 2, 7, 1),
+        "6h_vs_8z": (5, 500, 3, 2, 5, 2),
+        "corridor": (5, 70, 3, 2, 10, 1),
+        "3s5z_vs_3s6z": (5, 70, 3, 2, 7, 1),
+    }
     for name, expected in table.items():
         made = sheets.recipes_of("bdps", f"smac/{name}", paper)[0]
         steps, annealed = made.steps / 1e6, made.settings["epsilon_anneal"] / 1e3

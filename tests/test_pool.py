@@ -271,8 +271,10 @@ TRAINER = """
     from toy import Toy
     from partage.sims.batch import Batched
     from partage.sims.workers.pool import Pool
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
-    env = Batched(SPEC, partial(Pool, partial(Toy, litter={litter!r}), SPEC, workers=2), [0], 2, "truncation")
+    # a shell's background jobs are born deaf to it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    toys = partial(Toy, litter={litter!r})
+    env = Batched(SPEC, partial(Pool, toys, SPEC, workers=2), [0], 2, "truncation")
     env.reset()
     {then}
     print("ready", flush=True)

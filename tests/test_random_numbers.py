@@ -62,7 +62,10 @@ def test_compiled_code_is_reused_until_any_simulators_source_changes(tmp_path: P
     (package / "caller.py").write_text(CALLER)
 
     def run(answer: int) -> str:
-        text = f"from sims.compilation import inlined\n\n@inlined\ndef answer():\n    return {answer}\n"
+        text = (
+            "from sims.compilation import inlined\n\n@inlined\n"
+            f"def answer():\n    return {answer}\n"
+        )
         (package / "callee.py").write_text(text)
         command = [sys.executable, "-m", "sims.caller"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

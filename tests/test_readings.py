@@ -1,4 +1,6 @@
-"""Every id of a reading that stands in code or configuration is explained in docs/readings.md, once."""
+"""Every id of a reading that stands in code or configuration is explained in docs/readings.md,
+once.
+"""
 
 import re
 

@@ -9,8 +9,12 @@ from battlefield import Field
 from partage.sims.skirmish.data import UnitType, unit_types
 
 FIGHTERS = ["marine", "marauder", "stalker", "zealot", "zergling", "hydralisk", "colossus"]
-PAIRS = [(one, other) for one in FIGHTERS for other in [*FIGHTERS, "baneling", "medivac"]
-         if other != "medivac" or one in ("marine", "stalker", "hydralisk")]  # fmt: skip
+PAIRS = [
+    (one, other)
+    for one in FIGHTERS
+    for other in [*FIGHTERS, "baneling", "medivac"]
+    if other != "medivac" or one in ("marine", "stalker", "hydralisk")
+]
 SECOND = 16  # game loops
 RADIUS = {name: unit.radius for name, unit in unit_types().items()}
 

@@ -48,10 +48,16 @@ AGENTS = {
 }
 # health, shield, loops by which the state divides a cooldown (a medivac's energy)
 UNITS = {
-    "marine": (45, 0, 15), "marauder": (125, 0, 25), "medivac": (150, 0, 200), "stalker": (80, 80, 35),
-    "zealot": (100, 50, 22), "colossus": (200, 150, 24), "hydralisk": (80, 0, 10), "zergling": (35, 0, 11),
+    "marine": (45, 0, 15),
+    "marauder": (125, 0, 25),
+    "medivac": (150, 0, 200),
+    "stalker": (80, 80, 35),
+    "zealot": (100, 50, 22),
+    "colossus": (200, 150, 24),
+    "hydralisk": (80, 0, 10),
+    "zergling": (35, 0, 11),
     "baneling": (30, 0, 1),
-}  # fmt: skip
+}
 PROTOSS = {"stalker", "zealot", "colossus"}
 BITS = {  # of agents, of enemies: turned round on one map
     "MMM2": (["marauder", "marine", "medivac"], ["marauder", "marine", "medivac"]),
@@ -258,8 +264,11 @@ def test_a_step_needs_an_open_cell_one_unit_on() -> None:
     _, _, buffers = found.observed()
     north_south_east_west = buffers.avail_actions[0, :4, 2:6].tolist()
     assert north_south_east_west == [
-        [False, True, True, True], [True, False, True, True], [True, True, True, False], [True, True, False, True],
-    ]  # fmt: skip
+        [False, True, True, True],
+        [True, False, True, True],
+        [True, True, True, False],
+        [True, True, False, True],
+    ]
     assert buffers.obs[0, :4, :4].tolist() == north_south_east_west
 
 

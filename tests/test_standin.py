@@ -15,7 +15,10 @@ from standin import install
 from standin.battle import Battle
 from standin.faults import VARIABLE
 
-NEEDS = "the protocol of the game: pip install pys2clientprotocol==1.0.2 protobuf==6.33.0 websocket-client==1.9.2"
+NEEDS = (
+    "the protocol of the game: pip install pys2clientprotocol==1.0.2 protobuf==6.33.0 "
+    "websocket-client==1.9.2"
+)
 sc2api_pb2 = pytest.importorskip("s2clientprotocol.sc2api_pb2", reason=NEEDS)
 websocket = pytest.importorskip("websocket", reason=NEEDS)
 common_pb2 = pytest.importorskip("s2clientprotocol.common_pb2", reason=NEEDS)

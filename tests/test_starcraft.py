@@ -26,8 +26,16 @@ NEEDS = "smacv2 is not installed: `make starcraft` adds it"
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("smacv2") is None, reason=NEEDS)
 PATIENCE = Supervision(timeout=60)
 NINE = [
-    "bane_vs_bane", "MMM2", "5m_vs_6m", "3s_vs_5z", "2c_vs_64zg", "27m_vs_30m", "6h_vs_8z", "corridor", "3s5z_vs_3s6z",
-]  # fmt: skip
+    "bane_vs_bane",
+    "MMM2",
+    "5m_vs_6m",
+    "3s_vs_5z",
+    "2c_vs_64zg",
+    "27m_vs_30m",
+    "6h_vs_8z",
+    "corridor",
+    "3s5z_vs_3s6z",
+]
 
 
 @pytest.fixture

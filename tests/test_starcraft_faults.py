@@ -196,7 +196,8 @@ env = make({TASK!r}, [0], 2, engine="package")
 step = env.reset()
 print("playing", flush=True)
 while True:
-    step = env.reset(step.ended) if step.ended.any() else env.step(step.avail_actions.long().argmax(-1))
+    first_available = step.avail_actions.long().argmax(-1)
+    step = env.reset(step.ended) if step.ended.any() else env.step(first_available)
 """
     places = {"PYTHONPATH": os.pathsep.join(sys.path)}
     trainer = subprocess.Popen(

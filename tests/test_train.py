@@ -220,9 +220,7 @@ def test_a_finished_run_is_left_alone(undisturbed, monkeypatch, capsys) -> None:
         if path.is_file() and path.name != "lock"
     }
     (folder / "recipe.json").touch()
-    checkpoint.save(
-        folder, b"of a process that was killed just before it would have cleared it"
-    )
+    checkpoint.save(folder, b"of a process that was killed just before it would have cleared it")
     monkeypatch.setattr(train, "Training", None)
     train.run(folder / "recipe.json")
     assert "trained already" in capsys.readouterr().out

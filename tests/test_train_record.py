@@ -1,4 +1,4 @@
-"""What a finished run leaves behind, and that a seed's curve does not depend on the pack it ran in."""
+"""What a finished run leaves behind, and that a seed's curve does not depend on its pack."""
 
 import importlib.metadata
 import json
@@ -38,8 +38,13 @@ def test_a_record_says_what_ran_where_on_which_code_and_for_how_long(
     assert (made["resumed"], made["threads"], made["device"]) == (0, 1, "cpu")
     best = {"best.pt"} if one.test_every else set()
     assert {path.name for path in tmp_path.iterdir()} == best | {
-        "recipe.json", "lock", "curve.parquet", "record.json", "policy.pt", "kept",
-    }  # fmt: skip
+        "recipe.json",
+        "lock",
+        "curve.parquet",
+        "record.json",
+        "policy.pt",
+        "kept",
+    }
 
 
 @every_learner

@@ -1,4 +1,4 @@
-"""Trained again elsewhere, a run has the same curve; and where it has not, that is said and found."""
+"""Trained again elsewhere, a run has the same curve; where it has not, that is said and found."""
 
 import json
 from pathlib import Path

@@ -45,15 +45,20 @@ def eventful(cluster: Path, tmp_path_factory) -> Path:
     once.
     """
     tasks = {
-        "smooth": naps.lasting(1), "fails": "options.stumble = true", "cancelled": naps.lasting(25),
+        "smooth": naps.lasting(1),
+        "fails": "options.stumble = true",
+        "cancelled": naps.lasting(25),
         "limited": naps.lasting(90),
-    }  # fmt: skip
+    }
     root = quickened(naps.checkout(tmp_path_factory.mktemp("eventful"), **tasks), minutes=1)
     command = ["--workflow-profile", PROFILE]
     process = naps.snakemake(root, *command)
     try:
-        naps.until("the run to be cancelled has begun", lambda: job_of("cancelled") and naps.begun(root, "cancelled"),
-                   process)  # fmt: skip
+        naps.until(
+            "the run to be cancelled has begun",
+            lambda: job_of("cancelled") and naps.begun(root, "cancelled"),
+            process,
+        )
         subprocess.run(["scancel", *job_of("cancelled")], check=True)
         naps.ended(root, process, 480)
     finally:

@@ -118,7 +118,7 @@ def _files_of_module(package: Path, parts: list[str]) -> list[Path]:
 
 
 def _commit(package: Path) -> str | None:
-    """Return the checkout's commit; None where the package is installed elsewhere, or without git."""
+    """Return the checkout's commit; None where the package is installed, or without git."""
     try:
         if not _git(package, "ls-files", "__init__.py"):
             return None  # a folder within somebody else's repository

@@ -45,7 +45,8 @@ def verify(
         )
     if steps is not None and not recipe.log_every < steps:
         raise UserError(
-            f"--steps is more than {recipe.log_every}, where {folder} is first measured, but is {steps}."
+            f"--steps is more than {recipe.log_every}, where {folder} is first measured, "
+            f"but is {steps}."
         )
     if not tolerance >= 0:  # NaN neither
         raise UserError(f"--tolerance is a share from 0 on, but is {tolerance}.")

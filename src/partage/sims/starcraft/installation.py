@@ -32,7 +32,8 @@ def require_game(map_name: str) -> None:
     folder = game_folder()
     if not folder.is_dir() or not any(folder.iterdir()):
         raise not_playable(
-            f"but nothing is there: read and accept the licence at {LICENCE}, then unpack the Linux "
+            f"but nothing is there: read and accept the licence at {LICENCE}, then unpack the "
+            f"Linux "
             f"package {VERSION} there"
         )
     program = folder / "Versions" / BUILD / "SC2_x64"
@@ -40,7 +41,8 @@ def require_game(map_name: str) -> None:
         require_no_other_build(folder)
     if not program.is_file() or program.stat().st_size == 0:
         raise not_playable(
-            f"but what was unpacked there has no program {program}: the archive opens with a password "
+            f"but what was unpacked there has no program {program}: the archive opens with a "
+            f"password "
             f"that stands below its licence; accept it at {LICENCE} and unpack again"
         )
     if not os.access(program, os.X_OK):
@@ -48,7 +50,8 @@ def require_game(map_name: str) -> None:
     map_file = folder / "Maps/SMAC_Maps" / f"{map_name}.SC2Map"
     if not map_file.is_file():
         raise not_playable(
-            f"but the map {map_file} is not there: unpack SMAC_Maps.zip ({MAPS}) in {folder / 'Maps'}"
+            f"but the map {map_file} is not there: unpack SMAC_Maps.zip ({MAPS}) in "
+            f"{folder / 'Maps'}"
         )
 
 
