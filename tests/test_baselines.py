@@ -10,7 +10,7 @@ from learning import Player, as_in_training  # noqa: F401 (a fixture)
 
 from partage import envs, learners
 from partage.errors import UserError
-from partage.learners._rode import role_actions
+from partage.learners._rode_networks import role_actions
 from partage.learners.cds import CDS
 from partage.learners.eoi import EOI
 from partage.learners.rode import RODE

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from partage import envs, learners
 from partage.errors import UserError
-from partage.learners._bdps import advantage, from_agent_rows, to_agent_rows
+from partage.learners._bdps_networks import advantage, from_agent_rows, to_agent_rows
 from partage.learners._bdps_selectors import GroupSelector, RoleSelector
 from partage.learners._off_policy import most_frequent
 from partage.learners._periods import PeriodValues, choices_in_force, period_loss

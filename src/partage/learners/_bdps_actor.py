@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from partage.learners._bdps import Networks, advantage
+from partage.learners._bdps_networks import Networks, advantage
 from partage.learners._bdps_selectors import RoleSelector
 from partage.rl.exploration import Exploration, ExplorationNoise, choose
 from partage.rl.noise import generators, normal

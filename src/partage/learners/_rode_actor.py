@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from partage.learners._rode import Networks, Settings
+from partage.learners._rode_networks import Networks, Settings
 from partage.nn.bank import from_rows
 from partage.nn.networks import SelectedRecurrent
 from partage.rl.exploration import Exploration, ExplorationNoise, choose

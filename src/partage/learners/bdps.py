@@ -27,9 +27,9 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from partage.errors import UserError
-from partage.learners import _bdps
-from partage.learners._bdps import Networks, advantage, from_agent_rows, to_agent_rows
+from partage.learners import _bdps_networks
 from partage.learners._bdps_actor import Actor
+from partage.learners._bdps_networks import Networks, advantage, from_agent_rows, to_agent_rows
 from partage.learners._bdps_selectors import RoleSelector
 from partage.learners._off_policy import OffPolicyLearner, previous_actions
 from partage.learners._periods import PeriodValues, choices_in_force, gather_time, period_loss
@@ -40,7 +40,7 @@ from partage.sims.contract import Spec, stream
 
 
 @dataclass(frozen=True)
-class Settings(_bdps.Settings):
+class Settings(_bdps_networks.Settings):
     """The settings of BDPS: of its networks (`_bdps`), and of how its role selector learns."""
 
     kl: float = 0.01  # lambda of eq. 7   [A6]

@@ -26,19 +26,19 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from partage.errors import UserError
-from partage.learners import _rode
+from partage.learners import _rode_networks
 from partage.learners._clustering import k_means
 from partage.learners._off_policy import OffPolicyLearner
 from partage.learners._periods import PeriodValues, choices_in_force, period_loss
-from partage.learners._rode import Effects, Networks, role_actions
 from partage.learners._rode_actor import Actor
+from partage.learners._rode_networks import Effects, Networks, role_actions
 from partage.nn.bank import from_rows
 from partage.nn.optimiser import Optimiser
 from partage.sims.contract import Spec, stream
 
 
 @dataclass(frozen=True)
-class Settings(_rode.Settings):
+class Settings(_rode_networks.Settings):
     """The settings of RODE: of its networks (`_rode`), and of how it represents actions."""
 
     encode_until: int = 50_000  # environment steps on which representations are learned   (RODE)
