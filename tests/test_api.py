@@ -18,7 +18,6 @@ import partage
 from partage.config import custom, plan
 from partage.config.recipe import Recipe, run_dir, write_recipes
 from partage.config.request import Request
-from partage.distances import distance
 from partage.errors import UserError
 from partage.rl.rollout import collect_episodes
 from partage.runs import evaluate, train
@@ -257,7 +256,8 @@ def test_distances_of_a_run_are_those_of_its_probabilities(run: partage.Run) -> 
     assert of_run.shape == (2, agents, agents) and (of_run[:, 0, 1] > 0).all()
     with pytest.raises(UserError, match="Unknown distance 'cosine'"):
         run.policy_distance(kind="cosine")
-    assert set(distance.VANILLA) == {"vanilla_bhattacharyya", "vanilla_hellinger"}
+    with pytest.raises(UserError, match="episodes is at least 1, but is 0"):
+        run.policy_distance(episodes=0)
 
 
 def test_a_policy_plays_as_the_run_s_own_evaluation_does(run: partage.Run) -> None:

@@ -17,7 +17,7 @@ from partage.config.custom import custom_recipe
 from partage.config.recipe import ENGINES, Recipe, run_dir, write_recipes
 from partage.config.request import Request
 from partage.config.types import Scalar
-from partage.errors import UserError
+from partage.errors import UserError, at_least
 from partage.runs import record
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Run:
         """
         from partage.runs import evaluate
 
+        at_least("episodes", episodes, 1)
         with own_threads():
             found = evaluate.policy_distances(self.folder, kind, episodes)
         agents = len(set(found["i"]))
