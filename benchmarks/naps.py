@@ -97,9 +97,10 @@ CALLS = 1600 // 8  # steps of all copies together
 
 def checkout(root: Path, **tasks: str) -> Path:
     """Write it; `tasks` are the lines of each task's entry."""
-    ignore = shutil.ignore_patterns("config", "logs")
-    for name in ("src", "envs", "containers", "workflow"):
-        shutil.copytree(ROOT / name, root / name, ignore=ignore)
+    ignore = shutil.ignore_patterns("sheets", "logs", "__pycache__")
+    for name in ("src", "containers", "workflow"):
+        shutil.copytree(ROOT / name, root / name, ignore=ignore, symlinks=True)
+    (root / "envs").symlink_to("src/partage/envs")
     for name in ("Snakefile", "pyproject.toml", "requirements.lock"):
         shutil.copy2(ROOT / name, root)
     (root / "profiles").symlink_to("workflow/profiles")

@@ -32,12 +32,13 @@ def test_a_family_without_packages_installs_nothing():
 
 
 def test_a_header_may_say_that_its_list_is_complete(tmp_path: Path):
-    (tmp_path / "envs").mkdir()
+    folder = tmp_path / "src/partage/envs"
+    folder.mkdir(parents=True)
     head = (
         '# /// script\n# dependencies = ["a==1", "b @ git+https://b"]\n'
         "# [tool.partage]\n# no-deps = true\n# ///\n"
     )
-    (tmp_path / "envs/odd.py").write_text(head)
+    (folder / "odd.py").write_text(head)
     assert PINS["wanted"]("odd", tmp_path) == ["--no-deps", "a==1", "b @ git+https://b"]
 
 
