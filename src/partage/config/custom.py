@@ -43,7 +43,7 @@ def custom_recipe(
     """
     standard = plan.recipes_of(algorithm, task, request)
     first = standard[0]
-    _refuse_imported(first)
+    _refuse_imported(first, request.options)
     changes = _changed_settings(plan, first, settings)
     changed = dataclasses.replace(
         first, seeds=_chosen_seeds(seeds, standard), settings=first.settings | changes
@@ -112,13 +112,12 @@ def _read_value(word: str) -> Scalar:
     return value if isinstance(value, Scalar) else word
 
 
-def _refuse_imported(recipe: Recipe) -> None:
+def _refuse_imported(recipe: Recipe, options: str) -> None:
     """Raise `UserError` for an algorithm whose runs others made."""
     if recipe.learner == IMPORTED:
         raise UserError(
             f"{recipe.algorithm} on {recipe.task} is not trained here but imported: bring its "
-            f"curves with `partage import SOURCE {recipe.algorithm} {recipe.task} "
-            f"--scale {recipe.scale} --engine {recipe.engine}`."
+            f"curves with `partage import SOURCE {recipe.algorithm} {recipe.task}{options}`."
         )
 
 
