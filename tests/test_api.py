@@ -345,3 +345,10 @@ def test_a_learner_is_made_for_an_environment_s_sizes_with_its_settings_as_keywo
         partage.make_learner("qmix", env.spec, seeds=[0], rate=1.0)
     with pytest.raises(UserError, match=r"Unknown learner 'qmx'.*did you mean 'qmix'"):
         partage.make_learner("qmx", env.spec, seeds=[0])
+
+
+def test_training_gives_the_process_its_settings_back(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    partage.train("fps", "mpe/15a_3c", seeds=[0], results=tmp_path, steps=400)
+    assert torch.get_num_threads() == before
+    assert float(torch.tensor(1e-40) * 1.0) > 0

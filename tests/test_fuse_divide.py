@@ -73,9 +73,14 @@ def test_backs_fuse_at_their_own_threshold_and_only_behind_one_front() -> None:
     assert moved(on_a_line(0.0, 0.4), none(1, 2), none(1, 2))[:2] == ([0, 0], [0, 1])
 
 
+# Subnormal numbers are left out: other tests train in this process, which then flushes them.
+COORDINATES = st.floats(0, 6, width=32, allow_subnormal=False)
 cases = st.integers(2, 7).flatmap(
     lambda n: st.tuples(
-        *(st.lists(st.floats(0, 6, width=32), min_size=n, max_size=n) for _ in range(2)),
+        *(
+            st.lists(st.floats(0, 6, width=32, allow_subnormal=False), min_size=n, max_size=n)
+            for _ in range(2)
+        ),
         *(st.lists(st.integers(0, n - 1), min_size=n, max_size=n) for _ in range(2)),
     )
 )

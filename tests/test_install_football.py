@@ -24,9 +24,10 @@ esac
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """What the script reads, and a folder of commands that come before the system's."""
-    for name in ("containers", "envs", "src/partage/config"):
+    for name in ("containers", "src/partage/envs", "src/partage/config"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "src/partage/__init__.py", tmp_path / "src/partage")
+    for name in ("__init__.py", "errors.py"):
+        shutil.copy(ROOT / "src/partage" / name, tmp_path / "src/partage")
     shutil.copy(ROOT / "requirements.lock", tmp_path)
     (tmp_path / "bin").mkdir()
     return tmp_path

@@ -240,7 +240,7 @@ def test_random_play_does_not_win_against_64_zerglings() -> None:
 
 
 def test_an_unknown_map_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="known are 3m, 8m, 5m_vs_6m"):
+    with pytest.raises(UserError, match="known are 27m_vs_30m, 2c_vs_64zg, 3m"):
         find_map("4m")
 
 

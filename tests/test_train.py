@@ -39,7 +39,7 @@ def assert_same_end(folder: Path, other: Path) -> None:
     left, right = (
         torch.load(f / "policy.pt", weights_only=True)["learner"] for f in (folder, other)
     )
-    left, right = left.get("base", left), right.get("base", right)
+    left, right = left.get("a2c", left), right.get("a2c", right)
     name = "net" if "net" in left else "nets"
     assert left[name].keys() == right[name].keys()
     assert all(torch.equal(x, right[name][key]) for key, x in left[name].items())

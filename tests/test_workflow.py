@@ -147,7 +147,7 @@ def test_a_comment_in_a_learner_costs_nothing(root: Path):
 
 
 def test_an_edited_drawing_file_redraws_and_never_retrains(root: Path):
-    edit(root / "src/partage/plots/curves.py", "linewidth=1.8", "linewidth=5.0")
+    edit(root / "src/partage/plots/curves.py", "MIDDLE_WIDTH = 1.8", "MIDDLE_WIDTH = 5.0")
     assert jobs(root) == {"draw": 1}
     before = (root / "results/smoke/figures/first.png").read_bytes()
     assert snakemake(root).returncode == 0

@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,7 @@ class Run:
         from partage.runs import evaluate
 
         at_least("episodes", episodes, 1)
-        with own_threads():
+        with own_settings():
             found = evaluate.policy_distances(self.folder, kind, episodes)
         agents = len(set(found["i"]))
         return found["distance"].to_numpy().reshape(len(self.recipe.seeds), agents, agents)
@@ -137,7 +137,7 @@ def _train_to_the_end(folder: Path, device: str) -> None:
     from partage.runs import train as training
 
     try:
-        with own_threads():
+        with own_settings():
             training.run(folder / "recipe.json", device)
     except SystemExit as stop:
         if stop.code == 130:  # a checkpoint is saved
@@ -146,12 +146,14 @@ def _train_to_the_end(folder: Path, device: str) -> None:
 
 
 @contextlib.contextmanager
-def own_threads() -> Iterator[Any]:
-    """Give torch its number of threads back: a run's networks take one, others' may want more."""
+def own_settings() -> Iterator[None]:
+    """Give the process back what a run sets for itself: one thread, and no denormal numbers."""
     import torch
 
     threads = torch.get_num_threads()
+    flushes_denormals = float(torch.tensor(1e-40) * 1.0) == 0.0
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushes_denormals)
