@@ -52,9 +52,8 @@ MessageTimeout=60
 GresTypes=gpu
 SlurmdParameters=config_overrides
 DefMemPerCPU=100
-NodeName=n1 NodeAddr=127.0.0.1 NodeHostname={host} Port=17001 CPUs={cpus} RealMemory=64000 \\
- Gres=gpu:fake:2
-NodeName=n2 NodeAddr=127.0.0.1 NodeHostname={host} Port=17002 CPUs={cpus} RealMemory=64000
+NodeName=n1 NodeAddr=127.0.0.1 NodeHostname={host} Port=17001 CPUs={cpus} {memory} Gres=gpu:fake:2
+NodeName=n2 NodeAddr=127.0.0.1 NodeHostname={host} Port=17002 CPUs={cpus} {memory}
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=120 State=UP
 PartitionName=gpu Nodes=n1 MaxTime=120 State=UP
 """
@@ -79,7 +78,8 @@ def up(folder: Path, cpus: int = 8) -> None:
     for name in ("state", "run", "log", "conf", *(f"spool/{node}" for node in NODES)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     host = socket.gethostname().partition(".")[0]
-    (folder / "conf/slurm.conf").write_text(SETTINGS.format(host=host, folder=folder, cpus=cpus))
+    settings = SETTINGS.format(host=host, folder=folder, cpus=cpus, memory="RealMemory=64000")
+    (folder / "conf/slurm.conf").write_text(settings)
     (folder / "conf/gres.conf").write_text("NodeName=n1 Name=gpu Type=fake File=/dev/tty[0-1]\n")
     CONF.parent.mkdir(exist_ok=True)
     CONF.unlink(missing_ok=True)  # of a cluster that was never taken down
