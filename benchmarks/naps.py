@@ -29,7 +29,7 @@ import os
 import time
 from pathlib import Path
 
-from partage import env
+from partage import envs
 
 
 class Sleepy:
@@ -54,7 +54,7 @@ def make(task, seeds, copies, engine="batched", nap=0.0, stumble=False, **option
     if stumble and not Path("stumbled").exists():
         Path("stumbled").touch()
         raise RuntimeError("stumbled, as told")
-    return Sleepy(env.make("roll_call/4x4-8", seeds, copies, engine=engine, **options), nap, task)
+    return Sleepy(envs.make("roll_call/4x4-8", seeds, copies, engine=engine, **options), nap, task)
 '''
 HEAD = """
 [nap]

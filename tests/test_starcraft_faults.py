@@ -191,7 +191,7 @@ def test_a_saved_run_goes_on_with_new_episodes(root: Path) -> None:
 def test_no_game_and_no_file_outlives_the_trainer(root: Path, number: int) -> None:
     script = f"""
 import torch
-from partage.env import make
+from partage.envs import make
 env = make({TASK!r}, [0], 2, engine="package")
 step = env.reset()
 print("playing", flush=True)
