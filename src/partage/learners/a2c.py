@@ -7,14 +7,15 @@ layers), so that agents may share either.
 **Reference code.** 8 environment copies x 5 steps an update, one Adam over all networks, global
 gradient norm 0.5; losses are summed over agents and averaged over time and copies; actors start
 orthogonal (gain 0.5) plus Gaussian noise (0.2). Its critic has 3 layers, indexed like the back of
-the actor.
+the actor; all critics start equal, for each is seeded with the same constant, and their first layer
+is left as torch.nn.Linear draws it.
 
 **Departures.** The critic has the reference's 3 layers: with the paper's 4 (`critic_layers`), seeds
 of networks that are not shared diverge (docs/fidelity.md). Returns are correct: the reference drops
 the terminal reward and bootstraps from the next episode; here `terminated` cuts and `truncated`
-bootstraps from the observation the episode ended on. Each run draws its networks from its own seed
-(the reference seeds them with a constant). `returns = "legacy"` and `same_init` bring the
-reference's choices back.
+bootstraps from the observation the episode ended on. Each run draws its networks from its own seed:
+a critic for all its sets, actors one by one (the reference seeds them with constants, so that all
+its runs start alike). `returns = "legacy"` and `same_init` bring the reference's choices back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,14 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
-from partage.nn.bank import Rows, from_rows, orthogonal_init, to_rows
+from partage.nn.bank import (
+    Rows,
+    from_rows,
+    linear_init,
+    make_sets_equal,
+    orthogonal_init,
+    to_rows,
+)
 from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
@@ -60,8 +68,11 @@ class Settings:
     clip: float = 0.5  # global gradient norm of a run   (reference code)
     init_gain: float = 0.5  # orthogonal gain of the actor's layers   (reference code)
     init_noise: float = 0.2  # standard deviation of the noise added to them   (reference code)
-    # all sets of a run start equal   (MPD Fig. 2; reference code: initial_as_the_same)
+    # all actors of a run start equal   (MPD Fig. 2; reference code: initial_as_the_same)
     same_init: bool = False
+    # reference: all critics of a run start equal, their first layer as torch's default has it;
+    # equal: with an orthogonal first layer; apart: each drawn for itself, orthogonal   [M12]
+    critic_init: Literal["reference", "equal", "apart"] = "reference"
     # legacy: the reference's recursion, which drops a terminal reward and runs on into the next
     # episode
     returns: Literal["correct", "legacy"] = "correct"
@@ -95,10 +106,14 @@ class ActorCritic(nn.Module):
         self.front = MLP(g, self.sets, [spec.obs_dim, h, h], actor, share.agent_id, end=True)
         self.back = MLP(g, self.sets, [h, h, spec.n_actions], actor)
         critic_sizes = [spec.obs_dim, *[h] * (s.critic_layers - 1), 1]
-        self.critic = MLP(g, self.sets, critic_sizes, orthogonal_init(2**0.5), share.agent_id)
+        critic = orthogonal_init(2**0.5)
+        first = linear_init if s.critic_init == "reference" else critic
+        self.critic = MLP(g, self.sets, critic_sizes, critic, share.agent_id, first=first)
         if s.same_init:
-            for parameter in self.parameters():
-                parameter.data[:] = parameter.data[:, :1].clone()
+            make_sets_equal(self.front)
+            make_sets_equal(self.back)
+        if s.critic_init != "apart":
+            make_sets_equal(self.critic)
 
     def logits(self, rows: Rows) -> Float32[Tensor, "R G T M A"]:
         """Return the actor's logits for observations laid out as rows."""

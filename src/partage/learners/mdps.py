@@ -17,6 +17,7 @@ uses them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -29,10 +30,21 @@ from partage.errors import UserError
 from partage.learners import a2c
 from partage.learners._dynamic_a2c import DynamicA2C
 from partage.rl.rollout import Rollout
-from partage.sharing.fuse_divide import fuse_divide, fuse_divide_literal
+from partage.sharing.fuse_divide import (
+    BACKS_DIVIDE,
+    FORMER,
+    INTENDED,
+    fuse_divide,
+    fuse_divide_literal,
+)
 from partage.sims.contract import Spec
 
-RULES = {"intended": fuse_divide, "literal": fuse_divide_literal}
+RULES = {
+    "intended": partial(fuse_divide, rules=INTENDED),
+    "backs-divide": partial(fuse_divide, rules=BACKS_DIVIDE),
+    "former": partial(fuse_divide, rules=FORMER),
+    "literal": fuse_divide_literal,
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,8 @@ class Settings(a2c.Settings):
     """The settings of MDPS."""
 
     sharing: a2c.Sharing = "front"  # at the start   (reference code)
-    rule: Literal["intended", "literal", "none"] = "intended"
+    # which reading of Algorithm 1 moves the sharing   [M7, M11]
+    rule: Literal["intended", "backs-divide", "former", "literal", "none"] = "intended"
     metric: Literal["wasserstein", "bhattacharyya", "hellinger"] = "wasserstein"  # MPD §3.1
     # threshold epsilon_1; epsilon_2 is twice that
     fuse: float = 1.0  # MPD §3.2: 1.0 in spread, 0.5 in SMAC
@@ -134,9 +147,12 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
             fuse_back=s.fuse * s.fuse_back,
             divide=2 * s.fuse,
         )
+        networks = {"front": [net.front], "back": [net.back, net.critic]}
         for move in moves:
-            if move.source != move.target:
-                self.a2c.optimiser.copy_set(net.front, move.run, move.source, move.target)
+            if move.source == move.target:
+                continue
+            for network in networks[move.block]:
+                self.a2c.optimiser.copy_set(network, move.run, move.source, move.target)
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
         """Return all that a resumed run needs; there is no replay."""

@@ -53,6 +53,12 @@ def orthogonal_init(gain: float, noise: float = 0.0) -> Init:
     return init
 
 
+def make_sets_equal(banks: nn.Module) -> None:
+    """Give all sets of each run the parameters of its first one, in place."""
+    for parameter in banks.parameters():
+        parameter.data[:] = parameter.data[:, :1].clone()
+
+
 def to_rows(x: Num[Tensor, "R B T N F"], sets: int) -> Num[Tensor, "R G T M F"]:
     """Lay features out for banks of this many sets."""
     if sets == 1:

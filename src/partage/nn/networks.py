@@ -39,7 +39,10 @@ def fixed_sharing(sharing: Sharing, runs: int, n_agents: int) -> FixedSharing:
 
 
 class MLP(nn.Module):
-    """Banks with ReLU between them (and after the last where `end` is True)."""
+    """Banks with ReLU between them (and after the last where `end` is True).
+
+    `first` initialises the first layer where it is not as the others.
+    """
 
     def __init__(
         self,
@@ -49,12 +52,15 @@ class MLP(nn.Module):
         init: Init = linear_init,
         agent_id: int = 0,
         end: bool = False,
+        first: Init | None = None,
     ) -> None:
         super().__init__()
         self.end = end
+        inits = [first or init, *[init] * (len(sizes) - 2)]
+        ids = [agent_id, *[0] * (len(sizes) - 2)]
         self.banks = nn.ModuleList(
-            Bank(generators, sets, inputs, outputs, init, agent_id=agent_id if layer == 0 else 0)
-            for layer, (inputs, outputs) in enumerate(pairwise(sizes))
+            Bank(generators, sets, inputs, outputs, each, agent_id=of_layer)
+            for (inputs, outputs), each, of_layer in zip(pairwise(sizes), inits, ids, strict=True)
         )
 
     def select(self, index: Assignment) -> list[Layer]:

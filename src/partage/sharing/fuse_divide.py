@@ -35,6 +35,22 @@ class Thresholds(NamedTuple):
     divide: float  # epsilon_2: agents with one front that are farther apart than this part
 
 
+class Rules(NamedTuple):
+    """What is read into Algorithm 1 beyond its text; all three are off in `FORMER`   [M11]."""
+
+    # backs are decided when all fronts are: who parts in front in a call does not fuse backs in it
+    fronts_first: bool
+    # nobody joins a set that somebody farther away than `Thresholds.divide` uses
+    keeps_apart: bool
+    # agents with different fronts that share a back part in it where they are that far apart
+    backs_divide: bool
+
+
+INTENDED = Rules(fronts_first=True, keeps_apart=True, backs_divide=False)
+BACKS_DIVIDE = INTENDED._replace(backs_divide=True)
+FORMER = Rules(fronts_first=False, keeps_apart=False, backs_divide=False)
+
+
 class Block:
     """The sets that the agents of one run use in one block, while a call moves them."""
 
@@ -46,6 +62,7 @@ class Block:
         self.original_set = list(sets)
         # the agent whose original policy each agent has by now: Net^N
         self.policy_of = list(range(len(sets)))
+        self.divided: set[int] = set()  # the agents that parted from others in this call
 
 
 class SharingOfOneRun:
@@ -61,59 +78,93 @@ class SharingOfOneRun:
         front: Sequence[int],
         back: Sequence[int],
         thresholds: Thresholds,
+        rules: Rules,
     ) -> None:
-        self.run, self.distance, self.thresholds = run, distance, thresholds
+        self.run, self.distance = run, distance
+        self.thresholds, self.rules = thresholds, rules
         self.front, self.back = Block("front", front), Block("back", back)
-        self.divided: set[int] = set()
         self.moves: list[Move] = []
 
     def examine_all(self) -> None:
         """Apply the rules to every pair i < j, in ascending order   (lines 3 and 4)."""
-        for i, j in combinations(range(len(self.distance)), 2):
-            self.examine(i, j)
+        pairs = list(combinations(range(len(self.distance)), 2))
+        if self.rules.fronts_first:
+            for i, j in pairs:
+                self.examine_fronts(i, j)
+            for i, j in pairs:
+                self.examine_backs(i, j)
+        else:
+            for i, j in pairs:
+                if not self.examine_fronts(i, j):
+                    self.examine_backs(i, j)
 
-    def examine(self, i: int, j: int) -> None:
-        """Apply the rule that fits one pair, if any   (Algorithm 1, lines 5 to 26)."""
+    def examine_fronts(self, i: int, j: int) -> bool:
+        """Fuse or divide the fronts of one pair   (Algorithm 1, lines 5 to 12 and 22 to 24).
+
+        Return whether the pair is dealt with: its fronts differ, or differ from now on.
+        """
         distance, thresholds = self.distance[i][j], self.thresholds
         if self.front.now[i] != self.front.now[j]:  # line 5
             if distance < thresholds.fuse:  # line 6
                 self.fuse(self.front, i, j, thresholds.fuse)  # lines 7 to 12
-        elif distance < thresholds.fuse_back:  # line 15
-            if self.back.now[i] != self.back.now[j]:
-                self.fuse(self.back, i, j, thresholds.fuse_back)  # lines 16 to 21, for BL
-        elif distance > thresholds.divide and self.may_divide(i, j):  # line 22
-            self.divide(i, j)  # lines 23 and 24, for FL
+            return True
+        if distance > thresholds.divide and self.may_divide(self.front, i, j):  # line 22
+            self.divide(self.front, i, j)  # lines 23 and 24
+            return True
+        return False
+
+    def examine_backs(self, i: int, j: int) -> None:
+        """Fuse or divide the backs of one pair   (lines 15 to 21, with BL for FL)."""
+        distance, thresholds = self.distance[i][j], self.thresholds
+        one_front = self.front.now[i] == self.front.now[j]
+        one_back = self.back.now[i] == self.back.now[j]
+        near, far = distance < thresholds.fuse_back, distance > thresholds.divide
+        if one_front and not one_back and near:  # line 15
+            # the distance was measured with the fronts of before the call
+            if not self.rules.fronts_first or self.front.before[i] == self.front.before[j]:
+                self.fuse(self.back, i, j, thresholds.fuse_back)  # lines 16 to 21
+        elif self.rules.backs_divide and one_back and not one_front and far:
+            if self.may_divide(self.back, i, j):
+                self.divide(self.back, i, j)
 
     def fuse(self, block: Block, i: int, j: int, threshold: float) -> None:
         """Give j the policy that i has by now, if it is near j as well, else i's original one."""
         new_policy = block.policy_of[i]
         near = self.distance[new_policy][j] < threshold  # lines 8 and 17
-        partner = new_policy if near else i  # lines 9 and 18: Net^N(i); 11 and 20: Net^O(i)
-        taken = block.original_set[partner]
-        block.policy_of[j], block.now[j] = partner, taken
-        self.moves.append(Move(self.run, block.name, j, partner, source=taken, target=taken))
+        # lines 9 and 18: Net^N(i); lines 11 and 20: Net^O(i)
+        for partner in [new_policy, i] if near else [i]:
+            taken = block.original_set[partner]
+            if self.rules.keeps_apart and self.is_far_from_users(block, taken, j):
+                continue
+            block.policy_of[j], block.now[j] = partner, taken
+            self.moves.append(Move(self.run, block.name, j, partner, source=taken, target=taken))
+            return
 
-    def may_divide(self, i: int, j: int) -> bool:
+    def is_far_from_users(self, block: Block, used_set: int, j: int) -> bool:
+        """Return whether somebody who uses this set by now is too far from j to share it."""
+        users = [k for k, its_set in enumerate(block.now) if its_set == used_set]
+        return any(self.distance[k][j] > self.thresholds.divide for k in users)
+
+    def may_divide(self, block: Block, i: int, j: int) -> bool:
         """Return whether j may part from i.
 
-        It divides at most once a call, not after a fusion, and only from whom it shared a front
+        It divides at most once a call, not after a fusion, and only from whom it shared a set
         with before the call: so there is always a free set.
         """
-        front = self.front
-        shared_before = front.before[i] == front.before[j]
-        has_fused = front.policy_of[j] != j
-        return shared_before and not has_fused and j not in self.divided
+        shared_before = block.before[i] == block.before[j]
+        has_fused = block.policy_of[j] != j
+        return shared_before and not has_fused and j not in block.divided
 
-    def divide(self, i: int, j: int) -> None:
-        """Give j a copy of the front that it shares with i, in a set that nobody uses."""
-        source, free = self.front.now[j], self.free_set()
-        self.moves.append(Move(self.run, "front", j, i, source, target=free))
-        self.front.now[j] = self.front.original_set[j] = free
-        self.divided.add(j)
+    def divide(self, block: Block, i: int, j: int) -> None:
+        """Give j a copy of the set that it shares with i, in a set that nobody uses."""
+        source, free = block.now[j], self.free_set(block)
+        self.moves.append(Move(self.run, block.name, j, i, source, target=free))
+        block.now[j] = block.original_set[j] = free
+        block.divided.add(j)
 
-    def free_set(self) -> int:
-        """Return the first front set in which nobody's policy lies, before the call or now."""
-        in_use = {*self.front.before, *self.front.original_set}
+    def free_set(self, block: Block) -> int:
+        """Return the first set in which nobody's policy lies, before the call or now."""
+        in_use = {*block.before, *block.original_set}
         return min(set(range(len(self.distance))) - in_use)
 
 
@@ -124,21 +175,23 @@ def fuse_divide(
     fuse: float,
     fuse_back: float,
     divide: float,
+    rules: Rules = INTENDED,
 ) -> tuple[Assignment, Assignment, list[Move]]:
     """Return new fronts and backs, and the moves that led there   (MPD §2, Algorithm 1).
 
     The rules are those of `SharingOfOneRun`. The printed algorithm's defects are repaired as its
     text says: back layers move BL (lines 16 to 21 name FL), the threshold of line 8 is tested on
     the agent whose policy i has by now (the listing takes a set's number for an agent's), and a
-    division takes a set that nobody uses (line 24 writes over set j). Backs are never divided:
-    agents that share both have one policy and stay together.
+    division takes a set that nobody uses (line 24 writes over set j). Agents that share both have
+    one policy and stay together. On distances that do not change, repeated calls come to rest:
+    after some of them nothing moves any more (with `rules` that keep apart).
     """
     thresholds = Thresholds(fuse, fuse_back, divide)
     fronts, backs, moves = [], [], []
     for run, (rows, front_sets, back_sets) in enumerate(
         zip(distance.tolist(), front.tolist(), back.tolist(), strict=True)
     ):
-        sharing = SharingOfOneRun(run, rows, front_sets, back_sets, thresholds)
+        sharing = SharingOfOneRun(run, rows, front_sets, back_sets, thresholds, rules)
         sharing.examine_all()
         fronts.append(sharing.front.now)
         backs.append(sharing.back.now)
