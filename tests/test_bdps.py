@@ -10,12 +10,14 @@ from torch import Tensor
 
 from partage import envs, learners
 from partage.errors import UserError
+from partage.learners._bdps_groups import GroupSelector
 from partage.learners._bdps_networks import advantage, from_agent_rows, to_agent_rows
-from partage.learners._bdps_selectors import GroupSelector, RoleSelector
+from partage.learners._bdps_roles import RoleSelector
 from partage.learners._off_policy import most_frequent
 from partage.learners._periods import PeriodValues, choices_in_force, period_loss
 from partage.learners.bdps import BDPS, Settings, entropy_difference
 from partage.rl.noise import generators
+from partage.rl.rollout import collect_episodes
 
 
 def player(task: str = "roll_call/4x2-6", **more: Any) -> tuple[Player, BDPS]:
@@ -86,9 +88,10 @@ def test_roles_and_groups_reach_their_ceiling_and_never_pass_it(
     pytest.fail(f"{returns.tolist()} of {best}")
 
 
-def test_counting_players_of_each_role_is_attention_over_all_living_agents() -> None:
+@pytest.mark.parametrize("features", ["own", "attention"])
+def test_counting_players_of_each_role_is_attention_over_all_living_agents(features: Any) -> None:
     n, k, h = 5, 3, 8
-    selector = GroupSelector(generators([0]), n, k, 2, h)
+    selector = GroupSelector(generators([0]), n, k, 2, h, features)
     g = torch.Generator().manual_seed(0)
     roles, alive = (
         torch.randint(k, (n,), generator=g),
@@ -106,7 +109,8 @@ def test_counting_players_of_each_role_is_attention_over_all_living_agents() -> 
             alpha = e.masked_fill(~alive, -torch.inf).softmax(
                 1
             )  # eq. 4: over living agents, oneself included
-            heads.append(torch.nn.functional.elu(alpha @ wx[:, head]))  # eq. 5
+            own = wx[:, head] if features == "own" else 0.0
+            heads.append(torch.nn.functional.elu(alpha @ wx[:, head] + own))  # eq. 5
         mixed = torch.cat(heads, -1).view(1, 1, 1, n, k * h)
         fed = selector.out(mixed, selector.everyone).relu()
         expected = selector.memory(fed, torch.zeros(1, 1, n, h), selector.everyone)[:, 0, -1]
@@ -126,13 +130,13 @@ def test_the_role_selector_learns_to_tell_sequences_apart() -> None:
     adam, g = torch.optim.Adam(selector.parameters(), 5e-3), torch.Generator().manual_seed(0)
     errors = []
     for _ in range(300):
-        error, divergence = selector.losses(kinds, torch.randn(1, 64, 2, generator=g))
+        error, divergence, _ = selector.losses(kinds, torch.randn(1, 64, 2, generator=g))
         adam.zero_grad()
         (error + 0.01 * divergence).mean().backward()
         adam.step()
         errors.append(float(error.detach().mean()))
     with torch.no_grad():
-        mean, _ = selector.gaussian(selector.read(kinds))
+        mean, _ = selector.encode(selector.read(kinds))
     assert errors[-1] < 0.2 * errors[0] and not torch.allclose(mean[0, 0], mean[0, 1], atol=0.5)
 
 
@@ -210,13 +214,29 @@ def test_rows_of_agents_are_undone() -> None:
     assert torch.equal(from_agent_rows(to_agent_rows(x), 3), x)
 
 
-def test_roles_follow_the_greedy_policy_in_tests_and_are_drawn_while_exploring() -> None:
+def test_roles_are_drawn_in_tests_as_well_and_the_means_are_another_way_of_testing() -> None:
     one, bdps = player("lbf/5x5-4p-1f-v3")
     roles = [one.collect().notes["roles"] for _ in range(3)]
     assert all(0 < float((x == 1).float().mean()) < 1 for x in roles)
     with torch.no_grad():
-        drawn = [bdps.policy.initial(2, explore).role_noise for explore in (True, True, False)]
-    assert drawn[2] is None and not torch.equal(drawn[0], drawn[1])
+        exploring = [bdps.policy.initial(2, True).role_noise for _ in range(2)]
+        testing = [bdps.policy.initial(2, False).role_noise for _ in range(2)]
+        ways = bdps.test_policies()
+        mean = ways["roles_mean"].initial(2, False).role_noise
+    assert not torch.equal(exploring[0], exploring[1]) and torch.equal(testing[0], testing[1])
+    assert list(ways) == ["roles_mean"] and mean is None
+
+
+def test_tests_may_be_played_with_groups_that_are_given() -> None:
+    _, bdps = player("lbf/5x5-4p-1f-v3", test_groups=True)
+    env = envs.make("lbf/5x5-4p-1f-v3", [3, 4], 5)
+    played = {}
+    for name, policy in bdps.test_policies().items():
+        rollout = collect_episodes(env, policy, torch.ones(2, dtype=torch.bool), False)
+        played[name] = rollout.notes["groups"][rollout.filled]
+    assert list(played) == ["roles_mean", "group_0", "group_1", "groups_random"]
+    assert played["group_0"].eq(0).all() and played["group_1"].eq(1).all()
+    assert 0.2 < float(played["groups_random"].float().mean()) < 0.8
 
 
 @pytest.mark.parametrize(
@@ -228,6 +248,10 @@ def test_roles_follow_the_greedy_policy_in_tests_and_are_drawn_while_exploring()
         ({"period": 6}, "period \\* every < 6"),
         ({"period": 3, "every": 2}, "period \\* every < 6"),
         ({"sharing": "none"}, "id or full, not none"),
+        ({"levels": "individual", "test_groups": True}, "test_groups needs groups"),
+        ({"code": "random", "test_roles": "mean"}, "have no mean"),
+        ({"kl": -0.1}, "from 0 on, but is -0.1"),
+        ({"code": "bernoulli"}, "bernoulli"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(more: dict[str, Any], words: str) -> None:

@@ -1,16 +1,17 @@
 """How BDPS acts: roles first, then groups, then actions. Rows are as in `_bdps`."""
 
+import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from partage.learners._bdps_networks import Networks, advantage
-from partage.learners._bdps_selectors import RoleSelector
+from partage.learners._bdps_roles import RoleSelector
 from partage.rl.exploration import Exploration, ExplorationNoise, choose
-from partage.rl.noise import generators, normal
+from partage.rl.noise import generators, normal, uniform
 from partage.rl.rollout import Choice
 from partage.sims.contract import TimeStep, stream
 
@@ -29,11 +30,16 @@ class Memory(NamedTuple):
     action_noise: ExplorationNoise | None  # None: greedy
     group_noise: ExplorationNoise | None
     role_noise: Float32[Tensor, "R P M K"] | None  # of every period; None: the mean
+    given_groups: Int64[Tensor, "R P M"] | None  # of every group period; None: V chooses
     t: int  # step of the episode
 
 
 class Actor:
-    """Chooses roles, groups and actions, in this order."""
+    """Chooses roles, groups and actions, in this order.
+
+    In tests roles are drawn or those of the mean (`test_roles`), and groups are the selector's
+    choice or given (`test_groups`): one for all, or drawn at random.
+    """
 
     def __init__(
         self,
@@ -46,6 +52,18 @@ class Actor:
         self.nets, self.selector, self.exploration = nets, selector, exploration
         self.device = device
         self.generators = generators([stream(seed, "roles") for seed in seeds])
+        self.test_roles = nets.settings.test_roles
+        self.test_groups: int | Literal["chosen", "random"] = "chosen"
+
+    def in_tests(
+        self,
+        roles: Literal["mean", "drawn"] | None = None,
+        groups: int | Literal["chosen", "random"] = "chosen",
+    ) -> "Actor":
+        """Return the same actor, which takes its roles and groups in tests as said here."""
+        other = copy.copy(self)
+        other.test_roles, other.test_groups = roles or self.test_roles, groups
+        return other
 
     @torch.no_grad()
     def initial(self, copies: int, explore: bool) -> Memory:
@@ -70,6 +88,7 @@ class Actor:
             action_noise=action_noise,
             group_noise=group_noise,
             role_noise=self._role_noise(rows, explore),
+            given_groups=None if explore else self._given_groups(rows),
             t=0,
         )
 
@@ -81,13 +100,29 @@ class Actor:
         )
         if s.levels == "individual":
             return actions, None
-        choices = _rounded_up(_rounded_up(spec.horizon, s.period), s.every)
+        choices = self._choices_of_groups()
         return actions, self.exploration.episode_noise(choices, copies, spec.n_agents, s.groups)
+
+    def _choices_of_groups(self) -> int:
+        """Return how often groups are chosen in the longest episode."""
+        s = self.nets.settings
+        return _rounded_up(_rounded_up(self.nets.spec.horizon, s.period), s.every)
+
+    def _given_groups(self, rows: int) -> Int64[Tensor, "R P M"] | None:
+        """Return everybody's group at every choice of a test; None: the selector chooses."""
+        if self.test_groups == "chosen":
+            return None
+        runs, choices = len(self.generators), self._choices_of_groups()
+        if self.test_groups == "random":
+            drawn = uniform(generators([1] * runs), choices, rows) * self.nets.settings.groups
+            return drawn.long().to(self.device)
+        shape = runs, choices, rows
+        return torch.full(shape, self.test_groups, dtype=torch.int64, device=self.device)
 
     def _role_noise(self, rows: int, explore: bool) -> Tensor | None:
         """Draw the noise of each period's roles   (eq. 3); None: the mean's are chosen."""
         s = self.nets.settings
-        if not explore and s.test_roles == "mean":
+        if not explore and self.test_roles == "mean":
             return None
         # testing must not move the noise of training
         source = self.generators if explore else generators([0] * len(self.generators))
@@ -141,10 +176,13 @@ class Actor:
         if m.t % s.group_period != 0:
             return m
         by_agent = states.unflatten(2, copies_and_agents).transpose(1, 2)  # [R, B, 1, N, H]
-        values = selector.values(by_agent)[:, :, 0]
-        everything = torch.ones_like(values, dtype=torch.bool)
         choice = m.t // s.period // s.every  # its number within the episode
-        chosen = choose(values, everything, m.group_noise, choice).flatten(1).to(self.device)
+        if m.given_groups is not None:
+            chosen = m.given_groups[:, choice]
+        else:
+            values = selector.values(by_agent)[:, :, 0]
+            everything = torch.ones_like(values, dtype=torch.bool)
+            chosen = choose(values, everything, m.group_noise, choice).flatten(1).to(self.device)
         return m._replace(groups=torch.where(self._may_change(alive, m), chosen, m.groups))
 
     def _may_change(self, alive: Bool[Tensor, "R B N"], m: Memory) -> Bool[Tensor, "R M"]:
@@ -157,7 +195,7 @@ class Actor:
     ) -> Memory:
         """Return the memory after these actions, whose advantage the role selector has read."""
         taken = advantage(self.nets.settings, q_u, q_v, avail.flatten(1, 2), actions.flatten(1))
-        read = self.selector.read(taken[:, None], memory.h_advantage)
+        read = self.selector.read(self.selector.in_units(taken)[:, None], memory.h_advantage)
         return memory._replace(h_advantage=read, last_action=actions, t=memory.t + 1)
 
 

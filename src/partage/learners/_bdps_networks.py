@@ -1,45 +1,23 @@
-"""BDPS's networks, with the settings that make them, and the advantage that roles are chosen by.
+"""BDPS's networks, the advantage that roles are chosen by, and eq. 10's entropies.
 
 Networks see *rows*: ``[R, T, M, ..]`` for R runs, T instants and M = copies x agents.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from partage.learners import _off_policy
-from partage.learners._bdps_selectors import GroupSelector
+from partage.learners._bdps_groups import GroupSelector
+from partage.learners._bdps_settings import Settings
 from partage.learners._off_policy import MixedNetworks
 from partage.nn.mixer import Mixer
 from partage.nn.networks import RoutedQ
+from partage.rl.losses import total
 from partage.rl.noise import generators
 from partage.sims.contract import Spec, stream
-
-
-@dataclass(frozen=True)
-class Settings(_off_policy.Settings):
-    """The settings of BDPS's networks, and of how they act."""
-
-    levels: Literal["both", "individual"] = "both"  # individual: Q = Q^U, no groups   (BDPS §4.3)
-    roles: int = 2  # k; n >= k   (BDPS Table 2)
-    groups: int = 2  # m; k >= m   (BDPS Table 2)
-    period: int = 5  # T_U: steps between two choices of roles   (BDPS App. G: 5, 7, 8, 10 or 14)
-    every: int = 1  # e: T_V = e * T_U   (BDPS App. G: 1 or 2)
-    # of every action, or of the one taken
-    advantage: Literal["actions", "chosen"] = "actions"  # [A1]
-    advantage_of: Literal["sum", "role"] = "sum"  # Q^U + Q^V, or Q^U alone   [A2]
-    test_roles: Literal["mean", "drawn"] = "mean"  # how roles are chosen while testing   [A4]
-    hidden_state: Literal["joined", "detached"] = "joined"  # does the team's loss reach h^U   [A13]
-
-    @property
-    def group_period(self) -> int:
-        """Steps between two choices of groups: T_V."""
-        return self.period * self.every
 
 
 class Networks(MixedNetworks):
@@ -56,7 +34,7 @@ class Networks(MixedNetworks):
         self.roles = RoutedQ(g, s.roles, inputs, spec.n_actions, s.hidden)
         if s.levels == "both":
             self.groups = RoutedQ(g, s.groups, inputs + s.hidden, spec.n_actions, s.hidden)
-            self.selector = GroupSelector(g, n, s.roles, s.groups, s.hidden)
+            self.selector = GroupSelector(g, n, s.roles, s.groups, s.hidden, s.group_features)
             self.group_mixer = Mixer(g, n, spec.state_dim, s.mixer, s.hyper)
 
     def inputs(
@@ -119,3 +97,17 @@ def to_agent_rows(x: Tensor) -> Tensor:
 def from_agent_rows(rows: Tensor, copies: int) -> Tensor:
     """Return the inverse of `to_agent_rows`."""
     return rows.unflatten(2, (copies, -1)).transpose(1, 2)
+
+
+def entropy_difference(
+    q_u: Float32[Tensor, "R T1 M A"], q_v: Float32[Tensor, "R T1 M A"], batch: dict[str, Tensor]
+) -> Float32[Tensor, "R"]:
+    """Return entropy of softmax Q^V less that of softmax Q^U, in nats   (BDPS eq. 10).
+
+    It is the mean over living agents.
+    """
+    log_u, log_v = q_u.detach()[:, :-1].log_softmax(-1), q_v.detach()[:, :-1].log_softmax(-1)
+    difference = (log_u.exp() * log_u - log_v.exp() * log_v).sum(-1)  # [R, T, M]
+    counts = to_agent_rows(batch["filled"][..., None] & batch["alive"][:, :, :-1])
+    by_time = (difference * counts).sum(-1, keepdim=True).transpose(1, 2)  # [R, 1, T]
+    return total(by_time) / counts.sum((1, 2)).clamp(min=1)

@@ -10,12 +10,14 @@ of its two (eq. 6); QMIX mixes them (eq. 9).
 **Departures.** The paper leaves much open; these are our readings, and settings where two can be
 defended. A role or group is a whole FC-GRU-FC; its input is QMIX's, a group's has the role's hidden
 state besides. Hidden states outlive a change of role or group. The advantage is a vector over the
-available actions, of the values that act; at the start a sequence of zeros is read. Roles are drawn
-(eq. 3) while exploring; a test takes the mean's. The replay keeps roles and groups, and online and
-target networks both go through them. Each update U learns from one whole period of each episode,
-drawn anew, and its decoder reads the code at every step. V learns from all periods, a last shorter
-one too, adds a period's rewards and discounts once (eq. 8). The dead keep role and group and are
-not attended to.
+available actions, of the values that act, in units of its running standard deviation: without that
+roles are pure noise (`code = "random"` is that, outright). At the start a sequence of zeros is
+read. Roles are drawn (eq. 3), in tests too; each test is also played with the mean's. The decoder
+reads the code's softmax (App. F). What attention gives an agent has its own features added, which
+eq. 4-5 lose. The replay keeps roles and groups, and online and target networks both go through
+them. Each update U learns from one whole period of each episode, drawn anew, and its decoder reads
+the code at every step. V learns from all periods, a last shorter one too, adds a period's rewards
+and discounts once (eq. 8). The dead keep role and group and are not attended to.
 """
 
 from collections.abc import Sequence
@@ -24,27 +26,29 @@ from functools import partial
 
 import torch
 from jaxtyping import Bool, Float32, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
-from partage.errors import UserError
-from partage.learners import _bdps_networks
+from partage.learners import _bdps_settings
 from partage.learners._bdps_actor import Actor
-from partage.learners._bdps_networks import Networks, advantage, from_agent_rows, to_agent_rows
-from partage.learners._bdps_selectors import RoleSelector
+from partage.learners._bdps_groups import effects
+from partage.learners._bdps_networks import (
+    Networks,
+    advantage,
+    entropy_difference,
+    from_agent_rows,
+    to_agent_rows,
+)
+from partage.learners._bdps_roles import DRAWS, RoleSelector
 from partage.learners._off_policy import OffPolicyLearner, previous_actions
 from partage.learners._periods import PeriodValues, choices_in_force, gather_time, period_loss
 from partage.nn.optimiser import Optimiser
-from partage.rl.losses import total
 from partage.rl.noise import generators, normal, uniform
 from partage.sims.contract import Spec, stream
 
 
 @dataclass(frozen=True)
-class Settings(_bdps_networks.Settings):
-    """The settings of BDPS: of its networks (`_bdps`), and of how its role selector learns."""
-
-    kl: float = 0.01  # lambda of eq. 7   [A6]
-    selector_lr: float = 5e-4  # Adam of the role selector   [A14]
+class Settings(_bdps_settings.Settings):
+    """BDPS has the settings of its parts, and no others."""
 
 
 class BDPS(OffPolicyLearner[Networks, Settings]):
@@ -53,20 +57,34 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
     def __init__(
         self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
     ) -> None:
-        _check(settings, spec)
+        _bdps_settings.check(settings, spec)
         super().__init__(spec, settings, seeds, device, Networks(spec, settings, seeds))
         g = generators([stream(seed, "selector") for seed in seeds])
         width = spec.n_actions if settings.advantage == "actions" else 1
-        self.selector = RoleSelector(g, settings.roles, width, settings.hidden).to(device)
+        self.selector = RoleSelector(
+            g, settings.roles, width, settings.hidden, settings.code, settings.scale == "running"
+        ).to(device)
         adam = partial(torch.optim.Adam, lr=settings.selector_lr, fused=True)
         self.selector_optimiser = Optimiser(self.selector, adam, settings.clip)
+        if settings.levels == "both" and settings.clipping == "apart":
+            self._clip_apart()
         self.policy = Actor(self.nets, self.selector, self.exploration, seeds, device)
         self.noise = generators([stream(seed, "codes") for seed in seeds])
-        self.generators += [*self.policy.generators, *self.noise]
+        self.measuring = generators([stream(seed, "measures") for seed in seeds])
+        self.generators += [*self.policy.generators, *self.noise, *self.measuring]
         nobody = torch.zeros(len(seeds), spec.n_agents, dtype=torch.int64)
         self.blocks = {"roles": nobody}
         if settings.levels == "both":
             self.blocks["groups"] = nobody
+
+    def _clip_apart(self) -> None:
+        """Give the group selector and its mixer an optimiser, and so a gradient norm, of theirs."""
+        s, nets = self.settings, self.nets
+        rmsprop = partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
+        acting = nn.ModuleList([nets.mixer, nets.roles, nets.groups])
+        self.optimiser = Optimiser(acting, rmsprop, s.clip)
+        choosing = nn.ModuleList([nets.selector, nets.group_mixer])
+        self.group_optimiser = Optimiser(choosing, rmsprop, s.clip)
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Take a step of all networks and the group selector, then one of the role selector."""
@@ -83,16 +101,32 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         q = from_agent_rows(q_u + q_v, copies)  # eq. 6
         q_target = from_agent_rows(target_u + target_v, copies)
         loss, measures = self.td_loss(q, q_target, batch)  # eq. 9
+        group_loss = None
         if s.levels == "both":
-            group_loss = self.group_loss(batch, roles, zero)  # eq. 8
-            loss = loss + group_loss
-            measures["group_loss"] = group_loss.detach()
+            group_loss, of_groups = self.group_loss(batch, roles, zero)  # eq. 8
+            measures |= of_groups
             measures["entropy_difference"] = entropy_difference(q_u, q_v, batch)  # eq. 10
-        norm = self.optimiser.step(loss * active)
-
-        selector_loss = self.selector_loss(self._advantages(q_u, q_v, batch), batch)  # eq. 7
+        measures |= self._descend(loss, group_loss, active)
+        if s.code == "random":
+            return measures
+        advantages = self._advantages(q_u, q_v, batch)
+        self.selector.observe(advantages, self._entries_that_count(batch), active)
+        selector_loss, of_roles = self.selector_loss(advantages, batch)  # eq. 7
         self.selector_optimiser.step(selector_loss * active)
-        return measures | {"gradient_norm": norm, "selector_loss": selector_loss.detach()}
+        return measures | {"selector_loss": selector_loss.detach()} | of_roles
+
+    def _descend(
+        self, loss: Tensor, group_loss: Tensor | None, active: Bool[Tensor, "R"]
+    ) -> dict[str, Float32[Tensor, "R"]]:
+        """Take a step of all networks but the role selector; return the gradients' norms."""
+        if group_loss is None:
+            return {"gradient_norm": self.optimiser.step(loss * active)}
+        if self.settings.clipping == "joint":
+            return {"gradient_norm": self.optimiser.step((loss + group_loss) * active)}
+        # neither loss reaches the other's networks
+        norm = self.optimiser.step(loss * active)
+        group_norm = self.group_optimiser.step(group_loss * active)
+        return {"gradient_norm": norm, "group_gradient_norm": group_norm}
 
     def _advantages(
         self, q_u: Tensor, q_v: Tensor, batch: dict[str, Tensor]
@@ -103,18 +137,49 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         q_u, q_v = q_u.detach()[:, :-1], q_v.detach()[:, :-1]
         return advantage(self.settings, q_u, q_v, avail, actions)
 
+    def _entries_that_count(self, batch: dict[str, Tensor]) -> Bool[Tensor, "R T M W"]:
+        """Return which advantages are of real transitions, the living and available actions."""
+        real = batch["filled"][..., None] & batch["alive"][:, :, :-1]
+        available = batch["avail_actions"][:, :, :-1]
+        if self.settings.advantage == "chosen":
+            available = torch.ones_like(available[..., :1])
+        return to_agent_rows(real[..., None] & available)
+
     def group_loss(
         self,
         batch: dict[str, Tensor],
         roles: Int64[Tensor, "R T1 M"],
         zero: Float32[Tensor, "R M H"],
-    ) -> Float32[Tensor, "R"]:
-        """Return the loss of the group selector's own task, whose steps are periods   (eq. 8)."""
+    ) -> tuple[Float32[Tensor, "R"], dict[str, Float32[Tensor, "R"]]]:
+        """Return the loss of the group selector's own task, whose steps are periods   (eq. 8).
+
+        Measures of how its values vary are returned as well.
+        """
         with torch.no_grad():
             target = self._group_values(self.target, batch, roles, zero)
         online = self._group_values(self.nets, batch, roles, zero)
         s = self.settings
-        return period_loss(online, target, batch["groups"], s.group_period, batch, s)
+        loss = period_loss(online, target, batch["groups"], s.group_period, batch, s)
+        values, counts = self._decisions(online, batch)
+        found = effects(values, counts)
+        return loss, {
+            "group_loss": loss.detach(),
+            "group/main": found.main,
+            "group/interaction": found.interaction,
+            "group/one_group": found.one_group,
+        }
+
+    @torch.no_grad()
+    def _decisions(
+        self, online: PeriodValues, batch: dict[str, Tensor]
+    ) -> tuple[Float32[Tensor, "R B P N G"], Bool[Tensor, "R B P"]]:
+        """Return the values of groups at the periods' starts, and where all agents live there."""
+        length = batch["filled"].sum(2, keepdim=True)
+        period = self.settings.group_period
+        every_start = torch.arange(0, batch["filled"].shape[2], period, device=length.device)
+        start = every_start.expand(*length.shape[:2], -1)
+        alive = gather_time(batch["alive"], start).all(-1)
+        return online.value(gather_time(online.states, start)), alive & (start < length)
 
     def _group_values(
         self, nets: Networks, batch: dict[str, Tensor], roles: Tensor, zero: Tensor
@@ -127,10 +192,11 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
 
     def selector_loss(
         self, advantages: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]
-    ) -> Float32[Tensor, "R"]:
+    ) -> tuple[Float32[Tensor, "R"], dict[str, Float32[Tensor, "R"]]]:
         """Return the role selector's loss on one period of each episode   (BDPS eq. 7).
 
-        It is the mean over the agents that live through that period.
+        It is the mean over the agents that live through that period. What roles say of these
+        periods is returned as well.
         """
         s, (_, copies, _, n) = self.settings, batch["alive"].shape
         noise = normal(self.noise, copies * n, s.roles).to(self.device)
@@ -142,8 +208,25 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         alive = to_agent_rows(gather_time(batch["alive"], times)).all(1)
         counts = alive & (length >= s.period).repeat_interleave(n, 1)
         read = to_agent_rows(gather_time(from_agent_rows(advantages, copies), times))
-        error, divergence = self.selector.losses(read, noise)
-        return ((error + s.kl * divergence) * counts).sum(-1) / counts.sum(-1).clamp(min=1)
+        read = self.selector.in_units(read)
+        error, divergence, reconstruction = self.selector.losses(read, noise)
+        loss = ((error + s.kl * divergence) * counts).sum(-1) / counts.sum(-1).clamp(min=1)
+        draws = normal(self.measuring, DRAWS, copies * n, s.roles).to(self.device)
+        found = self.selector.measures(read, counts, draws, reconstruction.detach())
+        measures = {f"selector/{name}": value for name, value in found.items()}
+        return loss, measures | {"selector/scale": self.selector.scale}
+
+    def test_policies(self) -> dict[str, Actor]:
+        """Return the other ways in which each test is played, by name."""
+        s, ways = self.settings, {}
+        if s.code != "random":
+            other = "mean" if s.test_roles == "drawn" else "drawn"
+            ways[f"roles_{other}"] = self.policy.in_tests(roles=other)
+        if s.test_groups:
+            for group in range(s.groups):
+                ways[f"group_{group}"] = self.policy.in_tests(groups=group)
+            ways["groups_random"] = self.policy.in_tests(groups="random")
+        return ways
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
@@ -158,43 +241,6 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
             probabilities.append((q_u + q_v).unflatten(1, (copies, n)).softmax(-1))
             memory = self.policy.remember(q_u, q_v, avail, actions[:, :, t], memory)
         return torch.stack(probabilities, 2)
-
-
-def entropy_difference(
-    q_u: Float32[Tensor, "R T1 M A"], q_v: Float32[Tensor, "R T1 M A"], batch: dict[str, Tensor]
-) -> Float32[Tensor, "R"]:
-    """Return entropy of softmax Q^V less that of softmax Q^U, in nats   (BDPS eq. 10).
-
-    It is the mean over living agents.
-    """
-    log_u, log_v = q_u.detach()[:, :-1].log_softmax(-1), q_v.detach()[:, :-1].log_softmax(-1)
-    difference = (log_u.exp() * log_u - log_v.exp() * log_v).sum(-1)  # [R, T, M]
-    counts = to_agent_rows(batch["filled"][..., None] & batch["alive"][:, :, :-1])
-    by_time = (difference * counts).sum(-1, keepdim=True).transpose(1, 2)  # [R, 1, T]
-    return total(by_time) / counts.sum((1, 2)).clamp(min=1)
-
-
-def _check(s: Settings, spec: Spec) -> None:
-    """Raise `UserError` where the settings do not fit each other or the task."""
-    if not 2 <= s.roles <= spec.n_agents:
-        raise UserError(
-            f"BDPS gives {spec.n_agents} agents 2 to {spec.n_agents} roles (n >= k >= 2), "
-            f"not {s.roles}."
-        )
-    if not 2 <= s.groups <= s.roles:
-        raise UserError(
-            f"BDPS puts {s.roles} roles in 2 to {s.roles} groups (k >= m >= 2), not {s.groups}."
-        )
-    if s.period < 1 or s.every < 1 or s.group_period >= spec.horizon:
-        raise UserError(
-            f"BDPS changes groups within an episode: period >= 1, every >= 1 and period * every < "
-            f"{spec.horizon} (its horizon), but they are {s.period} and {s.every}."
-        )
-    if s.sharing == "none":
-        raise UserError(
-            "BDPS shares in roles and groups: sharing says whether agents show an id, "
-            "id or full, not none."
-        )
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device) -> BDPS:

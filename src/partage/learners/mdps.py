@@ -11,8 +11,9 @@ and call, fusions that do nothing but bar others, and divisions that copy set i 
 uses them.
 
 **Departures.** `rule = "intended"` is the algorithm that the text describes
-(`partage.sharing.fuse_divide`); a division copies the optimiser's moments as well. `rule
-= "none"` measures and leaves the sharing alone (Fig. 2).
+(`partage.sharing.fuse_divide`), `rule = "steady"` one that comes to rest: nobody joins a front that
+somebody too far away uses, and backs are decided when all fronts are. A division copies the
+optimiser's moments as well. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,17 +33,17 @@ from partage.learners._dynamic_a2c import DynamicA2C
 from partage.rl.rollout import Rollout
 from partage.sharing.fuse_divide import (
     BACKS_DIVIDE,
-    FORMER,
     INTENDED,
+    STEADY,
     fuse_divide,
     fuse_divide_literal,
 )
 from partage.sims.contract import Spec
 
 RULES = {
-    "intended": partial(fuse_divide, rules=INTENDED),
+    "steady": partial(fuse_divide, rules=STEADY),
     "backs-divide": partial(fuse_divide, rules=BACKS_DIVIDE),
-    "former": partial(fuse_divide, rules=FORMER),
+    "intended": partial(fuse_divide, rules=INTENDED),
     "literal": fuse_divide_literal,
 }
 
@@ -53,7 +54,7 @@ class Settings(a2c.Settings):
 
     sharing: a2c.Sharing = "front"  # at the start   (reference code)
     # which reading of Algorithm 1 moves the sharing   [M7, M11]
-    rule: Literal["intended", "backs-divide", "former", "literal", "none"] = "intended"
+    rule: Literal["steady", "backs-divide", "intended", "literal", "none"] = "steady"
     metric: Literal["wasserstein", "bhattacharyya", "hellinger"] = "wasserstein"  # MPD §3.1
     # threshold epsilon_1; epsilon_2 is twice that
     fuse: float = 1.0  # MPD §3.2: 1.0 in spread, 0.5 in SMAC

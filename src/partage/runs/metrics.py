@@ -94,12 +94,16 @@ class Metrics:
             for name, value in measures.items():
                 self._add_point(r, name, float(value[r]))
 
-    def log_test(self, where: Bool[Tensor, "R"], rollout: Rollout) -> None:
-        """Add the means over a test's episodes to the curves of these runs."""
+    def log_test(self, where: Bool[Tensor, "R"], rollout: Rollout, way: str = "") -> None:
+        """Add the means over a test's episodes to the curves of these runs.
+
+        `way` names the one it was played in, if not the usual: ``test_return/<way>``.
+        """
         by_name = outcomes(rollout, self.spec)
         for r in where.nonzero().flatten().tolist():
             for name, values in by_name.items():
-                self._add_point(r, name, float(values[r].mean()))
+                metric = f"{name}/{way}" if way else name
+                self._add_point(r, metric, float(values[r].mean()))
 
     def log_sharing(self, assignments: Mapping[str, Assignment]) -> None:
         """Note who shares with whom wherever the partition changed, and how that came about.

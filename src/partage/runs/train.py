@@ -20,7 +20,8 @@ from torch import Tensor
 from partage import _io, envs, learners
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
+from partage.learners import Learner
+from partage.rl.rollout import Memory, Policy, Rollout, collect_episodes, collect_segment
 from partage.runs import checkpoint, record
 from partage.runs.best import Best
 from partage.runs.metrics import Metrics, outcomes
@@ -93,6 +94,7 @@ class Training:
         self.test_env = None
         if recipe.test_every:
             self.test_env = _make_env(recipe, "test", recipe.test_episodes)
+        self.test_policies = _other_test_policies(self.learner) if self.test_env else {}
         self.metrics = Metrics(recipe, self.env.spec, self.learner.copies)
         self.best = Best(len(seeds))
         # where a segment stopped; whole episodes leave none
@@ -145,10 +147,22 @@ class Training:
         """Play greedy episodes of the runs that are due; the copies of the others stay idle."""
         due = self.metrics.pass_marks("test", self.recipe.test_every)
         if self.test_env is not None and due.any():
+            start = self.test_env.state_dict() if self.test_policies else None
             played = collect_episodes(self.test_env, self.learner.policy, due, False)
             self.metrics.log_test(due, played)
+            if start is not None:
+                self._test_other_ways(due, start)
             outcome = outcomes(played, self.env.spec)
             self.best.update(due, outcome, self.metrics.env_steps, self.learner)
+
+    def _test_other_ways(self, due: Bool[Tensor, "R"], start: dict[str, Any]) -> None:
+        """Play the test's episodes again in the learner's other ways, from the same states."""
+        assert self.test_env is not None
+        end = self.test_env.state_dict()
+        for name, policy in self.test_policies.items():
+            self.test_env.load_state_dict(start)
+            self.metrics.log_test(due, collect_episodes(self.test_env, policy, due, False), name)
+        self.test_env.load_state_dict(end)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: all that is needed to go on as if nothing had happened."""
@@ -229,6 +243,12 @@ class Training:
         buffer = io.BytesIO()
         torch.save({"recipe": self.recipe.hash, **state}, buffer)
         _io.write(path, buffer.getbuffer())
+
+
+def _other_test_policies(learner: Learner) -> dict[str, Policy]:
+    """Return the ways besides its policy in which a learner wants its tests played, by name."""
+    ways = getattr(learner, "test_policies", None)
+    return ways() if ways else {}
 
 
 def _spec(recipe: Recipe) -> Spec:

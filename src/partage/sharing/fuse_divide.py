@@ -36,7 +36,7 @@ class Thresholds(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What is read into Algorithm 1 beyond its text; all three are off in `FORMER`   [M11]."""
+    """What is read into Algorithm 1 beyond its text; all three are off in `INTENDED`   [M11]."""
 
     # backs are decided when all fronts are: who parts in front in a call does not fuse backs in it
     fronts_first: bool
@@ -46,9 +46,9 @@ class Rules(NamedTuple):
     backs_divide: bool
 
 
-INTENDED = Rules(fronts_first=True, keeps_apart=True, backs_divide=False)
-BACKS_DIVIDE = INTENDED._replace(backs_divide=True)
-FORMER = Rules(fronts_first=False, keeps_apart=False, backs_divide=False)
+STEADY = Rules(fronts_first=True, keeps_apart=True, backs_divide=False)
+BACKS_DIVIDE = STEADY._replace(backs_divide=True)
+INTENDED = Rules(fronts_first=False, keeps_apart=False, backs_divide=False)
 
 
 class Block:
@@ -119,13 +119,15 @@ class SharingOfOneRun:
         one_front = self.front.now[i] == self.front.now[j]
         one_back = self.back.now[i] == self.back.now[j]
         near, far = distance < thresholds.fuse_back, distance > thresholds.divide
-        if one_front and not one_back and near:  # line 15
-            # the distance was measured with the fronts of before the call
-            if not self.rules.fronts_first or self.front.before[i] == self.front.before[j]:
-                self.fuse(self.back, i, j, thresholds.fuse_back)  # lines 16 to 21
-        elif self.rules.backs_divide and one_back and not one_front and far:
-            if self.may_divide(self.back, i, j):
-                self.divide(self.back, i, j)
+        if one_front and not one_back and near and self.shared_front(i, j):  # line 15
+            self.fuse(self.back, i, j, thresholds.fuse_back)  # lines 16 to 21
+        parts = self.rules.backs_divide and one_back and not one_front and far
+        if parts and self.may_divide(self.back, i, j):
+            self.divide(self.back, i, j)
+
+    def shared_front(self, i: int, j: int) -> bool:
+        """Return whether the pair had one front when its distance was measured, if that counts."""
+        return not self.rules.fronts_first or self.front.before[i] == self.front.before[j]
 
     def fuse(self, block: Block, i: int, j: int, threshold: float) -> None:
         """Give j the policy that i has by now, if it is near j as well, else i's original one."""
@@ -175,7 +177,7 @@ def fuse_divide(
     fuse: float,
     fuse_back: float,
     divide: float,
-    rules: Rules = INTENDED,
+    rules: Rules = STEADY,
 ) -> tuple[Assignment, Assignment, list[Move]]:
     """Return new fronts and backs, and the moves that led there   (MPD §2, Algorithm 1).
 

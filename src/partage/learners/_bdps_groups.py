@@ -1,9 +1,10 @@
-"""BDPS's two selectors: of an agent's role (a GRU-VAE), and of its group (graph attention).
+"""BDPS's group selector: graph attention over the roles of all, and a memory.
 
 Rows are ``[R, M]``, M = copies x agents.
 """
 
 from itertools import product
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -13,68 +14,10 @@ from torch.nn import functional
 from partage.nn.bank import Bank, from_rows, to_rows
 from partage.nn.gru import GRU, run_gru
 from partage.nn.networks import MLP
+from partage.rl.losses import total
 from partage.sharing import assignment
 
-
-class RoleSelector(nn.Module):
-    """U: a sequence of advantages -> GRU -> k-dimensional Gaussian   (BDPS §3.1.1).
-
-    The role is the largest coordinate. The decoder unrolls a GRU from the code to the sequence, and
-    shows it the code at every step.
-    """
-
-    def __init__(self, generators: list[Generator], roles: int, width: int, hidden: int) -> None:
-        super().__init__()
-        self.width, self.hidden = width, hidden
-        self.everyone = assignment.full(len(generators), 1)
-        self.reader = GRU(generators, 1, width, hidden)
-        self.encoder = MLP(generators, 1, [hidden, hidden, 2 * roles])
-        self.decoder = MLP(generators, 1, [roles, hidden, hidden])
-        self.writer = GRU(generators, 1, roles, hidden)
-        self.advantage = Bank(generators, 1, hidden, width)
-
-    def read(
-        self, advantages: Float32[Tensor, "R T M W"], h: Float32[Tensor, "R M H"] | None = None
-    ) -> Float32[Tensor, "R M H"]:
-        """Return the state after a sequence (h_{t-1} of §3.1.1), from zero or from `h` on."""
-        if h is None:
-            h = advantages.new_zeros(advantages.shape[0], advantages.shape[2], self.hidden)
-        return self.reader(advantages[:, None], h[:, None], self.everyone)[:, 0, -1]
-
-    def gaussian(
-        self, h: Float32[Tensor, "R M H"]
-    ) -> tuple[Float32[Tensor, "R M K"], Float32[Tensor, "R M K"]]:
-        """Return mean and log variance of z_U."""
-        mean, log_var = self.encoder(h[:, None, None], self.everyone)[:, 0, 0].chunk(2, -1)
-        return mean, log_var
-
-    def roles(
-        self, h: Float32[Tensor, "R M H"], noise: Float32[Tensor, "R M K"] | None
-    ) -> Int64[Tensor, "R M"]:
-        """Return the argmax of z = mu + sigma * noise (None: of mu)   (BDPS eq. 3)."""
-        mean, log_var = self.gaussian(h)
-        if noise is None:
-            return mean.argmax(-1)
-        return (mean + (0.5 * log_var).exp() * noise).argmax(-1)
-
-    def losses(
-        self,
-        advantages: Float32[Tensor, "R T M W"],
-        noise: Float32[Tensor, "R M K"],
-    ) -> tuple[Float32[Tensor, "R M"], Float32[Tensor, "R M"]]:
-        """Return the reconstruction's squared error and the divergence from N(0, I)   (BDPS eq. 7).
-
-        The error is the mean over the sequence.
-        """
-        mean, log_var = self.gaussian(self.read(advantages))
-        z = mean + (0.5 * log_var).exp() * noise
-        start = self.decoder(z[:, None, None], self.everyone)[:, :, 0]
-        code_at_every_step = z[:, None, None].expand(-1, 1, advantages.shape[1], -1, -1)
-        states = self.writer(code_at_every_step, start, self.everyone)
-        reconstruction = self.advantage(states, self.everyone)[:, 0]
-        error = (reconstruction - advantages).square().mean((1, 3))
-        divergence = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(-1)
-        return error, divergence
+Features = Literal["own", "attention"]
 
 
 class GroupSelector(nn.Module):
@@ -84,13 +27,24 @@ class GroupSelector(nn.Module):
     depends only on how many of them play each role: it is computed once for every such count, each
     role weighted by its number of players, and looked up. The paper's sum over agents (eq. 4-5) is
     the same sum, its equal terms taken together.
+
+    With the features "attention" that is all: eq. 4-5 as printed. There an agent's own role cancels
+    out wherever its scores have one sign, and all agents are told the same (docs/fidelity.md). With
+    "own" the agent's own transformed features W x_i are added to each head's sum   [A24].
     """
 
     def __init__(
-        self, generators: list[Generator], n_agents: int, roles: int, groups: int, hidden: int
+        self,
+        generators: list[Generator],
+        n_agents: int,
+        roles: int,
+        groups: int,
+        hidden: int,
+        features: Features = "own",
     ) -> None:
         super().__init__()
         self.n_agents, self.roles, self.hidden = n_agents, roles, hidden
+        self.adds_own = features == "own"
         self.everyone = assignment.full(len(generators), 1)
         # a count of players is a number with a digit for each role, the first the lowest
         self.place_values = (n_agents + 1) ** torch.arange(roles)
@@ -115,6 +69,8 @@ class GroupSelector(nn.Module):
         # eq. 5, its sum over agents taken by roles: [R, E, i, head, H]
         by_role = [alpha[:, :, :, j, :, None] * wx[:, None, None, j] for j in range(k)]
         mixed = torch.as_tensor(sum(by_role))
+        if self.adds_own:
+            mixed = mixed + wx[:, None]
         rows = functional.elu(mixed.flatten(3)).flatten(1, 2)
         fed = self.out(rows[:, None, None], self.everyone).relu()
         return torch.matmul(fed, self.memory.inputs.weight[:, :, None])[:, 0, 0]
@@ -163,3 +119,32 @@ class GroupSelector(nn.Module):
     def values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N V"]:
         """Return the value of each group to agents in these states."""
         return from_rows(self.value(to_rows(states, 1), self.everyone), states.shape[3])
+
+
+class Effects(NamedTuple):
+    """How the values of groups vary, over decisions that all agents live to take."""
+
+    main: Float32[Tensor, "R"]  # root mean square of the groups' effect, equal for all agents
+    interaction: Float32[Tensor, "R"]  # of what is left: that another group is better for another
+    one_group: Float32[Tensor, "R"]  # share of decisions whose best group is everybody's
+
+
+@torch.no_grad()
+def effects(values: Float32[Tensor, "R B P N G"], counts: Bool[Tensor, "R B P"]) -> Effects:
+    """Split values of groups into a mean, the agents' and the groups' effects, and interaction.
+
+    Only the interaction lets agents choose different groups; `counts` says which decisions count.
+    """
+    centred = values - values.mean(-1, keepdim=True)  # without the mean and the agents' effects
+    group = centred.mean(3, keepdim=True)
+    best = values.argmax(-1)
+    number = counts.sum((1, 2)).clamp(min=1)
+
+    def average(x: Float32[Tensor, "R B P"]) -> Float32[Tensor, "R"]:
+        return total(x * counts) / number
+
+    return Effects(
+        main=average(group.square().mean((3, 4))).sqrt(),
+        interaction=average((centred - group).square().mean((3, 4))).sqrt(),
+        one_group=average((best == best[..., :1]).all(-1).float()),
+    )
