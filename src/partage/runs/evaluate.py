@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from partage import envs, learners
+from partage.config.earlier import all_settings
 from partage.config.recipe import Recipe
 from partage.distances import distance
 from partage.distances.distance import Experience
@@ -164,7 +165,7 @@ def _untrained(recipe: Recipe, purpose: str, copies: int) -> tuple[Env, Learner]
     """Return a task of its own for one purpose, and a learner that has learned nothing yet."""
     seeds = [stream(seed, purpose) for seed in recipe.seeds]
     env = envs.make(recipe.task, seeds, copies, engine=recipe.engine, **recipe.options)
-    return env, learners.make(recipe.learner, env.spec, recipe.settings, recipe.seeds)
+    return env, learners.make(recipe.learner, env.spec, all_settings(recipe), recipe.seeds)
 
 
 def measure(

@@ -18,6 +18,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from partage import _io, envs, learners
+from partage.config.earlier import all_settings
 from partage.config.recipe import Recipe
 from partage.errors import UserError
 from partage.learners import Learner
@@ -89,7 +90,9 @@ class Training:
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         self.recipe, self.device, seeds = recipe, device, recipe.seeds
-        self.learner = learners.make(recipe.learner, _spec(recipe), recipe.settings, seeds, device)
+        self.learner = learners.make(
+            recipe.learner, _spec(recipe), all_settings(recipe), seeds, device
+        )
         self.env = _make_env(recipe, "env", self.learner.copies)
         self.test_env = None
         if recipe.test_every:

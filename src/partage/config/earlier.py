@@ -1,0 +1,31 @@
+"""What a recipe means that is older than a setting: what the code did before it could be set.
+
+A recipe names every setting of its learner, so that a default may change without changing what was
+trained. One that was written before a setting existed lacks it, and means the value here
+(standard library only).
+"""
+
+from collections.abc import Mapping
+
+from partage.config.recipe import Recipe
+from partage.config.types import Scalar
+
+ACTOR_CRITIC: Mapping[str, Scalar] = {"critic_init": "apart"}
+BDPS: Mapping[str, Scalar] = {
+    "code": "gaussian",
+    "scale": "none",
+    "group_features": "attention",
+    "test_groups": False,
+    "clipping": "joint",
+}
+EARLIER: Mapping[str, Mapping[str, Scalar]] = {
+    "a2c": ACTOR_CRITIC,
+    "mdps": ACTOR_CRITIC,
+    "seps": ACTOR_CRITIC,
+    "bdps": BDPS,
+}
+
+
+def all_settings(recipe: Recipe) -> dict[str, Scalar]:
+    """Return every setting that a recipe was written with, or means by not having it."""
+    return {**EARLIER.get(recipe.learner, {}), **recipe.settings}
