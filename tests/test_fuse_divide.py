@@ -1,12 +1,21 @@
 """Algorithm 1: who shares from here on, by the distance of policies   (MPD §2)."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from partage.sharing.assignment import Assignment, full, none
-from partage.sharing.fuse_divide import Move, fuse_divide, fuse_divide_literal
+from partage.sharing.fuse_divide import (
+    BACKS_DIVIDE,
+    INTENDED,
+    STEADY,
+    Move,
+    Rules,
+    fuse_divide,
+    fuse_divide_literal,
+)
 
 quick = settings(max_examples=80, deadline=None)
 
@@ -124,6 +133,54 @@ def test_a_run_moves_as_it_would_alone(one, other) -> None:
         alone = fuse_divide(d[r : r + 1], full(1, n), none(1, n), 1.0, 0.5, 2.0)
         assert torch.equal(alone[0][0], both[0][r]) and torch.equal(alone[1][0], both[1][r])
         assert [m._replace(run=0) for m in both[2] if m.run == r] == alone[2]
+
+
+@quick
+@given(cases, st.sampled_from([STEADY, BACKS_DIVIDE]))
+def test_on_distances_that_do_not_change_the_sharing_comes_to_rest(case, rules: Rules) -> None:
+    x, y, fronts, backs = case
+    points = torch.tensor([x, y]).T
+    d, front, back = (
+        torch.cdist(points, points)[None],
+        torch.tensor([fronts]),
+        torch.tensor([backs]),
+    )
+    for _ in range(20):
+        new_front, new_back, moves = fuse_divide(d, front, back, 1.0, 0.5, 2.0, rules)
+        if torch.equal(new_front, front) and torch.equal(new_back, back):
+            assert all(move.source == move.target for move in moves)
+            return
+        front, back = new_front, new_back
+    pytest.fail(f"still moving: {front.tolist()}, {back.tolist()}")
+
+
+def test_who_is_too_far_from_a_user_does_not_join() -> None:
+    d = torch.tensor([[[0.0, 1.3, 0.9], [1.3, 0.0, 2.1], [0.9, 2.1, 0.0]]])
+    seen = {STEADY: [], INTENDED: []}
+    for rules, fronts in seen.items():
+        front, back = full(1, 3), none(1, 3)
+        for _ in range(5):
+            front, back, _ = fuse_divide(d, front, back, 1.0, 0.5, 2.0, rules)
+            fronts.append(front[0].tolist())
+    assert seen[STEADY] == [[0, 0, 1]] * 5
+    assert seen[INTENDED] == [[0, 0, 1], [0, 0, 0]] * 2 + [[0, 0, 1]]  # for ever
+
+
+def test_who_parts_in_front_does_not_fuse_backs_in_the_same_call() -> None:
+    # 2 is near 0 and far from 1, who is near 0 as well
+    d = torch.tensor([[[0.0, 1.9, 0.4], [1.9, 0.0, 2.2], [0.4, 2.2, 0.0]]])
+    steady = fuse_divide(d, full(1, 3), none(1, 3), 1.0, 0.5, 2.0)
+    former = fuse_divide(d, full(1, 3), none(1, 3), 1.0, 0.5, 2.0, INTENDED)
+    assert steady[0][0, 2] != steady[0][0, 0] and steady[1].tolist() == [[0, 1, 2]]
+    assert former[0][0, 2] != former[0][0, 0] and former[1].tolist() == [[0, 1, 0]]
+
+
+def test_backs_of_different_fronts_part_where_that_is_asked_for() -> None:
+    d, front, back = on_a_line(0.0, 2.5), none(1, 2), full(1, 2)
+    assert fuse_divide(d, front, back, 1.0, 0.5, 2.0)[1].tolist() == [[0, 0]]
+    _, parted, moves = fuse_divide(d, front, back, 1.0, 0.5, 2.0, BACKS_DIVIDE)
+    assert parted.tolist() == [[0, 1]]
+    assert moves == [Move(0, "back", 1, 0, source=0, target=1)]
 
 
 def test_the_public_code_makes_one_change_an_agent_and_call() -> None:
