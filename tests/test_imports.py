@@ -227,7 +227,7 @@ def broken(here: Path, what: str) -> Path:
         ("mixed", "lr is 0.1 in one and 0.0005 in the other"),
         ("twice", "have the same seed"),
         ("seedless", "a whole number as its seed"),
-        ("json", "Could not read"),
+        ("json", "metrics.json is corrupt"),
         ("lengths", "as many steps as values"),
         ("words", "whole steps and numbers"),
         ("metric", "has none of the metrics"),

@@ -431,7 +431,7 @@ def test_a_recipe_is_never_newer_than_its_own_outcome(
         ({"steps": 2**63}, ["steps", "below 2^63"]),
         ({"seeds": [2**63]}, ["seeds", "below 2^63"]),
         ({"options": {"copies": 3}}, ["'copies'", "setting"]),
-        ({"settings": {"lr": math.nan}}, ["not valid JSON", "NaN"]),
+        ({"settings": {"lr": math.nan}}, ["not valid JSON", "nan is no number"]),
     ],
 )
 def test_a_recipe_that_is_not_one_is_refused(tmp_path: Path, change: dict, words: list[str]):

@@ -14,7 +14,7 @@ from partage.analysis.series import Series
 from partage.config.plan import Figure
 from partage.config.recipe import Recipe, options_of_root, run_dir
 from partage.errors import UserError
-from partage.runs import record
+from partage.runs import parquet, record
 
 COLUMNS = {
     "algorithm": "str",
@@ -123,12 +123,9 @@ def save(frame: pd.DataFrame, path: Path) -> None:
 def load(path: Path) -> pd.DataFrame:
     """Return a saved frame. Raises `UserError` where it is missing or corrupt."""
     again = f"`partage frame {path.stem}{options_of_root(path.parents[1])}`"
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are one or the other
-        why = "it is not there" if isinstance(error, FileNotFoundError) else "it is corrupt"
-        raise UserError(f"Could not read {path} ({why}): make it with {again}.") from error
-    if list(frame.columns) != list(COLUMNS) or not all(key in frame.attrs for key in IN_COMMON):
+    payload = _io.read_bytes(path, f"make it with {again}.")
+    frame = parquet.decode(payload, COLUMNS, path, f"make it anew with {again}.")
+    if not all(isinstance(frame.attrs.get(key), str) for key in IN_COMMON):
         raise UserError(f"{path} is not a figure's frame: make it anew with {again}.")
     return frame
 

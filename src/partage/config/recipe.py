@@ -67,17 +67,7 @@ class Recipe:
 
         Raises `UserError` where it is missing, corrupt or of another schema version.
         """
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-        except OSError as error:
-            raise UserError(
-                f"Could not read the recipe {path} ({error.strerror}): "
-                f"write it with {_planning(path)}."
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{path} is not valid JSON ({error}): write it anew with {_planning(path)}."
-            ) from error
+        raw = _io.read_json(path, f"write it anew with {_planning(path)}.")
         return parse(raw, path)
 
 
@@ -85,10 +75,6 @@ def _planning(where: object) -> str:
     """Return the command that writes a recipe where it lies, as advice."""
     options = options_of_root(root_of(where)) if isinstance(where, Path) else ""
     return f"`partage plan --write{options}`"
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number that JSON has")
 
 
 def parse(raw: Any, where: object) -> Recipe:
@@ -251,8 +237,8 @@ def _settle(path: Path, recipe: Recipe) -> None:
         made = min(each.stat().st_mtime_ns for each in outcome)
         if (
             made < path.stat().st_mtime_ns
-            and json.loads(outcome[1].read_bytes())["recipe_hash"] == recipe.hash
+            and _io.read_json(outcome[1], "").get("recipe_hash") == recipe.hash
         ):
             os.utime(path, ns=(made, made))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, UserError):
         pass  # there is none yet, or whoever reads it says what is wrong with it

@@ -4,11 +4,11 @@ Unknown keys and wrong types are refused. A value may be a table by scale:
 ``steps = {paper = 1_600_000, lab = 400_000, smoke = 40_000}``.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from partage import _io
 from partage.config.recipe import SCALES
 from partage.config.types import expected, fits
 from partage.errors import UserError, look_up, unknown
@@ -18,15 +18,7 @@ Values = Mapping[str, Any]
 
 def toml(path: Path) -> dict[str, Any]:
     """Return what a TOML file holds. Raises `UserError` where it is missing or not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"Could not read {path} ({error.strerror}): "
-            f"install partage again, or run it from a checkout."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}.") from error
+    return _io.read_toml(path, "install partage again, or run it from a checkout.")
 
 
 def as_table(value: Any, where: str) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def make_command(figure: Figure, recipe: Recipe, request: Request) -> str:
 def hours(made: dict[str, Any]) -> Hours:
     """Return what a run cost, as its record has it; what an imported run cost is not known (0)."""
     on_gpu = str(made.get("device", "")).startswith("cuda")
-    gpu_seconds = made["wall_seconds"] if on_gpu else 0.0
+    gpu_seconds = made.get("wall_seconds", 0.0) if on_gpu else 0.0
     return Hours(made.get("cpu_seconds", 0.0) / 3600, gpu_seconds / 3600)
 
 

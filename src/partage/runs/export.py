@@ -7,7 +7,6 @@ per episode]}. A step's value is the mean of that test, which is what a curve ho
 agree.
 """
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from partage import _io
 from partage.config.recipe import Recipe, options_of_root, run_dir
+from partage.config.types import fits
 from partage.errors import UserError
 from partage.runs import record
 
@@ -76,22 +77,28 @@ def absolutes(place: Path, recipe: Recipe) -> dict[int, dict[str, list[float]]]:
 
     It is empty where nothing was measured. Raises `UserError` where the file is corrupt.
     """
-    try:
-        found = json.loads((place / "absolute.json").read_text(encoding="utf-8"))
-        if found["recipe_hash"] != recipe.hash:
-            return {}
-        return {int(seed): _test_outcomes(each) for seed, each in found["seeds"].items()}
-    except FileNotFoundError:
+    path, advice = place / "absolute.json", f"`partage absolute {place}` makes it anew."
+    if not path.exists():
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{place}/absolute.json is corrupt ({error!r}): `partage absolute {place}` makes it "
-            f"anew."
-        ) from error
+    found = _io.read_json(path, advice)
+    if found.get("recipe_hash") != recipe.hash:
+        return {}
+    seeds = found.get("seeds")
+    if not isinstance(seeds, dict) or set(seeds) != set(map(str, recipe.seeds)):
+        raise UserError(f"{path} is corrupt (its seeds are not the recipe's): {advice}")
+    return {int(seed): _test_outcomes(each, path, advice) for seed, each in seeds.items()}
 
 
-def _test_outcomes(found: dict[str, Any]) -> dict[str, list[float]]:
-    return {name: values for name, values in found.items() if name.startswith("test_")}
+def _test_outcomes(found: Any, path: Path, advice: str) -> dict[str, list[float]]:
+    """Return each outcome of one seed's episodes, which have to be lists of numbers."""
+    values = found if isinstance(found, dict) else {}
+    outcomes = {name: each for name, each in values.items() if name.startswith("test_")}
+    for each in outcomes.values():
+        if not isinstance(each, list) or not all(fits(value, float) for value in each):
+            raise UserError(f"{path} is corrupt (an outcome is no list of numbers): {advice}")
+    if not outcomes:
+        raise UserError(f"{path} is corrupt (a seed has no outcomes): {advice}")
+    return outcomes
 
 
 def _remarks(

@@ -24,6 +24,7 @@ import pandas as pd
 from partage import _io
 from partage.config.recipe import OUTCOME, Recipe, options_of_root, root_of
 from partage.errors import UserError
+from partage.runs import parquet, record_check
 from partage.runs.provenance import code, provenance
 
 __all__ = [
@@ -112,8 +113,7 @@ def _check_record(record: dict[str, Any], run_dir: Path) -> None:
             f"{run_dir} was made by another recipe than the one that lies there now: "
             f"{_again(run_dir)}"
         )
-    if not isinstance(record.get("recipe"), dict):
-        raise UserError(f"{run_dir}/record.json is corrupt (it has no recipe): {_again(run_dir)}")
+    record_check.check(record, run_dir / "record.json", _again(run_dir))
 
 
 def _check_recipe(made: dict[str, Any], today: Recipe, run_dir: Path) -> None:
@@ -133,32 +133,16 @@ def _check_recipe(made: dict[str, Any], today: Recipe, run_dir: Path) -> None:
 def _read_curve(record: dict[str, Any], run_dir: Path) -> pd.DataFrame:
     """Return the curve, which has to be the one that the record names."""
     path = run_dir / "curve.parquet"
-    try:
-        payload = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"Could not read {path} ({error.strerror}): {_again(run_dir)}") from error
+    payload = _io.read_bytes(path, _again(run_dir))
     if hashlib.sha256(payload).hexdigest() != record.get("curve_sha256"):
         raise UserError(
             f"{path} is corrupt (it is not the one its record names): {_again(run_dir)}"
         )
-    curve = pd.read_parquet(io.BytesIO(payload))
-    if list(curve.columns) != list(COLUMNS):
-        raise UserError(
-            f"{path} has columns {list(curve.columns)}, not {list(COLUMNS)}: {_again(run_dir)}"
-        )
-    return curve
+    return parquet.decode(payload, COLUMNS, path, _again(run_dir))
 
 
 def _json(path: Path, run_dir: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"Could not read {path} ({error.strerror}): {_again(run_dir)}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is corrupt ({error}): {_again(run_dir)}") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is corrupt (not an object): {_again(run_dir)}")
-    return found
+    return _io.read_json(path, _again(run_dir))
 
 
 def _again(run_dir: Path) -> str:

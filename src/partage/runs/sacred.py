@@ -1,13 +1,13 @@
 """Read runs of EPyMARL and PyMARL, as sacred's FileStorageObserver writes them."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from partage import _io
 from partage.errors import UserError
 from partage.runs import record
 
@@ -148,13 +148,5 @@ def _points(seed: int, name: str, series: Series, file: Path) -> Iterator[Point]
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"Could not read {path} ({error}): a run that sacred's FileStorageObserver wrote is "
-            f"expected."
-        ) from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path} should hold an object, but holds {type(found).__name__}.")
-    return found
+    advice = "a run that sacred's FileStorageObserver wrote is expected."
+    return _io.read_json(path, advice, finite=False)  # losses of others may be none

@@ -79,14 +79,16 @@ def elsewhere(
     Other code that `equal` entries lead to is as good as the same.
     """
     then, now = (
-        {**each["versions"], **each["machine"], "device": each["device"]} for each in (made, again)
+        {**each.get("versions", {}), **each.get("machine", {}), "device": each.get("device")}
+        for each in (made, again)
     )
-    facts = [
-        name for name in ("cpu", "gpu", "device", *made["versions"]) if then[name] != now.get(name)
-    ]
+    names = ("cpu", "gpu", "device", *made.get("versions", {}))
+    facts = [name for name in names if then.get(name) != now.get(name)]
     files = [] if equal else equal_code.changed_files(made["code"], again["code"])
     named = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-    return [f"{name} {then[name]}" for name in facts] + ([f"other code ({named})"] if files else [])
+    return [f"{name} {then.get(name)}" for name in facts] + (
+        [f"other code ({named})"] if files else []
+    )
 
 
 def compare(
