@@ -66,7 +66,7 @@ def test_a_corrupt_or_missing_frame_is_refused_with_the_command_that_makes_it(tm
     with pytest.raises(UserError, match=r"corrupt.*partage frame first"):
         frames.load(path)
     pd.DataFrame({"x": [1]}).to_parquet(path)
-    with pytest.raises(UserError, match="not a figure's frame"):
+    with pytest.raises(UserError, match="has columns"):
         frames.load(path)
 
 

@@ -32,7 +32,7 @@ def decode(payload: bytes, columns: Mapping[str, str], path: Path, advice: str) 
     return table
 
 
-def _is_of_kind(column: "pd.Series[Any]", kind: str) -> bool:
+def _is_of_kind(column: pd.Series, kind: str) -> bool:
     if kind == "str":
         return bool(is_string_dtype(column)) and not bool(column.isna().any())
     return str(column.dtype) == kind
