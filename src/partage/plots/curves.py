@@ -1,6 +1,5 @@
 """Learning curves: for each task the mean over seeds, its interval, and every seed, faint."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -25,7 +24,7 @@ MIDDLE_WIDTH = 1.8  # points, of the line that is the mean (or median, or IQM) o
 
 def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
     """Return the whole figure."""
-    with matplotlib.rc_context(style.STYLE):
+    with style.drawing():
         page = layout.lay_out(plan, figure, frame)
         canvas = page.canvas()
         grid = page.grid(canvas, bool(figure.beside))

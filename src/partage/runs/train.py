@@ -24,7 +24,7 @@ from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segmen
 from partage.runs import checkpoint, record
 from partage.runs.best import Best
 from partage.runs.metrics import Metrics, outcomes
-from partage.runs.process import Stop, prepare
+from partage.runs.process import Stop, prepare, vectors
 from partage.runs.progress import Progress
 from partage.sims.contract import Env, Spec, TimeStep, stream
 
@@ -215,6 +215,7 @@ class Training:
             threads=torch.get_num_threads(),
             device=self.device,
             gpu=gpu,
+            vectors=vectors(),
             ran=self.code,
         )
         facts["earlier_code"] = self.earlier_code

@@ -84,11 +84,25 @@ def elsewhere(
     )
     names = ("cpu", "gpu", "device", *made.get("versions", {}))
     facts = [name for name in names if then.get(name) != now.get(name)]
+    facts += [name for name in ("libc",) if then.get(name) not in (None, now.get(name))]
     files = [] if equal else equal_code.changed_files(made["code"], again["code"])
     named = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-    return [f"{name} {then.get(name)}" for name in facts] + (
-        [f"other code ({named})"] if files else []
-    )
+    found = [f"{name} {then.get(name)}" for name in facts] + _other_vectors(then, now)
+    return found + ([f"other code ({named})"] if files else [])
+
+
+def _other_vectors(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return which vector instructions a run was made with, where they are others than now.
+
+    Records from before these were noted say nothing.
+    """
+    before, today = then.get("vectors") or {}, now.get("vectors") or {}
+    found = []
+    for name in dict.fromkeys([*before, *today] if before else ()):
+        was, is_ = before.get(name, "unset"), today.get(name, "unset")
+        if was != is_:
+            found.append(f"other vector instructions ({name} {was}, here {is_})")
+    return found
 
 
 def compare(

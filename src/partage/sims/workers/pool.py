@@ -27,17 +27,11 @@ from partage.errors import UserError
 from partage.sims.buffers import INSTANT_FIELDS, Buffers
 from partage.sims.contract import Spec, stream
 from partage.sims.single import Single, saved_singles
+from partage.sims.workers.cores import available_cores
 from partage.sims.workers.processes import Worker, WorkerProcesses
 from partage.sims.workers.worker import ADVANCE, BEGIN, REST, Job, Sizes
 
 ATTEMPTS = 3  # failures of a worker, with no episode finished in between, that are too many
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use: a scheduler gives some of the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def shared_memory(size: int) -> int:
