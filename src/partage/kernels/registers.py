@@ -4,7 +4,7 @@ A list of CPUs and their features would be wrong about the next one, and about w
 to do without (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES). So a product is compiled and looked at.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 from numba.core.registry import cpu_target
@@ -43,7 +43,8 @@ def of_assembly(assembly: str) -> Registers:
 
 def of_this_machine() -> Registers:
     """Return what the registers are like that Numba compiles for."""
-    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    context: Any = cpu_target.target_context
+    triple, cpu, features = context.codegen().magic_tuple()
     target = llvm.Target.from_triple(triple)
     machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
     return of_assembly(machine.emit_assembly(llvm.parse_assembly(PRODUCT)))

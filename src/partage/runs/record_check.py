@@ -14,6 +14,7 @@ KINDS: dict[str, Any] = {
     "recipe_hash": str,
     "versions": dict,
     "machine": dict,
+    "vectors": dict,
     "started": str,
     "finished": str,
     "wall_seconds": float,
@@ -31,7 +32,7 @@ INSIDE: dict[str, dict[str, Any]] = {
     "image": {"digest": str},
     "imported": {"source": str, "at": str},
 }
-NAMED_TEXTS = ("versions", "machine")  # tables of names and plain values
+NAMED_TEXTS = ("versions", "machine", "vectors")  # tables of names and plain values
 
 
 def check(record: dict[str, Any], path: Path, advice: str) -> None:

@@ -87,16 +87,16 @@ def elsewhere(
     facts += [name for name in ("libc",) if then.get(name) not in (None, now.get(name))]
     files = [] if equal else equal_code.changed_files(made["code"], again["code"])
     named = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-    found = [f"{name} {then.get(name)}" for name in facts] + _other_vectors(then, now)
+    found = [f"{name} {then.get(name)}" for name in facts] + _other_vectors(made, again)
     return found + ([f"other code ({named})"] if files else [])
 
 
-def _other_vectors(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _other_vectors(made: dict[str, Any], again: dict[str, Any]) -> list[str]:
     """Return which vector instructions a run was made with, where they are others than now.
 
     Records from before these were noted say nothing.
     """
-    before, today = then.get("vectors") or {}, now.get("vectors") or {}
+    before, today = made.get("vectors") or {}, again.get("vectors") or {}
     found = []
     for name in dict.fromkeys([*before, *today] if before else ()):
         was, is_ = before.get(name, "unset"), today.get(name, "unset")

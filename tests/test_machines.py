@@ -1,0 +1,159 @@
+"""Runs, pictures and caches on machines, and in environments, that are not this one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import recipe, trained
+from small import ROOT
+
+from partage.runs import machine, record, verify
+from partage.sims.workers import cores
+
+# What another system has not, or tells nothing of.
+LINUX_ALONE = ("sched_getaffinity", "memfd_create")
+
+
+def python(code: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, in this environment but for what is given."""
+    around = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
+    around |= {name: value for name, value in environment.items() if value is not None}
+    for name in [name for name, value in environment.items() if value is None]:
+        around.pop(name, None)
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=around)
+
+
+def test_a_run_ends_well_where_there_is_nothing_of_linux(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in LINUX_ALONE:
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "none")
+
+    def unknown(name: str) -> int:
+        raise ValueError(name)
+
+    monkeypatch.setattr(os, "sysconf", unknown)
+    trained(tmp_path / "run", recipe("a2c", steps=200))
+    made = record.read(tmp_path / "run")[1]
+    assert made["machine"]["cores"] == os.cpu_count() and made["machine"]["memory_gib"] is None
+    assert made["machine"]["cpu"]
+    assert cores.available_cores() == os.cpu_count()
+
+
+def test_a_mac_without_its_command_still_has_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.platform, "system", lambda: machine.MAC)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert machine.cpu_model()
+
+
+PRODUCTS = """
+import json, torch
+from partage.kernels import gemm
+from partage.nn.dense import Layer, apply_layers, apply_layers_torch
+torch.manual_seed(0)
+def layer(inputs, outputs):
+    sets = torch.arange(3).repeat(2, 1)
+    return Layer(torch.randn(2, 3, inputs, outputs), torch.randn(2, 3, 1, outputs), sets)
+layers, rows = [layer(37, 64), layer(64, 21), layer(21, 5)], torch.randn(2, 3, 1, 19, 37)
+ours, theirs = apply_layers(rows, layers), apply_layers_torch(rows, layers)
+print(json.dumps([*gemm.REGISTERS, float((ours - theirs).abs().max() / theirs.abs().max())]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("features", "lanes", "fused"),
+    [("+sse2", 4, False), ("+avx", 8, False), ("+avx2,+fma", 8, True)],
+)
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the features are those of x86")
+def test_products_are_fused_only_where_the_cpu_fuses_and_right_everywhere(
+    tmp_path: Path, features: str, lanes: int, fused: bool
+) -> None:
+    told = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}
+    done = python(PRODUCTS, NUMBA_CACHE_DIR=str(tmp_path), **told)
+    assert done.returncode == 0, done.stderr
+    *registers, apart = json.loads(done.stdout)
+    assert registers == [lanes, fused] and apart < 1e-5
+
+
+def test_verify_names_other_vector_instructions_and_is_silent_about_old_records() -> None:
+    then = {"code": {"files": {}}, "vectors": {"torch": "AVX2", "kernels": "8 lanes"}}
+    now = {"code": {"files": {}}, "vectors": {"torch": "AVX512", "kernels": "8 lanes"}}
+    assert verify.elsewhere(then, then) == []
+    told = verify.elsewhere(then, now)
+    assert told == ["other vector instructions (torch AVX2, here AVX512)"]
+    chosen = {**then, "vectors": {**then["vectors"], "ATEN_CPU_CAPABILITY": "avx2"}}
+    assert "ATEN_CPU_CAPABILITY unset, here avx2" in verify.elsewhere(then, chosen)[0]
+    assert verify.elsewhere({"code": {"files": {}}}, now) == []
+
+
+def test_a_record_says_which_vector_instructions_computed(tmp_path: Path) -> None:
+    trained(tmp_path, recipe("a2c", steps=200))
+    vectors = record.read(tmp_path)[1]["vectors"]
+    assert "lanes" in vectors["kernels"] and vectors["torch"]
+
+
+PICTURES = """
+import hashlib, tempfile
+from pathlib import Path
+THEIRS
+from partage.plots import curves, files, profiles
+from small import finish, small_plan
+from partage.analysis import frames
+from partage.config.plan import Request
+root = Path(tempfile.mkdtemp())
+plan = small_plan(root)
+figure = plan.figures["first"]
+recipes = plan.recipes([figure], Request())
+finish(recipes, root)
+frame = frames.build(figure, recipes, root)
+for canvas in (curves.draw(plan, figure, frame), profiles.draw(plan, figure, frame)):
+    for kind in ("png", "svg", "pdf"):
+        print(hashlib.sha256(files.picture_bytes(canvas, kind)).hexdigest())
+"""
+THEME = """
+import matplotlib, seaborn
+seaborn.set_theme(context="poster", style="darkgrid", palette="husl", color_codes=True)
+matplotlib.rcParams["lines.marker"] = "o"
+before = dict(matplotlib.rcParams)
+import atexit
+def unchanged():
+    assert dict(matplotlib.rcParams) == before
+    print("theirs again")
+atexit.register(unchanged)
+"""
+MATPLOTLIBRC = """
+backend: TkAgg
+text.usetex: True
+lines.marker: o
+font.size: 22
+font.family: serif
+axes.prop_cycle: cycler('color', ['r', 'g'])
+savefig.bbox: tight
+savefig.transparent: True
+figure.constrained_layout.use: True
+svg.fonttype: none
+path.sketch: 1, 100, 2
+pdf.compression: 0
+"""
+
+
+def pictures(theirs: str = "", **environment: str | None) -> list[str]:
+    done = python(PICTURES.replace("THEIRS", theirs), **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("\n")[:-1]
+
+
+def test_no_setting_of_the_users_changes_a_byte_of_a_picture(tmp_path: Path) -> None:
+    plain = pictures(MPLBACKEND=None, MATPLOTLIBRC=None)
+    assert len(plain) == 6
+    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC)
+    (tmp_path / "broken").write_bytes(b"font.size: \xe4\xff\n")
+    file = str(tmp_path / "matplotlibrc")
+    assert pictures(MATPLOTLIBRC=file, MPLBACKEND="module://not.there") == plain
+    assert pictures(MATPLOTLIBRC=str(tmp_path / "broken"), MPLBACKEND="nonsense") == plain
+    assert pictures(THEME) == [*plain, "theirs again"]
