@@ -145,9 +145,7 @@ def test_cost_and_provenance_come_from_the_records(sheets: Plan):
     assert "toy/a alpha 50,000 1.00 0.00" in said  # env steps of five seeds, CPU-h, GPU-h
     for recipe in recipes:
         assert recipe.hash[:12] in said and run_dir(request.root, recipe).as_posix() in said
-    assert (
-        f"numpy {np.__version__}" in said and f"{available_cores()} cores, cpu" in said
-    )
+    assert f"numpy {np.__version__}" in said and f"{available_cores()} cores, cpu" in said
 
 
 def test_gpu_hours_are_the_wall_time_of_runs_on_one():
