@@ -113,7 +113,7 @@ def test_a_value_that_is_no_number_is_refused_with_its_place(here: Path, capsys,
     assert says in said and "qmix/3/info.json" in said and "number 2 of 2" in said
 
 
-@pytest.mark.parametrize("step", [-1, 0.5, True, "10", None, 2**63, float("inf")])
+@pytest.mark.parametrize("step", [-1, 0.5, True, "10", None, 1e300, float("inf")])
 def test_a_step_that_is_no_whole_number_from_0_on_is_refused(here: Path, capsys, step):
     source = three(here, new=False)
     edited(source / "qmix/3/info.json", return_mean=[0, 1], return_mean_T=[step, 1000])
@@ -327,8 +327,10 @@ ex.run()
 @pytest.mark.skipif(find_spec("sacred") is None, reason="sacred is not installed")
 @pytest.mark.parametrize("how", ["info", "scalars"])
 def test_what_sacred_itself_writes_is_read(here: Path, capsys, how: str):
+    script = here / "main.py"
+    script.write_text(SACRED)
     for seed in (1, 2, 3, 5):
-        command = [sys.executable, "-c", SACRED, str(here / "sacred"), str(seed), how]
+        command = [sys.executable, str(script), str(here / "sacred"), str(seed), how]
         done = subprocess.run(command, capture_output=True, text=True)
         assert (done.returncode == 0) == (seed != 5), done.stderr
     assert brought(here, here / "sacred") == 0
