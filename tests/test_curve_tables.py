@@ -119,6 +119,11 @@ def test_what_is_malformed_is_one_sentence_with_the_line(here: Path, capsys, wha
     assert not (here / "results").exists()
 
 
+def test_a_device_is_refused_and_not_read_for_ever(here: Path, capsys):
+    assert brought(here, Path("/dev/zero")) == 2
+    assert "a folder or a device" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_what_is_said_of_a_metric_beats_its_name(here: Path):
     source = written(here, PLAIN + PLAIN.replace(HEADER + "\n", "").replace("train_return", "won"))
     assert brought(here, source, "--metric", "won=test_score") == 0

@@ -1,8 +1,10 @@
 """marl-eval's JSON: out, in again with equal values, of BenchMARL, and as marl-eval takes it."""
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -236,3 +238,19 @@ def test_marl_eval_itself_takes_the_file(here: Path, metrics: tuple[str, ...] | 
         assert "issue" not in capsys.readouterr().out
         matrices, _ = processing.create_matrices_for_rliable(processed, "toy", [wanted])
         assert matrices[f"mean_norm_{wanted}"]["alpha"].shape == (3, 1)
+
+
+@pytest.mark.skipif(find_spec("marl_eval") is None, reason="marl-eval is not installed")
+def test_what_marl_eval_s_own_logger_writes_is_read(here: Path, monkeypatch: pytest.MonkeyPatch):
+    # a service's client, which is imported beside the logger and which nothing here calls
+    monkeypatch.setitem(sys.modules, "neptune", ModuleType("neptune"))
+    from marl_eval.json_tools.json_logger import JsonLogger  # type: ignore[import]
+
+    for seed in (5, 6, 7):
+        logger = JsonLogger(str(here / "logs"), "ff_ippo", "2s3z", "smax", seed)
+        for i in range(11):
+            logger.write(100 * i, "mean_episode_return", seed + i, evaluation_step=i)
+        logger.write(1000, "mean_episode_return", 99.0, is_absolute_metric=True)
+    assert brought(here, here / "logs") == 0
+    rows = imported()[0]
+    assert rows.loc[rows["seed"] == 2, "value"].tolist() == [7 + i for i in range(11)]

@@ -260,6 +260,30 @@ def test_a_broken_file_is_one_sentence_with_its_name(here: Path, capsys, name: s
     assert f"qmix/3/{name}" in said or ("qmix/3)" in said and name == "metrics.json")
 
 
+def test_whatever_a_configuration_holds_the_record_can_be_read(here: Path):
+    source = three(here)
+    deep: dict = {}
+    for _ in range(28):
+        deep = {"a": deep}
+    for run in runs(source):
+        edited(
+            run / "config.json", limit=float("inf"), scale=float("nan"), words="\u00e4", deep=deep
+        )
+    assert brought(here, source) == 0
+    config = imported()[1]["seeds"]["0"]["config"]
+    assert config["limit"] == "inf" and config["scale"] == "nan" and config["words"] == "\u00e4"
+
+
+def test_returns_of_agents_with_their_own_rewards_are_taken_as_their_sum(here: Path):
+    source = three(here)
+    for run in runs(source):
+        content = json.loads((run / "metrics.json").read_text())
+        renamed = {"total_return_mean": content["return_mean"], "agent_0_return_mean": {}}
+        (run / "metrics.json").write_text(json.dumps(renamed))
+    assert brought(here, source) == 0
+    assert set(imported()[0]["metric"]) == {"train_return"}
+
+
 def test_bytes_that_are_no_text_and_a_folder_in_a_file_s_place_are_refused(here: Path, capsys):
     source = three(here)
     (source / "qmix/3/metrics.json").write_bytes(b'{"a": "\xff\xfe"}')

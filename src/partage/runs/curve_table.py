@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from partage import _io
 from partage.errors import UserError
 from partage.runs import foreign
 from partage.runs.experiments import COMPLETED, Measured, Point, Run
@@ -78,10 +79,7 @@ def _rows(source: Path) -> Iterator[Row]:
 
 def _text(source: Path) -> str:
     """Return a file's text: in UTF-8, or in UTF-16 where its first bytes say so."""
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise UserError(f"Could not read {source} ({error.strerror}): {EXPECTED}.") from error
+    content = _io.read_bytes(source, f"{EXPECTED}.")
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return content.decode(encoding)

@@ -25,6 +25,24 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     return _io.read_json(path, f"{expected} is expected.", finite=False)
 
 
+def kept(found: Any, levels: int = 20) -> Any:
+    """Return what was found as a record of ours keeps it, which holds finite numbers and text.
+
+    Another number becomes text, and so does what is nested deeper than `levels`.
+    """
+    if isinstance(found, str):
+        return found.encode(errors="backslashreplace").decode()
+    if isinstance(found, float) and not math.isfinite(found):
+        return str(found)
+    if not isinstance(found, dict | list):
+        return found
+    if levels == 0:
+        return short(found)
+    if isinstance(found, list):
+        return [kept(each, levels - 1) for each in found]
+    return {kept(str(name)): kept(each, levels - 1) for name, each in found.items()}
+
+
 def number(found: Any) -> float:
     """Return a number of a JSON file, or a numpy number that jsonpickle wrote, as a float."""
     plain = _plain(found)

@@ -8,6 +8,7 @@ Results of another budget or another number of seeds than the task gives everybo
 would not be comparable. Nothing is written before everything is read.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ import pandas as pd
 
 from partage.config.recipe import IMPORTED, Recipe, run_dir, write_recipes
 from partage.errors import UserError
-from partage.runs import curve_table, experiments, marl_eval, record, sacred
+from partage.runs import curve_table, experiments, foreign, marl_eval, record, sacred
 from partage.runs.experiments import Measured, Run
 
 OURS = ("test_return", "test_score", "test_length", "train_return")
@@ -29,6 +30,9 @@ METRICS = {
     "test_battle_won_mean": "test_score",
     "test_ep_length_mean": "test_length",
     "return_mean": "train_return",
+    # EPyMARL's where rewards are each agent's own: the sum over agents
+    "test_total_return_mean": "test_return",
+    "total_return_mean": "train_return",
 } | {name: name for name in OURS}
 WHOLE = 0.95  # of the budget: the last test of a run may come a little before its end
 
@@ -107,7 +111,7 @@ def _write(
     for recipe in recipes:
         curve = pd.concat([curve_of[seed] for seed in recipe.seeds], ignore_index=True)
         origins = {seed: _origin(guest_of[seed]) for seed in recipe.seeds}
-        entry = {**made, "seeds": origins}
+        entry = foreign.kept({**made, "seeds": origins})
         record.write(run_dir(root, recipe), curve, _record(recipe, entry))
 
 
@@ -115,11 +119,11 @@ def _read(
     source: Path, recipe: Recipe, where: Mapping[str, str]
 ) -> tuple[list[Run], dict[str, str]]:
     """Return the runs of a source, their curves not read yet, and the metrics known there."""
-    if source.is_dir():
+    if os.path.isdir(source):  # unlike Path's, it takes a folder without permission for none
         runs = sacred.runs(source)
         if runs:
             return runs, METRICS
-    elif not source.exists():
+    elif not os.path.exists(source):
         raise UserError(
             f"There is no file or folder {source}: a CSV file, a JSON file for marl-eval or a "
             f"folder of sacred runs is expected."
@@ -132,7 +136,7 @@ def _read(
     if not runs:
         raise UserError(
             f"{source} holds no sacred run (a folder with config.json and metrics.json or "
-            f"info.json) and no run in {marl_eval.EXPECTED}: name another."
+            f"info.json) and no run in {marl_eval.EXPECTED}: name another, or a CSV file itself."
         )
     runs = marl_eval.narrowed(source, runs, recipe.task, recipe.algorithm, where)
     return runs, METRICS | marl_eval.METRICS
