@@ -80,7 +80,7 @@ def code(learner: str, family: str, package: Path = PACKAGE) -> dict[str, Any]:
         name = path.relative_to(package).as_posix()
         if f"partage/{name}" in hashes or not path.is_file() or not _moves_numbers(name):
             continue
-        content = path.read_bytes()
+        content = path.read_bytes().replace(b"\r\n", b"\n")  # git may have written the lines' ends
         hashes[f"partage/{name}"] = hashlib.sha256(content).hexdigest()
         if path.suffix == ".py":
             todo += _imports(content, package)
