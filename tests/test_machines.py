@@ -2,16 +2,20 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from running import recipe, trained
-from small import ROOT
+from small import ROOT, workflow
+from test_workflow import STAND_IN
 
+from partage import _jit
+from partage.config import cores
 from partage.runs import machine, record, verify
-from partage.sims.workers import cores
 
 # What another system has not, or tells nothing of.
 LINUX_ALONE = ("sched_getaffinity", "memfd_create")
@@ -157,3 +161,123 @@ def test_no_setting_of_the_users_changes_a_byte_of_a_picture(tmp_path: Path) -> 
     assert pictures(MATPLOTLIBRC=file, MPLBACKEND="module://not.there") == plain
     assert pictures(MATPLOTLIBRC=str(tmp_path / "broken"), MPLBACKEND="nonsense") == plain
     assert pictures(THEME) == [*plain, "theirs again"]
+
+
+ODD = "a b 'c' ü $HOME {d} (e) & -f"
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout(tmp_path_factory.mktemp("odd") / ODD)
+
+
+def checkout(root: Path) -> Path:
+    """Make a small checkout, with a Python in it."""
+    workflow(root)
+    stand_in = root / "python"
+    stand_in.write_text(STAND_IN.format(python=sys.executable, tests=str(ROOT / "tests")))
+    stand_in.chmod(0o755)
+    return root
+
+
+def snakemake(root: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the workflow of a checkout from its root, as a user would whose settings these are."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
+    around = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False, env=around | environment
+    )
+
+
+def test_the_workflow_runs_in_any_folder_and_without_a_home(odd: Path) -> None:
+    nowhere = {"HOME": "/proc/nobody", "XDG_CACHE_HOME": "/proc/nobody", "LC_ALL": "C"}
+    ran = snakemake(odd, "--config", f"python={odd / 'python'}", **nowhere)
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    assert (odd / "results/smoke/figures/first.png").is_file()
+    page = snakemake(odd, "report", "--config", f"python={odd / 'python'}", **nowhere)
+    assert page.returncode == 0, page.stderr + page.stdout
+
+
+def test_a_checkout_in_such_a_folder_is_worked_on_from_another(tmp_path: Path) -> None:
+    odd = checkout(tmp_path / ODD.replace("{d}", ""))  # in names of inputs braces are Snakemake's
+    profile = odd / "workflow/profiles/default"
+    options = ["--snakefile", str(odd / "Snakefile"), "--workflow-profile", str(profile)]
+    ran = snakemake(tmp_path, *options, "--config", f"python={odd / 'python'}")
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    assert (tmp_path / "results/smoke/figures/first.png").is_file()
+
+
+KEPT = """
+import sys
+from partage import _jit
+
+@_jit.compiler("same")
+def double(x):
+    return 2 * x
+
+print(double(21), sum(double.stats.cache_hits.values()))
+"""
+
+
+def kept(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Compile where neither the user's cache nor the folder of the source can be written."""
+    (folder / "__pycache__").touch()
+    script = folder / "kept.py"
+    script.write_text(KEPT)
+    around = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    around |= {"HOME": "/proc/nobody", "XDG_CACHE_HOME": "/proc/nobody"}
+    around |= {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(folder)}
+    command = [sys.executable, str(script)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=around)
+
+
+def test_without_a_home_and_beside_a_read_only_package_compiled_code_is_kept(
+    tmp_path: Path,
+) -> None:
+    assert [kept(tmp_path).stdout, kept(tmp_path).stdout] == ["42 0\n", "42 1\n"]
+    (folder,) = tmp_path.glob("partage-numba-*")
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_compiled_code_of_a_folder_that_others_can_write_is_never_run(tmp_path: Path) -> None:
+    folder = tmp_path / f"partage-numba-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    done = kept(tmp_path)
+    assert done.stdout == "42 0\n" and "NUMBA_CACHE_DIR" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_code_has_the_same_hash_whatever_a_clone_made_of_its_lines_ends(tmp_path: Path) -> None:
+    files = {"learners/one.py": "x = 1\n", "envs/two.py": "y = 2\n", "runs/train.py": "z = 3\n"}
+    stamps = []
+    for ends in ("\n", "\r\n"):
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(text.replace("\n", ends).encode())
+        digest = _jit.digest(tmp_path.rglob("*.py"))
+        stamps.append((record.code("one", "two", tmp_path)["hash"], digest))
+    assert stamps[0] == stamps[1]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_a_clone_under_windows_settings_has_the_same_files(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], check=True, capture_output=True, cwd=tmp_path)
+
+    git("init", "--quiet", "here")
+    for name in (".gitattributes", "Makefile", "containers/build.sh", "docs/report.png"):
+        target = tmp_path / "here" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
+    git("-C", "here", "add", "--all")
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    git("-C", "here", *who, "commit", "--quiet", "--message", "x")
+    git("-c", "core.autocrlf=true", "clone", "--quiet", "here", "there")
+    for name in ("Makefile", "containers/build.sh", "docs/report.png"):
+        assert (tmp_path / "there" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_no_script_is_started_by_a_path_in_its_first_line() -> None:
+    recipes = [line for line in (ROOT / "Makefile").read_text().splitlines() if line[:1] == "\t"]
+    assert recipes and not [line for line in recipes if re.search(r"\.venv/bin/(?!python\b)", line)]

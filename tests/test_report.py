@@ -15,12 +15,12 @@ from small import ROOT, SECOND, checkout, edit, finish
 
 from partage.__main__ import main
 from partage.config import plan
+from partage.config.cores import available_cores
 from partage.config.plan import Plan, Request
 from partage.config.recipe import Recipe, run_dir
 from partage.errors import UserError
 from partage.report import build, inventory, page
 from partage.runs import record
-from partage.sims.workers.cores import available_cores
 
 
 class Links(HTMLParser):

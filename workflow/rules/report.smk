@@ -24,7 +24,7 @@ rule report:
     container:
         "images/core.sif"
     shell:
-        f"{PARTAGE} report --figures {REQUEST.figures} {OPTIONS} > {{log}} 2>&1"
+        f"{PARTAGE} report --figures {as_word(REQUEST.figures)} {OPTIONS} > {{log:q}} 2>&1"
 
 
 # What the best policies are worth, on 320 episodes of their own: asked for by name, since it needs runs of today's code.
@@ -41,7 +41,7 @@ rule absolute:
     container:
         lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
     shell:
-        f"{PARTAGE} absolute {ROOT}/runs/{{wildcards.run}} > {{log}} 2>&1"
+        f"{PARTAGE} absolute {as_word(ROOT)}/runs/{{wildcards.run}} > {{log:q}} 2>&1"
 
 
 rule absolutes:

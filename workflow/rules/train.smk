@@ -5,7 +5,7 @@ PAGES = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"  # huge ones, where the C librar
 DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
 # Snakemake empties the log before every attempt: on a cluster a failed one goes into that job's own log, too.
 # The shell waits: if a cancelled job's SIGTERM ended it, the job would be over while the trainer still saves its checkpoint.
-AFTER = "|| {{ code=$?; cat {log} >&2; exit $code; }}" if workflow.remote_exec else ""
+AFTER = "|| {{ code=$?; cat {log:q} >&2; exit $code; }}" if workflow.remote_exec else ""
 
 
 rule train:
@@ -25,4 +25,4 @@ rule train:
     resources:
         gpu=int(REQUEST.device == "cuda"),
     shell:
-        f"trap : TERM; {PAGES} {PARTAGE} train {{input.recipe}} --wait {DEVICE} > {{log}} 2>&1 {AFTER}"
+        f"trap : TERM; {PAGES} {PARTAGE} train {{input.recipe:q}} --wait {DEVICE} > {{log:q}} 2>&1 {AFTER}"

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from partage.sims.workers.cores import available_cores
+from partage.config.cores import available_cores
 
 CPUINFO = Path("/proc/cpuinfo")  # of Linux
 MAC = "Darwin"

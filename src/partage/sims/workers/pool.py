@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from partage.config.cores import available_cores
 from partage.errors import UserError
 from partage.sims.buffers import INSTANT_FIELDS, Buffers
 from partage.sims.contract import Spec, stream
 from partage.sims.single import Single, saved_singles
-from partage.sims.workers.cores import available_cores
 from partage.sims.workers.processes import Worker, WorkerProcesses
 from partage.sims.workers.worker import ADVANCE, BEGIN, REST, Job, Sizes
 
