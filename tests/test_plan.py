@@ -252,7 +252,7 @@ def test_a_literal_may_have_a_name_of_its_own_in_another_module(root: Path):
         ("algorithms.toml", "hidden = 16", "lr = -1", ["'lr'", "a number from 0 on"]),
         ("algorithms.toml", '"#E69F00"', '"bleu"', ["#rrggbb", "'bleu'"]),
         ("algorithms.toml", "[beta]", '["../beta"]', ["a name has letters", "'../beta'"]),
-        ("tables.toml", "[sizes]", "[all]", ["a name has letters", "'all'"]),
+        ("tables.toml", "[sizes]", "[all]", ["a name is not 'all'"]),
         ("tables.toml", "[sizes]", "[first]", ["'first'", "in figures.toml already"]),
         (
             "tasks.toml",
@@ -296,12 +296,12 @@ def test_a_figure_may_have_budgets_of_its_own_where_no_other_draws_the_same(root
     sheet = root / SHEETS / "figures.toml"
     sheet.write_text(
         sheet.read_text().replace(
-            'x = "updates"', 'x = "updates"\nrun.steps = { smoke = 7, lab = 8, paper = 9 }'
+            'x = "updates"', 'x = "updates"\nrun.steps = { smoke = 70, lab = 80, paper = 90 }'
         )
     )
     assert {
         r.steps for r in plan.load(root).recipes_of("alpha", "toy/a", Request(scale="paper"))
-    } == {9}
+    } == {90}
     with sheet.open("a") as file:
         file.write(SECOND)
     with pytest.raises(

@@ -16,7 +16,8 @@ from partage.errors import UserError
 
 Bytes = bytes | bytearray | memoryview
 DEEPEST = 32  # levels of nesting that a file has: ours have six
-LIMIT = 2**63  # whole numbers in files stay below
+LIMIT = 2**63  # whole numbers that are computed with stay below
+WRITTEN = 2**128  # whole numbers that can be shown in a message stay below
 
 
 def write(path: Path, *parts: Bytes) -> None:
@@ -128,7 +129,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 def check_plain(value: Any, finite: bool = True) -> None:
     """Raise `ValueError` for a value that no file of ours has, and that harms who reads on.
 
-    That is nesting beyond `DEEPEST` levels, a whole number beyond 64 bits, a number that is none
+    That is nesting beyond `DEEPEST` levels, a whole number beyond 128 bits, a number that is none
     (if they are to be `finite`), text that is no Unicode, and a date.
     """
     level = [value]
@@ -154,8 +155,8 @@ def _check_scalar(value: Any, finite: bool) -> None:
         if finite and not math.isfinite(value):
             raise ValueError(f"{value} is no number that is expected here")
     elif isinstance(value, int):
-        if not -LIMIT <= value < LIMIT:
-            raise ValueError("a whole number has more than 64 bits")
+        if not -WRITTEN < value < WRITTEN:
+            raise ValueError("a whole number has more than 128 bits")
     elif value is not None:
         raise ValueError(f"{value} is a date or a time: write it as a text")
 

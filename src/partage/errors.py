@@ -44,6 +44,12 @@ def one_of(what: str, value: Any, known: Iterable[Any], where: object = "") -> N
         raise unknown(what, value, choices, where)
 
 
+def at_most(what: str, value: float, most: float, why: str) -> None:
+    """Raise `UserError`, which says `why`, for a value above the most that makes sense."""
+    if value > most:
+        raise UserError(f"{what} is at most {most:,} ({why}), but is {value:,}.")
+
+
 def at_least(what: str, value: float, least: float) -> None:
     """Raise `UserError` unless `value` is a number from `least` on (NaN is none)."""
     if not value >= least:

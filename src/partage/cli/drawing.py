@@ -76,7 +76,12 @@ def _load_frame(request: Request, config: Plan, figure: Figure) -> "pd.DataFrame
 
 def _pictures(path: Path) -> list[Path]:
     """Return the files of a picture, one a format."""
-    return [path.with_suffix(kind) for kind in KINDS]
+    return [_ending(path, kind) for kind in KINDS]
+
+
+def _ending(path: Path, kind: str) -> Path:
+    """Return a path with an ending; a name may have a dot of its own, as in fig1.2."""
+    return path.with_name(f"{path.name}{kind}")
 
 
 def _save_tables(config: Plan, figure: Figure, rows: "pd.DataFrame", path: Path) -> None:
@@ -84,11 +89,11 @@ def _save_tables(config: Plan, figure: Figure, rows: "pd.DataFrame", path: Path)
     from partage.analysis.table import save_csv
 
     final, judged = tables.build(config, figure, rows), claims.build(config, figure, rows)
-    save_csv(final, path.with_suffix(".csv"))
+    save_csv(final, _ending(path, ".csv"))
     save_csv(judged, path.with_name(f"{figure.name}-claims.csv"))
-    _io.write(path.with_suffix(".md"), tables.markdown(figure, final, judged).encode())
+    _io.write(_ending(path, ".md"), tables.markdown(figure, final, judged).encode())
     paper = latex.render(tables.final_table(figure, final))
-    _io.write(path.with_suffix(".tex"), paper.encode())
+    _io.write(_ending(path, ".tex"), paper.encode())
 
 
 def table(arguments: argparse.Namespace) -> None:
@@ -101,10 +106,10 @@ def table(arguments: argparse.Namespace) -> None:
     shown = look_up(config.settings_tables, "table", arguments.table, "tables.toml")
     rows = settings_tables.build(config, shown, request.scale)
     path = request.root / "tables" / shown.name
-    save_csv(rows, path.with_suffix(".csv"))
+    save_csv(rows, _ending(path, ".csv"))
     text = settings_tables.markdown(config, shown, rows, request.scale)
-    _io.write(path.with_suffix(".md"), text.encode())
-    _io.write(path.with_suffix(".tex"), latex.render(settings_tables.render(shown, rows)).encode())
+    _io.write(_ending(path, ".md"), text.encode())
+    _io.write(_ending(path, ".tex"), latex.render(settings_tables.render(shown, rows)).encode())
 
 
 def snapshot(arguments: argparse.Namespace) -> None:

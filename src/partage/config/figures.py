@@ -1,12 +1,13 @@
-"""figures.toml and tables.toml: what is shown (standard library only)."""
+"""figures.toml: what is drawn (standard library only)."""
 
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from partage.config.names import check_name
 from partage.config.recipe import SCALES
-from partage.config.schema import Values, as_table, strict, toml
+from partage.config.schema import Values, as_table, each_once, strict, toml
 from partage.config.tasks import RUN, Task
 from partage.errors import UserError, look_up, one_of
 
@@ -71,18 +72,6 @@ class Figure(NamedTuple):
                     yield algorithm, task
 
 
-class SettingsTable(NamedTuple):
-    """One entry of tables.toml: what is set, not what came out."""
-
-    name: str
-    paper: str  # which table of which paper
-    title: str
-    tasks: list[str]
-    facts: list[str]  # columns, of what tasks.toml says of a task
-    algorithm: str  # whose settings are listed ("": none)
-    settings: list[str]  # columns
-
-
 NEEDED = {
     "paper": str,
     "title": str,
@@ -127,7 +116,9 @@ def _read_figure(
 ) -> Figure:
     where = f"figures.toml [{name}]"
     strict(entry, NEEDED | OPTIONAL, where, NEEDED)
-    file = entry.get("reference")
+    file = entry.get("reference", "")
+    if file:
+        check_name("reference, a file's name,", file, where)
     figure = Figure(
         name=name,
         paper=entry["paper"],
@@ -182,18 +173,19 @@ def _check_figure(figure: Figure, where: str) -> None:
             f"{where}: smooth is a share of the x axis, from 0 to less than 1, "
             f"but is {figure.smooth!r}."
         )
+    check_name("caption, a file's name,", figure.caption, where)
     for key, names in (("tasks", figure.tasks), ("algorithms", figure.algorithms)):
-        if not names or len(set(names)) < len(names):
-            raise UserError(
-                f"{where}: {key!r} should be names, at least one, each once, but is {names!r}."
-            )
+        each_once(names, key, where, least=1)
+    each_once(figure.smoke, "smoke", where)
     for key, name in (("strip", figure.strip), ("episode", figure.episode)):
         if name:
             one_of("algorithm", name, figure.algorithms, f"{where} {key}")
     for key, metrics in (("beside", figure.beside), ("also", figure.also)):
         strict(metrics, dict.fromkeys(metrics, str), f"{where} {key}")
+    each_once([figure.metric, *figure.beside], "metric and beside", where)
     strict(figure.only, dict.fromkeys(figure.algorithms, list[str]), f"{where} only")
     for tasks in figure.only.values():
+        each_once(tasks, "only", where, least=1)
         for task in tasks:
             one_of("task", task, figure.tasks, f"{where} only")
     for task in figure.smoke:
@@ -217,34 +209,13 @@ def _read_claim(entry: Any, figure: Figure, figure_where: str) -> Claim:
         metrics += figure.also
     if not entry.get(needed):
         raise UserError(f"{figure_where}: a claim of kind {claim.kind!r} lacks {needed!r}.")
+    each_once([claim.of, *claim.than], "of and than", where)
+    each_once(claim.metrics, "metrics", where)
     for algorithm in (claim.of, *claim.than):
         one_of("algorithm", algorithm, figure.algorithms, where)
     for metric in claim.metrics:
         one_of("metric", metric, metrics, where)
     return claim
-
-
-def read_settings_tables(entries: Values) -> dict[str, SettingsTable]:
-    """Return the entries of tables.toml by name.
-
-    Raises `UserError` for what does not belong in one.
-    """
-    return {name: _read_settings_table(name, entry) for name, entry in entries.items()}
-
-
-def _read_settings_table(name: str, entry: Any) -> SettingsTable:
-    kinds = {
-        "paper": str,
-        "title": str,
-        "tasks": list[str],
-        "facts": list[str],
-        "algorithm": str,
-        "settings": list[str],
-    }
-    where = f"tables.toml [{name}]"
-    strict(as_table(entry, where), kinds, where, ["paper", "title", "tasks"])
-    optional: dict[str, Any] = {"facts": [], "algorithm": "", "settings": []}
-    return SettingsTable(name=name, **(optional | entry))
 
 
 def _read_reference(path: Path) -> dict[tuple[str, str], float]:

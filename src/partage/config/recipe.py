@@ -4,14 +4,14 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from partage import _io
+from partage.config.names import check_custom_name, check_name, check_task
 from partage.config.types import Scalar, expected, fits
-from partage.errors import UserError, one_of, unknown
+from partage.errors import UserError, at_most, one_of, unknown
 
 SCHEMA = 1  # raised when a key is added, removed or changes its meaning
 SCALES = ("smoke", "lab", "paper")
@@ -21,6 +21,8 @@ OUTCOME = ("curve.parquet", "record.json")  # what a finished run leaves beside 
 RESERVED = ("name", "task", "seeds", "copies", "engine")  # what `envs.make` takes besides options
 LONGEST_NAME = 100  # letters of a folder that is named after values
 LIMIT = 2**63  # whole numbers in a curve stay below
+MOST_SEEDS, WHY_SEEDS = 1_000, "each is trained, and those of a run side by side"
+MOST_EPISODES, WHY_EPISODES = 10_000, "those of a test are played side by side"
 IMPORTED = "imported"  # the learner of variants whose runs others made: see `partage.runs.import_`
 
 
@@ -106,8 +108,10 @@ def _check(recipe: Recipe, where: object) -> None:
     """Check what a type cannot say."""
     one_of("scale", recipe.scale, SCALES, where)
     one_of("engine", recipe.engine, ENGINES, where)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", recipe.task):
-        raise UserError(f"{where}: a task is written family/name, but is {recipe.task!r}.")
+    check_task(recipe.task, where)
+    check_custom_name(recipe.algorithm, where)
+    check_name("a learner's name", recipe.learner, where)
+    at_most(f"{where}: the number of seeds", len(recipe.seeds), MOST_SEEDS, WHY_SEEDS)
     different = len(set(recipe.seeds)) == len(recipe.seeds)
     in_range = all(0 <= seed < LIMIT for seed in recipe.seeds)
     if not (recipe.seeds and different and in_range):
@@ -119,6 +123,7 @@ def _check(recipe: Recipe, where: object) -> None:
         value = getattr(recipe, name)
         if not least <= value < LIMIT:
             raise UserError(f"{where}: {name} is at least {least} and below 2^63, but is {value}.")
+    at_most(f"{where}: test_episodes", recipe.test_episodes, MOST_EPISODES, WHY_EPISODES)
     refuse_reserved_options(recipe.options, where)
     if recipe.test_every and not recipe.test_episodes:
         raise UserError(

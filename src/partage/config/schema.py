@@ -4,6 +4,7 @@ Unknown keys and wrong types are refused. A value may be a table by scale:
 ``steps = {paper = 1_600_000, lab = 400_000, smoke = 40_000}``.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,40 @@ def strict(entry: Values, kinds: Mapping[str, Any], where: str, needed: Iterable
         kind = look_up(kinds, "key", key, where)
         if not fits(value, kind):
             raise UserError(f"{where}: {key!r} should be {expected(kind)}, but is {value!r}.")
+        _check_text(value, key, where)
     for key in needed:
         if key not in entry:
             raise UserError(f"{where} lacks the key {key!r}.")
+        if entry[key] == "":
+            raise UserError(f"{where}: {key!r} should be a text, but is empty.")
+
+
+def _check_text(value: Any, key: str, where: str) -> None:
+    """Raise `UserError` for a text with characters that no page and no picture can show."""
+    texts = value if isinstance(value, list) else [value]
+    for text in texts:
+        if isinstance(text, str) and any(unicodedata.category(letter) == "Cc" for letter in text):
+            raise UserError(
+                f"{where}: {key!r} should be a text of one line without control characters, but "
+                f"is {text!r}."
+            )
+
+
+def each_once(names: list[str], key: str, where: str, least: int = 0) -> None:
+    """Raise `UserError` unless there are at least so many names, each once."""
+    if len(names) < least or len(set(names)) < len(names):
+        raise UserError(
+            f"{where}: {key!r} should be names{', at least one' if least else ''}, each once, but "
+            f"is {names!r}."
+        )
+
+
+def check_scalars(values: Values, where: str) -> None:
+    """Raise `UserError` unless all values are plain: a text, true or false, a number."""
+    for key, value in values.items():
+        if not any(fits(value, kind) for kind in (str, bool, float)):
+            raise UserError(f"{where}: {key!r} should be a plain value, but is {value!r}.")
+        _check_text(value, key, where)
 
 
 def at_scale(value: Any, scale: str, where: str) -> Any:

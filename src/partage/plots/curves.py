@@ -16,7 +16,7 @@ from partage.analysis.stats import named_generator
 from partage.config.plan import Figure, Plan
 from partage.plots import layout, style
 from partage.plots.layout import ALSO, Panel
-from partage.plots.sharing import draw_strips
+from partage.plots.sharing import blocks, draw_strips
 
 LOG_RANGE = 1e4  # a further metric, all positive, whose values span this has a logarithmic scale
 MIDDLE_WIDTH = 1.8  # points, of the line that is the mean (or median, or IQM) over seeds
@@ -51,15 +51,29 @@ def _draw_panel(
         axes = canvas.add_subplot(cell)
         _draw_further_metrics(axes, figure, frame, panel.task)
     elif figure.strip and panel.content == figure.metric:
-        stack = cell.subgridspec(3, 1, height_ratios=[4, 1, 1], hspace=0.12)
-        axes, *strips = (canvas.add_subplot(part) for part in stack)
-        end = _draw_metric(axes, plan, figure, frame, panel)
-        draw_strips(strips, frame, figure.strip, panel.task, figure.x, end)
-        axes.tick_params(labelbottom=False)
-        strips[-1].xaxis.set_major_formatter(FuncFormatter(style.short_number))
+        axes = _draw_with_strips(canvas, cell, plan, figure, frame, panel)
     else:
         axes = canvas.add_subplot(cell)
         _draw_metric(axes, plan, figure, frame, panel)
+    return axes
+
+
+def _draw_with_strips(
+    canvas: Canvas, cell: SubplotSpec, plan: Plan, figure: Figure, frame: pd.DataFrame, panel: Panel
+) -> Axes:
+    """Draw a panel with a strip for each block of the algorithm whose sharing is drawn.
+
+    There is none on a task that this algorithm is not drawn on.
+    """
+    names = blocks(frame, figure.strip, panel.task)
+    heights = [max(6 - len(names), 4)] + [1] * len(names)
+    stack = cell.subgridspec(len(heights), 1, height_ratios=heights, hspace=0.12)
+    axes, *strips = (canvas.add_subplot(part) for part in stack)
+    end = _draw_metric(axes, plan, figure, frame, panel)
+    draw_strips(strips, frame, figure.strip, panel.task, figure.x, end)
+    if strips:
+        axes.tick_params(labelbottom=False)
+        strips[-1].xaxis.set_major_formatter(FuncFormatter(style.short_number))
     return axes
 
 

@@ -13,9 +13,9 @@ import pandas as pd
 from partage.analysis import claims, settings_tables
 from partage.analysis.claims import OPEN, Judgement
 from partage.analysis.table import Table
-from partage.config.figures import SettingsTable
 from partage.config.plan import Figure, Plan, Request
 from partage.config.recipe import ENGINES
+from partage.config.settings_tables import SettingsTable
 from partage.errors import UserError
 from partage.report import page, provenance, sections
 from partage.report.inventory import FigurePart, Run, cells, drawable_part, find_runs, hours
