@@ -42,10 +42,14 @@ def refused(here: Path, capsys, source: Path, *more: str) -> str:
     return said
 
 
-def test_an_empty_metrics_json_beside_a_full_info_json_is_passed_over(here: Path):
+EMPTY = {"return_mean": {"steps": [], "timestamps": [], "values": []}}
+
+
+@pytest.mark.parametrize("content", [{}, EMPTY], ids=["nothing", "no values"])
+def test_an_empty_metrics_json_beside_a_full_info_json_is_passed_over(here: Path, content: dict):
     source = three(here, new=False)
     for run in runs(source):
-        (run / "metrics.json").write_text("{}")
+        (run / "metrics.json").write_text(json.dumps(content))
     assert brought(here, source) == 0
     curve, made = imported()
     assert len(curve) == 33 and made["seeds"]["0"]["file"].endswith("3/info.json")
