@@ -39,7 +39,7 @@ settings = { sharing = "full", batch = 4, buffer = 16, hidden = 16 }
 """
 OFTEN = """#!/bin/sh
 # the Python of the jobs: a trainer saves a checkpoint twice a second
-case "$3" in train) exec {python} "$@" --checkpoint-every 0.5 ;; *) exec {python} "$@" ;; esac
+case "$3" in train) exec "{python}" "$@" --checkpoint-every 0.5 ;; *) exec "{python}" "$@" ;; esac
 """
 
 

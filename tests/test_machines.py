@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from test_workflow import STAND_IN
 
 from partage import _jit
 from partage.config import cores
-from partage.runs import machine, record, verify
+from partage.errors import UserError
+from partage.runs import gpus, machine, record, verify
 
 # What another system has not, or tells nothing of.
 LINUX_ALONE = ("sched_getaffinity", "memfd_create")
@@ -209,6 +211,7 @@ def test_a_checkout_in_such_a_folder_is_worked_on_from_another(tmp_path: Path) -
 
 KEPT = """
 import sys
+import tempfile
 from partage import _jit
 
 @_jit.compiler("same")
@@ -281,3 +284,12 @@ def test_a_clone_under_windows_settings_has_the_same_files(tmp_path: Path) -> No
 def test_no_script_is_started_by_a_path_in_its_first_line() -> None:
     recipes = [line for line in (ROOT / "Makefile").read_text().splitlines() if line[:1] == "\t"]
     assert recipes and not [line for line in recipes if re.search(r"\.venv/bin/(?!python\b)", line)]
+
+
+def test_gpus_that_cannot_be_noted_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"partage-gpus-{os.getuid()}").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(UserError, match="TMPDIR"):
+        gpus.claim(["0"], 1)

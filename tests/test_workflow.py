@@ -14,7 +14,10 @@ from small import ROOT, SECOND, edit, workflow
 from partage.config import plan
 from partage.config.request import Request
 
-STAND_IN = """#!{python}
+# A first line takes no path with a space: a shell reads these three, to Python they are a text.
+STAND_IN = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import os, sys
 sys.path.insert(0, {tests!r})
 if sys.argv[1:4] != ["-m", "partage", "train"]:
