@@ -88,10 +88,10 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
             loss = loss + group_loss
             measures["group_loss"] = group_loss.detach()
             measures["entropy_difference"] = entropy_difference(q_u, q_v, batch)  # eq. 10
-        norm = self.optimiser.step(loss * active)
+        norm = self.optimiser.step(loss, active)
 
         selector_loss = self.selector_loss(self._advantages(q_u, q_v, batch), batch)  # eq. 7
-        self.selector_optimiser.step(selector_loss * active)
+        self.selector_optimiser.step(selector_loss, active)
         return measures | {"gradient_norm": norm, "selector_loss": selector_loss.detach()}
 
     def _advantages(

@@ -156,18 +156,18 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
         for minibatch_noise in noise.unbind(1):
             minibatch = sample_transitions(batch["filled"], minibatch_noise)
             classifier_loss, value_loss = self._losses(batch, minibatch)
-            self.individual_optimiser.step((classifier_loss + value_loss) * active)
-            self._move_target()
+            self.individual_optimiser.step(classifier_loss + value_loss, active)
+            self._move_target(active)
         measures["classifier_loss"] = classifier_loss.detach()
         measures["individual_loss"] = value_loss.detach()
         return measures
 
     @torch.no_grad()
-    def _move_target(self) -> None:
-        """Move the target of the intrinsic value's network towards it."""
+    def _move_target(self, active: Bool[Tensor, "R"]) -> None:
+        """Move the target of the intrinsic value's network towards it, in active runs."""
         online = self.individual.value.parameters()
         for target, parameter in zip(self.individual_target.parameters(), online, strict=True):
-            target.lerp_(parameter, self.settings.soft)
+            target[active] = target.lerp(parameter, self.settings.soft)[active]
 
     def _losses(
         self, batch: dict[str, Tensor], minibatch: tuple[Tensor, Tensor, Tensor]
