@@ -30,7 +30,7 @@ from partage.nn.bank import Rows, from_rows, orthogonal_init, to_rows
 from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
-from partage.nn.pointwise import categorical, log_softmax
+from partage.nn.pointwise import categorical, greedy, log_softmax
 from partage.nn.state import hold, load, move
 from partage.rl.losses import n_step_returns
 from partage.rl.noise import Streams, generators, uniform
@@ -135,7 +135,7 @@ class Actor:
         logits = from_rows(self.net.logits(rows), self.n_agents)[:, :, 0]
         avail = step.avail_actions.to(self.device)
         if not explore:
-            return Choice(logits.masked_fill(~avail, -torch.inf).argmax(-1).cpu()), memory
+            return Choice(greedy(logits, avail).cpu()), memory
         noise = uniform(self.generators, *logits.shape[1:3]).to(self.device)
         return Choice(categorical(logits, avail, noise).cpu()), memory
 

@@ -29,7 +29,7 @@ from partage.learners import _off_policy, qmix
 from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.networks import MLP
 from partage.nn.optimiser import Optimiser
-from partage.nn.pointwise import log_softmax
+from partage.nn.pointwise import greedy, log_softmax
 from partage.rl.noise import generators, uniform
 from partage.rl.replay import sample_transitions
 from partage.rl.rollout import Choice
@@ -124,7 +124,7 @@ class Actor:
         its_turn = memory.who[:, memory.base.t, :, None] == agents  # [R, B, N]
         if its_turn.any():
             values = self.individual.values(step.obs.to(self.base.device)).cpu()
-            best = values.masked_fill(~step.avail_actions, -torch.inf).argmax(-1)
+            best = greedy(values, step.avail_actions)
             actions = torch.where(its_turn, best, choice.actions)
             choice = choice._replace(actions=actions)
             base = base._replace(last_action=actions.to(self.base.device))

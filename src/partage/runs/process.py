@@ -4,8 +4,9 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,6 +28,18 @@ CHOOSE_INSTRUCTIONS = (
 )
 # options of glibc's mallopt
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+class Clocks(NamedTuple):
+    """Seconds of wall-clock time and of this process's CPU time."""
+
+    wall: float
+    cpu: float
+
+    @staticmethod
+    def now() -> "Clocks":
+        """Return what the clocks show."""
+        return Clocks(time.monotonic(), time.process_time())
 
 
 def prepare(device: str) -> None:

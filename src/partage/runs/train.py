@@ -10,9 +10,8 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pandas as pd
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -21,10 +20,10 @@ from partage import _io, envs, learners
 from partage.config.recipe import Recipe
 from partage.errors import UserError
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
-from partage.runs import checkpoint, record
+from partage.runs import checkpoint, failure, record
 from partage.runs.best import Best
 from partage.runs.metrics import Metrics, outcomes
-from partage.runs.process import Stop, prepare, vectors
+from partage.runs.process import Clocks, Stop, prepare, vectors
 from partage.runs.progress import Progress
 from partage.sims.contract import Env, Spec, TimeStep, stream
 
@@ -71,18 +70,6 @@ def run(
         training.finish(folder)
 
 
-class Clocks(NamedTuple):
-    """Seconds of wall-clock time and of this process's CPU time."""
-
-    wall: float
-    cpu: float
-
-    @staticmethod
-    def now() -> "Clocks":
-        """Return what the clocks show."""
-        return Clocks(time.monotonic(), time.process_time())
-
-
 class Training:
     """R runs of one cell under way: everything that changes, and how it is saved."""
 
@@ -108,8 +95,8 @@ class Training:
 
     @property
     def active(self) -> Bool[Tensor, "R"]:
-        """Return which runs have steps left."""
-        return self.metrics.env_steps < self.recipe.steps
+        """Return which runs have steps left, and have not failed."""
+        return self.metrics.active
 
     @property
     def spent(self) -> Clocks:
@@ -122,22 +109,24 @@ class Training:
         if self.metrics.updates == 0:
             self._test()
             self.metrics.log_sharing(self.learner.sharing())
-        rollout = self._collect()
+        active = self.active
+        rollout = self._collect(active)
         measures = self.learner.learn(rollout)
         self.metrics.count(rollout)
+        self.metrics.end_what_failed(rollout, measures, active, self.learner)
         self.metrics.log_sharing(self.learner.sharing())
         self.metrics.log_training(self.metrics.pass_marks("log", self.recipe.log_every), measures)
         self._test()
 
-    def _collect(self) -> Rollout:
+    def _collect(self, active: Bool[Tensor, "R"]) -> Rollout:
         learner = self.learner
         if learner.segment is None:
-            return collect_episodes(self.env, learner.policy, self.active, True)
+            return collect_episodes(self.env, learner.policy, active, True)
         if self.step is None:
             self.step = self.env.reset()
             self.memory = learner.policy.initial(learner.copies, True)
         rollout, self.step, self.memory = collect_segment(
-            self.env, learner.policy, self.step, self.memory, learner.segment
+            self.env, learner.policy, self.step, self.memory, learner.segment, active
         )
         return rollout
 
@@ -146,8 +135,9 @@ class Training:
         due = self.metrics.pass_marks("test", self.recipe.test_every)
         if self.test_env is not None and due.any():
             played = collect_episodes(self.test_env, self.learner.policy, due, False)
-            self.metrics.log_test(due, played)
             outcome = outcomes(played, self.env.spec)
+            due = self.metrics.end_what_failed_test(due, outcome)
+            self.metrics.log_test(due, played)
             self.best.update(due, outcome, self.metrics.env_steps, self.learner)
 
     def save(self, folder: Path) -> None:
@@ -200,7 +190,23 @@ class Training:
         self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]
 
     def finish(self, folder: Path) -> None:
-        """Write the record and the trained policies; the checkpoints are of no more use."""
+        """Write the record and the trained policies; the checkpoints are of no more use.
+
+        Where a seed has failed there is no record: raises `UserError`, and so does every later
+        call. What the others learned lies in the checkpoint and in ``failed.parquet``.
+        """
+        failed = bool(self.metrics.failures)
+        if failed:
+            self.save(folder)
+        else:
+            self._write_outcome(folder)
+        self.env.close()
+        if self.test_env:
+            self.test_env.close()
+        if failed:
+            failure.write(folder, self.recipe, self.metrics.curve(), self.metrics.failures)
+
+    def _write_outcome(self, folder: Path) -> None:
         self._write_policies(folder / LAST, {"learner": self.learner.state_dict(replay=False)})
         if self.test_env:
             self._write_policies(folder / BEST, self.best.state_dict())
@@ -219,12 +225,9 @@ class Training:
             ran=self.code,
         )
         facts["earlier_code"] = self.earlier_code
-        curve = pd.DataFrame(self.metrics.points, columns=list(record.COLUMNS))
-        record.write(folder, curve, facts)
+        record.write(folder, self.metrics.curve(), facts)
+        failure.clear(folder)
         checkpoint.clear(folder)
-        self.env.close()
-        if self.test_env:
-            self.test_env.close()
 
     def _write_policies(self, path: Path, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
