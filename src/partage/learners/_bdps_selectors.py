@@ -13,6 +13,7 @@ from torch.nn import functional
 from partage.nn.bank import Bank, from_rows, to_rows
 from partage.nn.gru import GRU, run_gru
 from partage.nn.networks import MLP
+from partage.nn.pointwise import elementwise
 from partage.sharing import assignment
 
 
@@ -115,7 +116,7 @@ class GroupSelector(nn.Module):
         # eq. 5, its sum over agents taken by roles: [R, E, i, head, H]
         by_role = [alpha[:, :, :, j, :, None] * wx[:, None, None, j] for j in range(k)]
         mixed = torch.as_tensor(sum(by_role))
-        rows = functional.elu(mixed.flatten(3)).flatten(1, 2)
+        rows = elementwise(functional.elu, mixed.flatten(3)).flatten(1, 2)
         fed = self.out(rows[:, None, None], self.everyone).relu()
         return torch.matmul(fed, self.memory.inputs.weight[:, :, None])[:, 0, 0]
 

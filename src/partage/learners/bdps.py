@@ -38,6 +38,9 @@ from partage.rl.losses import total
 from partage.rl.noise import generators, normal, uniform
 from partage.sims.contract import Spec, stream
 
+# what makes it quick on the small tasks of its tests
+QUICK = {"period": 2}
+
 
 @dataclass(frozen=True)
 class Settings(_bdps_networks.Settings):

@@ -37,6 +37,9 @@ from partage.nn.optimiser import Optimiser
 from partage.rl.losses import are_numbers
 from partage.sims.contract import Spec, stream
 
+# what makes it quick on the small tasks of its tests
+QUICK = {"encode_until": 1000, "clusters": 3, "interval": 2}
+
 
 @dataclass(frozen=True)
 class Settings(_rode_networks.Settings):

@@ -42,6 +42,9 @@ MOST_CLUSTERS = 10  # networks where K is not given   (reference code)
 # what is known (o, a), what is predicted (o', r), and whether it counts: [R, N, B * T, ..] each
 Transitions = tuple[Tensor, Tensor, Tensor]
 
+# what makes it quick on the small tasks of its tests
+QUICK = {"clusters": 2, "pretraining": 4, "data": 4}
+
 
 @dataclass(frozen=True)
 class Settings(a2c.Settings):
@@ -95,12 +98,16 @@ class SePS(DynamicA2C[list[Transitions]]):
         valid = (rollout.alive[:, :, :-1] & goes_on)[..., None]
         return _by_agent(known), _by_agent(predicted), _by_agent(valid)
 
-    def identify(self, active: Bool[Tensor, "R"]) -> Float32[Tensor, "R N Z"]:
-        """Return the mean code of every agent, learned from what was collected."""
+    def identify(self, active: Bool[Tensor, "R"] | None = None) -> Float32[Tensor, "R N Z"]:
+        """Return the mean code of every agent, learned from what was collected.
+
+        Nothing is looked at of runs that are not `active` (None: all are), or lack numbers.
+        """
         known, predicted, valid = (
             torch.cat(parts, 2) for parts in zip(*self.experience, strict=True)
         )
-        counts = active & are_numbers(known) & are_numbers(predicted)
+        counts = are_numbers(known) & are_numbers(predicted)
+        counts = counts if active is None else counts & active
         if not counts.all():  # the others are to be clustered all the same
             known, predicted, valid = _only(counts[:, None, None, None], known, predicted, valid)
         runs, n, transitions = known.shape[:3]
@@ -120,15 +127,17 @@ class SePS(DynamicA2C[list[Transitions]]):
         mean, _ = code.encode(ids)
         return mean
 
-    def cluster(self, means: Float32[Tensor, "R N Z"], active: Bool[Tensor, "R"]) -> Assignment:
+    def cluster(
+        self, means: Float32[Tensor, "R N Z"], active: Bool[Tensor, "R"] | None = None
+    ) -> Assignment:
         """Return the sharing by k-means++ on each run's codes.
 
         K is as given, or that of the smallest Davies-Bouldin index. Runs that are not `active`
-        share as before.
+        (None: all are) share as before.
         """
         found = []
         for run, (points, seed) in enumerate(zip(means, self.seeds, strict=True)):
-            if not active[run]:
+            if active is not None and not active[run]:
                 found.append(self.a2c.net.front_of[run : run + 1])
                 continue
             labels = {k: k_means(points, k, seed) for k in self._numbers_of_clusters()}

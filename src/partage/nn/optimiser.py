@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
-ALIGNED = 64  # floats: a multiple of every register's length
+from partage.nn.pointwise import ALIGNED
 
 
 class Optimiser:

@@ -1,12 +1,16 @@
 """Sampling from a softmax, and its logarithm: compiled on the CPU, torch's own elsewhere."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
+from torch.nn import functional
 
 from partage.kernels.pointwise import categorical_rows, log_softmax_gradients, log_softmax_rows
+
+ALIGNED = 64  # floats: a multiple of what torch computes at once in every register
 
 
 def categorical(
@@ -19,7 +23,7 @@ def categorical(
     `partage.runs.divergence` ends that run, and others of its pack go on. Raises `ValueError` for
     shapes that do not fit.
     """
-    if logits.shape != avail.shape or logits.shape[:-1] != level.shape:
+    if logits.shape != avail.shape or logits.shape[:-1] != level.shape or not avail.shape[-1]:
         raise ValueError(
             f"categorical takes logits and avail [.., A] and level [..], but their shapes are "
             f"{list(logits.shape)}, {list(avail.shape)} and {list(level.shape)}"
@@ -50,6 +54,19 @@ def legal(chosen: Int64[Tensor, "*X"], avail: Bool[Tensor, "*X A"]) -> Int64[Ten
     place = chosen.clamp(0, avail.shape[-1] - 1)
     possible = (place == chosen) & avail.gather(-1, place[..., None]).squeeze(-1)
     return torch.where(possible, chosen, avail.to(torch.uint8).argmax(-1))
+
+
+def elementwise(f: Callable[[Tensor], Tensor], x: Float32[Tensor, "R *X"]) -> Tensor:
+    """Return ``f(x)`` of an elementwise function of torch's, each run's bits whatever its pack.
+
+    Torch computes sigmoid, ELU, softplus, SiLU and powers in whole vector registers, and what is
+    left at the end of a tensor in another way, with other last bits. Here each run's numbers are
+    padded to whole registers.
+    """
+    rows = x.reshape(len(x), -1)
+    width = rows.shape[1]
+    padded = functional.pad(rows, (0, -width % ALIGNED)).contiguous()
+    return f(padded)[:, :width].reshape(x.shape)
 
 
 def greedy(values: Float32[Tensor, "*X A"], avail: Bool[Tensor, "*X A"]) -> Int64[Tensor, "*X"]:
@@ -83,6 +100,8 @@ def log_softmax(x: Float32[Tensor, "*X A"]) -> Float32[Tensor, "*X A"]:
 
     On the CPU torch's own, its twin, takes several times as long over so few of them.
     """
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or not x.numel():
         return x.log_softmax(-1)
+    if x.dtype != torch.float32:
+        raise ValueError(f"log_softmax takes float32, not {x.dtype}")
     return LogSoftmax.apply(x.reshape(-1, x.shape[-1])).view(x.shape)  # type: ignore[attr-defined]

@@ -85,7 +85,11 @@ def sound(state: Any, runs: int) -> Bool[Tensor, "R"]:
     if isinstance(state, Mapping):
         for part in state.values():
             finite &= sound(part, runs)
-    elif isinstance(state, Tensor) and state.is_floating_point() and state.dim() > 1:
-        if len(state) == runs:
-            finite &= are_numbers(state).cpu()
+    elif isinstance(state, Tensor) and _has_rows(state, runs):
+        finite &= are_numbers(state).cpu()
     return finite
+
+
+def _has_rows(x: Tensor, runs: int) -> bool:
+    """Return whether these are numbers that can be none, with a row for each run."""
+    return x.is_floating_point() and x.dim() > 1 and len(x) == runs

@@ -55,7 +55,7 @@ class Metrics:
         }
         self.assignments: dict[str, list[list[int]]] = {}  # the last one of each block, [R, N]
         # of runs that ended before their time
-        self.failures: list[tuple[int, int, int, str, str]] = []
+        self.failures: list[tuple[Any, ...]] = []
 
     @property
     def active(self) -> Bool[Tensor, "R"]:
