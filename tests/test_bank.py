@@ -4,6 +4,7 @@
 
 from functools import partial
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import given, settings
@@ -141,6 +142,13 @@ def test_an_agent_id_in_several_sets_is_one_in_each_of_them(
     assert_close([y, *gradients(y, *leaves)], [expected, *gradients(expected, *leaves)])
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of tests, where nobody checks the shapes of annotations."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_what_would_be_read_beyond_its_end_is_refused() -> None:
     one, two = Bank(generators([1]), 1, I, O, one_hot=A), Bank(generators([1]), 2, I, O)
     index, rows = torch.tensor([[0, 1]]), noise(0, 1, 2, T, B, I)

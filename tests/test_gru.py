@@ -1,5 +1,6 @@
 """The bank of GRUs is `torch.nn.GRU`, set by set."""
 
+import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -118,6 +119,13 @@ def test_one_set_serves_rows_of_many_groups() -> None:
     torch.testing.assert_close(parts(bank, x, h, grouped), parts(bank, x, h, one_group))
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of tests, where nobody checks the shapes of annotations."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_what_would_be_read_beyond_its_end_is_refused() -> None:
     bank, index = GRU(generators([1, 2]), 3, INPUTS, HIDDEN), torch.tensor([[0, 1, 2]] * 2)
     rows, h = noise(0, 2, N, 7, 4, INPUTS), noise(1, 2, N, 4, HIDDEN)

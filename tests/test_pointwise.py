@@ -2,6 +2,7 @@
 its logarithm.
 """
 
+import jaxtyping
 import pytest
 import torch
 from torch import Generator
@@ -80,6 +81,13 @@ def test_where_logits_are_no_numbers_what_is_drawn_is_still_available(way, broke
     assert avail.gather(-1, greedy(logits, avail)[:, None]).all()
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of tests, where nobody checks the shapes of annotations."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_shapes_that_do_not_fit_are_refused() -> None:
     logits, avail = torch.zeros(4, 3), torch.ones(4, 3, dtype=torch.bool)
     for wrong in ((logits, avail[:2], torch.zeros(4)), (logits, avail, torch.zeros(3))):

@@ -22,7 +22,7 @@ from partage.errors import UserError, at_least
 from partage.learners import Learner
 from partage.rl.noise import generators
 from partage.rl.rollout import Rollout, collect_episodes
-from partage.runs import checkpoint
+from partage.runs import checkpoint, divergence
 from partage.runs.metrics import outcomes
 from partage.runs.process import prepare
 from partage.sims.contract import Env, Spec, stream
@@ -94,6 +94,7 @@ def play(folder: Path, purpose: str, count: int, explore: bool) -> Played:
     env, policies = _untrained(recipe, purpose, count)
     with checkpoint.fits_todays_code(folder):
         policies.load_state_dict(_trained_state(folder, recipe))
+    check_numbers(policies, folder, recipe, recipe.seeds)
     every_run = torch.ones(len(recipe.seeds), dtype=torch.bool)
     rollout = collect_episodes(env, policies.policy, every_run, explore)
     env.close()
@@ -110,6 +111,17 @@ def load_policies(folder: Path, recipe: Recipe) -> tuple[Spec, Learner]:
     with checkpoint.fits_todays_code(folder):
         policies.load_state_dict(_trained_state(folder, recipe))
     return env.spec, policies
+
+
+def check_numbers(policies: Learner, folder: Path, recipe: Recipe, seeds: list[int]) -> None:
+    """Raise `UserError` where policies of these seeds are no numbers."""
+    sound = divergence.sound(policies.state_dict(replay=False), len(recipe.seeds)).tolist()
+    lost = [seed for seed in seeds if not sound[recipe.seeds.index(seed)]]
+    if lost:
+        raise UserError(
+            f"The policies in {folder} of seeds {lost} are not numbers (NaN): their training has "
+            f"diverged; {divergence.CURES}, and train them again."
+        )
 
 
 def absolute(folder: Path, count: int = ABSOLUTE_EPISODES) -> dict[str, Any]:
