@@ -150,6 +150,22 @@ def test_pymarl_s_runs_that_reach_the_end_count_though_sacred_thinks_they_run(he
     assert len(imported()[1]["left_out"]) == 1
 
 
+@pytest.mark.parametrize("status", ["COMPLETED", "RUNNING"])
+def test_runs_that_were_to_be_tested_next_after_their_end_are_taken_with_a_remark(
+    here: Path, capsys, status: str
+):
+    source = three(here, new=False, steps=100, t_max=1000, test_interval=10_000, status=status)
+    assert brought(here, source) == 0
+    assert "measured last at 100 of 1,000 steps" in capsys.readouterr().out
+    assert len(imported()[1]["remarks"]) == 3
+
+
+@pytest.mark.parametrize("settings", [{"t_max": 500, "test_interval": 10_000}, {"t_max": 1000}])
+def test_runs_that_were_not_trained_to_the_end_are_refused(here: Path, capsys, settings: dict):
+    source = three(here, new=False, steps=100, **({"test_interval": 100} | settings))
+    assert "ends at 100 steps" in refused(here, capsys, source)
+
+
 def test_too_few_that_ended_and_none_at_all_are_refused_with_what_was_left_out(here: Path, capsys):
     source = three(here)
     edited(source / "qmix/7/run.json", status="FAILED")

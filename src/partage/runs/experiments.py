@@ -18,6 +18,8 @@ Point = tuple[int, int, int, str, float]  # a row of `record.COLUMNS`
 COMPLETED = "COMPLETED"  # sacred's word; also of runs in formats that know no other
 # A run may have ended well under these: PyMARL ends its process before sacred writes that it did.
 PERHAPS = ("RUNNING", "QUEUED")
+# Settings that tell experiments apart best, where several differ
+TELLING = ("name", "env", "env_args.map_name", "env_args.key", "environment", "task", "algorithm")
 
 
 class Measured(NamedTuple):
@@ -121,7 +123,7 @@ def _check_alike(source: object, runs: list[Run], ignore: frozenset[str]) -> Non
     keys: set[str] = set()
     for config in configs:
         keys |= config.keys()
-    for key in sorted(keys):
+    for key in sorted(keys, key=lambda key: (key not in TELLING, key)):
         groups: dict[str, list[Run]] = {}
         for run, config in zip(runs, configs, strict=True):
             groups.setdefault(config.get(key, "null"), []).append(run)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from partage.config.recipe import IMPORTED, Recipe, run_dir, write_recipes
 from partage.errors import UserError
-from partage.runs import curve_table, experiments, foreign, marl_eval, record, sacred
+from partage.runs import budget, curve_table, experiments, foreign, marl_eval, record, sacred
 from partage.runs.experiments import Measured, Run
 
 OURS = ("test_return", "test_score", "test_length", "train_return")
@@ -34,7 +34,6 @@ METRICS = {
     "test_total_return_mean": "test_return",
     "total_return_mean": "train_return",
 } | {name: name for name in OURS}
-WHOLE = 0.95  # of the budget: the last test of a run may come a little before its end
 
 
 class Request(NamedTuple):
@@ -80,22 +79,24 @@ def bring(
     metrics = _metrics(known, explicit)
 
     def reaches_the_end(run: Run) -> bool:
-        return _last(run.read(list(metrics))) >= WHOLE * first.steps
+        return budget.reaches(run, run.read(list(metrics)), first.steps)
 
     chosen = experiments.choose(source, runs, where, request.ignore, reaches_the_end)
     guests = [Guest(run, run.read(list(metrics))) for run in chosen.runs]
     guest_of = dict(zip(_seeds(source, recipes, guests, chosen.left_out), guests, strict=True))
     curve_of = {seed: fit(guest, first, seed, metrics) for seed, guest in guest_of.items()}
     _check_metrics(guest_of, curve_of, explicit)
+    early = [budget.remark(*guest, first.steps) for guest in guests]
+    remarks = [f"left out {each}" for each in chosen.left_out] + [each for each in early if each]
     made = {
         "source": str(source),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "metrics": metrics,
         "left_out": chosen.left_out,
         "ignored": list(request.ignore),
+        "remarks": remarks,
     }
     _write(recipes, root, guest_of, curve_of, made)
-    remarks = [f"left out {each}" for each in chosen.left_out]
     return Imported([run_dir(root, recipe) for recipe in recipes], remarks)
 
 
@@ -165,11 +166,6 @@ def _seeds(
     return seeds
 
 
-def _last(measured: Measured) -> int:
-    """Return the last step that anything wanted was measured at."""
-    return max((point[1] for point in measured.points), default=0)
-
-
 def fit(guest: Guest, recipe: Recipe, seed: int, metrics: Mapping[str, str]) -> pd.DataFrame:
     """Return a guest's curve as one of our seeds: our metrics' names, within the budget.
 
@@ -186,12 +182,11 @@ def fit(guest: Guest, recipe: Recipe, seed: int, metrics: Mapping[str, str]) -> 
     theirs = curve["metric"]
     curve = curve.assign(seed=seed, metric=[metrics[name] for name in theirs])
     _check_single(who, curve, sorted(set(theirs)))
-    last = max(curve.loc[curve["env_steps"] <= recipe.steps, "env_steps"], default=0)
-    if last < WHOLE * recipe.steps:
+    if not budget.reaches(*guest, recipe.steps):
         raise UserError(
-            f"{who} ends at {last:,} steps, but {recipe.task} gives everybody "
-            f"{recipe.steps:,} at scale {recipe.scale}: results of different budgets do not meet "
-            f"in a figure."
+            f"{who} ends at {budget.last(guest.measured, recipe.steps):,} steps, but {recipe.task} "
+            f"gives everybody {recipe.steps:,} at scale {recipe.scale}: results of different "
+            f"budgets do not meet in a figure."
         )
     curve = curve.loc[curve["env_steps"] <= recipe.steps]
     return curve.sort_values(["env_steps", "metric"], kind="stable")
