@@ -293,3 +293,9 @@ def test_gpus_that_cannot_be_noted_are_one_sentence(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(UserError, match="TMPDIR"):
         gpus.claim(["0"], 1)
+
+
+def test_a_letter_that_a_terminal_lacks_ends_no_command() -> None:
+    code = "from partage.cli.parser import main; main(['plan']); print('\\u00fc')"
+    done = python(code, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and done.stdout.endswith("\\xfc\n"), done.stderr

@@ -33,6 +33,7 @@ Tab completes commands and names after: eval "$(register-python-argcomplete part
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _print_anything()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path need not be Unicode
@@ -64,6 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError):
             failures.forget_output()
         return _refuse(sentence)
+
+
+def _print_anything() -> None:
+    """Have a letter that the terminal's encoding lacks printed as another, not end a command."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _refuse(sentence: str) -> int:
