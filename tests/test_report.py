@@ -135,7 +135,7 @@ def test_every_figure_table_and_claim_of_the_plan_is_on_it(sheets: Plan):
 def test_numbers_intervals_and_the_verdict_are_those_of_the_tables(sheets: Plan):
     request, _ = made(sheets, "paper", "first")
     said = words(build.build(sheets, Request(scale="paper", figures="first"), request.root))
-    assert "P(Beta > Alpha) 0.500" in said and "open Beta is better." in said
+    assert "P(Beta > Alpha) 0.500" in said and "undecided Beta is better." in said
 
 
 def test_cost_and_provenance_come_from_the_records(sheets: Plan):
@@ -170,12 +170,14 @@ def test_missing_runs_are_named_with_the_command_that_makes_them(sheets: Plan):
     assert "figures=first" not in said and "1 of 2 tasks" in said and "10 of 15 cells" in said
 
 
-def test_a_figure_of_which_nothing_is_made_is_listed_with_its_claims_open(sheets: Plan):
+def test_a_claim_of_a_figure_of_which_nothing_is_made_is_not_run_which_is_not_undecided(
+    sheets: Plan,
+):
     request, _ = made(sheets, "paper")
     html = build.build(sheets, request, request.root)
     said = words(html)
     assert "There are no runs of it yet that it can be drawn from." in said and "<img" not in html
-    assert "open Beta is better." in said and "Missing: 2 of 2 runs" in said
+    assert "not run Beta is better." in said and "Missing: 2 of 2 runs" in said
 
 
 def test_a_figure_that_cannot_be_drawn_says_why_and_spoils_no_other(sheets: Plan):
@@ -198,10 +200,10 @@ def test_of_a_task_that_is_not_whole_the_algorithms_that_are_there_are_shown(she
         and not part.figure.claims
     )
     said = words(build.build(sheets, request, request.root))
-    assert "Not whole yet" in said and "open Beta is better." in said
+    assert "Not whole yet" in said and "undecided Beta is better." in said
 
 
-def test_a_claim_that_rests_on_part_of_its_tasks_stays_open(sheets: Plan):
+def test_a_claim_of_which_part_of_the_tasks_is_there_is_run_in_part(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
     figure = sheets.figures["first"]._replace(tasks=["toy/a", "toy/b"])
     wanted = sheets._replace(figures={"first": figure}).recipes([figure], request)
@@ -212,7 +214,7 @@ def test_a_claim_that_rests_on_part_of_its_tasks_stays_open(sheets: Plan):
         and not there.is_whole
         and len(recipes) < len(wanted)
     )
-    assert set(build.judge(sheets, figure, there)["claim_verdict"]) == {"open"}
+    assert set(build.judge(sheets, figure, there)["claim_verdict"]) == {"run in part"}
 
 
 def test_runs_of_a_recipe_that_the_sheets_no_longer_give_do_not_count(sheets: Plan, tmp_path: Path):
@@ -290,7 +292,7 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(
     )
     for path in (ROOT / "results/published").glob("*/*-claims.csv"):
         for line in path.read_text().splitlines()[1:]:
-            says, verdict = re.match(r'"?(.*?)"?,(holds|fails|open),', line).groups()  # type: ignore[union-attr]
+            says, verdict = re.match(r'"?(.*?)"?,(holds|fails|undecided),', line).groups()  # type: ignore[union-attr]
             assert f"{verdict} {says}" in said
     assert 100_000 < len(html) < 5_000_000
 

@@ -7,7 +7,7 @@ DRAWING = [
 OPTIONS = (
     f"--scale {REQUEST.scale} --engine {REQUEST.engine} --seeds-per-run {REQUEST.seeds_per_run}"
 )
-OPTIONS += f" --results {as_word(REQUEST.results)}"
+OPTIONS += f" --seed-count {REQUEST.seed_count} --results {as_word(REQUEST.results)}"
 RUNS_OF = {
     name: [
         recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.recipes([figure], REQUEST)

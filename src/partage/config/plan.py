@@ -151,7 +151,8 @@ class Plan(NamedTuple):
         settings = {s.name: s.value for s in self.settings(algorithm, task, scale)}
         overrides = self.figure_overrides(algorithm, task)
         run, options = run_values(self.tasks[task], scale, overrides)
-        seeds = run.pop("seeds")
+        seeds = request.seed_count or run["seeds"]
+        del run["seeds"]
         return [
             Recipe(
                 schema=SCHEMA,

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FuncFormatter
 
-from partage.analysis import series, stats
+from partage.analysis import bands, series, stats
 from partage.analysis.frames import runs_of
 from partage.analysis.labels import task_label
 from partage.analysis.series import Series
@@ -86,7 +86,7 @@ def _draw_curve(
     for run in runs:
         axes.plot(run.x, run.y, color=colour, linewidth=0.6, alpha=0.32)
     if len(runs) > 1 and len(grid):
-        low, high = stats.band(values, rng, middle)
+        low, high = bands.band(values, rng, middle)
         axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
     axes.plot(grid, middle(values.T), color=colour, linewidth=MIDDLE_WIDTH, solid_capstyle="round")
     return max(run.x[-1] for run in runs)
@@ -104,7 +104,7 @@ def _draw_further_metrics(axes: Axes, figure: Figure, frame: pd.DataFrame, task:
         infinite = float(np.mean(np.isinf(np.concatenate([run.y for run in runs]))))
         finite = [Series(x, np.where(np.isinf(y), np.nan, y)) for x, y in runs]
         rng = named_generator(figure.name, task, metric)
-        end = max(end, _draw_curve(axes, finite, colour, rng, figure.line))
+        end = max(end, _draw_curve(axes, finite, colour, rng, figure.line_of(metric)))
         words = f"{label} ({infinite:.0%} infinite)" if infinite else label
         axes.plot([], [], color=colour, linewidth=2, label=words)
     axes.set_yscale("log")
@@ -140,7 +140,7 @@ def _draw_metric(
                 runs = [Series(x, series.smooth(x, y, figure.smooth)) for x, y in runs]
             rng = named_generator(figure.name, task, algorithm, *names)
             colour = plan.variants[algorithm].colour
-            end = max(end, _draw_curve(axes, runs, colour, rng, figure.line))
+            end = max(end, _draw_curve(axes, runs, colour, rng, figure.line_of(metric)))
     if metric == figure.metric:
         _draw_published(axes, plan, figure, task, end)
     low, high = axes.dataLim.intervaly

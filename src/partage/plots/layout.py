@@ -149,7 +149,7 @@ def provenance_note(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
     bands = f"bands: 95{NO_BREAK}% stratified bootstrap over seeds"
     parts = [
         f"{figure.paper}. Scale {frame.attrs['scale']}, engine {engine}, {seeds} a curve",
-        f"line: {figure.line}, thin lines: single seeds, "
+        f"line: {figure.line_words}, thin lines: single seeds, "
         + (bands if many > 1 else "no band for one seed"),
     ]
     if figure.smooth:

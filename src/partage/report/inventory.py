@@ -118,6 +118,7 @@ def make_command(figure: Figure, recipe: Recipe, request: Request) -> str:
         "results": request.results,
         "figures": figure.name,
         "seeds_per_run": request.seeds_per_run,
+        "seed_count": request.seed_count,
     }
     options = [f"{key}={value}" for key, value in wanted.items() if getattr(Request, key) != value]
     return f".venv/bin/snakemake --cores all --config {' '.join(options)}"

@@ -29,6 +29,8 @@ class Claim(NamedTuple):
 
     says: str
     verdict: str
+    remarks: str  # who says so, over what it is judged, and its power
+    over_tasks: str  # "": it is judged on one
     evidence: Table | None
 
 
@@ -121,7 +123,8 @@ def judged_claims(judged: pd.DataFrame) -> list[Claim]:
     for says, rows in judged.groupby("claim", sort=False):
         evidence = rows[rows["judged_by"] != ""]
         shown = claims.render(pd.DataFrame(evidence)) if len(evidence) else None
-        found.append(Claim(str(says), str(rows["claim_verdict"].iat[0]), shown))
+        decided, words = str(rows["claim_verdict"].iat[0]), claims.remarks(rows)
+        found.append(Claim(str(says), decided, words, claims.over_tasks(rows), shown))
     return found
 
 
