@@ -200,7 +200,7 @@ def test_of_a_task_that_is_not_whole_the_algorithms_that_are_there_are_shown(she
         and not part.figure.claims
     )
     said = words(build.build(sheets, request, request.root))
-    assert "Not whole yet" in said and "undecided Beta is better." in said
+    assert "Not whole yet" in said and "not run Beta is better." in said
 
 
 def test_a_claim_of_which_part_of_the_tasks_is_there_is_run_in_part(sheets: Plan):

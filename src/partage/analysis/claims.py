@@ -138,7 +138,7 @@ def power_of(claim: Claim, evidence: list[Evidence]) -> float:
 
 def render(judged: pd.DataFrame) -> Table:
     """Return the judgements on one claim as a table for readers."""
-    several = judged["on"].nunique() > 1
+    several = len(set(judged["on"])) > 1
     columns = (
         table.words("judged_by", "judged by"),
         *([table.words("on")] if several else []),
