@@ -146,7 +146,7 @@ def broken(what: str) -> object:
         ("nan", "seed_1 -> step_3: 'return' should be numbers, but nan"),
         ("words", "'high' is no number"),
         ("empty", "step_3: 'return' holds no number"),
-        ("huge", "64 bits"),
+        ("huge", "bits"),
         ("sum", "step_3"),
         ("count", "step_count should be a whole number, but None"),
         ("half", "0.5 is no whole number"),
