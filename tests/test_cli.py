@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -258,7 +259,7 @@ def test_stale_lists_runs_that_other_code_made_and_how_to_redo_them(here: Path, 
     for place, recipe in zip(places, (one, two), strict=True):
         made = record.provenance(
             recipe,
-            started=record.datetime.now(record.UTC),
+            started=datetime.now(UTC),
             wall_seconds=1.0,
             cpu_seconds=1.0,
             resumed=0,
@@ -277,7 +278,8 @@ def test_stale_lists_runs_that_other_code_made_and_how_to_redo_them(here: Path, 
     assert "engine=batched results=out --force -- out/smoke/runs/" in capsys.readouterr().out
     (here / "out/smoke").rename(here / "out/published")
     assert main(["stale", "--results", "out"]) == 0
-    assert "engine=batched results=out   (in out/smoke)" in capsys.readouterr().out
+    again = f"out/smoke/{places[1].relative_to('results/smoke')}/record.json"
+    assert f"engine=batched results=out --force -- {again}" in capsys.readouterr().out
 
 
 def test_the_module_runs_as_a_program_and_gives_the_exit_code():

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small import ROOT, SECOND, checkout, edit, small_plan
+from small import ROOT, SECOND, checkout, edit, finish, small_plan
 
-from partage.config import plan, settings
+from partage.config import outcomes, plan, settings
 from partage.config.plan import Request
 from partage.config.recipe import SCALES, Recipe, packs, run_dir, seeds_name, write_recipes
 from partage.errors import UserError
@@ -393,21 +393,26 @@ def test_only_recipes_that_changed_are_written(tmp_path: Path):
     ]  # no temporary file is left
 
 
-@pytest.mark.parametrize(
-    ("hash_of", "settled"), [("its own", True), ("another", False), (None, False)]
-)
-def test_a_recipe_is_never_newer_than_its_own_outcome(
-    tmp_path: Path, hash_of: str | None, settled: bool
+def test_a_run_is_made_when_its_record_is_of_the_recipe_whatever_the_times_of_files(
+    tmp_path: Path,
 ):
-    """Else Snakemake would train copied runs again."""
     recipe = small_plan(tmp_path).recipes_of("alpha", "toy/a", Request())[0]
-    (path,) = write_recipes(tmp_path, [recipe])
-    made = {"recipe_hash": recipe.hash if hash_of == "its own" else hash_of}
-    for name, content in (("curve.parquet", ""), ("record.json", json.dumps(made))):
-        path.with_name(name).write_text(content)
-        os.utime(path.with_name(name), (100, 100))
-    assert write_recipes(tmp_path, [recipe]) == []
-    assert (path.stat().st_mtime == 100) == settled
+    (folder,) = finish([recipe], tmp_path)
+    for newer, older in (("recipe", "record"), ("record", "recipe")):
+        os.utime(folder / f"{newer}.json", (2e9, 2e9))
+        os.utime(folder / f"{older}.json", (1e9, 1e9))
+        assert outcomes.is_made(folder, recipe)
+        assert not outcomes.is_made(folder, replace(recipe, steps=recipe.steps + 1))
+    write_recipes(tmp_path, [replace(recipe, steps=1)])  # a wish is no outcome
+    assert outcomes.is_made(folder, recipe)
+    (folder / "curve.parquet").unlink()
+    assert not outcomes.is_made(folder, recipe)
+
+
+def test_a_setting_of_another_type_is_another_recipe(tmp_path: Path):
+    recipe = small_plan(tmp_path).recipes_of("alpha", "toy/a", Request())[0]
+    (folder,) = finish([recipe], tmp_path)
+    assert not outcomes.is_made(folder, replace(recipe, settings={**recipe.settings, "twice": 1}))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ missing.
 import re
 import shutil
 from dataclasses import asdict
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -79,7 +80,7 @@ def made(sheets: Plan, scale: str, *figures: str) -> tuple[Request, list[Recipe]
     request = Request(scale=scale)
     recipes = sheets.recipes(sheets.select_figures(list(figures)) if figures else [], request)
     for place, recipe in zip(finish(recipes, request.root), recipes, strict=True):
-        curve, now = record.read(place)[0], record.datetime.now(record.UTC)
+        curve, now = record.read(place)[0], datetime.now(UTC)
         facts = {
             "started": now,
             "wall_seconds": 7200.0,

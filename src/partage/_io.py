@@ -5,9 +5,11 @@ Standard library only.
 """
 
 import contextlib
+import fcntl
 import json
 import math
 import os
+import secrets
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -23,26 +25,25 @@ WRITTEN = 2**128  # whole numbers that can be shown in a message stay below
 def write(path: Path, *parts: Bytes) -> None:
     """Put `parts`, one after the other and uncopied, at `path`.
 
-    They go to a temporary file beside it, which is synced and renamed. Raises `UserError` where the
-    folder is read-only or the disk is full; what was at `path` is then still there, and the
-    temporary file is gone.
+    They go to a temporary file beside it, which is synced and renamed; no two writers share one, so
+    of several at once the last to end is read. Raises `UserError` where the folder is read-only or
+    the disk is full; what was at `path` is then still there, and the temporary file is gone.
     """
     if not path.name or (path.exists() and not path.is_file()):
         raise UserError(
             f"Could not write {path}: a file is expected there, but it is a folder or a device; "
             "name a file."
         )
-    tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    tmp = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*.tmp"):
-            left.unlink(missing_ok=True)  # of a process that was killed while writing
-        with open(tmp, "wb") as file:
+        sweep(path.parent, path.name)
+        with open(_create(tmp), "wb") as file:
             for part in parts:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(tmp, path)
+            os.replace(tmp, path)
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(
@@ -54,6 +55,52 @@ def write(path: Path, *parts: Bytes) -> None:
         # also where a parent is a file, or a disk that has just gone
         with contextlib.suppress(OSError):
             tmp.unlink(missing_ok=True)
+
+
+def _create(tmp: Path) -> int:
+    """Return a new file, open for writing and locked, which says that its writer lives."""
+    while True:
+        handle = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if is_at(handle, tmp):
+            return handle
+        os.close(handle)  # swept between its making and its locking
+
+
+def sweep(folder: Path, name: str = "") -> None:
+    """Remove the temporary files in `folder` (of the file `name`) whose writers are dead.
+
+    A writer that lives has its file locked, and the kernel lets go of it when the writer ends.
+    """
+    for left in list(folder.glob(".*.tmp")):
+        if left.name.startswith(f".{name}." if name else "."):
+            with contextlib.suppress(OSError):  # it lives, or somebody else was faster
+                _remove_unlocked(left)
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Remove a file that nobody has locked. Raises `OSError` where somebody has."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(handle)
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Return whether an open file is the one that lies at `path` now.
+
+    A lock is on the file, not on its name: where that was removed and made anew, two processes
+    would each hold one.
+    """
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    ours = os.fstat(handle)
+    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _sync_folder(folder: Path) -> None:

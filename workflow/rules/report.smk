@@ -1,5 +1,8 @@
 # Everything on one page. `partage report` makes the same page of what there is now, and trains nothing.
-CAPTIONS = [SOURCE / "partage/report/captions" / figure.caption for figure in FIGURES.values()]
+CAPTIONS = [
+    SOURCE / "partage/report/captions" / each.caption
+    for each in (*FIGURES.values(), *SNAPSHOTS.values())
+]
 TEMPLATES = [
     str(path)
     for kind in ("*.html.j2", "*.css")
@@ -23,6 +26,8 @@ rule report:
         f"{ROOT}/logs/report.log",
     container:
         "images/core.sif"
+    params:
+        shown=lambda wildcards, input: sorted(map(str, input)),  # what is no longer shown is newer than nothing
     shell:
         f"{PARTAGE} report --figures {as_word(REQUEST.figures)} {OPTIONS} > {{log:q}} 2>&1"
 

@@ -70,7 +70,7 @@ def _load_frame(request: Request, config: Plan, figure: Figure) -> "pd.DataFrame
             f"The frame of {figure.name} in {request.root} is of another scale or engine: "
             f"make it anew with `partage frame {figure.name}{request.options}`."
         )
-    frames.check(figure, rows, request.options)
+    frames.check(figure, rows, config.recipes([figure], request), request)
     return rows
 
 
@@ -91,7 +91,10 @@ def _save_tables(config: Plan, figure: Figure, rows: "pd.DataFrame", path: Path)
     final, judged = tables.build(config, figure, rows), claims.build(config, figure, rows)
     save_csv(final, _ending(path, ".csv"))
     save_csv(judged, path.with_name(f"{figure.name}-claims.csv"))
-    _io.write(_ending(path, ".md"), tables.markdown(figure, final, judged).encode())
+    text = tables.markdown(figure, final, judged)
+    if other := rows.attrs.get("begun_by_other_code"):
+        text += f"\nBegun by other code than it ended with: {'; '.join(other)}.\n"
+    _io.write(_ending(path, ".md"), text.encode())
     paper = latex.render(tables.final_table(figure, final))
     _io.write(_ending(path, ".tex"), paper.encode())
 
@@ -115,9 +118,12 @@ def table(arguments: argparse.Namespace) -> None:
 def snapshot(arguments: argparse.Namespace) -> None:
     """Draw a game itself."""
     from partage.plots import files, pitch
+    from partage.report import drawn
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
     shown = look_up(config.snapshots, "snapshot", arguments.snapshot, "snapshots.toml")
     config.ready(shown.name)
-    files.save(pitch.draw(shown), *_pictures(request.root / "figures" / shown.name))
+    pictures = _pictures(request.root / "figures" / shown.name)
+    files.save(pitch.draw(shown), *pictures)
+    drawn.note(pictures[1], drawn.of_snapshot(shown))

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -217,8 +216,8 @@ def options(scale: str, engine: str, results: str) -> str:
 def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
     """Write each recipe that differs from what lies there, and return the paths written.
 
-    Times decide a rerun: untouched recipes keep theirs, and that of a finished run is made no newer
-    than the outcome (a clone has them by chance).
+    What is trained does not hang on it: a run is made when its record is of the recipe wanted
+    (`partage.config.outcomes.is_made`).
     """
     written = []
     for recipe in recipes:
@@ -230,20 +229,14 @@ def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
         if not same:
             _io.write(path, text)
             written.append(path)
-        else:
-            _settle(path, recipe)
     return written
 
 
-def _settle(path: Path, recipe: Recipe) -> None:
-    """Make a recipe no newer than its own outcome."""
-    outcome = [path.with_name(name) for name in OUTCOME]
-    try:
-        made = min(each.stat().st_mtime_ns for each in outcome)
-        if (
-            made < path.stat().st_mtime_ns
-            and _io.read_json(outcome[1], "").get("recipe_hash") == recipe.hash
-        ):
-            os.utime(path, ns=(made, made))
-    except (OSError, UserError):
-        pass  # there is none yet, or whoever reads it says what is wrong with it
+def refuse_no_folder(root: Path) -> None:
+    """Raise `UserError` where results cannot lie at `root`, since it is, or lies in, a file."""
+    there = next((place for place in (root, *root.parents) if place.exists()), root)
+    if there.exists() and not there.is_dir():
+        raise UserError(
+            f"Results cannot lie in {root} (Not a directory: {there} is a file): name another "
+            "folder with --results."
+        )

@@ -36,9 +36,8 @@ def save(run_dir: Path, payload: _io.Bytes) -> None:
 
     Raises `UserError` where the folder cannot be written.
     """
-    for leftover in (run_dir / "checkpoint").glob(".*.tmp"):
-        # of a process that was killed while writing: it may be gigabytes
-        leftover.unlink(missing_ok=True)
+    # of a process that was killed while writing, whichever file: it may be gigabytes
+    _io.sweep(run_dir / "checkpoint")
     slots = _slots(run_dir)
     older = min(slots, key=lambda slot: slot.number)
     newest_number = max(slot.number for slot in slots)
@@ -98,8 +97,9 @@ def fits_todays_code(folder: Path) -> Iterator[None]:
 def clear(run_dir: Path) -> None:
     """Remove a run's checkpoints: its record is written."""
     folder = run_dir / "checkpoint"
-    for path in [*(folder / name for name in FILES), *folder.glob(".*.tmp")]:
-        path.unlink(missing_ok=True)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    _io.sweep(folder)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 

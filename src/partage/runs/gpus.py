@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from partage import _io
 from partage.errors import UserError
 
 POLL = 1.0  # seconds between two searches for a free one
@@ -74,4 +75,7 @@ def _lock(path: Path) -> bool:
     except BlockingIOError:
         os.close(handle)
         return False
+    if not _io.is_at(handle, path):  # removed meanwhile (temporary files are): who holds the new?
+        os.close(handle)
+        return _lock(path)
     return True  # the handle stays open

@@ -22,7 +22,7 @@ KINDS: dict[str, Any] = {
     "resumed": int,
     "threads": int,
     "device": str,
-    "earlier_code": list,
+    "earlier_code": list[str],
     "image": dict,
     "imported": dict,
 }

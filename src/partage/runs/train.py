@@ -6,8 +6,8 @@ mark, and stops when it reaches the budget; so a run's curve does not depend on 
 """
 
 import io
-import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from torch import Tensor
 
 from partage import _io, envs, learners
 from partage.config.recipe import Recipe
-from partage.errors import UserError
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
 from partage.runs import checkpoint, failure, record
 from partage.runs.best import Best
@@ -43,15 +42,16 @@ def run(
     """
     recipe, folder = Recipe.load(path), path.parent
     prepare(device)
-    with record.hold(folder, wait):
-        if _finished(folder, recipe):
+    with record.hold(folder, wait) as held:
+        recipe = Recipe.load(path)  # anew: it may have been written while this process waited
+        if record.is_finished(folder, recipe):
             checkpoint.clear(folder)  # a process may be killed between its last two acts
             print(f"partage: {folder} is trained already; delete that folder to train it again.")
             return
         training = Training(recipe, device)
         training.resume(folder)
         # an earlier training's: from here on whoever asks for policies gets this one's
-        for name in (LAST, BEST):
+        for name in (LAST, BEST, *record.OF_POLICIES):
             (folder / name).unlink(missing_ok=True)
         with Stop() as stop, Progress(recipe, folder) as progress:
             saved = time.monotonic()
@@ -59,6 +59,7 @@ def run(
                 training.advance()
                 progress.show(training.metrics)
                 if stop.code or time.monotonic() - saved >= checkpoint_every:
+                    held.check()
                     training.save(folder)
                     saved = time.monotonic()
                 if stop.code:
@@ -67,7 +68,7 @@ def run(
                         f"again."
                     )
                     raise SystemExit(stop.code)
-        training.finish(folder)
+        training.finish(folder, held.check)
 
 
 class Training:
@@ -189,24 +190,26 @@ class Training:
         self.spent_before = Clocks(**state["spent"])
         self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]
 
-    def finish(self, folder: Path) -> None:
+    def finish(self, folder: Path, check: Callable[[], None] = lambda: None) -> None:
         """Write the record and the trained policies; the checkpoints are of no more use.
 
         Where a seed has failed there is no record: raises `UserError`, and so does every later
-        call. What the others learned lies in the checkpoint and in ``failed.parquet``.
+        call. What the others learned lies in the checkpoint and in ``failed.parquet``. `check` is
+        called before anything is written, and raises where nothing may be saved.
         """
+        check()
         failed = bool(self.metrics.failures)
         if failed:
             self.save(folder)
         else:
-            self._write_outcome(folder)
+            self._write_outcome(folder, check)
         self.env.close()
         if self.test_env:
             self.test_env.close()
         if failed:
             failure.write(folder, self.recipe, self.metrics.curve(), self.metrics.failures)
 
-    def _write_outcome(self, folder: Path) -> None:
+    def _write_outcome(self, folder: Path, check: Callable[[], None]) -> None:
         self._write_policies(folder / LAST, {"learner": self.learner.state_dict(replay=False)})
         if self.test_env:
             self._write_policies(folder / BEST, self.best.state_dict())
@@ -225,6 +228,7 @@ class Training:
             ran=self.code,
         )
         facts["earlier_code"] = self.earlier_code
+        check()
         record.write(folder, self.metrics.curve(), facts)
         failure.clear(folder)
         checkpoint.clear(folder)
@@ -246,15 +250,3 @@ def _make_env(recipe: Recipe, purpose: str, copies: int) -> Env:
     """Return the recipe's task, with a random stream of its own for each seed and purpose."""
     seeds = [stream(seed, purpose) for seed in recipe.seeds]
     return envs.make(recipe.task, seeds, copies, engine=recipe.engine, **recipe.options)
-
-
-def _finished(folder: Path, recipe: Recipe) -> bool:
-    """Return whether the run's outcome is there, from its second copy where need be."""
-    try:
-        record.read(folder)
-    except UserError:
-        if not record.restore(folder, recipe, record.code(recipe.learner, recipe.family)["hash"]):
-            return False
-    for name in record.OUTCOME:
-        os.utime(folder / name)  # newer than the recipe: nothing to do
-    return True
