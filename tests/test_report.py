@@ -20,7 +20,7 @@ from partage.config.cores import available_cores
 from partage.config.plan import Plan, Request
 from partage.config.recipe import Recipe, run_dir
 from partage.errors import UserError
-from partage.report import build, inventory, page
+from partage.report import build, drawn, inventory, page
 from partage.runs import record
 
 
@@ -255,6 +255,35 @@ def test_runs_that_lie_elsewhere_are_reported_from_there(sheets: Plan, tmp_path:
     said = words((tmp_path / "elsewhere/report.html").read_text())
     assert "10 of 10 cells" in said and "Tables of what is set" not in said
     assert main([*command, "--out", "page.html"]) == 0 and (tmp_path / "page.html").is_file()
+
+
+def test_a_picture_that_was_drawn_of_another_run_is_not_taken(sheets: Plan):
+    figures = {"first": sheets.figures["first"]._replace(episode="alpha")}
+    sheets = sheets._replace(figures=figures)
+    request, recipes = made(sheets, "paper", "first")
+    folder = run_dir(request.root, recipes[0])
+    svg = folder / "episode.svg"
+    svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>\n")
+    said = words(build.build(sheets, request, request.root))
+    assert "episode.svg was drawn of another run" in said
+    drawn.note(svg, drawn.of_run(folder, recipes[0]))
+    ElementTree.fromstring(svg.read_text())
+    page_now = build.build(sheets, request, request.root)
+    assert "drawn of another run" not in words(page_now) and page_now.count("<img") == 2
+    curve, record_now = record.read(folder)
+    record.write(folder, curve.assign(value=0.0), record_now)  # trained anew by other code
+    assert "drawn of another run" in words(build.build(sheets, request, request.root))
+
+
+def test_a_run_that_other_code_began_is_named_with_both_codes(sheets: Plan):
+    request, recipes = made(sheets, "paper", "first")
+    folder = run_dir(request.root, recipes[0])
+    curve, now = record.read(folder)
+    record.write(folder, curve, {**now, "earlier_code": ["b" * 64]})
+    said = words(build.build(sheets, request, request.root))
+    assert f"{'b' * 12} then {now['code']['hash'][:12]}" in said
+    assert "Begun by other code than it ended with" in said
+    assert "alpha on toy/a, seeds 0-4" in said
 
 
 def test_a_malformed_caption_is_refused_and_a_sound_one_may_hold_what_it_likes():
