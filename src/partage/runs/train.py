@@ -19,7 +19,7 @@ from torch import Tensor
 from partage import _io, envs, learners
 from partage.config.recipe import Recipe
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
-from partage.runs import checkpoint, failure, record
+from partage.runs import checkpoint, failure, record, saved_state
 from partage.runs.best import Best
 from partage.runs.metrics import Metrics, outcomes
 from partage.runs.process import Clocks, Stop, prepare, vectors
@@ -166,8 +166,8 @@ class Training:
         payload = checkpoint.load(folder)
         if payload is None:
             return
+        state = saved_state.decode(payload, f"What lies in {folder}/checkpoint is", checkpoint.ANEW)
         with checkpoint.fits_todays_code(folder / "checkpoint"):
-            state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             if state["recipe"] != self.recipe.hash:
                 print(f"partage: the checkpoint in {folder} is another recipe's; starting anew.")
                 checkpoint.clear(folder)
