@@ -18,7 +18,6 @@ from partage.errors import UserError
 
 Bytes = bytes | bytearray | memoryview
 DEEPEST = 32  # levels of nesting that a file has: ours have six
-LIMIT = 2**63  # whole numbers that are computed with stay below
 WRITTEN = 2**128  # whole numbers that can be shown in a message stay below
 
 

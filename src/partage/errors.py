@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
+LIMIT = 2**63  # whole numbers that are computed with stay below
 
 
 class UserError(Exception):

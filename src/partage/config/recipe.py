@@ -10,7 +10,7 @@ from typing import Any
 from partage import _io
 from partage.config.names import check_custom_name, check_name, check_task
 from partage.config.types import Scalar, expected, fits
-from partage.errors import UserError, at_most, one_of, unknown
+from partage.errors import LIMIT, UserError, at_most, one_of, unknown
 
 SCHEMA = 1  # raised when a key is added, removed or changes its meaning
 SCALES = ("smoke", "lab", "paper")
@@ -19,7 +19,6 @@ DEFAULTS = {"scale": SCALES[0], "engine": ENGINES[0], "results": "results"}  # i
 OUTCOME = ("curve.parquet", "record.json")  # what a finished run leaves beside its recipe
 RESERVED = ("name", "task", "seeds", "copies", "engine")  # what `envs.make` takes besides options
 LONGEST_NAME = 100  # letters of a folder that is named after values
-LIMIT = 2**63  # whole numbers in a curve stay below
 MOST_SEEDS, WHY_SEEDS = 1_000, "each is trained, and those of a run side by side"
 MOST_EPISODES, WHY_EPISODES = 10_000, "those of a test are played side by side"
 IMPORTED = "imported"  # the learner of variants whose runs others made: see `partage.runs.import_`

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from partage._io import LIMIT
 from partage.config.types import Scalar, fits
-from partage.errors import UserError
+from partage.errors import LIMIT, UserError
 
 KINDS: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 # how the names of settings end that are a discount, or a share of actions, steps or episodes

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from partage.config.names import check_name
 from partage.config.recipe import (
     ENGINES,
-    LIMIT,
     MOST_EPISODES,
     MOST_SEEDS,
     WHY_EPISODES,
@@ -16,7 +15,7 @@ from partage.config.recipe import (
 )
 from partage.config.schema import Values, as_table, at_scale, check_scalars, strict
 from partage.config.types import fits
-from partage.errors import UserError, at_most, look_up, one_of
+from partage.errors import LIMIT, UserError, at_most, look_up, one_of
 
 RUN = ("steps", "seeds", "log_every", "test_every", "test_episodes")  # whole numbers of each run
 TIME_LIMITS = ("terminal", "truncation")
