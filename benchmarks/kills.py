@@ -3,9 +3,9 @@
 
 Tiny runs are trained and drawn once in peace. Then the same is begun anew, and again and again one
 of its processes gets SIGKILL: a trainer, the shell around one (its worker), a process of a pool
-that plays for a trainer, the main process, with --slurm also a node's daemon. After that comes one
-run in peace. Curves and frames must be the same to the last bit, no process and no temporary file be
-left. Exits with 1 where they are not. What came out stands in docs/reliability.md.
+that plays for a trainer, the main process, with --slurm also a node's daemon. After that comes
+one run in peace. Curves and frames must be the same to the last bit, no process and no temporary
+file be left. Exits with 1 where they are not. What came out stands in docs/reliability.md.
 """
 
 import argparse
