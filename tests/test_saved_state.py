@@ -32,9 +32,9 @@ TRANSIENT = {"gradients", "hook"}  # written anew by every step
 
 def few(variant: str) -> dict[str, Any]:
     """Settings under which a learner trains, clusters and measures after a few updates."""
-    wanted = {"batch": 8, "copies": 4, "target_every": 8, "period": 5, "data": 5, "segment": 5}
-    if VARIANTS[variant].learner == "bdps":
-        wanted["period"] = 2
+    wanted = {"batch": 8, "copies": 4, "target_every": 8}
+    if VARIANTS[variant].learner == "mdps":
+        wanted |= {"period": 5, "data": 5}
     return {name: x for name, x in wanted.items() if name in known(variant)}
 
 
