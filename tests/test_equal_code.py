@@ -379,3 +379,8 @@ def trains(place: Path) -> bool:
         "/before/" in name and name.endswith("/checkpoint") and files
         for name, _, files in os.walk(place)
     )
+
+
+def test_a_commit_s_name_is_no_option_of_git_s() -> None:
+    with pytest.raises(UserError, match="Commit --help is not in the repository"):
+        worktrees.find_commit(ROOT, "--help")

@@ -19,12 +19,13 @@ STOP_AFTER = 0.3  # seconds between the first checkpoint and the signal
 
 def find_commit(repository: Path, name: str) -> str:
     """Return a commit's whole name. Raises `UserError` where the repository does not have it."""
+    missing = f"Commit {name} is not in the repository {repository}: fetch it, then repeat."
+    if name.startswith("-"):  # from a record that anybody may have written: no option of git's
+        raise UserError(missing)
     try:
         return _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     except subprocess.CalledProcessError as error:
-        raise UserError(
-            f"Commit {name} is not in the repository {repository}: fetch it, then repeat."
-        ) from error
+        raise UserError(missing) from error
 
 
 def find_repository(package: Path) -> Path:
