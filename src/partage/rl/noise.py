@@ -40,7 +40,8 @@ class Streams:
 
     def __init__(self, generators: list[Generator]) -> None:
         self.generators = generators  # the list itself: what is appended later counts
-        self.settled: list[Tensor] = []  # where each was when its run last took part
+        # where each was when its run last took part
+        self.settled: list[Tensor] = [generator.get_state() for generator in generators]
 
     def settle(self, active: Bool[Tensor, "R"]) -> None:
         """Note where the generators of runs that took part are by now; put the others back."""
