@@ -14,10 +14,11 @@ min_version("9.16")
 CHECKOUT = Path(os.path.relpath(workflow.basedir))  # relative: moving the checkout changes no input
 SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE.resolve()))
-from partage.config import plan, recipe
+from partage.config import outcomes, plan, recipe
 from partage.errors import UserError
 
-# Recipes are written while this file is read, and only where they changed: their times decide what is trained again.
+# Nothing is written while this file is read: a dry run, --lint and --list leave no trace. What is trained is decided by
+# what records say (`outcomes.is_made`), never by which file is newer.
 try:
     REQUEST = plan.Request.of(config)
     PLAN = plan.load(CHECKOUT).for_scale(REQUEST.scale)
@@ -25,10 +26,7 @@ try:
     FIGURES = {name: PLAN.figures[name] for name in READY if name in PLAN.figures}
     SNAPSHOTS = {name: PLAN.snapshots[name] for name in READY if name in PLAN.snapshots}
     RECIPES = PLAN.recipes(FIGURES.values(), REQUEST)
-    if (
-        workflow.is_main_process
-    ):  # a job on another node reads this file too, and has nothing to decide
-        recipe.write_recipes(REQUEST.root, RECIPES)
+    recipe.refuse_no_folder(REQUEST.root)
 except UserError as error:
     print(f"partage: {error}", file=sys.stderr)
     sys.exit(2)
@@ -40,7 +38,19 @@ EPISODES = [
     recipe.run_dir(REQUEST.root, each).as_posix()
     for each in PLAN.episode_recipes(FIGURES.values(), REQUEST)
 ]
-RUNS = [recipe.run_dir(REQUEST.root, each).as_posix() for each in RECIPES]
+RECIPE_OF = {recipe.run_dir(REQUEST.root, each).as_posix(): each for each in RECIPES}
+RUNS = list(RECIPE_OF)
+
+
+def force(outputs):
+    """Make the job that is being planned run, since what lies at `outputs` is of something else."""
+    if workflow.is_main_process:  # a job on another node is told to run, and has nothing to decide
+        workflow.dag.forcefiles.update(outputs)
+
+
+# In the main process, once, before the first job; not in a dry run. Recipes that have not changed are left alone.
+onstart:
+    recipe.write_recipes(REQUEST.root, RECIPES)
 
 
 wildcard_constraints:

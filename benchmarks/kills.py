@@ -2,10 +2,10 @@
 [--slurm]``.
 
 Tiny runs are trained and drawn once in peace. Then the same is begun anew, and again and again one
-of its processes gets SIGKILL: a trainer, the shell around one (its worker), the main process, with
---slurm also a node's daemon. After that comes one run in peace. Curves and frames must be the same
-to the last bit, no process and no temporary file be left. Exits with 1 where they are not. What
-came out stands in docs/reliability.md.
+of its processes gets SIGKILL: a trainer, the shell around one (its worker), a process of a pool
+that plays for a trainer, the main process, with --slurm also a node's daemon. After that comes
+one run in peace. Curves and frames must be the same to the last bit, no process and no temporary
+file be left. Exits with 1 where they are not. What came out stands in docs/reliability.md.
 """
 
 import argparse
@@ -37,14 +37,40 @@ label = "QMIX"
 colour = "#009E73"
 settings = { sharing = "full", batch = 4, buffer = 16, hidden = 16 }
 """
+POOLED = """
+[lbf]
+engine = "package"
+steps = 20_000
+seeds = 2
+log_every = 1_000
+test_every = 0
+test_episodes = 0
+time_limit = "terminal"
+[lbf.task.5x5-2p-1f-v3]
+label = "played in worker processes"
+"""
+POOL_FIGURE = """
+[pooled]
+paper = "none"
+title = "Played in worker processes"
+caption = "naps.rst"
+tasks = ["lbf/5x5-2p-1f-v3"]
+algorithms = ["fps"]
+metric = "train_return"
+x = "updates"
+y_label = "return"
+"""
+POOL_WORKER = "partage.sims.workers.worker"  # as its command line has it
 OFTEN = """#!/bin/sh
 # the Python of the jobs: a trainer saves a checkpoint twice a second
-case "$3" in train) exec {python} "$@" --checkpoint-every 0.5 ;; *) exec {python} "$@" ;; esac
+case "$3" in train) exec "{python}" "$@" --checkpoint-every 0.5 ;; *) exec "{python}" "$@" ;; esac
 """
 
 
 def prepared(root: Path) -> Path:
-    """Three algorithms, four seeds in packs of two: six runs of some seconds."""
+    """Three algorithms, four seeds in packs of two: six runs of some seconds; and one whose
+    simulators live in worker processes.
+    """
     naps.checkout(root, **TASKS)
     config = root / "src/partage/config/sheets"
     with (config / "algorithms.toml").open("a") as file:
@@ -55,6 +81,9 @@ def prepared(root: Path) -> Path:
     ):
         path = config / f"{sheet}.toml"
         path.write_text(path.read_text().replace(old, new))
+    for sheet, entry in (("tasks", POOLED), ("figures", POOL_FIGURE)):
+        with (config / f"{sheet}.toml").open("a") as file:
+            file.write(entry)
     python = root / "python"
     python.write_text(OFTEN.format(python=sys.executable))
     python.chmod(0o755)
@@ -115,6 +144,7 @@ def victim(root: Path, main: int, kind: str) -> int | None:
     chosen = {
         "main process": [main],
         "worker": shells,
+        "pool worker": [n for n, line in processes(root).items() if POOL_WORKER in line],
         "trainer": [n for n, _ in trains if n not in shells],
     }[kind]
     return random.choice(chosen) if chosen else None
@@ -125,7 +155,7 @@ def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
     process began.
     """
     count: Counter[str] = Counter()
-    kinds = ["trainer", "worker", "main process", *(["slurmd"] if cluster else [])]
+    kinds = ["trainer", "worker", "pool worker", "main process", *(["slurmd"] if cluster else [])]
     main = naps.snakemake(root, *options(root, bool(cluster)))
     while sum(count[kind] for kind in kinds) < kills:
         time.sleep(random.uniform(0.5, 4))

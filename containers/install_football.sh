@@ -7,12 +7,15 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=$1 build=$here/../build
-version=$(PYTHONPATH=$here/../src "$python" -c "
+family=$here/../src/partage/envs/grf.py
+version=$(PYTHONPATH=$here/../src "$python" -c '
+import sys
 from partage.config.pins import pins
-print(pins('$here/../src/partage/envs/grf.py')['gfootball'])")
-mapfile -t others < <(PYTHONPATH=$here/../src "$python" -c "
+print(pins(sys.argv[1])["gfootball"])' "$family")
+mapfile -t others < <(PYTHONPATH=$here/../src "$python" -c '
+import sys
 from partage.config.pins import dependencies
-print(*[each for each in dependencies('$here/../src/partage/envs/grf.py') if not each.startswith('gfootball')], sep='\n')")
+print(*[each for each in dependencies(sys.argv[1]) if not each.startswith("gfootball")], sep="\n")' "$family")
 minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 own=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
 

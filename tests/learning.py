@@ -1,6 +1,7 @@
 """What the tests of learners share: every variant of algorithms.toml, and playing with one."""
 
 import functools
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,31 +19,10 @@ from partage.runs.train import prepare
 from partage.sims import contract
 
 VARIANTS = plan.load().variants
-# What makes a learner quick on small tasks; one that is not here runs with its own defaults.
-QUICK: dict[str, dict[str, Any]] = {
-    "a2c": {"lr": 3e-3},
-    "qmix": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
-    "bdps": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "period": 2},
-    "cds": {
-        "epsilon_anneal": 2000,
-        "copies": 8,
-        "target_every": 80,
-        "beta": 0.0,
-        "chunk": 32,
-        "chunks": 1,
-    },
-    "eoi": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "chunk": 32, "chunks": 1},
-    "mdps": {"lr": 3e-3, "period": 20, "data": 10, "fuse": 0.02},
-    "rode": {
-        "epsilon_anneal": 2000,
-        "copies": 8,
-        "target_every": 80,
-        "encode_until": 1000,
-        "clusters": 3,
-        "interval": 2,
-    },
-    "seps": {"lr": 3e-3, "clusters": 2, "pretraining": 4, "data": 4},
-}
+# What makes learners quick on small tasks, if they have the setting: those of whole episodes, and
+# those of segments. What else one needs it says itself, in `QUICK` of its own file.
+EPISODES = {"epsilon_anneal": 2000, "copies": 8, "target_every": 80}
+SEGMENTS = {"lr": 3e-3}
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +38,16 @@ def as_in_training() -> Iterator[None]:
 def settings(variant: str, **more: Any) -> dict[str, Any]:
     found = VARIANTS[variant]
     own = {name: at_scale(value, "smoke", variant) for name, value in found.settings.items()}
-    return {**own, **QUICK.get(found.learner, {}), **more}
+    return {**own, **quick(found.learner), **more}
+
+
+def quick(learner: str) -> dict[str, Any]:
+    """What makes a learner quick."""
+    fields = plan.load().learners[learner]
+    family = EPISODES if "epsilon_anneal" in fields else SEGMENTS
+    module = importlib.import_module(f"partage.learners.{learner}")
+    own = getattr(module, "QUICK", {})
+    return {name: x for name, x in family.items() if name in fields} | own
 
 
 def make(variant: str, task: contract.Env, seeds: list[int], **more: Any) -> Learner:
@@ -79,8 +68,9 @@ class Player:
         self.env = envs.make(task, seeds, self.learner.copies)
         self.step, self.memory = None, None
 
-    def collect(self) -> Rollout:
-        everyone = torch.ones(self.env.runs, dtype=torch.bool)
+    def collect(self, everyone: Tensor | None = None) -> Rollout:
+        if everyone is None:
+            everyone = torch.ones(self.env.runs, dtype=torch.bool)
         if self.learner.segment is None:
             return collect_episodes(self.env, self.learner.policy, everyone, True)
         if self.step is None:
@@ -89,7 +79,7 @@ class Player:
                 self.learner.policy.initial(self.learner.copies, True),
             )
         rollout, self.step, self.memory = collect_segment(
-            self.env, self.learner.policy, self.step, self.memory, self.learner.segment
+            self.env, self.learner.policy, self.step, self.memory, self.learner.segment, everyone
         )
         return rollout
 

@@ -160,7 +160,7 @@ def finish(recipes: list[Recipe], root: Path) -> list[Path]:
 
 def workflow(root: Path) -> Path:
     """The small checkout with the real Snakefile, rules, profile and package."""
-    ignore = shutil.ignore_patterns("__pycache__", "learners", "sheets", "sims")
+    ignore = shutil.ignore_patterns("__pycache__", "learners", "sheets")
     for name in ("src/partage", "workflow"):
         shutil.copytree(ROOT / name, root / name, ignore=ignore)
     shutil.copy(ROOT / "Snakefile", root)

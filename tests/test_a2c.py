@@ -6,7 +6,6 @@ from learning import as_in_training, same, snapshot  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from partage import envs, learners
-from partage.errors import UserError
 from partage.learners.a2c import A2C
 from partage.nn.bank import from_rows, to_rows
 from partage.rl.rollout import Choice, Rollout, collect_segment
@@ -154,11 +153,19 @@ def test_a_gradient_that_is_not_finite_moves_nothing_and_no_other_run() -> None:
         assert torch.equal(x[0], start[name][0]) and torch.equal(x[1], snapshot(well)[name][1])
 
 
-def test_policies_that_are_not_numbers_cannot_act() -> None:
-    one, task = make(), envs.make(f"roll_call/{N}x3-{HORIZON}", [0, 1], 2)
-    next(iter(one.net.parameters())).data[1] = torch.nan
-    with pytest.raises(UserError, match=r"not numbers \(NaN\).*gradient_norm"):
-        one.policy(task.reset(), None, True)
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("explore", [True, False])
+def test_policies_that_are_not_numbers_act_legally_and_disturb_no_other_run(
+    broken: float, explore: bool
+) -> None:
+    ill, well = make(), make()
+    step = envs.make(f"roll_call/{N}x3-{HORIZON}", [0, 1], 2).reset()
+    step.avail_actions[1, ..., 0] = False
+    for parameter in ill.net.back.parameters():
+        parameter.data[1] = broken
+    actions = ill.policy(step, None, explore)[0].actions
+    assert step.avail_actions.gather(-1, actions[..., None]).all()
+    assert torch.equal(actions[0], well.policy(step, None, explore)[0].actions[0])
 
 
 def test_a_living_agent_s_experience_does_count() -> None:

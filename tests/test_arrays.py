@@ -198,3 +198,43 @@ def test_what_algorithm_1_cannot_move_by_is_refused(change: dict, says: str) -> 
     given = {"distances": np.zeros((2, 2)), "front": [0, 1], "back": [0, 1]} | change
     with pytest.raises(UserError, match=says):
         partage.fuse_divide(**given)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"back": [[0], [0, 1]]}, "back holds the numbers of sets, but is none"),
+        ({"front": ["a", "b"]}, "front holds the numbers of sets, but is none"),
+        ({"distances": np.zeros((2, 2), complex)}, "distances holds real numbers"),
+    ],
+)
+def test_what_is_no_array_of_sets_or_distances_is_refused_in_one_sentence(
+    change: dict, says: str
+) -> None:
+    given = {"distances": np.zeros((2, 2)), "front": [0, 1], "back": [0, 1]} | change
+    with pytest.raises(UserError, match=says):
+        partage.fuse_divide(**given)
+
+
+def test_a_sparse_tensor_is_read_and_complex_numbers_are_not() -> None:
+    d, sets = torch.tensor([[0, 3.0], [3, 0]]), torch.tensor([0, 0])
+    dense = partage.fuse_divide(d, sets, torch.tensor([0, 1]))
+    assert torch.equal(partage.fuse_divide(d.to_sparse(), sets, torch.tensor([0, 1]))[0], dense[0])
+    probs, obs = policies()
+    with pytest.raises(UserError, match="obs holds real numbers"):
+        partage.policy_distance(probs, obs + 0j, kind="vanilla_hellinger")
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    probs, obs = policies()
+    for what in ({"obs": obs[:, :0]}, {"probs": probs[..., :0]}):
+        with pytest.raises(UserError, match="There are actions and numbers of an observation"):
+            partage.policy_distance(**({"probs": probs, "obs": obs} | what))
+    with pytest.raises(UserError, match=r"target is \[S, C\]"):
+        partage.policy_distance(probs, obs, target=np.zeros((len(obs), 0)))
+
+
+def test_a_code_that_went_astray_is_no_distance() -> None:
+    probs, obs = policies()
+    with pytest.raises(UserError, match="observations and targets are best of size 1"):
+        partage.policy_distance(probs, obs * 1e30)

@@ -4,6 +4,7 @@
 
 from functools import partial
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import given, settings
@@ -123,9 +124,54 @@ def test_an_agent_id_is_a_one_hot_input_of_the_same_linear_layer(one_hot: int) -
     assert_close([y, *gradients(y, *leaves)], [expected, *gradients(expected, *leaves)])
 
 
-def test_an_agent_id_in_several_sets_is_a_mistake_of_the_program() -> None:
-    with pytest.raises(ValueError, match="1 shared set"):
-        Bank(generators([0]), 2, I, O, agent_id=N)
+@every_assignment
+@pytest.mark.parametrize("one_hot", [0, A])
+def test_an_agent_id_in_several_sets_is_one_in_each_of_them(
+    case: tuple[int, list[list[int]]], one_hot: int
+) -> None:
+    sets, index = case[0], torch.tensor(case[1])
+    bank = Bank(generators([1, 2]), sets, I, O, one_hot=one_hot, agent_id=N)
+    x = noise(0, R, B, T, N, I).requires_grad_()
+    hot = torch.randint(-1, A, (R, B, T, N), generator=torch.Generator().manual_seed(3))
+    looked_up = to_rows(hot[..., None], sets).squeeze(-1) if one_hot else None
+    y = from_rows(bank(to_rows(x, sets), index, looked_up), N)
+    actions = functional.one_hot(hot + 1, A + 1)[..., 1 : 1 + one_hot].float()
+    whole = torch.cat((x, actions, torch.eye(N).expand(R, B, T, N, N)), -1)
+    expected = by_hand(whole, bank.weight, bank.bias, index, False)
+    leaves = (x, bank.weight, bank.bias)
+    assert_close([y, *gradients(y, *leaves)], [expected, *gradients(expected, *leaves)])
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of tests, where nobody checks the shapes of annotations."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_would_be_read_beyond_its_end_is_refused() -> None:
+    one, two = Bank(generators([1]), 1, I, O, one_hot=A), Bank(generators([1]), 2, I, O)
+    index, rows = torch.tensor([[0, 1]]), noise(0, 1, 2, T, B, I)
+    hot = torch.zeros(1, 2, T, B, dtype=torch.int64)
+    wrong = {
+        "a set that is not there": lambda: two(rows, index + 1),
+        "a set below the first": lambda: two(rows, index - 1),
+        "one group of rows for two sets": lambda: two(rows[:, :1], index),
+        "more groups than the sharing": lambda: two(noise(0, 1, 3, T, B, I), index),
+        "too few numbers": lambda: two(rows[..., 1:], index),
+        "too many": lambda: two(noise(0, 1, 2, T, B, I + 1), index),
+        "more runs": lambda: two(noise(0, 2, 2, T, B, I), index),
+        "float64": lambda: two(rows.double(), index),
+        "a place that is not there": lambda: one(rows, 0 * index, hot + A),
+        "too few places": lambda: one(rows, 0 * index, hot[:, :1]),
+    }
+    for what, call in wrong.items():
+        for grad in (True, False):
+            with torch.set_grad_enabled(grad), pytest.raises(ValueError):
+                call()
+                raise AssertionError(what)
+    spaced = noise(0, 1, 2, T, 2 * B, I)[:, :, :, ::2]  # not contiguous
+    assert torch.equal(two(spaced, index), two(spaced.contiguous(), index))
 
 
 @settings(max_examples=60, deadline=None)

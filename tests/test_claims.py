@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from small import FILES, checkout, small_plan
 
-from partage.analysis import claims, stats
+from partage.analysis import claims, evidence, stats, student
 from partage.analysis.frames import COLUMNS
 from partage.config import plan
 from partage.config.figures import Claim
@@ -61,10 +61,10 @@ def test_the_interval_of_improvement_is_a_bootstrap_of_it():
     [
         ([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], "paper", "holds"),
         ([6, 7, 8, 9, 10], [1, 2, 3, 4, 5], "paper", "fails"),
-        ([1, 2, 3, 4, 5], [1.5, 2.5, 3.5, 4.5, 2], "paper", "open"),
-        ([1, 2], [6, 7], "paper", "open"),
+        ([1, 2, 3, 4, 5], [1.5, 2.5, 3.5, 4.5, 2], "paper", "undecided"),
+        ([1, 2], [6, 7], "paper", "undecided"),
         ([1, 2, 3, 4], [6, 7, 8, 9], "paper", "holds"),
-        ([1, 2, 3], [6, 7, 8, 9], "paper", "open"),
+        ([1, 2, 3], [6, 7, 8, 9], "paper", "undecided"),
         ([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], "smoke", "not a result (smoke)"),
     ],
 )
@@ -124,12 +124,22 @@ def test_dynamics(tmp_path: Path, curve: np.ndarray, kind: str, verdict: str):
     assert moving(curve, kind, tmp_path) == verdict
 
 
-def test_one_seed_near_zero_does_not_decide_a_mean():
+def test_one_seed_near_zero_decides_neither_the_number_nor_its_test(tmp_path: Path):
     crosses = np.where(X < 70, 1e-6, -1.0)
-    assert (
-        claims.change(X, crosses) == -claims.MAX_CHANGE
-        and claims.change(X, -crosses) == -claims.MAX_CHANGE
-    )
+    assert evidence.change(X, crosses) == pytest.approx(-1e6 - 1)
+    row = changes(tmp_path, [np.ones(10)] * 4 + [crosses]).iloc[0]
+    # the test takes -10 for the fifth: mean -2, deviation 4.47, and 0.1 lies 1.05 errors above
+    assert row["value"] == 0 and row["verdict"] == "undecided"
+    assert row["p"] == pytest.approx(2 * student.share_above(4, np.float64(1.05)), abs=1e-3)
+
+
+def changes(tmp_path: Path, curves_of_seeds: list[np.ndarray], kind: str = "grows") -> pd.DataFrame:
+    """Judge the change of a curve, seed by seed."""
+    sheets = small_plan(tmp_path)
+    claim = Claim("It moves.", kind, "alpha", [], ["distance/x"])
+    figure = sheets.figures["first"]._replace(claims=[claim], also={"distance/x": "X"})
+    rows = {("alpha", "distance/x", s): y * 1.0 for s, y in enumerate(curves_of_seeds)}
+    return claims.build(sheets, figure, frame(rows))
 
 
 def test_one_part_that_fails_fails_the_claim(tmp_path: Path):
@@ -220,27 +230,29 @@ def test_infinite_distances_are_counted_and_the_rest_is_drawn(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "low", "high", "verdict"),
+    ("holds", "fails", "p", "seeds", "verdict"),
     [
-        ("better", 0.51, 1.0, "holds"),
-        ("better", 0.5, 1.0, "open"),
-        ("better", 0.0, 0.49, "fails"),
-        ("grows", 0.11, 0.5, "holds"),
-        ("grows", -0.5, 0.09, "fails"),
-        ("settles", -0.09, 0.09, "holds"),
-        ("settles", -0.5, -0.11, "fails"),
-        ("settles", 0.0, 0.2, "open"),
-        ("negative", -2.0, -1.0, "holds"),
-        ("negative", -1.0, 0.0, "open"),
-        ("negative", 1.0, 2.0, "fails"),
+        (0.02, 0.98, 0.04, 5, "holds"),
+        (0.98, 0.02, 0.04, 5, "fails"),
+        (0.02, 0.98, 0.06, 5, "undecided"),
+        (0.02, 0.98, 0.04, 3, "undecided"),
     ],
 )
-def test_a_verdict_is_where_the_whole_interval_lies(
-    kind: str, low: float, high: float, verdict: str
+def test_a_verdict_is_the_side_on_which_a_corrected_p_value_decides(
+    holds: float, fails: float, p: float, seeds: int, verdict: str
 ):
-    evidence = claims.Evidence("x", low, stats.Interval(low, high), claims.MIN_SEEDS)
-    assert claims.verdict(kind, evidence) == verdict
-    assert claims.verdict(kind, evidence._replace(seeds=claims.MIN_SEEDS - 1)) == "open"
-    assert claims.verdict(kind, evidence, smoke=True) == "not a result (smoke)"
-    unseen = evidence._replace(interval=stats.Interval(math.nan, math.nan))
-    assert claims.verdict(kind, unseen) == "open"
+    piece = evidence.Evidence("x", "toy/a", 1.0, stats.Interval(0, 2), seeds, holds, fails)
+    assert claims.verdict(piece, p) == verdict
+    assert claims.verdict(piece, p, smoke=True) == "not a result (smoke)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "holds"),
+    [
+        ("grows", [0.2, 0.3, 0.4], 0.0371),  # 0.2 above 0.1: t = 2 sqrt(3) as for 1, 2, 3 and 0
+        ("settles", [-0.2, -0.1, 0.0], 0.5),  # on the lower edge
+        ("negative", [-1.0, -2.0, -3.0], 0.0371),
+    ],
+)
+def test_each_kind_of_claim_tests_its_own_side(kind: str, values: list[float], holds: float):
+    assert evidence.KINDS[kind].tails(np.array(values)).above == pytest.approx(holds, abs=1e-4)

@@ -1,10 +1,12 @@
 """The command line: a mistake is one sentence, exit code 2, no traceback."""
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -257,7 +259,7 @@ def test_stale_lists_runs_that_other_code_made_and_how_to_redo_them(here: Path, 
     for place, recipe in zip(places, (one, two), strict=True):
         made = record.provenance(
             recipe,
-            started=record.datetime.now(record.UTC),
+            started=datetime.now(UTC),
             wall_seconds=1.0,
             cpu_seconds=1.0,
             resumed=0,
@@ -276,7 +278,8 @@ def test_stale_lists_runs_that_other_code_made_and_how_to_redo_them(here: Path, 
     assert "engine=batched results=out --force -- out/smoke/runs/" in capsys.readouterr().out
     (here / "out/smoke").rename(here / "out/published")
     assert main(["stale", "--results", "out"]) == 0
-    assert "engine=batched results=out   (in out/smoke)" in capsys.readouterr().out
+    again = f"out/smoke/{places[1].relative_to('results/smoke')}/record.json"
+    assert f"engine=batched results=out --force -- {again}" in capsys.readouterr().out
 
 
 def test_the_module_runs_as_a_program_and_gives_the_exit_code():
@@ -297,3 +300,55 @@ def test_a_run_s_place_is_where_plan_writes_its_recipe(here: Path):
         (run_dir(request.root, r) / "recipe.json").is_file()
         for r in sheets.recipes(sheets.select_figures(), request)
     )
+
+
+def test_a_full_disk_behind_the_output_is_one_sentence(here: Path):
+    command = [sys.executable, "-m", "partage", "list", "tasks"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=here)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_too_low_a_limit_on_memory_is_named(here: Path):
+    run = f"ulimit -v 400000; exec {sys.executable} -m partage run fps mpe/15a_3c --steps 2000"
+    done = subprocess.run(["bash", "-c", run], capture_output=True, text=True, cwd=here)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "390 MiB" in done.stderr and "ulimit -v" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b'{"recipe":' * 200_000, b"[]", b'{"a": 1, "a": 2}', b'{"x": NaN}', b"\xff"]
+)
+def test_a_damaged_record_is_one_sentence(here: Path, capsys, damage: bytes):
+    place = everything(here)[0]
+    (place / "record.json").write_bytes(damage)
+    said = refused(capsys, "frame", "first")
+    assert "record.json is corrupt" in said
+
+
+def test_a_record_without_its_code_is_refused(here: Path, capsys):
+    place = everything(here)[0]
+    found = json.loads((place / "record.json").read_text())
+    del found["code"]
+    (place / "record.json").write_text(json.dumps(found))
+    assert "it has no 'code'" in refused(capsys, "stale")
+
+
+def test_garbage_that_its_record_vouches_for_is_refused(here: Path, capsys):
+    place = everything(here)[0]
+    found = json.loads((place / "record.json").read_text())
+    found["curve_sha256"] = hashlib.sha256(b"PAR1 nothing PAR1").hexdigest()
+    (place / "record.json").write_text(json.dumps(found))
+    (place / "curve.parquet").write_bytes(b"PAR1 nothing PAR1")
+    assert "curve.parquet is corrupt" in refused(capsys, "frame", "first")
+
+
+def test_a_pipe_in_a_record_s_place_is_not_waited_for(here: Path, capsys):
+    place = everything(here)[0]
+    (place / "record.json").unlink()
+    os.mkfifo(place / "record.json")
+    assert "a file is expected there" in refused(capsys, "frame", "first")
+
+
+def test_more_seeds_than_anybody_trains_are_refused_at_once(here: Path, capsys):
+    assert "at most 1,000" in refused(capsys, "run", "alpha", "toy/a", "--seeds", "100000000")

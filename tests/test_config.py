@@ -187,3 +187,66 @@ def test_advice_about_a_request_repeats_its_options():
 def test_the_suite_s_config_files_repeat_no_label():
     text = (ROOT / SHEETS / "figures.toml").read_text()
     assert "x_label =" not in text and "y_label =" not in text
+
+
+NESTED = "options.deep = " + "[" * 200 + "]" * 200
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("tasks.toml", "seeds = { smoke = 2", "seeds = { smoke = 100_000_000", "at most 1,000"),
+        ("tasks.toml", "steps = 60", "steps = 18446744073709551616", "below 2^63"),
+        ("tasks.toml", "steps = 60", f"steps = 0x{'f' * 6000}", "more than 128 bits"),
+        ("tasks.toml", "steps = 60", "steps = 60\nlog_every = 61", "its curve would have no point"),
+        ("tasks.toml", "[toy.task.b]", '[toy.task.".."]', "a task's name has letters"),
+        ("tasks.toml", "[toy.task.b]", '[toy.task."a/b"]', "a task's name has letters"),
+        ("tasks.toml", "[toy.task.b]", '[toy.task."/tmp/b"]', "a task's name has letters"),
+        ("tasks.toml", "[toy.task.b]", '[toy.task."b\\u0000"]', "a task's name has letters"),
+        ("tasks.toml", "[toy.task.b]", f'[toy.task."{"b" * 101}"]', "100 bytes at most"),
+        ("tasks.toml", "[toy.task.b]", "[toy.task.A]", "differ in capitals alone"),
+        ("tasks.toml", "options.size = 4", "options.size = inf", "a plain value"),
+        ("tasks.toml", "options.size = 4", "options.size = 2026-11-26", "a date or a time"),
+        ("tasks.toml", "options.size = 4", NESTED, "nested more than 32 levels"),
+        ("tasks.toml", 'label = "the other"', 'label = "the\\u0007other"', "control characters"),
+        ("tasks.toml", "steps = 60", "test_episodes = 10_001", "at most 10,000"),
+        ("algorithms.toml", "#E69F00", "#0072b2", "alpha and beta have one colour"),
+        ("algorithms.toml", 'label = "Beta"', 'label = "Alpha"', "have one label"),
+        ("algorithms.toml", 'label = "Beta"', 'label = ""', "is empty"),
+        ("algorithms.toml", "hidden = 16", "hidden = 9223372036854775808", "a whole number"),
+        ("figures.toml", '"first.rst"', '"../first.rst"', "caption, a file's name,"),
+        ("figures.toml", '"numbers.csv"', '"/etc/passwd"', "reference, a file's name,"),
+        ("figures.toml", 'than = ["alpha"]', 'than = ["beta"]', "each once"),
+        ("tables.toml", 'tasks = ["toy/a", "toy/b"]', "tasks = []", "at least one"),
+    ],
+)
+def test_what_could_harm_a_run_or_a_folder_is_refused_when_the_files_are_read(
+    root: Path, file: str, old: str, new: str, words: str
+):
+    edit(root / SHEETS / file, old, new)
+    assert words in refusal(root)
+
+
+def test_a_config_file_may_begin_with_a_byte_order_mark(root: Path):
+    sheet = root / SHEETS / "tasks.toml"
+    sheet.write_bytes(b"\xef\xbb\xbf" + sheet.read_bytes())
+    assert "toy/a" in plan.load(root).tasks
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a" * 10, b"[" * 200_000, None])
+def test_a_config_file_that_is_none_is_refused(root: Path, content: bytes | None):
+    sheet = root / SHEETS / "tasks.toml"
+    sheet.unlink()
+    if content is None:
+        sheet.mkdir()
+    else:
+        sheet.write_bytes(content)
+    assert "tasks.toml" in refusal(root)
+
+
+def test_the_strip_of_an_imported_algorithm_is_refused(root: Path):
+    text = '[theirs]\nlearner = "imported"\nlabel = "Theirs"\ncolour = "#009E73"\n'
+    add(root, "algorithms.toml", text)
+    sheet = root / SHEETS / "figures.toml"
+    edit(sheet, '["alpha", "beta"]', '["alpha", "beta", "theirs"]\nstrip = "theirs"')
+    assert "who shares with whom" in refusal(root)

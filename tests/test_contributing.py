@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from small import ROOT, edit
+
+from partage.sharing.assignment import partition
 
 GUIDE = ROOT / "CONTRIBUTING.md"
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -81,7 +84,7 @@ def test_the_new_figure_is_trained_and_drawn(finished: Path):
     picture = (finished / "results/smoke/figures/ring.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
     made = sorted(path.name for path in (finished / "results/smoke/runs").iterdir())
-    assert made == ["fps", "pairs"]
+    assert made == ["fps", "pairs", "regrouped"]
     assert "A2C, in pairs" in (finished / "results/smoke/tables/ring.md").read_text(
         encoding="utf-8"
     )
@@ -93,6 +96,28 @@ def test_the_new_learner_shares_in_pairs_and_learns_the_new_game(finished: Path)
     assert last.groupby("metric")["value"].last().tolist() == [0, 0, 1, 1]
     returns = curve[curve["metric"] == "train_return"].groupby("env_steps")["value"].mean()
     assert returns.iloc[-1] > returns.iloc[0] + 10
+
+
+def test_the_learner_that_moves_its_sharing_moved_it_and_has_it_in_its_policies(finished: Path):
+    run_of_it = finished / "results/smoke/runs/regrouped/ring/4x6/0-1"
+    curve = pd.read_parquet(run_of_it / "curve.parquet")
+    last = []
+    for seed in (0, 1):
+        shared = curve[curve["metric"].str.startswith("sharing/agent/") & (curve["seed"] == seed)]
+        assert shared["env_steps"].nunique() > 2
+        last.append(shared.groupby("metric")["value"].last().tolist())
+    saved = torch.load(run_of_it / "policy.pt", weights_only=True)["learner"]["nets"]
+    assert partition(saved["assignment"]).tolist() == last
+
+
+def test_the_new_learners_keep_the_contract_and_nothing_in_it_was_touched(finished: Path):
+    tests = ("tests/test_learners.py", "tests/test_saved_state.py")
+    ran = run(
+        finished,
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"),
+        *("-k", "pairs or regrouped or has_a_variant", *tests),
+    )
+    assert re.search(r"[1-9]\d* passed", ran.stdout) and "skipped" not in ran.stdout
 
 
 def test_the_new_environment_keeps_the_contract(finished: Path):

@@ -1,7 +1,12 @@
 """Code that was seen to make the same curves makes no run stale: the list, and its making."""
 
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +112,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lay(folder, one)
     made = record.provenance(
         one,
-        started=record.datetime.now(record.UTC),
+        started=datetime.now(UTC),
         wall_seconds=1.0,
         cpu_seconds=1.0,
         resumed=0,
@@ -139,7 +144,8 @@ def test_verify_wants_every_bit_where_code_is_equal_by_comparison(run: Path, mon
     made = record.read(run)[1]
     today = {**made, "code": record.code("mdps", "mpe")}
     assert verify.elsewhere(made, today) != []
-    assert verify.elsewhere(made, today, [entry(A, B)]) == []
+    assert verify.elsewhere(made, today, [entry(A, B)]) != []
+    assert verify.elsewhere(made, today, [entry(A, today["code"]["hash"])]) == []
 
     def train_again(path: Path, device: str) -> None:
         again = json.loads(path.read_text())
@@ -320,3 +326,61 @@ def test_the_command_adds_what_is_equal_and_its_exit_code_says_whether_all_was(
     monkeypatch.setattr(worktrees, "find_repository", lambda _: repository)
     assert main(["equal-code", *options]) == 1  # the commit that made the run is nowhere
     assert "UNKNOWN    Commit aaaaaaa" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_comparison_that_is_cut_off_leaves_no_worktree_and_keeps_what_it_had_found(
+    repository: Path, tmp_path: Path, number: signal.Signals
+):
+    first = git(repository, "rev-parse", "HEAD")
+    hangs = STUB.read_text().replace("finish(folder, resumed)", "time.sleep(60)", 1)
+    second = commit(repository, __main__=hangs)
+    commit(repository, moved="A = 1\n", __main__=STUB.read_text())
+    program = f"""
+import sys
+from pathlib import Path
+from partage.__main__ import main
+from partage.runs import code_comparison, worktrees
+from running import recipe
+worktrees.find_repository = lambda _: Path({str(repository)!r})
+made = [code_comparison.Run(Path("x"), recipe("mdps"), name, "") for name in {[first, second]!r}]
+code_comparison.find_runs = lambda folders: made
+code_comparison.group = lambda runs, *_: [
+    code_comparison.Pair(run.commit, "mdps", "mpe", [run]) for run in made
+]
+sys.exit(main(["equal-code", "--list", "list.toml", "--steps", "600"]))
+"""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": paths, "TMPDIR": str(temporary)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "list.toml").exists() or not trains(temporary):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    finally:
+        process.kill()
+        process.wait()
+    assert git(repository, "worktree", "list").count("\n") == 0
+    assert not list(temporary.iterdir())
+    (kept,) = equal_code.read(tmp_path / "list.toml")
+    assert kept.before.commit == first
+
+
+def trains(place: Path) -> bool:
+    """Return whether the code before has written a checkpoint below a folder that changes."""
+    return any(
+        "/before/" in name and name.endswith("/checkpoint") and files
+        for name, _, files in os.walk(place)
+    )
+
+
+def test_a_commit_s_name_is_no_option_of_git_s() -> None:
+    with pytest.raises(UserError, match="Commit --help is not in the repository"):
+        worktrees.find_commit(ROOT, "--help")

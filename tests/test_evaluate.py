@@ -16,8 +16,9 @@ from small import ROOT
 from partage import envs
 from partage.__main__ import main
 from partage.analysis import settings_tables
-from partage.config import figures, plan
+from partage.config import plan
 from partage.config.recipe import ENGINES
+from partage.config.settings_tables import read_settings_tables
 from partage.distances import distance
 from partage.errors import UserError
 from partage.plots import distances
@@ -224,5 +225,5 @@ def test_a_mistake_in_tables_toml_is_one_sentence(tmp_path: Path, old: str, new:
 
 def test_a_settings_table_s_defaults_are_empty():
     entry = {"paper": "p", "title": "t", "tasks": ["a/b"]}
-    one = figures.read_settings_tables({"t": entry})["t"]
+    one = read_settings_tables({"t": entry})["t"]
     assert (one.facts, one.algorithm, one.settings) == ([], "", [])

@@ -19,6 +19,24 @@ def recipes(tmp_path: Path) -> list[Recipe]:
     return sheets.recipes(sheets.select_figures(), Request(scale="lab"))
 
 
+def labelled(*metrics: str) -> set[str]:
+    """The metrics, and the names of their means of the end."""
+    return {*metrics, *map(export.label, metrics)}
+
+
+def measured(recipe: Recipe, root: Path, **more) -> Path:
+    """What `partage absolute` leaves in a run's folder: two episodes of each seed."""
+    path = run_dir(root, recipe) / "absolute.json"
+    each = {"env_steps": 40, "test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
+    worth = {
+        "recipe_hash": recipe.hash,
+        "episodes": 2,
+        "seeds": {str(seed): each for seed in recipe.seeds},
+    }
+    path.write_text(json.dumps(worth | more))
+    return path
+
+
 def with_tests(recipes: list[Recipe], root: Path) -> None:
     """Finished runs with tests beside their training returns."""
     for place, recipe in zip(finish(recipes, root), recipes, strict=True):
@@ -47,7 +65,7 @@ def test_the_layout_is_that_of_marl_eval_s_readme(recipes: list[Recipe], tmp_pat
             assert counts == sorted(counts) and all(type(count) is int for count in counts)
             for i in range(100):
                 values = {name: x for name, x in run[f"step_{i}"].items() if name != "step_count"}
-                assert set(values) == {"test_score", "test_return", "test_length"}
+                assert set(values) == labelled("test_score", "test_return", "test_length")
                 assert all(
                     isinstance(x, list) and len(x) == 1 and type(x[0]) is float
                     for x in values.values()
@@ -71,30 +89,42 @@ def test_runs_that_are_never_tested_give_their_training_returns(
 ):
     finish(recipes, tmp_path)
     step = export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_0"]["step_0"]
-    assert set(step) == {"step_count", "train_return"}
+    assert set(step) == {"step_count"} | labelled("train_return")
 
 
 def test_absolute_metrics_are_taken_where_they_were_measured_of_this_very_recipe(
     recipes: list[Recipe], tmp_path: Path
 ):
     with_tests(recipes, tmp_path)
-    path = run_dir(tmp_path, recipes[0]) / "absolute.json"
-    each = {"env_steps": 40, "test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
-    worth = {
-        "recipe_hash": recipes[0].hash,
-        "episodes": 2,
-        "seeds": {str(seed): each for seed in recipes[0].seeds},
-    }
-    path.write_text(json.dumps(worth))
+    measured(recipes[0], tmp_path)
     made, remarks = export.marl_eval(recipes, tmp_path)
-    run = made["toy"]["a"]["alpha"]["seed_2"]
-    assert run["absolute_metrics"] == {"test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
+    run = made["toy"]["a"]["alpha"]["seed_2"]["absolute_metrics"]
+    assert run["test_score"] == [0.5, 1.0] and run["test_return"] == [1.0, 2.0]
     assert "1 runs have no absolute metric" in remarks[0] and "beta" in remarks[0]
-    path.write_text(json.dumps(worth | {"recipe_hash": "another"}))
-    assert not export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_2"][
-        "absolute_metrics"
-    ]
-    path.write_text("{")
+    measured(recipes[1], tmp_path)
+    run = export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_2"]
+    assert run["absolute_metrics"] == {"test_score": [0.5, 1.0], "test_return": [1.0, 2.0]}
+    assert set(run["step_0"]) == {"step_count", "test_score", "test_return", "test_length"}
+
+
+def test_absolute_metrics_of_another_recipe_give_way_to_the_mean_of_the_end(
+    recipes: list[Recipe], tmp_path: Path
+):
+    with_tests(recipes, tmp_path)
+    measured(recipes[0], tmp_path, recipe_hash="another")
+    run = export.marl_eval(recipes, tmp_path)[0]["toy"]["a"]["alpha"]["seed_2"]
+    named = "test_score_mean_of_last_15_percent"
+    assert run["absolute_metrics"]["test_score"] == run["absolute_metrics"][named]
+    assert run["absolute_metrics"][named] == run["step_99"][named]
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 200_000, "[]"])
+def test_a_corrupt_file_of_absolute_metrics_is_refused(
+    recipes: list[Recipe], tmp_path: Path, content: str
+):
+    with_tests(recipes, tmp_path)
+    path = measured(recipes[0], tmp_path)
+    path.write_text(content)
     with pytest.raises(UserError, match=r"corrupt.*partage absolute"):
         export.marl_eval(recipes, tmp_path)
 

@@ -1,5 +1,6 @@
 """The bank of GRUs is `torch.nn.GRU`, set by set."""
 
+import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +8,7 @@ from torch import Tensor
 from partage.kernels import pointwise
 from partage.nn.bank import from_rows, to_rows
 from partage.nn.gru import GRU, run_gru, run_gru_torch
+from partage.nn.routing import routes
 from partage.rl.noise import generators
 from partage.sharing.assignment import full
 
@@ -106,6 +108,41 @@ def test_a_run_of_grus_is_the_same_to_the_last_bit_in_any_pack() -> None:
         strict=True,
     ):
         assert torch.equal(left[1], right[1] if len(right) == 3 else right[0])
+
+
+def test_one_set_serves_rows_of_many_groups() -> None:
+    bank = GRU(generators([1, 2]), 1, INPUTS, HIDDEN)
+    x = noise(0, 2, 3, 7, N, INPUTS).requires_grad_()
+    h = noise(1, 2, 3, N, HIDDEN).requires_grad_()
+    grouped = from_rows(bank(to_rows(x, N), to_rows(h[:, :, None], N)[:, :, 0], full(2, N)), N)
+    one_group = from_rows(bank(to_rows(x, 1), to_rows(h[:, :, None], 1)[:, :, 0], full(2, N)), N)
+    torch.testing.assert_close(parts(bank, x, h, grouped), parts(bank, x, h, one_group))
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of tests, where nobody checks the shapes of annotations."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_would_be_read_beyond_its_end_is_refused() -> None:
+    bank, index = GRU(generators([1, 2]), 3, INPUTS, HIDDEN), torch.tensor([[0, 1, 2]] * 2)
+    rows, h = noise(0, 2, N, 7, 4, INPUTS), noise(1, 2, N, 4, HIDDEN)
+    wrong = {
+        "a set that is not there": lambda: bank(rows, h, index + 1),
+        "fewer agents than groups": lambda: bank(rows, h, index[:, :2]),
+        "one group for three agents": lambda: bank(rows[:, :1], h[:, :1], index),
+        "too many inputs": lambda: bank(noise(0, 2, N, 7, 4, 99), h, index),
+        "fewer first states": lambda: bank(rows, h[:, :, :3], index),
+        "wider first states": lambda: bank(rows, noise(1, 2, N, 4, 99), index),
+        "float64": lambda: bank(rows.double(), h, index),
+        "a role that is not there": lambda: routes(torch.tensor([[[0, 2]]]), 2),
+    }
+    for what, call in wrong.items():
+        with pytest.raises(ValueError):
+            call()
+            raise AssertionError(what)
 
 
 def test_the_compiled_exponential_is_accurate_over_all_of_float32() -> None:

@@ -7,9 +7,13 @@ import errno
 import hashlib
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +24,7 @@ from partage import _io
 from partage.config.plan import Request
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.runs import record, train
+from partage.runs import holding, record, train
 from partage.runs.provenance import image
 
 
@@ -72,7 +76,7 @@ def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch):
     def no_locks(*arguments: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(record.fcntl, "flock", no_locks)
+    monkeypatch.setattr(holding.fcntl, "flock", no_locks)
     with pytest.raises(UserError, match=r"No locks available.*flock"), record.hold(tmp_path):
         pass
 
@@ -126,3 +130,101 @@ def test_a_finished_run_whose_outcome_is_deleted_is_not_trained_again(tmp_path: 
     monkeypatch.setattr(train, "Training", None)
     train.run(tmp_path / "recipe.json")
     assert record.read(tmp_path)[0].equals(curve)
+
+
+def write_often(path: Path, mark: int) -> None:
+    for _ in range(100):
+        _io.write(path, bytes([mark]) * 5000)
+
+
+def test_writers_of_one_file_do_not_delete_each_other_s_temporary_files(tmp_path: Path):
+    path = tmp_path / "result.json"
+    writers = [running.started(lambda mark=mark: write_often(path, mark)) for mark in range(6)]
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0] * 6
+    written = path.read_bytes()
+    assert len(written) == 5000 and len(set(written)) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_temporary_file_goes_when_its_writer_is_dead_and_not_before(tmp_path: Path):
+    left = tmp_path / ".result.json.1-a.tmp"
+
+    def write_half(ready) -> None:
+        handle = _io._create(left)
+        ready.set()
+        time.sleep(60)
+        os.close(handle)
+
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    writer = context.Process(target=write_half, args=(ready,))
+    writer.start()
+    assert ready.wait(10)
+    _io.write(tmp_path / "result.json", b"whole")
+    assert left.exists()
+    writer.kill()
+    writer.join()
+    _io.write(tmp_path / "result.json", b"whole")
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_trainer_whose_folder_was_deleted_saves_nothing_into_what_is_there_now(
+    tmp_path: Path, again: bool
+):
+    run = tmp_path / "run"
+    with record.hold(run) as first:
+        first.check()
+        shutil.rmtree(run)
+        if again:
+            with record.hold(run) as second:
+                second.check()
+                with pytest.raises(UserError, match="was deleted or replaced") as refusal:
+                    first.check()
+        else:
+            with pytest.raises(UserError, match="was deleted or replaced") as refusal:
+                first.check()
+    assert "saves nothing" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_of_two_trainers_the_one_whose_folder_was_removed_ends_and_the_other_s_run_is_whole(
+    tmp_path: Path,
+):
+    run = tmp_path / "run"
+    path = running.lay(run, running.recipe("a2c", steps=100_000_000, test_every=0))
+    command = [sys.executable, "-m", "partage", "train", str(path), "--checkpoint-every", "0"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first:
+        try:
+            wait_for(lambda: any(run.glob("checkpoint/[ab]")))
+            # as our own message advises: the first may save between two deletions
+            wait_for(lambda: not shutil.rmtree(run, ignore_errors=True) and not run.exists())
+            curve = running.trained(run, running.recipe("a2c", steps=400))
+            said = first.communicate(timeout=60)[1]
+        finally:
+            first.kill()
+    assert first.returncode == 2 and said.count("\n") == 1 and "saves nothing" in said
+    assert record.read(run)[0].equals(curve) and not (run / "checkpoint").exists()
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Look until it has happened; give up after a minute."""
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_lock_that_was_removed_while_it_was_waited_for_is_not_the_one_that_counts(tmp_path: Path):
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    first = context.Process(target=keep, args=(tmp_path, ready))
+    first.start()
+    assert ready.wait(10)
+    (tmp_path / "lock").unlink()
+    with record.hold(tmp_path) as second:  # the first one's counts no more
+        second.check()
+    first.kill()
+    first.join()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import FILES, checkout, finish
+from guests import brought, checkout_with_guest, sacred, three
+from small import finish
 
 from partage.__main__ import main
 from partage.analysis import claims, frames, tables
@@ -17,81 +18,11 @@ from partage.config.recipe import run_dir
 from partage.errors import UserError
 from partage.runs import import_, record
 
-GUEST = """
-[theirs]
-learner = "imported"
-label = "QMIX, EPyMARL"
-colour = "#009E73"
-"""
-
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small checkout, its first figure with a guest and over steps."""
-    checkout(tmp_path)
-    sheets = tmp_path / "src/partage/config/sheets"
-    (sheets / "algorithms.toml").write_text(
-        FILES["src/partage/config/sheets/algorithms.toml"] + GUEST
-    )
-    text = FILES["src/partage/config/sheets/figures.toml"].replace('"updates"', '"env_steps"')
-    text = text.replace(
-        'algorithms = ["alpha", "beta"]', 'algorithms = ["alpha", "beta", "theirs"]'
-    )
-    (sheets / "figures.toml").write_text(
-        text.replace('than = ["alpha"]', 'than = ["alpha", "theirs"]')
-    )
-    monkeypatch.setattr(plan, "PACKAGE", tmp_path / "src/partage")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def wrapped(value: float) -> dict:
-    """A numpy number as sacred's jsonpickle writes it."""
-    return {"dtype": "float64", "py/object": "numpy.float64", "value": value}
-
-
-def sacred(folder: Path, seed: int, steps: int = 1000, new: bool = True, **config) -> Path:
-    """One run as `FileStorageObserver` leaves it: EPyMARL's with metrics.json, PyMARL's with
-    info.json alone.
-    """
-    folder.mkdir(parents=True)
-    at = list(range(0, steps + 1, 100))
-    values = [wrapped(seed + step / steps) if step % 200 else seed + step / steps for step in at]
-    env = {"key": "lbforaging:Foraging-8x8", "time_limit": 50, "seed": seed}
-    settings = {
-        "name": "qmix",
-        "env": "gymma",
-        "env_args": env,
-        "lr": 0.0005,
-        "seed": seed,
-        **config,
-    }
-    (folder / "config.json").write_text(json.dumps(settings))
-    (folder / "run.json").write_text(
-        json.dumps({"status": "COMPLETED", "start_time": "2024-01-01T00:00:00"})
-    )
-    if new:
-        series = {
-            name: {"steps": at, "timestamps": [], "values": values}
-            for name in ("return_mean", "loss")
-        }
-        (folder / "metrics.json").write_text(json.dumps(series))
-        (folder / "info.json").write_text("{}")
-    else:
-        (folder / "info.json").write_text(
-            json.dumps({"return_mean": values, "return_mean_T": at, "episode": at})
-        )
-    return folder
-
-
-def three(root: Path, **more) -> Path:
-    for seed in (7, 3, 11):
-        sacred(root / "sacred/qmix" / str(seed), seed, **more)
-    return root / "sacred"
-
-
-def brought(here: Path, source: Path, *more: str) -> int:
-    return main(["import", str(source), "theirs", "toy/a", "--scale", "lab", *more])
+    return checkout_with_guest(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("new", [True, False])
@@ -227,7 +158,7 @@ def broken(here: Path, what: str) -> Path:
         ("mixed", "lr is 0.1 in one and 0.0005 in the other"),
         ("twice", "have the same seed"),
         ("seedless", "a whole number as its seed"),
-        ("json", "Could not read"),
+        ("json", "metrics.json is corrupt"),
         ("lengths", "as many steps as values"),
         ("words", "whole steps and numbers"),
         ("metric", "has none of the metrics"),

@@ -16,7 +16,7 @@ STUB = """#!/bin/sh
 case "$*" in
   *"%d.%d"*) echo {version} ;;
   *"import gfootball.env"*|*"version('gfootball')"*) exit {missing} ;;
-  *) exec {python} "$@" ;;
+  *) exec "{python}" "$@" ;;
 esac
 """
 
@@ -87,7 +87,7 @@ def test_without_root_and_sudo_the_exact_command_is_printed(place: Path) -> None
 def test_as_root_what_the_build_needs_is_installed_first(place: Path) -> None:
     command(place, "id", "#!/bin/sh\necho 0\n")
     command(place, "dpkg", "#!/bin/sh\nexit 1\n")
-    command(place, "apt-get", f"#!/bin/sh\necho $* >> {place}/asked\n[ $1 = update ]\n")
+    command(place, "apt-get", f"#!/bin/sh\necho $* >> '{place}/asked'\n[ $1 = update ]\n")
     ran = install(place)
     asked = (place / "asked").read_text().splitlines()
     assert (

@@ -6,7 +6,6 @@ import io
 import math
 from typing import Any
 
-import learning
 import pytest
 import torch
 from learning import (  # noqa: F401
@@ -249,4 +248,3 @@ def test_an_unknown_learner_or_setting_is_refused() -> None:
 def test_every_learner_has_a_variant_and_so_meets_this_contract() -> None:
     files = {path.stem for path in learners.FOLDER.glob("[a-z]*.py")}
     assert files == {variant.learner for variant in VARIANTS.values()}
-    assert set(learning.QUICK) <= files

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small import ROOT, SECOND, checkout, edit, small_plan
+from small import ROOT, SECOND, checkout, edit, finish, small_plan
 
-from partage.config import plan, settings
+from partage.config import outcomes, plan, settings
 from partage.config.plan import Request
 from partage.config.recipe import SCALES, Recipe, packs, run_dir, seeds_name, write_recipes
 from partage.errors import UserError
@@ -252,7 +252,7 @@ def test_a_literal_may_have_a_name_of_its_own_in_another_module(root: Path):
         ("algorithms.toml", "hidden = 16", "lr = -1", ["'lr'", "a number from 0 on"]),
         ("algorithms.toml", '"#E69F00"', '"bleu"', ["#rrggbb", "'bleu'"]),
         ("algorithms.toml", "[beta]", '["../beta"]', ["a name has letters", "'../beta'"]),
-        ("tables.toml", "[sizes]", "[all]", ["a name has letters", "'all'"]),
+        ("tables.toml", "[sizes]", "[all]", ["a name is not 'all'"]),
         ("tables.toml", "[sizes]", "[first]", ["'first'", "in figures.toml already"]),
         (
             "tasks.toml",
@@ -296,12 +296,12 @@ def test_a_figure_may_have_budgets_of_its_own_where_no_other_draws_the_same(root
     sheet = root / SHEETS / "figures.toml"
     sheet.write_text(
         sheet.read_text().replace(
-            'x = "updates"', 'x = "updates"\nrun.steps = { smoke = 7, lab = 8, paper = 9 }'
+            'x = "updates"', 'x = "updates"\nrun.steps = { smoke = 70, lab = 80, paper = 90 }'
         )
     )
     assert {
         r.steps for r in plan.load(root).recipes_of("alpha", "toy/a", Request(scale="paper"))
-    } == {9}
+    } == {90}
     with sheet.open("a") as file:
         file.write(SECOND)
     with pytest.raises(
@@ -393,21 +393,26 @@ def test_only_recipes_that_changed_are_written(tmp_path: Path):
     ]  # no temporary file is left
 
 
-@pytest.mark.parametrize(
-    ("hash_of", "settled"), [("its own", True), ("another", False), (None, False)]
-)
-def test_a_recipe_is_never_newer_than_its_own_outcome(
-    tmp_path: Path, hash_of: str | None, settled: bool
+def test_a_run_is_made_when_its_record_is_of_the_recipe_whatever_the_times_of_files(
+    tmp_path: Path,
 ):
-    """Else Snakemake would train copied runs again."""
     recipe = small_plan(tmp_path).recipes_of("alpha", "toy/a", Request())[0]
-    (path,) = write_recipes(tmp_path, [recipe])
-    made = {"recipe_hash": recipe.hash if hash_of == "its own" else hash_of}
-    for name, content in (("curve.parquet", ""), ("record.json", json.dumps(made))):
-        path.with_name(name).write_text(content)
-        os.utime(path.with_name(name), (100, 100))
-    assert write_recipes(tmp_path, [recipe]) == []
-    assert (path.stat().st_mtime == 100) == settled
+    (folder,) = finish([recipe], tmp_path)
+    for newer, older in (("recipe", "record"), ("record", "recipe")):
+        os.utime(folder / f"{newer}.json", (2e9, 2e9))
+        os.utime(folder / f"{older}.json", (1e9, 1e9))
+        assert outcomes.is_made(folder, recipe)
+        assert not outcomes.is_made(folder, replace(recipe, steps=recipe.steps + 1))
+    write_recipes(tmp_path, [replace(recipe, steps=1)])  # a wish is no outcome
+    assert outcomes.is_made(folder, recipe)
+    (folder / "curve.parquet").unlink()
+    assert not outcomes.is_made(folder, recipe)
+
+
+def test_a_setting_of_another_type_is_another_recipe(tmp_path: Path):
+    recipe = small_plan(tmp_path).recipes_of("alpha", "toy/a", Request())[0]
+    (folder,) = finish([recipe], tmp_path)
+    assert not outcomes.is_made(folder, replace(recipe, settings={**recipe.settings, "twice": 1}))
 
 
 @pytest.mark.parametrize(
@@ -431,7 +436,7 @@ def test_a_recipe_is_never_newer_than_its_own_outcome(
         ({"steps": 2**63}, ["steps", "below 2^63"]),
         ({"seeds": [2**63]}, ["seeds", "below 2^63"]),
         ({"options": {"copies": 3}}, ["'copies'", "setting"]),
-        ({"settings": {"lr": math.nan}}, ["not valid JSON", "NaN"]),
+        ({"settings": {"lr": math.nan}}, ["not valid JSON", "nan is no number"]),
     ],
 )
 def test_a_recipe_that_is_not_one_is_refused(tmp_path: Path, change: dict, words: list[str]):

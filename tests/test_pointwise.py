@@ -2,10 +2,19 @@
 its logarithm.
 """
 
+import jaxtyping
+import pytest
 import torch
 from torch import Generator
+from torch.nn import functional
 
-from partage.nn.pointwise import categorical, categorical_torch, log_softmax
+from partage.nn.pointwise import (
+    categorical,
+    categorical_torch,
+    elementwise,
+    greedy,
+    log_softmax,
+)
 
 
 def test_actions_are_drawn_as_often_as_the_softmax_says_and_never_where_not_available() -> None:
@@ -56,3 +65,42 @@ def test_the_compiled_drawing_is_its_twin_in_torch() -> None:
     avail = torch.rand(500, 6, generator=g) < 0.6
     avail[:, 2] = True
     assert torch.equal(categorical(logits, avail, level), categorical_torch(logits, avail, level))
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("way", [categorical, categorical_torch])
+def test_where_logits_are_no_numbers_what_is_drawn_is_still_available(way, broken: float) -> None:
+    g = Generator().manual_seed(3)
+    logits, level = torch.randn(500, 6, generator=g), torch.rand(500, generator=g)
+    avail = torch.rand(500, 6, generator=g) < 0.4
+    avail[:, 5] |= ~avail.any(1)
+    expected = way(logits, avail, level)
+    logits[::2] = broken
+    drawn = way(logits, avail, level)
+    assert avail.gather(-1, drawn[:, None]).all() and torch.equal(drawn[1::2], expected[1::2])
+    assert avail.gather(-1, greedy(logits, avail)[:, None]).all()
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of tests, where nobody checks the shapes of annotations."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    logits, avail = torch.zeros(4, 3), torch.ones(4, 3, dtype=torch.bool)
+    for wrong in ((logits, avail[:2], torch.zeros(4)), (logits, avail, torch.zeros(3))):
+        with pytest.raises(ValueError, match="their shapes are"):
+            categorical(*wrong)
+
+
+@pytest.mark.parametrize("f", [torch.sigmoid, functional.elu, functional.softplus])
+def test_an_elementwise_function_gives_a_run_its_bits_whatever_the_pack(f) -> None:
+    g = Generator().manual_seed(4)
+    for width in range(1, 80):
+        x = 3 * torch.randn(3, width, generator=g)
+        packed = elementwise(f, x)
+        torch.testing.assert_close(packed, f(x))
+        for r in range(3):
+            assert torch.equal(elementwise(f, x[r : r + 1])[0], packed[r]), width

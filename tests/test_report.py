@@ -2,10 +2,10 @@
 missing.
 """
 
-import os
 import re
 import shutil
 from dataclasses import asdict
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,10 +16,11 @@ from small import ROOT, SECOND, checkout, edit, finish
 
 from partage.__main__ import main
 from partage.config import plan
+from partage.config.cores import available_cores
 from partage.config.plan import Plan, Request
 from partage.config.recipe import Recipe, run_dir
 from partage.errors import UserError
-from partage.report import build, inventory, page
+from partage.report import build, drawn, inventory, page
 from partage.runs import record
 
 
@@ -79,7 +80,7 @@ def made(sheets: Plan, scale: str, *figures: str) -> tuple[Request, list[Recipe]
     request = Request(scale=scale)
     recipes = sheets.recipes(sheets.select_figures(list(figures)) if figures else [], request)
     for place, recipe in zip(finish(recipes, request.root), recipes, strict=True):
-        curve, now = record.read(place)[0], record.datetime.now(record.UTC)
+        curve, now = record.read(place)[0], datetime.now(UTC)
         facts = {
             "started": now,
             "wall_seconds": 7200.0,
@@ -135,7 +136,7 @@ def test_every_figure_table_and_claim_of_the_plan_is_on_it(sheets: Plan):
 def test_numbers_intervals_and_the_verdict_are_those_of_the_tables(sheets: Plan):
     request, _ = made(sheets, "paper", "first")
     said = words(build.build(sheets, Request(scale="paper", figures="first"), request.root))
-    assert "P(Beta > Alpha) 0.500" in said and "open Beta is better." in said
+    assert "P(Beta > Alpha) 0.500" in said and "undecided Beta is better." in said
 
 
 def test_cost_and_provenance_come_from_the_records(sheets: Plan):
@@ -145,9 +146,7 @@ def test_cost_and_provenance_come_from_the_records(sheets: Plan):
     assert "toy/a alpha 50,000 1.00 0.00" in said  # env steps of five seeds, CPU-h, GPU-h
     for recipe in recipes:
         assert recipe.hash[:12] in said and run_dir(request.root, recipe).as_posix() in said
-    assert (
-        f"numpy {np.__version__}" in said and f"{len(os.sched_getaffinity(0))} cores, cpu" in said
-    )
+    assert f"numpy {np.__version__}" in said and f"{available_cores()} cores, cpu" in said
 
 
 def test_gpu_hours_are_the_wall_time_of_runs_on_one():
@@ -172,12 +171,14 @@ def test_missing_runs_are_named_with_the_command_that_makes_them(sheets: Plan):
     assert "figures=first" not in said and "1 of 2 tasks" in said and "10 of 15 cells" in said
 
 
-def test_a_figure_of_which_nothing_is_made_is_listed_with_its_claims_open(sheets: Plan):
+def test_a_claim_of_a_figure_of_which_nothing_is_made_is_not_run_which_is_not_undecided(
+    sheets: Plan,
+):
     request, _ = made(sheets, "paper")
     html = build.build(sheets, request, request.root)
     said = words(html)
     assert "There are no runs of it yet that it can be drawn from." in said and "<img" not in html
-    assert "open Beta is better." in said and "Missing: 2 of 2 runs" in said
+    assert "not run Beta is better." in said and "Missing: 2 of 2 runs" in said
 
 
 def test_a_figure_that_cannot_be_drawn_says_why_and_spoils_no_other(sheets: Plan):
@@ -200,10 +201,10 @@ def test_of_a_task_that_is_not_whole_the_algorithms_that_are_there_are_shown(she
         and not part.figure.claims
     )
     said = words(build.build(sheets, request, request.root))
-    assert "Not whole yet" in said and "open Beta is better." in said
+    assert "Not whole yet" in said and "not run Beta is better." in said
 
 
-def test_a_claim_that_rests_on_part_of_its_tasks_stays_open(sheets: Plan):
+def test_a_claim_of_which_part_of_the_tasks_is_there_is_run_in_part(sheets: Plan):
     request, recipes = made(sheets, "paper", "first")
     figure = sheets.figures["first"]._replace(tasks=["toy/a", "toy/b"])
     wanted = sheets._replace(figures={"first": figure}).recipes([figure], request)
@@ -214,7 +215,7 @@ def test_a_claim_that_rests_on_part_of_its_tasks_stays_open(sheets: Plan):
         and not there.is_whole
         and len(recipes) < len(wanted)
     )
-    assert set(build.judge(sheets, figure, there)["claim_verdict"]) == {"open"}
+    assert set(build.judge(sheets, figure, there)["claim_verdict"]) == {"run in part"}
 
 
 def test_runs_of_a_recipe_that_the_sheets_no_longer_give_do_not_count(sheets: Plan, tmp_path: Path):
@@ -256,6 +257,35 @@ def test_runs_that_lie_elsewhere_are_reported_from_there(sheets: Plan, tmp_path:
     assert main([*command, "--out", "page.html"]) == 0 and (tmp_path / "page.html").is_file()
 
 
+def test_a_picture_that_was_drawn_of_another_run_is_not_taken(sheets: Plan):
+    figures = {"first": sheets.figures["first"]._replace(episode="alpha")}
+    sheets = sheets._replace(figures=figures)
+    request, recipes = made(sheets, "paper", "first")
+    folder = run_dir(request.root, recipes[0])
+    svg = folder / "episode.svg"
+    svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>\n")
+    said = words(build.build(sheets, request, request.root))
+    assert "episode.svg was drawn of another run" in said
+    drawn.note(svg, drawn.of_run(folder, recipes[0]))
+    ElementTree.fromstring(svg.read_text())
+    page_now = build.build(sheets, request, request.root)
+    assert "drawn of another run" not in words(page_now) and page_now.count("<img") == 2
+    curve, record_now = record.read(folder)
+    record.write(folder, curve.assign(value=0.0), record_now)  # trained anew by other code
+    assert "drawn of another run" in words(build.build(sheets, request, request.root))
+
+
+def test_a_run_that_other_code_began_is_named_with_both_codes(sheets: Plan):
+    request, recipes = made(sheets, "paper", "first")
+    folder = run_dir(request.root, recipes[0])
+    curve, now = record.read(folder)
+    record.write(folder, curve, {**now, "earlier_code": ["b" * 64]})
+    said = words(build.build(sheets, request, request.root))
+    assert f"{'b' * 12} then {now['code']['hash'][:12]}" in said
+    assert "Begun by other code than it ended with" in said
+    assert "alpha on toy/a, seeds 0-4" in said
+
+
 def test_a_malformed_caption_is_refused_and_a_sound_one_may_hold_what_it_likes():
     assert page.caption("a *b* ``c`` `d <https://example.org>`_", "x.rst").count("<") >= 8
     with pytest.raises(UserError, match=r"x\.rst is not sound"):
@@ -292,7 +322,7 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(
     )
     for path in (ROOT / "results/published").glob("*/*-claims.csv"):
         for line in path.read_text().splitlines()[1:]:
-            says, verdict = re.match(r'"?(.*?)"?,(holds|fails|open),', line).groups()  # type: ignore[union-attr]
+            says, verdict = re.match(r'"?(.*?)"?,(holds|fails|undecided),', line).groups()  # type: ignore[union-attr]
             assert f"{verdict} {says}" in said
     assert 100_000 < len(html) < 5_000_000
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partage.analysis import series, stats
+from partage.analysis import bands, series, stats, student
 
 
 def rng() -> np.random.Generator:
@@ -35,9 +35,9 @@ def test_the_interquartile_mean_agrees_with_scipy():
     ("df", "expected"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (10, 2.2281), (28, 2.0484)]
 )
 def test_student_s_quantiles_are_the_printed_ones(df: int, expected: float):
-    assert stats.student(df, 0.975) == pytest.approx(expected, abs=2e-4)
-    assert stats.student(df, 0.025) == pytest.approx(-expected, abs=2e-4)
-    assert stats.student(df, 0.5) == pytest.approx(0, abs=1e-9)
+    assert student.quantile(df, 0.975) == pytest.approx(expected, abs=2e-4)
+    assert student.quantile(df, 0.025) == pytest.approx(-expected, abs=2e-4)
+    assert student.quantile(df, 0.5) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_plain_percentile_interval_of_few_values_is_the_enumerated_one():
@@ -55,13 +55,48 @@ def test_strata_are_drawn_apart():
     assert stats.interval([np.full(4, 1.0), np.full(4, 9.0)], rng()) == pytest.approx((5, 5))
 
 
+def test_seeds_of_several_tasks_are_drawn_together_where_they_are_the_same():
+    # each task alone has 0, 3 and 6, so 95 % of the means lie from 0 to 6 (above). Drawn together
+    # two such tasks are no surer than one; if what one gains the other loses, nothing varies.
+    values = np.array([0.0, 3, 6])
+    together = {"expand": False, "seeds": ["a", "a"]}
+    assert stats.interval([values, values], rng(), **together) == pytest.approx((0, 6))
+    assert stats.interval([values, values[::-1]], rng(), **together) == pytest.approx((3, 3))
+    low, high = stats.interval([values, values], rng(), expand=False)
+    assert low > 0 and high < 6
+    low, high = stats.interval([values, values], rng(), expand=False, seeds=["a", "b"])
+    assert low > 0 and high < 6
+
+
+def test_seeds_drawn_together_count_as_few_as_they_are():
+    assert stats.tails([5]) != stats.tails([5, 5])
+    values = rng().normal(size=5)
+    joint = stats.interval([values] * 6, rng(), seeds=[5] * 6)
+    assert joint == pytest.approx(stats.interval([values], rng()))
+
+
+def test_the_sides_of_a_comparison_are_drawn_apart_and_the_tasks_of_each_together():
+    x, y = np.array([0.0, 2.0]), np.array([1.0, 1.0])
+    # x wins with seed 1 on the first task and with seed 0 on the second: one half in every draw
+    found = stats.improvement_interval([x, x[::-1]], [y, y], rng(), seeds=([2, 2], [2, 2]))
+    assert found == pytest.approx((0.5, 0.5))
+    low, high = stats.improvement_interval([x, x[::-1]], [y, y], rng())
+    assert low < 0.5 < high
+
+
+def test_infinite_values_compare_and_nan_is_not_passed_over():
+    inf = math.inf
+    assert stats.improvement([np.array([inf, 1.0])], [np.array([inf, inf])]) == 0.25
+    assert math.isnan(stats.improvement([np.array([math.nan, 1.0])], [np.array([0.0])]))
+
+
 def test_one_seed_has_no_interval_and_is_no_crash():
     assert all(math.isnan(end) for end in stats.interval([np.array([3.0])], rng()))
     assert all(
         math.isnan(end)
         for end in stats.interval([np.array([3.0]), np.array([1.0, 2.0])], rng(), stats.iqm)
     )
-    low, high = stats.band(np.array([[1.0, 2.0]]), rng())
+    low, high = bands.band(np.array([[1.0, 2.0]]), rng())
     assert np.isnan(low).all() and np.isnan(high).all() and low.shape == (2,)
 
 
@@ -90,7 +125,7 @@ def test_a_band_is_the_interval_at_each_point():
     values = (
         rng().normal(size=(5, 300)).cumsum(axis=1)
     )  # more points than one slice of the computation
-    low, high = stats.band(values, rng(), reps=20_000)
+    low, high = bands.band(values, rng(), reps=20_000)
     for at in (0, 255, 256, 299):
         assert (low[at], high[at]) == pytest.approx(
             stats.interval([values[:, at]], rng(), reps=20_000), abs=0.25 * values[:, at].std()
@@ -101,7 +136,7 @@ def test_a_band_is_the_interval_at_each_point():
 def test_a_curve_may_follow_the_median_and_its_band_is_that_of_the_median():
     values = np.array([[1.0] * 40, [2.0] * 40, [90.0] * 40])
     assert stats.MIDDLES["median"](values.T).tolist() == [2.0] * 40
-    low, high = stats.band(values, rng(), stats.median, expand=False)
+    low, high = bands.band(values, rng(), stats.median, expand=False)
     assert (low == 1).all() and (high == 90).all()
 
 

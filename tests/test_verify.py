@@ -86,6 +86,24 @@ def test_other_code_counts_as_elsewhere_and_is_named(run: Path):
     assert found.same and "other code (src/partage/gone.py)" in found.says
 
 
+def test_a_run_that_other_code_began_is_verified_as_made_by_that_code_too(run: Path, capsys):
+    rewrite(run, 1e-6, earlier_code=["b" * 64])
+    assert main(["verify", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("within ") and "other code (begun by other code, bbbbbbbbbbbb)" in out
+    rewrite(run, 1e6)
+    assert main(["verify", str(run)]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("DIFFERENT ") and "begun by other code, bbbbbbbbbbbb" in out
+
+
+def test_a_run_that_cannot_be_read_hides_none_behind_it(run: Path, tmp_path: Path, capsys):
+    assert main(["verify", str(tmp_path / "nowhere"), str(run)]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("same bits ") and "nowhere" in said.err
+    assert said.err.count("partage: Could not read") == 1
+
+
 def test_the_first_steps_alone_can_be_verified(run: Path):
     found = verify.verify(run, steps=350)
     assert found.same and found.verdict == "same bits"

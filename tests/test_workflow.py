@@ -12,9 +12,13 @@ import pytest
 from small import ROOT, SECOND, edit, workflow
 
 from partage.config import plan
+from partage.config.recipe import write_recipes
 from partage.config.request import Request
 
-STAND_IN = """#!{python}
+# A first line takes no path with a space: a shell reads these three, to Python they are a text.
+STAND_IN = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import os, sys
 sys.path.insert(0, {tests!r})
 if sys.argv[1:4] != ["-m", "partage", "train"]:
@@ -127,6 +131,71 @@ def test_an_edited_setting_retrains_only_its_cells_and_redraws(root: Path):
     assert trained(root) == ["alpha toy/a", "alpha toy/a", "beta toy/a"]
     assert (root / "results/smoke/runs/beta/toy/a/0-1/record.json").stat().st_mtime_ns == before
     assert jobs(root) == {}
+
+
+SETTINGS = "src/partage/config/sheets/algorithms.toml"
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Return what all result files hold."""
+    files = (path for path in (root / "results").rglob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_a_dry_run_writes_nothing_and_an_edit_that_is_undone_trains_nothing(root: Path):
+    before = contents(root)
+    edit(root / SETTINGS, "hidden = 16", "hidden = 17")
+    assert jobs(root)["train"] == 1 and contents(root) == before
+    assert jobs(root, config="scale=lab")["train"] == 2 and contents(root) == before
+    sheets = plan.load(root)  # as `partage plan --write` does
+    recipes = sheets.recipes(sheets.select_figures(), Request())
+    write_recipes(root / "results/smoke", recipes)
+    edit(root / SETTINGS, "hidden = 17", "hidden = 16")
+    ran = snakemake(root)
+    assert ran.returncode == 0 and "Nothing to be done" in ran.stdout + ran.stderr
+    assert trained(root) == ["alpha toy/a", "beta toy/a"]
+
+
+def test_a_setting_edited_while_its_run_trains_is_trained_though_the_outcome_is_newer(root: Path):
+    edit(root / SETTINGS, "hidden = 16", "hidden = 17")
+    for path in (root / "results/smoke/runs").rglob("*"):
+        os.utime(path, (4e9, 4e9))  # far newer than any recipe
+    assert jobs(root) == {"train": 1, "frame": 1, "draw": 1, "table": 1}
+
+
+def test_copied_runs_are_trained_again_where_they_are_of_other_recipes_alone(root: Path):
+    shutil.rmtree(root / ".snakemake")
+    for name in ("recipe.json", "kept"):  # as a clone has them: no notes, times by chance
+        for path in (root / "results/smoke/runs").rglob(name):
+            os.utime(path, (4e9, 4e9))
+    assert jobs(root) == {}
+    edit(root / SETTINGS, "hidden = 16", "hidden = 17")
+    assert jobs(root)["train"] == 1
+
+
+def test_a_corrupt_record_is_made_again(root: Path):
+    (root / "results/smoke/runs/beta/toy/a/0-1/record.json").write_text("{")
+    assert jobs(root) == {"train": 1, "frame": 1, "draw": 1}
+
+
+def test_fewer_seeds_are_drawn_without_training(root: Path):
+    config = "seeds_per_run=1"
+    assert snakemake(root, config=config).returncode == 0
+    shutil.rmtree(root / ".snakemake")
+    edit(root / "src/partage/config/sheets/tasks.toml", "smoke = 2, lab", "smoke = 1, lab")
+    assert jobs(root, config=config) == {"frame": 1, "draw": 1}
+
+
+def test_only_what_is_asked_for_is_made_again(root: Path):
+    with (root / "src/partage/config/sheets/figures.toml").open("a") as file:
+        file.write(SECOND)
+    tasks = root / "src/partage/config/sheets/tasks.toml"
+    edit(tasks, "settings.anneal = { smoke = 5", "settings.anneal = { smoke = 6")  # beta's alone
+    assert jobs(root, "--", "results/smoke/figures/second.png") == {
+        "train": 1,
+        "frame": 1,
+        "draw": 1,
+    }
 
 
 def test_a_setting_of_another_scale_changes_nothing(root: Path):

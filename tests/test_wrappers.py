@@ -1,10 +1,12 @@
 """The environments behind the interfaces of other frameworks."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from partage.envs import make
@@ -62,6 +64,68 @@ def test_an_agent_without_an_action_is_refused() -> None:
     env.reset()
     with pytest.raises(UserError, match="none came of agent_1"):
         env.step({"agent_0": 0})
+
+
+@every_task
+def test_without_a_dict_the_mask_is_in_the_infos(task: str) -> None:
+    env, other = ParallelTask(task, seed=3, action_mask="info"), ParallelTask(task, seed=3)
+    parallel_api_test(ParallelTask(task, action_mask="info"), num_cycles=120)
+    views, infos = env.reset()
+    theirs, _ = other.reset()
+    while env.agents:
+        for agent, view in views.items():
+            assert isinstance(env.observation_spaces[agent], Box)
+            assert env.observation_spaces[agent].contains(view)
+            assert np.array_equal(view, theirs[agent]["observation"])
+            assert np.array_equal(infos[agent]["action_mask"], theirs[agent]["action_mask"])
+        actions = {
+            agent: env.action_spaces[agent].sample(mask=infos[agent]["action_mask"])
+            for agent in env.agents
+        }
+        views, _, _, _, infos = env.step(actions)
+        theirs, _, _, _, told = other.step(actions)
+        assert [infos[agent]["score"] for agent in infos] == [
+            told[agent]["score"] for agent in told
+        ]
+
+
+def test_spaces_are_had_by_agent_and_all_at_once() -> None:
+    env = ParallelTask("lbf/8x8-2p-2f-v3")
+    assert list(env.observation_spaces) == list(env.action_spaces) == env.possible_agents
+    for agent in env.possible_agents:
+        assert env.observation_space(agent) is env.observation_spaces[agent]
+        assert env.action_space(agent) is env.action_spaces[agent]
+    with pytest.raises(UserError, match="did you mean 'agent_1'"):
+        env.observation_space("agent_11")
+    with pytest.raises(UserError, match="place of action_mask 'infos': did you mean 'info'"):
+        ParallelTask("lbf/8x8-2p-2f-v3", action_mask="infos")
+
+
+def test_before_the_first_reset_an_episode_is_asked_for_in_one_sentence() -> None:
+    env = ParallelTask("lbf/8x8-2p-2f-v3")
+    for ask in (env.state, lambda: env.step({"agent_0": 0, "agent_1": 0}), lambda: env.step({})):
+        with pytest.raises(UserError, match=r"No episode has begun: call reset\(\) first"):
+            ask()
+    assert env.agents == []
+
+
+@pytest.mark.parametrize(
+    ("actions", "says"),
+    [
+        ({"agent_0": 0, "agent_1": 0.5}, "The action of agent_1 is a whole number, but 0.5 came"),
+        ({"agent_0": "0", "agent_1": 0}, "The action of agent_0 is a whole number, but '0' came"),
+        ({"agent_0": 0, "agent_1": 60}, "Expected actions in 0..5"),
+        ([0, 0], "actions by agent, a dict"),
+        (None, "actions by agent, a dict"),
+    ],
+)
+def test_actions_that_are_none_are_refused(actions: Any, says: str) -> None:
+    env = ParallelTask("lbf/8x8-2p-2f-v3")
+    env.reset()
+    with pytest.raises(UserError, match=says):
+        env.step(actions)
+    with pytest.raises(UserError, match=r"seed is a whole number, but 1\.5 came"):
+        env.reset(seed=1.5)
 
 
 def test_what_was_seen_does_not_change_with_the_next_step() -> None:
@@ -130,7 +194,7 @@ def test_running_out_of_time_is_told_only_when_asked_for() -> None:
         results = []
         for _ in range(env.episode_limit):
             results.append(env.step([1] * 3))
-            env._sim.world.health[:] = 45
+            env._sim.units["health"] = 45
         assert [terminated for _, terminated, _ in results] == [False] * 59 + [True]
         assert results[-1][2].get("episode_limit", False) == continuing
         assert env.get_stats()["timeouts"] == env.get_stats()["battles_draw"] == 1

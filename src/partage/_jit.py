@@ -1,19 +1,24 @@
 """Compile functions with Numba and keep them on disk, so that the next process starts at once."""
 
+import functools
 import hashlib
 import inspect
+import os
+import stat
+import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 
 Decorator = Callable[[Callable[..., Any]], Any]
 
 
 def digest(files: Iterable[Path]) -> str:
     """Return the sha256 of these files' contents, in the order of their paths."""
-    contents = [file.read_bytes() for file in sorted(files)]
+    contents = [file.read_bytes().replace(b"\r\n", b"\n") for file in sorted(files)]
     return hashlib.sha256(b"".join(contents)).hexdigest()
 
 
@@ -30,9 +35,53 @@ def compiler(sources: str, **options: Any) -> Decorator:
 
     def compile_cached(function: Callable[..., Any]) -> Any:
         plain = inspect.unwrap(function)  # the tests wrap functions in a type checker
-        dispatcher = njit(cache=True, error_model="numpy", **options)(plain)
-        file = dispatcher._cache._cache_file  # pyright: ignore[reportAttributeAccessIssue]
-        file._version = f"{file._version} {sources}"
+        dispatcher = _dispatcher(plain, options)
+        # there is none where no folder can be written
+        file = getattr(dispatcher._cache, "_cache_file", None)
+        if file is not None:
+            file._version = f"{file._version} {sources}"
         return dispatcher
 
     return compile_cached
+
+
+def _dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Return what compiles a function when it is called, and keeps that on disk where it can.
+
+    Numba looks for a place in NUMBA_CACHE_DIR, beside the function's file and in the user's cache,
+    and raises an error where it can write to none: an installed package has a folder of root's, and
+    a job on a cluster may have no home.
+    """
+    try:
+        return njit(cache=True, error_model="numpy", **options)(function)
+    except RuntimeError:
+        if not _keep_elsewhere():
+            return njit(error_model="numpy", **options)(function)
+    return njit(cache=True, error_model="numpy", **options)(function)
+
+
+@functools.cache
+def _keep_elsewhere() -> bool:
+    """Have Numba keep what it compiles among the temporary files; return whether it can.
+
+    The folder has to be this user's alone: what lies in it is run.
+    """
+    try:
+        folder = Path(tempfile.gettempdir()) / f"partage-numba-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        ours = False
+    else:
+        mine, others = found.st_uid == os.getuid(), found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        ours = stat.S_ISDIR(found.st_mode) and mine and not others
+    if ours:
+        config.CACHE_DIR = str(folder)  # pyright: ignore
+    else:
+        print(
+            "partage: compiled code can be kept nowhere, so every process compiles anew, which "
+            "takes minutes: name a folder that can be written in NUMBA_CACHE_DIR.",
+            file=sys.stderr,
+        )
+    return ours

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
+LIMIT = 2**63  # whole numbers that are computed with stay below
 
 
 class UserError(Exception):
@@ -42,6 +43,12 @@ def one_of(what: str, value: Any, known: Iterable[Any], where: object = "") -> N
     choices = list(known)
     if value not in choices:
         raise unknown(what, value, choices, where)
+
+
+def at_most(what: str, value: float, most: float, why: str) -> None:
+    """Raise `UserError`, which says `why`, for a value above the most that makes sense."""
+    if value > most:
+        raise UserError(f"{what} is at most {most:,} ({why}), but is {value:,}.")
 
 
 def at_least(what: str, value: float, least: float) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 from partage.sims.skirmish.data import maps
 
 TESTS = Path(__file__).resolve().parents[1]
-SCRIPT = f"""#!{sys.executable}
+# A first line takes no path with a space: a shell reads these three, to Python they are a text.
+SCRIPT = f"""#!/bin/sh
+'''exec' "{sys.executable}" "$0" "$@"
+' '''
 import sys
 sys.path[:0] = [{str(TESTS.parent / "src")!r}, {str(TESTS)!r}]
 from standin.game import main

@@ -1,14 +1,24 @@
 # Images, made only where they are asked for (`--software-deployment-method apptainer`): else every rule runs with the
 # Python that Snakemake itself runs with. An image is built anew when what it holds changes; results do not follow (`ancient`).
 import runpy
+import shlex
 
 from snakemake.settings.types import DeploymentMethod
 
 CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 CONTAINERS = CHECKOUT / "containers"
 CORE = [ancient("images/core.sif")] if CONTAINED else []
+
+
+def as_word(text: object) -> str:
+    """Return what a shell takes as one word, and Snakemake as it stands: a path may hold anything."""
+    return shlex.quote(str(text)).replace("{", "{{").replace("}", "}}")
+
+
 # In no rule's params: another interpreter or a moved checkout must not retrain.
-PARTAGE = f"PYTHONPATH={SOURCE} {'python' if CONTAINED else REQUEST.python} -m partage"
+PARTAGE = (
+    f"PYTHONPATH={as_word(SOURCE)} {as_word('python' if CONTAINED else REQUEST.python)} -m partage"
+)
 
 
 localrules:
@@ -30,7 +40,7 @@ rule image:
             wildcards.family
         ),
     run:
-        shell("{CONTAINERS}/build.sh {wildcards.family} {output.image} > {log} 2>&1")
+        shell("{CONTAINERS:q}/build.sh {wildcards.family} {output.image:q} > {log:q} 2>&1")
 
 
 rule images:

@@ -7,7 +7,7 @@ DRAWING = [
 OPTIONS = (
     f"--scale {REQUEST.scale} --engine {REQUEST.engine} --seeds-per-run {REQUEST.seeds_per_run}"
 )
-OPTIONS += f" --results {REQUEST.results}"
+OPTIONS += f" --seed-count {REQUEST.seed_count} --results {as_word(REQUEST.results)}"
 RUNS_OF = {
     name: [
         recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.recipes([figure], REQUEST)
@@ -16,9 +16,21 @@ RUNS_OF = {
 }
 
 
+def curves_of_frame(wildcards):
+    """Return a figure's curves; have its frame made anew where it is of other recipes or runs than these."""
+    frame = Path(ROOT, "frames", f"{wildcards.figure}.parquet")
+    if workflow.is_main_process and frame.is_file():
+        from partage.analysis import frames  # pandas: only where there is something to read
+
+        wanted = PLAN.recipes([FIGURES[wildcards.figure]], REQUEST)
+        if frames.differences(frames.attributes(frame), wanted, REQUEST.root):
+            force([frame.as_posix()])
+    return expand("{run}/curve.parquet", run=RUNS_OF[wildcards.figure])
+
+
 rule frame:
     input:
-        curves=lambda wildcards: expand("{run}/curve.parquet", run=RUNS_OF[wildcards.figure]),
+        curves=curves_of_frame,
         records=lambda wildcards: expand("{run}/record.json", run=RUNS_OF[wildcards.figure]),
         code=str(SOURCE / "partage/analysis/frames.py"),
         image=CORE,
@@ -34,7 +46,7 @@ rule frame:
             for key in ("metric", "beside", "also", "strip")
         ],
     shell:
-        f"{PARTAGE} frame {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
+        f"{PARTAGE} frame {{wildcards.figure}} {OPTIONS} > {{log:q}} 2>&1"
 
 
 rule draw:
@@ -57,7 +69,7 @@ rule draw:
     params:
         content=lambda wildcards: PLAN.figure_content(FIGURES[wildcards.figure]),
     shell:
-        f"{PARTAGE} draw {{wildcards.figure}} {OPTIONS} > {{log}} 2>&1"
+        f"{PARTAGE} draw {{wildcards.figure}} {OPTIONS} > {{log:q}} 2>&1"
 
 
 rule snapshot:
@@ -79,7 +91,7 @@ rule snapshot:
     params:
         content=lambda wildcards: repr(SNAPSHOTS[wildcards.snapshot]),
     shell:
-        f"{PARTAGE} snapshot {{wildcards.snapshot}} {OPTIONS} > {{log}} 2>&1"
+        f"{PARTAGE} snapshot {{wildcards.snapshot}} {OPTIONS} > {{log:q}} 2>&1"
 
 
 # It plays with the run's policies, so drawing code is no input: a copied run need not have them. Else --forcerun episode.
@@ -98,7 +110,7 @@ rule episode:
     container:
         lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
     shell:
-        f"{PARTAGE} episode {ROOT}/runs/{{wildcards.run}} > {{log}} 2>&1"
+        f"{PARTAGE} episode {as_word(ROOT)}/runs/{{wildcards.run}} > {{log:q}} 2>&1"
 
 
 rule table:
@@ -119,4 +131,4 @@ rule table:
     params:
         content=lambda wildcards: PLAN.table_content(wildcards.table, REQUEST.scale),
     shell:
-        f"{PARTAGE} table {{wildcards.table}} {OPTIONS} > {{log}} 2>&1"
+        f"{PARTAGE} table {{wildcards.table}} {OPTIONS} > {{log:q}} 2>&1"

@@ -1,5 +1,8 @@
 # Everything on one page. `partage report` makes the same page of what there is now, and trains nothing.
-CAPTIONS = [SOURCE / "partage/report/captions" / figure.caption for figure in FIGURES.values()]
+CAPTIONS = [
+    SOURCE / "partage/report/captions" / each.caption
+    for each in (*FIGURES.values(), *SNAPSHOTS.values())
+]
 TEMPLATES = [
     str(path)
     for kind in ("*.html.j2", "*.css")
@@ -23,8 +26,10 @@ rule report:
         f"{ROOT}/logs/report.log",
     container:
         "images/core.sif"
+    params:
+        shown=lambda wildcards, input: sorted(map(str, input)),  # what is no longer shown is newer than nothing
     shell:
-        f"{PARTAGE} report --figures {REQUEST.figures} {OPTIONS} > {{log}} 2>&1"
+        f"{PARTAGE} report --figures {as_word(REQUEST.figures)} {OPTIONS} > {{log:q}} 2>&1"
 
 
 # What the best policies are worth, on 320 episodes of their own: asked for by name, since it needs runs of today's code.
@@ -41,7 +46,7 @@ rule absolute:
     container:
         lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
     shell:
-        f"{PARTAGE} absolute {ROOT}/runs/{{wildcards.run}} > {{log}} 2>&1"
+        f"{PARTAGE} absolute {as_word(ROOT)}/runs/{{wildcards.run}} > {{log:q}} 2>&1"
 
 
 rule absolutes:

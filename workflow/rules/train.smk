@@ -1,19 +1,26 @@
-# One recipe -> one run. The recipe is the only input that counts: code is stamped into the record, and does not retrain
-# (`partage stale` lists what other code made), nor does an image that was built anew. Checkpoints lie beside the outputs
-# and outlive a failed job. After a killed main process its jobs may still be at it: --wait lets them end.
+# One recipe -> one run. Its content is all that counts, so it is no input, whose time would: a run is made where its
+# record is of today's recipe. Code is stamped into the record, and does not retrain (`partage stale` lists what other code
+# made), nor does an image that was built anew. Checkpoints lie beside the outputs and outlive a failed job. After a killed
+# main process its jobs may still be at it: --wait lets them end.
 PAGES = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"  # huge ones, where the C library knows how: 3 to 6 % less time
 DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
 # Snakemake empties the log before every attempt: on a cluster a failed one goes into that job's own log, too.
 # The shell waits: if a cancelled job's SIGTERM ended it, the job would be over while the trainer still saves its checkpoint.
-AFTER = "|| {{ code=$?; cat {log} >&2; exit $code; }}" if workflow.remote_exec else ""
+AFTER = "|| {{ code=$?; cat {log:q} >&2; exit $code; }}" if workflow.remote_exec else ""
+
+
+def image_to_train(wildcards):
+    """Return the image that a run is trained in, if any; have it trained where its outcome is of another recipe."""
+    folder = Path(ROOT, "runs", wildcards.run)
+    wanted = RECIPE_OF.get(folder.as_posix())  # none: not of the plan, but asked for by its path
+    if wanted and not outcomes.is_made(folder, wanted):
+        force((folder / name).as_posix() for name in recipe.OUTCOME)
+    return [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
 
 
 rule train:
     input:
-        recipe=f"{ROOT}/runs/{{run}}/recipe.json",
-        image=lambda wildcards: (
-            [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
-        ),
+        image=image_to_train,
     output:
         f"{ROOT}/runs/{{run}}/curve.parquet",
         f"{ROOT}/runs/{{run}}/record.json",
@@ -25,4 +32,5 @@ rule train:
     resources:
         gpu=int(REQUEST.device == "cuda"),
     shell:
-        f"trap : TERM; {PAGES} {PARTAGE} train {{input.recipe}} --wait {DEVICE} > {{log}} 2>&1 {AFTER}"
+        f"trap : TERM; {PAGES} {PARTAGE} train {as_word(ROOT)}/runs/{{wildcards.run}}/recipe.json"
+        f" --wait {DEVICE} > {{log:q}} 2>&1 {AFTER}"

@@ -29,6 +29,7 @@ class FinishedRun(Protocol):
 
 
 Finals = dict[str, np.ndarray]  # algorithm -> the final value of each seed [n]
+Seeds = dict[str, tuple[int, ...]]  # algorithm -> the seeds of its values, in order
 Strata = Mapping[str, list[np.ndarray]]  # algorithm -> those of each task
 
 
@@ -56,18 +57,20 @@ def compare(
     at_least("seed", seed, 0)
     curves = runs if isinstance(runs, pd.DataFrame) else _curves(list(runs))
     rows = _rows_of(curves, metric, x)
-    finals = _finals(rows, x)
+    finals, seeds = _finals(rows, x)
     algorithms = list(dict.fromkeys(rows["algorithm"]))
     against = algorithms[0] if baseline is None else baseline
     one_of("baseline", against, algorithms)
     found = []
     for task, values in finals.items():
         alone = {name: [each] for name, each in values.items()}
-        found += [_row(task, name, alone, against, seed) for name in values]
+        found += [_row(task, name, alone, against, seed, [seeds[task]]) for name in values]
     if len(finals) > 1:
         pooled = stats.pooled(list(finals.values()))
         everywhere = [name for name in algorithms if len(pooled[name]) == len(finals)]
-        found += [_row(POOLED, name, pooled, against, seed) for name in everywhere]
+        found += [
+            _row(POOLED, name, pooled, against, seed, [*seeds.values()]) for name in everywhere
+        ]
     return pd.DataFrame(found)
 
 
@@ -126,34 +129,44 @@ def _pairs(curves: pd.DataFrame) -> dict[tuple[str, str], None]:
     return dict.fromkeys(zip(curves["algorithm"], curves["task"], strict=True))
 
 
-def _finals(rows: pd.DataFrame, x: str) -> dict[str, Finals]:
-    """Return per task and algorithm the final value of every seed."""
+def _finals(rows: pd.DataFrame, x: str) -> tuple[dict[str, Finals], dict[str, Seeds]]:
+    """Return per task and algorithm the final value of every seed, and which seeds these are."""
     found: dict[str, Finals] = {}
+    seeds: dict[str, Seeds] = {}
     for algorithm, task in _pairs(rows):
         mine = rows.loc[(rows["algorithm"] == algorithm) & (rows["task"] == task)]
-        values = []
-        for _, curve in mine.sort_values([x], kind="stable").groupby("seed"):
-            values.append(series.final(curve[x].to_numpy(float), curve["value"].to_numpy(float)))
-        found[task] = {**found.get(task, {}), algorithm: np.array(values)}
-    return found
+        values = {}
+        for seed, curve in mine.sort_values([x], kind="stable").groupby("seed"):
+            y = curve["value"].to_numpy(float)
+            values[seed] = series.final(curve[x].to_numpy(float), y)
+        found[task] = {**found.get(task, {}), algorithm: np.array(list(values.values()))}
+        seeds[task] = {**seeds.get(task, {}), algorithm: tuple(values)}
+    return found, seeds
 
 
-def _row(task: str, algorithm: str, scores: Strata, baseline: str, seed: int) -> dict[str, Any]:
-    """Return one algorithm's numbers on one task, or over several of them."""
+def _row(
+    task: str, algorithm: str, scores: Strata, baseline: str, seed: int, seeds: list[Seeds]
+) -> dict[str, Any]:
+    """Return one algorithm's numbers on one task, or over several of them.
+
+    A seed's runs on several tasks are drawn together, for its networks are the same.
+    """
     mine = scores[algorithm]
     together = np.concatenate(mine)
     row: dict[str, Any] = {"task": task, "algorithm": algorithm, "seeds": min(map(len, mine))}
     for name in ("mean", "iqm"):
         statistic = stats.MIDDLES[name]
         generator = stats.named_generator(str(seed), task, algorithm, name)
-        interval = stats.interval(mine, generator, statistic)
+        names = [each[algorithm] for each in seeds]
+        interval = stats.interval(mine, generator, statistic, seeds=names)
         row |= _with_interval(name, float(statistic(together)), interval)
     improvement, interval = np.nan, (np.nan, np.nan)
     theirs = scores.get(baseline, [])
     if algorithm != baseline and len(theirs) == len(mine):
         improvement = float(stats.improvement(mine, theirs))
         generator = stats.named_generator(str(seed), task, algorithm, baseline)
-        interval = stats.improvement_interval(mine, theirs, generator)
+        names = ([each[algorithm] for each in seeds], [each[baseline] for each in seeds])
+        interval = stats.improvement_interval(mine, theirs, generator, seeds=names)
     return row | {"baseline": baseline} | _with_interval("improvement", improvement, interval)
 
 

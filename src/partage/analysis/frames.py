@@ -1,20 +1,25 @@
 """One tidy frame for each figure, made of its runs: what is drawn, with nothing computed yet."""
 
+import dataclasses
+import hashlib
 import io
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from partage import _io
 from partage.analysis.series import Series
-from partage.config.plan import Figure
-from partage.config.recipe import Recipe, options_of_root, run_dir
+from partage.config import outcomes
+from partage.config.plan import Figure, Request
+from partage.config.recipe import Recipe, options_of_root, run_dir, seeds_name
 from partage.errors import UserError
-from partage.runs import record
+from partage.runs import equal_code, parquet, record
 
 COLUMNS = {
     "algorithm": "str",
@@ -48,7 +53,7 @@ def build(figure: Figure, recipes: Sequence[Recipe], root: Path) -> pd.DataFrame
     return join(figure, runs)
 
 
-def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict[str, Any]]]) -> pd.DataFrame:
+def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]]]) -> pd.DataFrame:
     """Return one frame of runs, each given as its folder, curve and record.
 
     Raises `UserError` where scales or engines would meet, or a metric was not measured.
@@ -70,7 +75,37 @@ def join(figure: Figure, runs: Iterable[tuple[Path, pd.DataFrame, dict[str, Any]
     order = ["task", "algorithm", "seed", "env_steps"]
     frame = frame.sort_values(order, kind="stable", ignore_index=True)
     frame.attrs = {"figure": figure.name, **conditions[0][1]}
+    frame.attrs["recipes"] = recipes_digest(made["recipe"] for _, _, made in runs)
+    frame.attrs["curves"] = {
+        _name(made["recipe"]): made["curve_sha256"] for _, _, made in runs if "curve_sha256" in made
+    }
+    entries = equal_code.read()
+    frame.attrs["begun_by_other_code"] = [
+        _name(made["recipe"]) for _, _, made in runs if equal_code.begun_by_other(entries, made)
+    ]
     return frame
+
+
+def recipes_digest(recipes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return for each pair of algorithm and task a digest of the recipes of its curves.
+
+    It is the same however seeds are packed into runs.
+    """
+    curves: dict[str, list[str]] = {}
+    for recipe in recipes:
+        pair = f"{recipe['algorithm']} on {recipe['task']}"
+        for seed in recipe["seeds"]:
+            text = json.dumps({**recipe, "seeds": [seed]}, sort_keys=True)
+            curves.setdefault(pair, []).append(text)
+    return {
+        pair: hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()
+        for pair, texts in curves.items()
+    }
+
+
+def _name(recipe: Mapping[str, Any]) -> str:
+    """Return how a run is called within its figure."""
+    return f"{recipe['algorithm']} on {recipe['task']}, seeds {seeds_name(recipe['seeds'])}"
 
 
 def _check_alike(figure: Figure, conditions: list[tuple[Path, dict[str, str]]]) -> None:
@@ -123,21 +158,55 @@ def save(frame: pd.DataFrame, path: Path) -> None:
 def load(path: Path) -> pd.DataFrame:
     """Return a saved frame. Raises `UserError` where it is missing or corrupt."""
     again = f"`partage frame {path.stem}{options_of_root(path.parents[1])}`"
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are one or the other
-        why = "it is not there" if isinstance(error, FileNotFoundError) else "it is corrupt"
-        raise UserError(f"Could not read {path} ({why}): make it with {again}.") from error
-    if list(frame.columns) != list(COLUMNS) or not all(key in frame.attrs for key in IN_COMMON):
+    payload = _io.read_bytes(path, f"make it with {again}.")
+    frame = parquet.decode(payload, COLUMNS, path, f"make it anew with {again}.")
+    if not all(isinstance(frame.attrs.get(key), str) for key in IN_COMMON):
         raise UserError(f"{path} is not a figure's frame: make it anew with {again}.")
     return frame
 
 
-def check(figure: Figure, frame: pd.DataFrame, options: str = "") -> None:
-    """Raise `UserError` where a frame lacks what the figure draws today.
+def differences(attrs: Mapping[Any, Any], recipes: Sequence[Recipe], root: Path) -> list[str]:
+    """Return which curves of a frame are not of today's recipes, or not of the runs below `root`.
 
-    `options` are the command line's that made the frame, for the advice to make it anew.
+    `attrs` are the frame's. A run that is not there, as where only frames were copied, is no
+    difference.
     """
+    wanted = recipes_digest(dataclasses.asdict(recipe) for recipe in recipes)
+    found: Mapping[str, str] = attrs.get("recipes", {})
+    pairs = dict.fromkeys([*wanted, *found])
+    other = [pair for pair in pairs if wanted.get(pair) != found.get(pair)]
+    curves: Mapping[str, str] = attrs.get("curves", {})
+    for recipe in recipes:
+        name = _name(dataclasses.asdict(recipe))
+        made = outcomes.curve_of(run_dir(root, recipe))
+        if name in curves and made not in ("", curves[name]):
+            other.append(name)
+    return other
+
+
+def attributes(path: Path) -> dict[str, Any]:
+    """Return a saved frame's `attrs` without its rows; none where there is no sound frame."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        found = json.loads(metadata.get(b"PANDAS_ATTRS", b"{}"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def check(figure: Figure, frame: pd.DataFrame, recipes: Sequence[Recipe], request: Request) -> None:
+    """Raise `UserError` where a frame is not of what the figure draws today.
+
+    That is these recipes' runs, as they lie where the `request` has them, and the figure's metrics.
+    """
+    other = differences(frame.attrs, recipes, request.root)
+    if other:
+        more = f" (and {len(other) - 1} more)" if other[1:] else ""
+        raise UserError(
+            f"The frame of {figure.name} is not of today's recipes and runs: {other[0]}{more} "
+            f"differs; make it anew with `partage frame {figure.name}{request.options}`, or all "
+            f"that is lacking with `{request.workflow}`."
+        )
     there = set(zip(frame["task"], frame["algorithm"], frame["metric"], strict=True))
     metrics = (figure.metric, *figure.beside)
     for (algorithm, task), metric in product(figure.pairs(), metrics):
@@ -145,7 +214,7 @@ def check(figure: Figure, frame: pd.DataFrame, options: str = "") -> None:
             raise UserError(
                 f"The frame of {figure.name} lacks {metric} of {algorithm} on {task}, as "
                 f"figures.toml has it now: "
-                f"make it anew with `partage frame {figure.name}{options}`."
+                f"make it anew with `partage frame {figure.name}{request.options}`."
             )
 
 

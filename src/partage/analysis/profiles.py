@@ -67,7 +67,7 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
         seeds = min(len(stratum) for stratum in strata)
         for measure, statistic in MEASURES.items():
             rng = named_generator(figure.name, name, measure)
-            low, high = stats.bootstrap(strata, rng, statistic)
+            low, high = stats.bootstrap(strata, rng, statistic, seeds=stats.same_seeds(strata))
             value = float(statistic(list(strata)))
             rows.append(Aggregate(label, measure, value, float(low), float(high), seeds))
     return pd.DataFrame(rows, columns=list(Aggregate._fields))
@@ -78,6 +78,7 @@ def profiles(figure: Figure, frame: pd.DataFrame) -> list[Profile]:
     found = []
     for name, strata in stats.pooled(final_scores(figure, frame, figure.metric)).items():
         rng = named_generator(figure.name, name, "profile")
-        low, high = stats.bootstrap(strata, rng, _share_above, reps=PROFILE_REPS)
+        seeds = stats.same_seeds(strata)
+        low, high = stats.bootstrap(strata, rng, _share_above, reps=PROFILE_REPS, seeds=seeds)
         found.append(Profile(name, _share_above(strata), low, high))
     return found

@@ -1,12 +1,12 @@
 """The series of one run, its values over the course of training: aligned, smoothed, summed up."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-FINAL_SHARE = 0.15  # of the x axis: the end of training, over which final performance is a mean
+from partage.runs.finals import FINAL_SHARE as FINAL_SHARE
+from partage.runs.finals import final as final
 
 
 class Series(NamedTuple):
@@ -68,13 +68,3 @@ def smooth(x: np.ndarray, y: np.ndarray, share: float) -> np.ndarray:
     count = np.concatenate(([0.0], np.cumsum(measured)))
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is promised
         return (total[last] - total[first]) / (count[last] - count[first])
-
-
-def final(x: np.ndarray, y: np.ndarray, share: float = FINAL_SHARE) -> float:
-    """Return a run's final performance: the mean of its values in the last `share` of the x axis.
-
-    The axis reaches from 0 to the run's last x. NaN values are passed over; NaN if no other is
-    there.
-    """
-    at_the_end = (x >= x[-1] * (1 - share)) & ~np.isnan(y)
-    return float(np.mean(y[at_the_end])) if at_the_end.any() else math.nan

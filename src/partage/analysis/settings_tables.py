@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 
 from partage.analysis.table import LEFT, RIGHT, Table, words
-from partage.config.figures import SettingsTable
 from partage.config.plan import Plan
+from partage.config.settings_tables import SettingsTable
 
 
 def build(plan: Plan, settings_table: SettingsTable, scale: str) -> pd.DataFrame:

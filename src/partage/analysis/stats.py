@@ -4,6 +4,10 @@ Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the sta
 strata are tasks, and runs are drawn anew within each. Every function that draws takes its
 generator; nothing touches numpy's global one.
 
+**Seeds of several tasks.** Networks are drawn by seed alone, so tasks of one shape share the draws
+of them, and a seed's runs on several tasks are no independent ones. Where this suite pools tasks, a
+seed is drawn for all of them at once (`seeds` of `bootstrap`), and counts as one of few.
+
 **Few seeds.** The plain percentile interval is too narrow for few runs: n values drawn anew vary
 (n - 1) / n as much as they should, and normal quantiles stand where Student's t belongs. `interval`
 therefore reads the bootstrap distribution at the quantiles Phi(-+ sqrt(n / (n - 1)) t) (Hesterberg
@@ -13,20 +17,20 @@ n = 10 (plain: 48, 75, 83, 90): no bootstrap reaches beyond the values there are
 is no spread to see and the interval is NaN.
 """
 
-import functools
+import itertools
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
-Numbers = np.ndarray | np.floating  # numpy gives a scalar where no axis is left
+from partage.analysis import student
+from partage.analysis.student import Numbers
+
 Statistic = Callable[[np.ndarray], Numbers]  # of all values, whichever task: [..., n] -> [...]
 StratifiedStatistic = Callable[[list[np.ndarray]], Numbers]  # one [..., n] for each task
-
-COLUMNS_AT_ONCE = 256  # of a curve: more would need much memory for the draws of a band
 
 
 class Interval(NamedTuple):
@@ -91,29 +95,17 @@ def profile(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.mean(values[..., None] > levels, axis=-2)
 
 
-@functools.cache
-def student(df: int, p: float) -> float:
-    """Return the p-quantile of Student's t with `df` degrees of freedom.
-
-    With x = sqrt(df) tan(angle) its density is proportional to cos(angle) ** (df - 1).
-    """
-    angle = np.linspace(0.0, math.pi / 2, 400_001)
-    mass = np.concatenate([[0.0], np.cumsum(np.cos(angle[:-1] + angle[1] / 2) ** (df - 1))])
-    found = np.interp(abs(p - 0.5) * 2, mass / mass[-1], angle)
-    return math.copysign(math.sqrt(df) * math.tan(found), p - 0.5)
-
-
 def tails(counts: Sequence[int], level: float = 0.95, expand: bool = True) -> tuple[float, float]:
     """Return the two quantiles at which the bootstrap distribution is read.
 
-    `counts` are the sizes of the strata, each at least 2; `expand` widens the interval for few
-    seeds (Hesterberg 2015; see the module).
+    `counts` are the numbers of seeds that are drawn apart, each at least 2; `expand` widens the
+    interval for few seeds (Hesterberg 2015; see the module).
     """
     low = (1 - level) / 2
     if expand:
         few = min(counts)
         df = sum(counts) - len(counts)
-        low = NormalDist().cdf(math.sqrt(few / (few - 1)) * student(df, low))
+        low = NormalDist().cdf(math.sqrt(few / (few - 1)) * student.quantile(df, low))
     return low, 1 - low
 
 
@@ -124,16 +116,33 @@ def bootstrap(
     level: float = 0.95,
     reps: int = 10_000,
     expand: bool = True,
+    seeds: Sequence[Hashable] | None = None,
 ) -> np.ndarray:
     """Return the stratified bootstrap interval of a statistic of all strata: ``[2]`` or ``[2, X]``.
 
-    strata: one ``[n]`` for each task. NaN where one has a single value: there is no spread to see.
+    strata: one ``[n]`` for each task. seeds: for each stratum the name of the seeds that its values
+    are of, in order; strata of one name are drawn together. Without names all are drawn apart. NaN
+    where a stratum has a single value: there is no spread to see.
     """
-    counts = [len(stratum) for stratum in strata]
-    if min(counts) < 2:
+    if min(len(stratum) for stratum in strata) < 2:
         return np.full((2, *np.shape(statistic(list(strata)))), np.nan)
-    drawn = [stratum[rng.integers(len(stratum), size=(reps, len(stratum)))] for stratum in strata]
+    names = range(len(strata)) if seeds is None else seeds
+    draws: dict[Hashable, np.ndarray] = {}  # of the seeds of one name: [reps, n]
+    drawn = []
+    for name, stratum in zip(names, strata, strict=True):
+        if name not in draws:
+            draws[name] = rng.integers(len(stratum), size=(reps, len(stratum)))
+        drawn.append(stratum[draws[name]])
+    counts = [draw.shape[1] for draw in draws.values()]
     return np.quantile(statistic(drawn), tails(counts, level, expand), axis=0)
+
+
+def same_seeds(strata: Sequence[np.ndarray]) -> list[int]:
+    """Return the names of the seeds of each stratum where seeds are counted from 0: how many.
+
+    Networks are drawn by seed alone, so a seed's runs on several tasks are one draw (`bootstrap`).
+    """
+    return [len(stratum) for stratum in strata]
 
 
 def interval(
@@ -143,24 +152,29 @@ def interval(
     level: float = 0.95,
     reps: int = 10_000,
     expand: bool = True,
+    seeds: Sequence[Hashable] | None = None,
 ) -> Interval:
     """Return the `bootstrap` interval of a statistic of all values, whichever task they are of."""
 
     def of_all(drawn: list[np.ndarray]) -> Numbers:
         return statistic(np.concatenate(drawn, axis=-1))
 
-    low, high = bootstrap(strata, rng, of_all, level, reps, expand)
+    low, high = bootstrap(strata, rng, of_all, level, reps, expand, seeds)
     return Interval(float(low), float(high))
 
 
 def improvement(x: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> Numbers:
     """Return the probability of improvement P(X > Y) + P(X = Y) / 2, mean over tasks.
 
-    x and y: one ``[..., n]`` for each task (Agarwal et al. 2021).
+    x and y: one ``[..., n]`` for each task (Agarwal et al. 2021). NaN if a value is.
     """
-    signs = [np.sign(a[..., :, None] - b[..., None, :]) for a, b in zip(x, y, strict=True)]
-    wins = [sign.mean((-2, -1)) for sign in signs]
-    return 0.5 + 0.5 * np.mean(wins, axis=0)
+    wins = []
+    for ours, theirs in zip(x, y, strict=True):
+        one, other = ours[..., :, None], theirs[..., None, :]
+        won = (one > other) + 0.5 * (one == other)
+        known = ~(np.isnan(one) | np.isnan(other))
+        wins.append(np.mean(np.where(known, won, np.nan), axis=(-2, -1)))
+    return np.mean(wins, axis=0)
 
 
 def improvement_interval(
@@ -169,69 +183,21 @@ def improvement_interval(
     rng: np.random.Generator,
     level: float = 0.95,
     reps: int = 10_000,
+    seeds: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
 ) -> Interval:
-    """Return the bootstrap interval of `improvement`; both sides are drawn anew in each task."""
+    """Return the bootstrap interval of `improvement`; both sides are drawn anew.
+
+    seeds: of each side, for each task the name of its seeds, as for `bootstrap`.
+    """
 
     def of_both(drawn: list[np.ndarray]) -> Numbers:
         return improvement(drawn[: len(x)], drawn[len(x) :])
 
-    low, high = bootstrap([*x, *y], rng, of_both, level, reps)
+    names = None
+    if seeds is not None:
+        names = [*itertools.product("x", seeds[0]), *itertools.product("y", seeds[1])]
+    low, high = bootstrap([*x, *y], rng, of_both, level, reps, seeds=names)
     return Interval(float(low), float(high))
-
-
-def band(
-    values: np.ndarray,
-    rng: np.random.Generator,
-    statistic: Statistic = mean,
-    level: float = 0.95,
-    reps: int = 4_000,
-    expand: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pointwise interval of a statistic over seeds along a curve: ``[n, X]`` -> two [X].
-
-    A draw takes whole curves. NaN everywhere where there is one seed.
-    """
-    count, width = values.shape
-    if count < 2:
-        return np.full(width, np.nan), np.full(width, np.nan)
-    quantiles = tails([count], level, expand)
-    if statistic is mean:
-        low, high = _band_of_means(values, rng, quantiles, reps)
-    else:
-        low, high = _band_of_any(values, rng, statistic, quantiles, reps)
-    return low, high
-
-
-def _band_of_means(
-    values: np.ndarray, rng: np.random.Generator, quantiles: tuple[float, float], reps: int
-) -> np.ndarray:
-    """Return the band of the mean ``[2, X]``: n draws with return are so many counts."""
-    count, width = values.shape
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=reps) / count  # [reps, n]
-    parts = []
-    for start in range(0, width, COLUMNS_AT_ONCE):
-        means = weights @ values[:, start : start + COLUMNS_AT_ONCE]  # [reps, X]
-        parts.append(np.quantile(means, quantiles, axis=0))
-    return np.concatenate(parts, axis=1)
-
-
-def _band_of_any(
-    values: np.ndarray,
-    rng: np.random.Generator,
-    statistic: Statistic,
-    quantiles: tuple[float, float],
-    reps: int,
-) -> np.ndarray:
-    """Return the band of any statistic ``[2, X]``: five seeds can be drawn in 126 ways only."""
-    count, width = values.shape
-    drawn = np.sort(rng.integers(count, size=(reps, count)), axis=1)
-    distinct, which = np.unique(drawn, axis=0, return_inverse=True)
-    parts = []
-    for start in range(0, width, COLUMNS_AT_ONCE // 16):
-        curves = values.T[start : start + COLUMNS_AT_ONCE // 16, distinct]  # [X, distinct, n]
-        middles = np.asarray(statistic(curves))
-        parts.append(np.quantile(middles[:, which.ravel()], quantiles, axis=1))
-    return np.concatenate(parts, axis=1)
 
 
 def normalise(values: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -147,11 +147,13 @@ def verdict(field: str, title: str = "") -> Column:
 
 
 def number(value: float) -> str:
-    """Return the digits that matter: -701, 0.431, 5.0e+16; a dash for NaN."""
+    """Return the digits that matter: -701, 0.431, 5.0e+16, infinite; a dash for NaN."""
     size = abs(value)
     if math.isnan(value):
         return NOTHING
-    if 1e7 <= size < math.inf:
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    if size >= 1e7:
         return f"{value:.1e}"
     if size >= 100:
         return f"{value:.0f}"

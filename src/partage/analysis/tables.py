@@ -50,7 +50,7 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
 def _on_each_task(
     plan: Plan, figure: Figure, metric: str, scores: list[dict[str, np.ndarray]]
 ) -> Iterator[FinalValue]:
-    middle = stats.MIDDLES[figure.line]
+    middle = stats.MIDDLES[figure.line_of(metric)]
     names = _generator_names(figure, metric)
     for task, by_algorithm in zip(figure.tasks, scores, strict=True):
         for name, values in by_algorithm.items():
@@ -71,7 +71,7 @@ def _over_all_tasks(
     for name, strata in stats.pooled(scores).items():
         if len(strata) == len(figure.tasks):
             rng = named_generator(figure.name, name, *names, "pooled")
-            low, high = stats.interval(strata, rng, stats.iqm)
+            low, high = stats.interval(strata, rng, stats.iqm, seeds=stats.same_seeds(strata))
             value = float(stats.iqm(np.concatenate(strata)))
             seeds = min(len(stratum) for stratum in strata)
             label = plan.variants[name].label
@@ -100,7 +100,8 @@ def final_table(figure: Figure, data: pd.DataFrame) -> Table:
         ),
         name=figure.name,
         caption=f"{figure.title} ({figure.paper}). Final {figure.y_label}: mean over the last "
-        "15\u202f% of training, then over seeds; 95\u202f% stratified bootstrap interval. "
+        f"15\u202f% of training, then {figure.line_words} over seeds; "
+        "95\u202f% stratified bootstrap interval. "
         f"Scale {scale}, engine {engine}.",
         warning="Smoke scale: not a result." if scale == "smoke" else "",
         group_by="task",
@@ -123,8 +124,8 @@ def markdown(figure: Figure, data: pd.DataFrame, judged: pd.DataFrame) -> str:
         lines += [f"**{NOT_A_RESULT}**", ""]
     lines += [
         f"{figure.paper}. Final {' and '.join(labels)}: mean over the last 15 % of training, then "
-        f"{figure.line} over seeds; 95 % stratified bootstrap interval over seeds. Scale {scale}, "
-        f"engine {engine}.",
+        f"{figure.line_words} over seeds; 95 % stratified bootstrap interval over seeds. "
+        f"Scale {scale}, engine {engine}.",
     ]
     for label, (_, rows) in zip(labels, data.groupby("metric", sort=False), strict=True):
         lines += ["", f"**{label}**", ""] if figure.beside else [""]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from partage.cli import options
-from partage.config import plan
+from partage.config import outcomes, plan
 from partage.config.recipe import Recipe, run_dir, write_recipes
 from partage.errors import UserError, one_of
 
@@ -88,11 +88,7 @@ def _rows(topic: str, results: str) -> list[Row]:
 
 def _run_folders(results: str) -> list[Path]:
     """Return the folders of all runs that were planned or made, whatever their scale and engine."""
-    folders: set[Path] = set()
-    for file in ("recipe.json", "record.json"):
-        paths = Path(results).glob(f"*/runs/*/*/*/*/{file}")
-        folders |= {path.parent for path in paths}
-    return sorted(folders)
+    return outcomes.planned(Path(results)) if Path(results).is_dir() else []
 
 
 def _state(folder: Path) -> str:

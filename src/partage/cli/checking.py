@@ -1,14 +1,12 @@
 """Commands that ask whether results still stand: ``verify``, ``stale``, ``equal-code``."""
 
 import argparse
-from collections.abc import Iterable, Iterator
+import contextlib
+import sys
 from pathlib import Path
-from typing import Any
 
 from partage.cli import options
 from partage.config import plan
-from partage.config.recipe import results_root, root_of
-from partage.config.request import Request
 from partage.errors import UserError, at_least
 
 PUBLISHED = "results/published"
@@ -85,67 +83,51 @@ def _add_equal_code(commands: options.Commands) -> None:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Print a line for each run; return 1 where a curve is another."""
+    """Print a line for each run; return 1 where a curve is another, 2 where one cannot be read."""
     from partage.runs import verify as verifying
 
-    all_same = True
+    worst = 0
     for run in arguments.runs:
-        found = verifying.verify(run, arguments.steps, arguments.tolerance, arguments.device)
+        try:
+            found = verifying.verify(run, arguments.steps, arguments.tolerance, arguments.device)
+        except UserError as error:  # the runs after it are verified all the same
+            print(f"partage: {error}", file=sys.stderr)
+            worst = 2
+            continue
         print(f"{found.verdict:10} {run}: {found.says}", flush=True)
         if not found.same:
-            all_same = False
-    return 0 if all_same else 1
+            worst = max(worst, 1)
+    return worst
 
 
-def stale(arguments: argparse.Namespace) -> None:
-    """Compare each record's code with today's, file by file; nothing is deleted."""
-    results = Path(arguments.results)
-    if not results.is_dir():
-        raise UserError(f"There is no folder {results}: name the results' folder with --results.")
-    again: dict[Request, list[Path]] = {}
-    for path, recipe in _stale_runs(sorted(results.glob("*/runs/*/*/*/*/record.json"))):
-        request = Request(
-            scale=recipe["scale"], engine=recipe["engine"], results=results.as_posix()
-        )
-        again.setdefault(request, []).append(path)
-    for request, paths in again.items():
-        print(f"\nto make {len(paths)} of them again:")
-        print(f"  {_remaking(request, paths)}")
-    if not again:
-        print("no run was made by other code than today's")
+def stale(arguments: argparse.Namespace) -> int:
+    """Compare each record's code with today's, file by file; nothing is deleted.
 
+    Returns 2 where a run could not be read: those after it are looked at all the same.
+    """
+    from partage.runs import equal_code as published
+    from partage.runs import stale as staleness
 
-def _stale_runs(paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the records that other code made, with their recipes, and print what is other."""
-    from partage.runs import equal_code, record
-    from partage.runs.provenance import code
-
-    today: dict[tuple[str, str], dict[str, Any]] = {}
-    entries = equal_code.read()
-    for path in paths:
-        made = record.read(path.parent)[1]
-        if "imported" in made:
-            continue
-        recipe = made["recipe"]
-        stamped = recipe["learner"], recipe["task"].partition("/")[0]
-        if stamped not in today:
-            today[stamped] = code(*stamped)
-        changed = equal_code.changed_files(made["code"], today[stamped])
-        linked = equal_code.between(entries, recipe, made["code"], today[stamped])
-        if linked:
-            print(f"{path.parent}: {equal_code.describe(linked)}")
-        elif changed:
-            print(f"{path.parent}: {', '.join(changed)}")
-            yield path, recipe
-
-
-def _remaking(request: Request, records: Iterable[Path]) -> str:
-    """Return the command that makes runs again; those of other folders, in the workflow's own."""
-    root = results_root(Path(request.results), request.scale, request.engine)
-    here = [str(path) for path in records if root_of(path) == root]
-    if here:
-        return f"{request.workflow} --force -- {' '.join(here)}"
-    return f"{request.workflow}   (in {root})"
+    runs = list(staleness.look(Path(arguments.results)))
+    for run in runs:
+        if run.broken:
+            print(f"partage: {run.broken}", file=sys.stderr)
+        elif run.is_stale:
+            print(f"{run.folder}: {', '.join(run.standing.other)}")
+        elif run.standing.equal:
+            print(f"{run.folder}: {published.describe(run.standing.equal)}")
+    other = [run for run in runs if run.is_stale]
+    for count, command in staleness.remaking(plan.load(), other) if other else ():
+        print(f"\nto make {count} of them again:\n  {command}")
+    broken = sum(bool(run.broken) for run in runs)
+    looked = f"{len(runs) - broken} runs in {arguments.results}"
+    if imported := sum(run.imported for run in runs):
+        looked += f", of which {imported} imported"
+    if broken:
+        print(f"partage: {broken} more could not be read", file=sys.stderr)
+    if not other:
+        print(f"no run was made by other code than today's ({looked})")
+    return 2 if broken else 0
 
 
 def equal_code(arguments: argparse.Namespace) -> int:
@@ -162,13 +144,16 @@ def equal_code(arguments: argparse.Namespace) -> int:
         runs += code_comparison.planned_runs(plan.load())
     pairs = code_comparison.group(runs, commit, arguments.learner, arguments.family)
     all_equal = True
-    for pair, outcome in code_comparison.compare_all(repository, pairs, entries, arguments.steps):
-        print(f"{pair.learner} on {pair.family}, {pair.commit[:7]} ({len(pair.runs)} runs)")
-        for line in outcome.says:
-            print(f"  {line}", flush=True)
-        if outcome.entry is None:
-            all_equal = False
-        else:
-            entries.append(outcome.entry)
-            code_comparison.append(arguments.list, outcome.entry)
+    compared = code_comparison.compare_all(repository, pairs, entries, arguments.steps)
+    # closed: whatever ends the loop, the worktrees go; what was entered before stays
+    with worktrees.stoppable(), contextlib.closing(compared):
+        for pair, outcome in compared:
+            print(f"{pair.learner} on {pair.family}, {pair.commit[:7]} ({len(pair.runs)} runs)")
+            for line in outcome.says:
+                print(f"  {line}", flush=True)
+            if outcome.entry is None:
+                all_equal = False
+            else:
+                entries.append(outcome.entry)
+                code_comparison.append(arguments.list, outcome.entry)
     return 0 if all_equal else 1

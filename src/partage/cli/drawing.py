@@ -70,13 +70,18 @@ def _load_frame(request: Request, config: Plan, figure: Figure) -> "pd.DataFrame
             f"The frame of {figure.name} in {request.root} is of another scale or engine: "
             f"make it anew with `partage frame {figure.name}{request.options}`."
         )
-    frames.check(figure, rows, request.options)
+    frames.check(figure, rows, config.recipes([figure], request), request)
     return rows
 
 
 def _pictures(path: Path) -> list[Path]:
     """Return the files of a picture, one a format."""
-    return [path.with_suffix(kind) for kind in KINDS]
+    return [_ending(path, kind) for kind in KINDS]
+
+
+def _ending(path: Path, kind: str) -> Path:
+    """Return a path with an ending; a name may have a dot of its own, as in fig1.2."""
+    return path.with_name(f"{path.name}{kind}")
 
 
 def _save_tables(config: Plan, figure: Figure, rows: "pd.DataFrame", path: Path) -> None:
@@ -84,11 +89,14 @@ def _save_tables(config: Plan, figure: Figure, rows: "pd.DataFrame", path: Path)
     from partage.analysis.table import save_csv
 
     final, judged = tables.build(config, figure, rows), claims.build(config, figure, rows)
-    save_csv(final, path.with_suffix(".csv"))
+    save_csv(final, _ending(path, ".csv"))
     save_csv(judged, path.with_name(f"{figure.name}-claims.csv"))
-    _io.write(path.with_suffix(".md"), tables.markdown(figure, final, judged).encode())
+    text = tables.markdown(figure, final, judged)
+    if other := rows.attrs.get("begun_by_other_code"):
+        text += f"\nBegun by other code than it ended with: {'; '.join(other)}.\n"
+    _io.write(_ending(path, ".md"), text.encode())
     paper = latex.render(tables.final_table(figure, final))
-    _io.write(path.with_suffix(".tex"), paper.encode())
+    _io.write(_ending(path, ".tex"), paper.encode())
 
 
 def table(arguments: argparse.Namespace) -> None:
@@ -101,18 +109,21 @@ def table(arguments: argparse.Namespace) -> None:
     shown = look_up(config.settings_tables, "table", arguments.table, "tables.toml")
     rows = settings_tables.build(config, shown, request.scale)
     path = request.root / "tables" / shown.name
-    save_csv(rows, path.with_suffix(".csv"))
+    save_csv(rows, _ending(path, ".csv"))
     text = settings_tables.markdown(config, shown, rows, request.scale)
-    _io.write(path.with_suffix(".md"), text.encode())
-    _io.write(path.with_suffix(".tex"), latex.render(settings_tables.render(shown, rows)).encode())
+    _io.write(_ending(path, ".md"), text.encode())
+    _io.write(_ending(path, ".tex"), latex.render(settings_tables.render(shown, rows)).encode())
 
 
 def snapshot(arguments: argparse.Namespace) -> None:
     """Draw a game itself."""
     from partage.plots import files, pitch
+    from partage.report import drawn
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
     shown = look_up(config.snapshots, "snapshot", arguments.snapshot, "snapshots.toml")
     config.ready(shown.name)
-    files.save(pitch.draw(shown), *_pictures(request.root / "figures" / shown.name))
+    pictures = _pictures(request.root / "figures" / shown.name)
+    files.save(pitch.draw(shown), *pictures)
+    drawn.note(pictures[1], drawn.of_snapshot(shown))

@@ -53,11 +53,25 @@ def _add_import(commands: options.Commands) -> None:
         "source",
         type=Path,
         metavar="SOURCE",
-        help="a folder of sacred runs (EPyMARL, PyMARL), or a CSV file",
+        help="a folder of sacred runs (EPyMARL, PyMARL), a CSV file, or JSON as marl-eval reads it",
     )
     options.add_pair(parser, 'a variant of algorithms.toml with learner = "imported"')
     parser.add_argument(
         "--metric", action="append", default=[], metavar="THEIRS=OURS", help="what a metric is here"
+    )
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="take only the runs that were made with this value",
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="SETTING",
+        help="a setting that does not change what is computed: seeds may differ in it",
     )
 
 
@@ -95,5 +109,7 @@ def import_curves(arguments: argparse.Namespace) -> None:
     request = options.request_of(arguments)
     config = options.plan_for(request)
     recipes = config.recipes_of(arguments.algorithm, arguments.task, request)
-    for folder in import_.bring(arguments.source, recipes, request.root, arguments.metric):
-        print(f"partage: {folder}")
+    taken = import_.Request(arguments.metric, arguments.where, arguments.ignore)
+    brought = import_.bring(arguments.source, recipes, request.root, taken)
+    for line in [*brought.remarks, *map(str, brought.folders)]:
+        print(f"partage: {line}")

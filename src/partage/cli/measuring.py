@@ -6,6 +6,7 @@ from pathlib import Path
 
 from partage import _io
 from partage.cli import options
+from partage.config.recipe import Recipe
 
 RUN = "results/smoke/runs/bdps/lbf/15x15-4p-5f-v2/0-1"
 
@@ -73,12 +74,15 @@ def episode(arguments: argparse.Namespace) -> None:
     """Write who goes through which set within one episode, and draw it."""
     from partage.analysis.table import save_csv
     from partage.plots import files, sharing
+    from partage.report import drawn
     from partage.runs import evaluate
 
+    of = drawn.of_run(arguments.run, Recipe.load(arguments.run / "recipe.json"))
     found = evaluate.episode_choices(arguments.run)
     save_csv(found, arguments.run / "episode.csv")
     canvas = sharing.draw_episode(found)
     files.save(canvas, arguments.run / "episode.png", arguments.run / "episode.svg")
+    drawn.note(arguments.run / "episode.svg", of)
     print(f"partage: {arguments.run}/episode.csv, .png, .svg")
 
 

@@ -90,6 +90,13 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="seeds trained side by side in one process (default %(default)s)",
     )
+    parser.add_argument(
+        "--seed-count",
+        type=int,
+        default=Request.seed_count,
+        metavar="N",
+        help="seeds of each run, counted from 0 (default: as many as tasks.toml has)",
+    )
 
 
 def add_where_options(parser: argparse.ArgumentParser) -> None:
@@ -139,7 +146,7 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
 def request_of(arguments: argparse.Namespace, figures: str = Request.figures) -> Request:
     """Return what the options ask for. Raises `UserError` for what makes no sense."""
     values: dict[str, Any] = {"figures": figures}
-    for name in ("scale", "engine", "results", "seeds_per_run"):
+    for name in ("scale", "engine", "results", "seeds_per_run", "seed_count"):
         values[name] = getattr(arguments, name)
     return Request.of(values)
 

@@ -4,11 +4,22 @@ A mistake the user can mend is one sentence on standard error and exit code 2, n
 """
 
 import argparse
+import contextlib
+import io
 import sys
 from collections.abc import Sequence
 
 import partage
-from partage.cli import catalogue, checking, completion, drawing, exchange, measuring, training
+from partage.cli import (
+    catalogue,
+    checking,
+    completion,
+    drawing,
+    exchange,
+    failures,
+    measuring,
+    training,
+)
 from partage.cli.options import Commands
 from partage.errors import UserError, one_of
 
@@ -22,6 +33,10 @@ Tab completes commands and names after: eval "$(register-python-argcomplete part
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _print_anything()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path need not be Unicode
     parser, commands = build_parser()
     if completion.is_asked_for():
         completion.complete(parser)
@@ -32,24 +47,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not words[0].startswith("-"):
             one_of("command", words[0], commands.names)
         arguments = parser.parse_args(words)
-        return arguments.perform(arguments) or 0
+        code = arguments.perform(arguments) or 0
+        failures.flush()
+        return code
     except UserError as mistake:
         return _refuse(str(mistake))
     except BrokenPipeError:  # `partage plan | head`
-        sys.stderr.close()
+        failures.forget_output()
         return 0
     except KeyboardInterrupt:
         print("partage: interrupted.", file=sys.stderr)
         return INTERRUPTED
-    except MemoryError as error:
-        return _refuse(f"not enough memory ({error}): ask for fewer episodes or copies.")
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        return _refuse(f"Could not read or write{where}: {error.strerror or error}.")
+    except failures.FAILURES as error:
+        sentence = failures.explain(error)
+        if sentence is None:
+            raise
+        if isinstance(error, OSError):
+            failures.forget_output()
+        return _refuse(sentence)
+
+
+def _print_anything() -> None:
+    """Have a letter that the terminal's encoding lacks printed as another, not end a command."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _refuse(sentence: str) -> int:
-    print(f"partage: {sentence}", file=sys.stderr)
+    """Say a mistake on standard error, if there is one."""
+    with contextlib.suppress(OSError):
+        print(f"partage: {failures.one_line(sentence)}", file=sys.stderr, flush=True)
     return MISTAKE
 
 

@@ -6,9 +6,16 @@ from pathlib import Path
 from partage.cli import options
 from partage.config import plan
 from partage.config.custom import custom_recipe, read_settings
-from partage.config.recipe import IMPORTED, Recipe, options_of_root, root_of
+from partage.config.recipe import (
+    IMPORTED,
+    MOST_SEEDS,
+    WHY_SEEDS,
+    Recipe,
+    options_of_root,
+    root_of,
+)
 from partage.config.request import Request
-from partage.errors import UserError
+from partage.errors import UserError, at_most
 
 CHECKPOINT_EVERY = 300.0  # seconds
 
@@ -112,7 +119,10 @@ def read_seeds(text: str) -> list[int]:
         raise UserError(
             f"--seeds takes how many (5) or which ones, with commas between (0,7), but is {text!r}."
         )
-    return numbers if "," in text else list(range(numbers[0]))
+    if "," in text:
+        return numbers
+    at_most("--seeds", numbers[0], MOST_SEEDS, WHY_SEEDS)
+    return list(range(numbers[0]))
 
 
 def train(arguments: argparse.Namespace) -> None:

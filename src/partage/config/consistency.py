@@ -1,18 +1,16 @@
 """Check that the config files agree: names are a file's, names exist, values are of their types."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from partage.config.figures import Figure
-from partage.config.recipe import SCALES
+from partage.config.names import check_name
+from partage.config.recipe import IMPORTED, SCALES
 from partage.config.tasks import run_values
 from partage.errors import UserError, look_up
 
 if TYPE_CHECKING:
     from partage.config.plan import Plan
-
-NAME = re.compile(r"\w[\w.-]*")
 
 
 def check(plan: "Plan") -> None:
@@ -35,16 +33,35 @@ def _check_names(plan: "Plan") -> None:
     first_file: dict[str, str] = {}
     for file, entries in {**drawn, "algorithms.toml": plan.variants}.items():
         for name in entries:
-            if not NAME.fullmatch(name) or name == "all":
-                raise UserError(
-                    f"{file}: a name has letters, digits, '_', '-' and '.', and is not 'all', "
-                    f"but is {name!r}."
-                )
+            check_name("a name", name, file)
+            if name == "all":
+                raise UserError(f"{file}: a name is not 'all', which stands for every one.")
             if file in drawn and first_file.setdefault(name, file) != file:
                 raise UserError(
                     f"{file}: {name!r} has that name in {first_file[name]} already: "
                     f"what is shown has names apart."
                 )
+    for name in plan.figures:
+        if f"{name}-claims" in first_file:
+            raise UserError(
+                f"figures.toml: {name!r} has its claims in {name}-claims.csv, so nothing else that "
+                f"is shown can be called {name}-claims."
+            )
+    _check_capitals(first_file, "figures.toml, tables.toml and snapshots.toml")
+    _check_capitals(plan.variants, "algorithms.toml")
+    _check_capitals(plan.tasks, "tasks.toml")
+
+
+def _check_capitals(names: Iterable[str], file: str) -> None:
+    """Some disks do not tell capitals: names that differ in them alone would be one file."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            raise UserError(
+                f"{file}: {other!r} and {name!r} differ in capitals alone, and so would be one "
+                f"file on some disks."
+            )
 
 
 def _check_tasks_and_algorithms(plan: "Plan") -> None:
@@ -68,6 +85,12 @@ def _check_figures(plan: "Plan") -> None:
             look_up(plan.tasks, "task", name, f"figures.toml [{figure.name}]")
         for name in figure.algorithms:
             look_up(plan.variants, "algorithm", name, f"figures.toml [{figure.name}]")
+        _check_drawn_apart(plan, figure)
+        if figure.strip and plan.variants[figure.strip].learner == IMPORTED:
+            raise UserError(
+                f"figures.toml [{figure.name}]: strip draws who shares with whom, which "
+                f"nobody knows of {figure.strip}, an imported algorithm."
+            )
     for figure, other in _pairs_of_figures(plan):
         shared = next((pair for pair in figure.pairs() if other.draws(*pair)), None)
         if shared and figure.run != other.run:
@@ -75,6 +98,21 @@ def _check_figures(plan: "Plan") -> None:
                 f"figures.toml: {figure.name} and {other.name} both draw {' on '.join(shared)}, "
                 f"so their keys `run` must be equal."
             )
+
+
+def _check_drawn_apart(plan: "Plan", figure: Figure) -> None:
+    """Raise `UserError` where two algorithms of a figure look, or are called, the same."""
+    for what in ("colour", "label"):
+        first: dict[str, str] = {}
+        for name in figure.algorithms:
+            shown = getattr(plan.variants[name], what)
+            other = first.setdefault(shown.casefold(), name)
+            if other != name:
+                raise UserError(
+                    f"figures.toml [{figure.name}]: {other} and {name} have one {what} "
+                    f"({shown}), so nobody could tell them apart: give one of them another in "
+                    f"algorithms.toml."
+                )
 
 
 def _pairs_of_figures(plan: "Plan") -> Iterator[tuple[Figure, Figure]]:
@@ -109,8 +147,7 @@ def _check_values(plan: "Plan", scale: str) -> None:
         run_values(task, scale)
         home = f"tasks.toml, equal for all on {task.name}"
         for learner, fields in plan.learners.items():
-            shared = {name: value for name, value in task.settings.items() if name in fields}
-            plan.checked_settings(learner, shared, scale, home)
+            plan.checked_settings(learner, task.settings_for(fields), scale, home)
     for variant in plan.variants.values():
         for layer in variant.layers:
             plan.checked_settings(variant.learner, layer.values, scale, layer.home)

@@ -7,21 +7,22 @@ such a run never replaces a standard one. (Standard library only.)
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import operator
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from partage import _io
 from partage.config import recipe as recipes
 from partage.config.plan import Plan
-from partage.config.recipe import IMPORTED, LONGEST_NAME, Recipe
+from partage.config.recipe import IMPORTED, LONGEST_NAME, MOST_SEEDS, WHY_SEEDS, Recipe
 from partage.config.request import Request
 from partage.config.settings import check
 from partage.config.tasks import NOTHING
 from partage.config.types import Scalar
-from partage.errors import UserError, look_up
+from partage.errors import UserError, at_most, look_up
 
 WORD = re.compile(r"[A-Za-z0-9_.-]+")  # a value that a folder, a shell and Snakemake take
 
@@ -106,10 +107,11 @@ def read_settings(assignments: Iterable[str]) -> dict[str, Scalar]:
 def _read_value(word: str) -> Scalar:
     """Return a value that is written as in TOML, or the word itself."""
     try:
-        value = tomllib.loads(f"value = {word}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = _io.parse_toml(f"value = {word}")
+    except ValueError:
         return word
-    return value if isinstance(value, Scalar) else word
+    value = found["value"]
+    return value if isinstance(value, Scalar) and len(found) == 1 else word
 
 
 def _refuse_imported(recipe: Recipe, options: str) -> None:
@@ -151,6 +153,8 @@ def _chosen_seeds(seeds: Iterable[int] | None, standard: list[Recipe]) -> list[i
             )
         return standard[0].seeds
     try:
-        return sorted(operator.index(seed) for seed in seeds)
+        chosen = [operator.index(seed) for seed in itertools.islice(seeds, MOST_SEEDS + 1)]
     except TypeError as error:
         raise UserError(f"seeds is a list of whole numbers, but is {seeds!r}.") from error
+    at_most("the number of seeds", len(chosen), MOST_SEEDS, WHY_SEEDS)
+    return sorted(chosen)

@@ -1,29 +1,20 @@
-"""figures.toml and tables.toml: what is shown (standard library only)."""
+"""figures.toml: what is drawn (standard library only)."""
 
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from partage.config.claims import Claim, read_claim
+from partage.config.names import check_name
 from partage.config.recipe import SCALES
-from partage.config.schema import Values, as_table, strict, toml
+from partage.config.schema import Values, as_table, each_once, strict, toml
 from partage.config.tasks import RUN, Task
 from partage.errors import UserError, look_up, one_of
 
 AXES = ("updates", "env_steps")
 AXIS_LABELS = {"updates": "updates", "env_steps": "environment steps"}  # where no family has one
-CLAIMS = ("better", "grows", "settles", "negative")  # how one is judged: `partage.analysis.claims`
 LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
-
-
-class Claim(NamedTuple):
-    """What a paper says of a figure, and how it is judged."""
-
-    says: str
-    kind: str  # one of CLAIMS
-    of: str  # the algorithm it is about
-    than: list[str]  # better: the algorithms it is compared with
-    metrics: list[str]  # the curves it is about; better: the figure's own if none is named
 
 
 class Figure(NamedTuple):
@@ -47,6 +38,7 @@ class Figure(NamedTuple):
     strip: str  # the algorithm whose sharing is drawn below each panel ("": none)
     episode: str  # the algorithm of whose choices within an episode a strip is drawn ("": none)
     line: str  # one of LINES
+    lines: dict[str, str]  # metrics whose curves follow another: -> one of LINES
     smooth: float  # curves are moving means over this share of the x axis (0: as measured)
     only: dict[str, list[str]]  # algorithms that are drawn on some of the tasks: -> tasks
     run: Values  # steps, measuring and seeds of its runs, where they are not those of tasks.toml
@@ -63,24 +55,23 @@ class Figure(NamedTuple):
         tasks = self.only.get(algorithm, self.tasks)
         return algorithm in self.algorithms and task in self.tasks and task in tasks
 
+    def line_of(self, metric: str) -> str:
+        """Return what of the seeds the curves and tables of a metric follow: one of LINES."""
+        return self.lines.get(metric, self.line)
+
+    @property
+    def line_words(self) -> str:
+        """Return what of the seeds is followed, and which metrics follow another."""
+        labels = {**self.beside, **self.also}
+        others = [f"{labels.get(name, self.y_label)}: {line}" for name, line in self.lines.items()]
+        return f"{self.line} ({', '.join(others)})" if others else self.line
+
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield each (algorithm, task) that is drawn, task by task."""
         for task in self.tasks:
             for algorithm in self.algorithms:
                 if self.draws(algorithm, task):
                     yield algorithm, task
-
-
-class SettingsTable(NamedTuple):
-    """One entry of tables.toml: what is set, not what came out."""
-
-    name: str
-    paper: str  # which table of which paper
-    title: str
-    tasks: list[str]
-    facts: list[str]  # columns, of what tasks.toml says of a task
-    algorithm: str  # whose settings are listed ("": none)
-    settings: list[str]  # columns
 
 
 NEEDED = {
@@ -103,6 +94,7 @@ OPTIONAL = {
     "strip": str,
     "episode": str,
     "line": str,
+    "lines": dict,
     "smooth": float,
     "only": dict,
     "run": dict,
@@ -127,7 +119,9 @@ def _read_figure(
 ) -> Figure:
     where = f"figures.toml [{name}]"
     strict(entry, NEEDED | OPTIONAL, where, NEEDED)
-    file = entry.get("reference")
+    file = entry.get("reference", "")
+    if file:
+        check_name("reference, a file's name,", file, where)
     figure = Figure(
         name=name,
         paper=entry["paper"],
@@ -147,18 +141,32 @@ def _read_figure(
         strip=entry.get("strip", ""),
         episode=entry.get("episode", ""),
         line=entry.get("line", LINES[0]),
+        lines=entry.get("lines", {}),
         smooth=float(entry.get("smooth", 0)),
         only=entry.get("only", {}),
         run=entry.get("run", {}),
         smoke=entry.get("smoke", []),
     )
     _check_figure(figure, where)
-    claims = [_read_claim(claim, figure, where) for claim in entry.get("claims", [])]
+    claims = [_read_claim(figure, claim, where) for claim in entry.get("claims", [])]
     return figure._replace(
         claims=claims,
         x_label=figure.x_label or _axis_label(figure, figure.x, "x_label", tasks),
         y_label=figure.y_label or _axis_label(figure, figure.metric, "y_label", tasks),
     )
+
+
+def _read_claim(figure: Figure, entry: Any, where: str) -> Claim:
+    drawn = [figure.metric, *figure.beside]
+    claim = read_claim(entry, where, figure.algorithms, drawn, [*drawn, *figure.also])
+    for baseline in claim.than:
+        tasks = [task for task in figure.tasks if figure.draws(baseline, task)]
+        if not any(figure.draws(claim.of, task) for task in tasks):
+            raise UserError(
+                f"{where}: a claim compares {claim.of!r} with {baseline!r}, but no task is drawn "
+                f"with both: see `only`."
+            )
+    return claim
 
 
 def _axis_label(figure: Figure, shown: str, key: str, tasks: Mapping[str, Task]) -> str:
@@ -177,74 +185,32 @@ def _axis_label(figure: Figure, shown: str, key: str, tasks: Mapping[str, Task])
 def _check_figure(figure: Figure, where: str) -> None:
     one_of("x axis", figure.x, AXES, where)
     one_of("line", figure.line, LINES, where)
+    for metric, line in figure.lines.items():
+        one_of("metric", metric, [figure.metric, *figure.beside, *figure.also], f"{where} lines")
+        one_of("line", line, LINES, f"{where} lines")
     if not 0 <= figure.smooth < 1:
         raise UserError(
             f"{where}: smooth is a share of the x axis, from 0 to less than 1, "
             f"but is {figure.smooth!r}."
         )
+    check_name("caption, a file's name,", figure.caption, where)
     for key, names in (("tasks", figure.tasks), ("algorithms", figure.algorithms)):
-        if not names or len(set(names)) < len(names):
-            raise UserError(
-                f"{where}: {key!r} should be names, at least one, each once, but is {names!r}."
-            )
+        each_once(names, key, where, least=1)
+    each_once(figure.smoke, "smoke", where)
     for key, name in (("strip", figure.strip), ("episode", figure.episode)):
         if name:
             one_of("algorithm", name, figure.algorithms, f"{where} {key}")
     for key, metrics in (("beside", figure.beside), ("also", figure.also)):
         strict(metrics, dict.fromkeys(metrics, str), f"{where} {key}")
+    each_once([figure.metric, *figure.beside], "metric and beside", where)
     strict(figure.only, dict.fromkeys(figure.algorithms, list[str]), f"{where} only")
     for tasks in figure.only.values():
+        each_once(tasks, "only", where, least=1)
         for task in tasks:
             one_of("task", task, figure.tasks, f"{where} only")
     for task in figure.smoke:
         one_of("task", task, figure.tasks, f"{where} smoke")
     strict(figure.run, dict.fromkeys(RUN, object), f"{where} run")
-
-
-def _read_claim(entry: Any, figure: Figure, figure_where: str) -> Claim:
-    where = f"{figure_where} claims"
-    kinds = {"says": str, "kind": str, "of": str, "than": list[str], "metrics": list[str]}
-    strict(as_table(entry, where), kinds, where, ["says", "kind", "of"])
-    claim = Claim(
-        entry["says"], entry["kind"], entry["of"], entry.get("than", []), entry.get("metrics", [])
-    )
-    one_of("kind of claim", claim.kind, CLAIMS, where)
-    metrics = [figure.metric, *figure.beside]
-    if claim.kind == "better":
-        needed = "than"
-    else:
-        needed = "metrics"
-        metrics += figure.also
-    if not entry.get(needed):
-        raise UserError(f"{figure_where}: a claim of kind {claim.kind!r} lacks {needed!r}.")
-    for algorithm in (claim.of, *claim.than):
-        one_of("algorithm", algorithm, figure.algorithms, where)
-    for metric in claim.metrics:
-        one_of("metric", metric, metrics, where)
-    return claim
-
-
-def read_settings_tables(entries: Values) -> dict[str, SettingsTable]:
-    """Return the entries of tables.toml by name.
-
-    Raises `UserError` for what does not belong in one.
-    """
-    return {name: _read_settings_table(name, entry) for name, entry in entries.items()}
-
-
-def _read_settings_table(name: str, entry: Any) -> SettingsTable:
-    kinds = {
-        "paper": str,
-        "title": str,
-        "tasks": list[str],
-        "facts": list[str],
-        "algorithm": str,
-        "settings": list[str],
-    }
-    where = f"tables.toml [{name}]"
-    strict(as_table(entry, where), kinds, where, ["paper", "title", "tasks"])
-    optional: dict[str, Any] = {"facts": [], "algorithm": "", "settings": []}
-    return SettingsTable(name=name, **(optional | entry))
 
 
 def _read_reference(path: Path) -> dict[tuple[str, str], float]:

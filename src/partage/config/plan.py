@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from partage.config import consistency, schema, snapshots
 from partage.config.algorithms import Layer, Variant, read_variants
-from partage.config.figures import Figure, SettingsTable, read_figures, read_settings_tables
+from partage.config.figures import Figure, read_figures
 from partage.config.recipe import IMPORTED, SCHEMA, Recipe, packs
 from partage.config.request import Request
 from partage.config.settings import Field, check, read_learners
+from partage.config.settings_tables import SettingsTable, read_settings_tables
 from partage.config.snapshots import Snapshot
 from partage.config.tasks import Task, read_tasks, run_values
 from partage.config.types import Scalar
@@ -57,8 +58,8 @@ class Plan(NamedTuple):
 
     def select_figures(self, names: str | Sequence[str] = "all") -> list[Figure]:
         """Return figures by name: "all", one name, a list, or names with commas between."""
-        wanted = names.split(",") if isinstance(names, str) else list(names)
-        if wanted == ["all"]:
+        wanted = dict.fromkeys(names.split(",") if isinstance(names, str) else names)
+        if list(wanted) == ["all"]:
             return list(self.figures.values())
         return [look_up(self.figures, "figure", str(n).strip(), "figures.toml") for n in wanted]
 
@@ -104,15 +105,15 @@ class Plan(NamedTuple):
     def settings(self, algorithm: str, task: str, scale: str) -> list[Setting]:
         """Return every setting of a variant on a task, with its home."""
         variant = look_up(self.variants, "algorithm", algorithm, "algorithms.toml")
-        held_equal = look_up(self.tasks, "task", task, "tasks.toml").settings
         fields = self.learners[variant.learner]
+        held_equal = look_up(self.tasks, "task", task, "tasks.toml").settings_for(fields)
         family = task.partition("/")[0]
         default_home = f"learners/{variant.learner}.py"
         found = {f.name: Setting(f.name, f.default, default_home) for f in fields.values()}
         equal_home = f"tasks.toml, equal for all on {task}"
         layers = (
             *variant.layers_for(),
-            Layer(task, _known_only(held_equal, fields), equal_home),
+            Layer(task, held_equal, equal_home),
             *variant.layers_for(family),
             *variant.layers_for(task),
         )
@@ -150,7 +151,8 @@ class Plan(NamedTuple):
         settings = {s.name: s.value for s in self.settings(algorithm, task, scale)}
         overrides = self.figure_overrides(algorithm, task)
         run, options = run_values(self.tasks[task], scale, overrides)
-        seeds = run.pop("seeds")
+        seeds = request.seed_count or run["seeds"]
+        del run["seeds"]
         return [
             Recipe(
                 schema=SCHEMA,
@@ -228,8 +230,3 @@ def load(root: Path | None = None) -> Plan:
     )
     consistency.check(plan)
     return plan
-
-
-def _known_only(values: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
-    """Return the values that the learner has a field for: a task's are for all learners."""
-    return {name: value for name, value in values.items() if name in fields}

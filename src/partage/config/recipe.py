@@ -3,15 +3,14 @@
 import dataclasses
 import hashlib
 import json
-import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from partage import _io
+from partage.config.names import check_custom_name, check_name, check_task
 from partage.config.types import Scalar, expected, fits
-from partage.errors import UserError, one_of, unknown
+from partage.errors import LIMIT, UserError, at_most, one_of, unknown
 
 SCHEMA = 1  # raised when a key is added, removed or changes its meaning
 SCALES = ("smoke", "lab", "paper")
@@ -20,7 +19,8 @@ DEFAULTS = {"scale": SCALES[0], "engine": ENGINES[0], "results": "results"}  # i
 OUTCOME = ("curve.parquet", "record.json")  # what a finished run leaves beside its recipe
 RESERVED = ("name", "task", "seeds", "copies", "engine")  # what `envs.make` takes besides options
 LONGEST_NAME = 100  # letters of a folder that is named after values
-LIMIT = 2**63  # whole numbers in a curve stay below
+MOST_SEEDS, WHY_SEEDS = 1_000, "each is trained, and those of a run side by side"
+MOST_EPISODES, WHY_EPISODES = 10_000, "those of a test are played side by side"
 IMPORTED = "imported"  # the learner of variants whose runs others made: see `partage.runs.import_`
 
 
@@ -67,17 +67,7 @@ class Recipe:
 
         Raises `UserError` where it is missing, corrupt or of another schema version.
         """
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-        except OSError as error:
-            raise UserError(
-                f"Could not read the recipe {path} ({error.strerror}): "
-                f"write it with {_planning(path)}."
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{path} is not valid JSON ({error}): write it anew with {_planning(path)}."
-            ) from error
+        raw = _io.read_json(path, f"write it anew with {_planning(path)}.")
         return parse(raw, path)
 
 
@@ -85,10 +75,6 @@ def _planning(where: object) -> str:
     """Return the command that writes a recipe where it lies, as advice."""
     options = options_of_root(root_of(where)) if isinstance(where, Path) else ""
     return f"`partage plan --write{options}`"
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number that JSON has")
 
 
 def parse(raw: Any, where: object) -> Recipe:
@@ -120,8 +106,10 @@ def _check(recipe: Recipe, where: object) -> None:
     """Check what a type cannot say."""
     one_of("scale", recipe.scale, SCALES, where)
     one_of("engine", recipe.engine, ENGINES, where)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", recipe.task):
-        raise UserError(f"{where}: a task is written family/name, but is {recipe.task!r}.")
+    check_task(recipe.task, where)
+    check_custom_name(recipe.algorithm, where)
+    check_name("a learner's name", recipe.learner, where)
+    at_most(f"{where}: the number of seeds", len(recipe.seeds), MOST_SEEDS, WHY_SEEDS)
     different = len(set(recipe.seeds)) == len(recipe.seeds)
     in_range = all(0 <= seed < LIMIT for seed in recipe.seeds)
     if not (recipe.seeds and different and in_range):
@@ -133,6 +121,7 @@ def _check(recipe: Recipe, where: object) -> None:
         value = getattr(recipe, name)
         if not least <= value < LIMIT:
             raise UserError(f"{where}: {name} is at least {least} and below 2^63, but is {value}.")
+    at_most(f"{where}: test_episodes", recipe.test_episodes, MOST_EPISODES, WHY_EPISODES)
     refuse_reserved_options(recipe.options, where)
     if recipe.test_every and not recipe.test_episodes:
         raise UserError(
@@ -226,8 +215,8 @@ def options(scale: str, engine: str, results: str) -> str:
 def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
     """Write each recipe that differs from what lies there, and return the paths written.
 
-    Times decide a rerun: untouched recipes keep theirs, and that of a finished run is made no newer
-    than the outcome (a clone has them by chance).
+    What is trained does not hang on it: a run is made when its record is of the recipe wanted
+    (`partage.config.outcomes.is_made`).
     """
     written = []
     for recipe in recipes:
@@ -239,20 +228,14 @@ def write_recipes(root: Path, recipes: Iterable[Recipe]) -> list[Path]:
         if not same:
             _io.write(path, text)
             written.append(path)
-        else:
-            _settle(path, recipe)
     return written
 
 
-def _settle(path: Path, recipe: Recipe) -> None:
-    """Make a recipe no newer than its own outcome."""
-    outcome = [path.with_name(name) for name in OUTCOME]
-    try:
-        made = min(each.stat().st_mtime_ns for each in outcome)
-        if (
-            made < path.stat().st_mtime_ns
-            and json.loads(outcome[1].read_bytes())["recipe_hash"] == recipe.hash
-        ):
-            os.utime(path, ns=(made, made))
-    except (OSError, ValueError, TypeError, KeyError):
-        pass  # there is none yet, or whoever reads it says what is wrong with it
+def refuse_no_folder(root: Path) -> None:
+    """Raise `UserError` where results cannot lie at `root`, since it is, or lies in, a file."""
+    there = next((place for place in (root, *root.parents) if place.exists()), root)
+    if there.exists() and not there.is_dir():
+        raise UserError(
+            f"Results cannot lie in {root} (Not a directory: {there} is a file): name another "
+            "folder with --results."
+        )

@@ -20,6 +20,7 @@ class Request:
     engine: str = DEFAULTS["engine"]
     figures: str = "all"  # or names with commas between
     seeds_per_run: int = 5  # trained side by side in one process; 1 suits a cluster of many nodes
+    seed_count: int = 0  # how many of each run, counted from 0; 0: as many as tasks.toml has
     results: str = DEFAULTS["results"]
     device: str = "cpu"  # or cuda: each run gets a GPU
     runs_per_gpu: int = 1  # processes that share a GPU of this machine
@@ -41,6 +42,7 @@ class Request:
         one_of("engine", request.engine, ENGINES)
         one_of("device", request.device, ("cpu", "cuda"))
         at_least("seeds_per_run", request.seeds_per_run, 1)
+        at_least("seed_count", request.seed_count, 0)
         at_least("runs_per_gpu", request.runs_per_gpu, 1)
         if wrong := re.search(r"[^\w./+@=-]", request.results):
             raise UserError(
@@ -64,6 +66,8 @@ class Request:
         given = options(self.scale, self.engine, self.results)
         if self.seeds_per_run != Request.seeds_per_run:
             given += f" --seeds-per-run {self.seeds_per_run}"
+        if self.seed_count:
+            given += f" --seed-count {self.seed_count}"
         return given
 
     @property
@@ -74,7 +78,7 @@ class Request:
         '.venv/bin/snakemake --cores all --config scale=lab engine=batched figures=mpd-fig3'
         """
         config = f"scale={self.scale} engine={self.engine}"
-        for name in ("results", "figures", "seeds_per_run"):
+        for name in ("results", "figures", "seeds_per_run", "seed_count"):
             value = getattr(self, name)
             if value != getattr(Request, name):
                 config += f" {name}={value}"

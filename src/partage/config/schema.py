@@ -4,11 +4,12 @@ Unknown keys and wrong types are refused. A value may be a table by scale:
 ``steps = {paper = 1_600_000, lab = 400_000, smoke = 40_000}``.
 """
 
-import tomllib
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from partage import _io
 from partage.config.recipe import SCALES
 from partage.config.types import expected, fits
 from partage.errors import UserError, look_up, unknown
@@ -18,15 +19,7 @@ Values = Mapping[str, Any]
 
 def toml(path: Path) -> dict[str, Any]:
     """Return what a TOML file holds. Raises `UserError` where it is missing or not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"Could not read {path} ({error.strerror}): "
-            f"install partage again, or run it from a checkout."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}.") from error
+    return _io.read_toml(path, "install partage again, or run it from a checkout.")
 
 
 def as_table(value: Any, where: str) -> dict[str, Any]:
@@ -42,9 +35,40 @@ def strict(entry: Values, kinds: Mapping[str, Any], where: str, needed: Iterable
         kind = look_up(kinds, "key", key, where)
         if not fits(value, kind):
             raise UserError(f"{where}: {key!r} should be {expected(kind)}, but is {value!r}.")
+        _check_text(value, key, where)
     for key in needed:
         if key not in entry:
             raise UserError(f"{where} lacks the key {key!r}.")
+        if entry[key] == "":
+            raise UserError(f"{where}: {key!r} should be a text, but is empty.")
+
+
+def _check_text(value: Any, key: str, where: str) -> None:
+    """Raise `UserError` for a text with characters that no page and no picture can show."""
+    texts = value if isinstance(value, list) else [value]
+    for text in texts:
+        if isinstance(text, str) and any(unicodedata.category(letter) == "Cc" for letter in text):
+            raise UserError(
+                f"{where}: {key!r} should be a text of one line without control characters, but "
+                f"is {text!r}."
+            )
+
+
+def each_once(names: list[str], key: str, where: str, least: int = 0) -> None:
+    """Raise `UserError` unless there are at least so many names, each once."""
+    if len(names) < least or len(set(names)) < len(names):
+        raise UserError(
+            f"{where}: {key!r} should be names{', at least one' if least else ''}, each once, but "
+            f"is {names!r}."
+        )
+
+
+def check_scalars(values: Values, where: str) -> None:
+    """Raise `UserError` unless all values are plain: a text, true or false, a number."""
+    for key, value in values.items():
+        if not any(fits(value, kind) for kind in (str, bool, float)):
+            raise UserError(f"{where}: {key!r} should be a plain value, but is {value!r}.")
+        _check_text(value, key, where)
 
 
 def at_scale(value: Any, scale: str, where: str) -> Any:

@@ -5,14 +5,17 @@ imported (standard library only).
 """
 
 import ast
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage.config.types import Scalar, fits
-from partage.errors import UserError
+from partage.errors import LIMIT, UserError
 
 KINDS: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+# how the names of settings end that are a discount, or a share of actions, steps or episodes
+SHARES = ("gamma", "epsilon_start", "epsilon_end", "_share")
 
 
 class Field(NamedTuple):
@@ -32,7 +35,7 @@ class Field(NamedTuple):
             "bool": "true or false",
             "str": "a text",
             "int": f"a whole number from {self.least} on",
-            "float": f"a number from {self.least} on",
+            "float": f"a number from {self.least} {'on' if self.most > 1 else 'to 1'}",
         }
         return words[self.kind]
 
@@ -44,6 +47,13 @@ class Field(NamedTuple):
         default.
         """
         return int(self.kind == "int" and self.default != 0)
+
+    @property
+    def most(self) -> float:
+        """Return the greatest value of a number: 1 of a discount or a share."""
+        if self.kind == "int":
+            return LIMIT - 1
+        return 1 if self.name.endswith(SHARES) else math.inf
 
 
 def check(field: Field, value: Any, where: object) -> Scalar:
@@ -57,7 +67,7 @@ def check(field: Field, value: Any, where: object) -> Scalar:
     else:
         fitting = fits(value, KINDS[field.kind])
         if fitting and field.kind in ("int", "float"):
-            fitting = value >= field.least
+            fitting = field.least <= value <= field.most
     if not fitting:
         raise UserError(
             f"{where}: setting {field.name!r} takes {field.expected}, but is {value!r}."

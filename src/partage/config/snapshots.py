@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage.config import schema
-from partage.errors import UserError
+from partage.config.names import check_name
+from partage.errors import UserError, at_most
+
+MOST = {
+    "seed": (2**31 - 1, "the game takes no other"),
+    "step": (10_000, "no game is longer"),
+    "pictures": (100, "they stand side by side"),
+}
 
 
 class Snapshot(NamedTuple):
@@ -35,4 +42,7 @@ def read_snapshot(name: str, entry: Any) -> Snapshot:
     schema.strict(entry, kinds, where, kinds)
     if min(entry["seed"], entry["step"]) < 0 or entry["pictures"] < 1:
         raise UserError(f"{where}: seed and step are at least 0 and pictures at least 1.")
+    for key, (most, why) in MOST.items():
+        at_most(f"{where}: {key}", entry[key], most, why)
+    check_name("caption, a file's name,", entry["caption"], where)
     return Snapshot(name=name, **entry)

@@ -1,13 +1,21 @@
 """tasks.toml: what a task holds equal for all algorithms (standard library only)."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from partage.config.recipe import ENGINES, refuse_reserved_options
-from partage.config.schema import Values, as_table, at_scale, strict
+from partage.config.names import check_name
+from partage.config.recipe import (
+    ENGINES,
+    MOST_EPISODES,
+    MOST_SEEDS,
+    WHY_EPISODES,
+    WHY_SEEDS,
+    refuse_reserved_options,
+)
+from partage.config.schema import Values, as_table, at_scale, check_scalars, strict
 from partage.config.types import fits
-from partage.errors import UserError, look_up, one_of
+from partage.errors import LIMIT, UserError, at_most, look_up, one_of
 
 RUN = ("steps", "seeds", "log_every", "test_every", "test_episodes")  # whole numbers of each run
 TIME_LIMITS = ("terminal", "truncation")
@@ -27,6 +35,10 @@ class Task(NamedTuple):
     engine: str  # the only one there is ("": the one asked for)
     needs: Mapping[str, str]  # what has to be installed besides, and the command that does it
 
+    def settings_for(self, fields: Container[str]) -> dict[str, Any]:
+        """Return the settings held equal that a learner with these `fields` has."""
+        return {name: value for name, value in self.settings.items() if name in fields}
+
 
 OF_BOTH = dict.fromkeys((*RUN, "time_limit"), object)  # values, or tables by scale
 OF_BOTH |= {"options": dict, "settings": dict, "facts": dict}
@@ -42,6 +54,7 @@ def read_tasks(entries: Values) -> dict[str, Task]:
     found = {}
     for family, shared in entries.items():
         where = f"tasks.toml [{family}]"
+        check_name("a family of tasks", family, "tasks.toml")
         strict(as_table(shared, where), OF_FAMILY, where, ["task"])
         for key in ("axes", "needs"):
             texts = shared.get(key, {})
@@ -56,18 +69,21 @@ def read_tasks(entries: Values) -> dict[str, Task]:
 
 def _read_task(family: str, shared: Values, name: str, own: Any) -> Task:
     where = f"tasks.toml [{family}.task.{name}]"
+    check_name("a task's name", name, "tasks.toml")
     strict(as_table(own, where), OF_TASK, where)
     run = {key: shared[key] for key in (*RUN, "time_limit") if key in shared}
     run |= {key: own[key] for key in (*RUN, "time_limit") if key in own}
     options = shared.get("options", {}) | own.get("options", {})
     refuse_reserved_options(options, f"tasks.toml, {family}/{name}")
+    facts = shared.get("facts", {}) | own.get("facts", {})
+    check_scalars(facts, f"{where} facts")
     return Task(
         name=f"{family}/{name}",
         label=own.get("label", name),
         run=run,
         options=options,
         settings=shared.get("settings", {}) | own.get("settings", {}),
-        facts=shared.get("facts", {}) | own.get("facts", {}),
+        facts=facts,
         axes=shared.get("axes", {}),
         engine=shared.get("engine", ""),
         needs=shared.get("needs", {}),
@@ -87,17 +103,30 @@ def run_values(
     for key in RUN:
         least = 0 if key.startswith("test") else 1
         value = at_scale(look_up(values, "value", key, where), scale, f"{task.name} {key}")
-        if not fits(value, int) or value < least:
+        if not fits(value, int) or not least <= value < LIMIT:
             raise UserError(
-                f"{where}: {key} is a whole number from {least} on, "
+                f"{where}: {key} is a whole number from {least} on, below 2^63, "
                 f"but is {value!r} at scale {scale}."
             )
         run[key] = value
+    _check_run(run, f"{where}, at scale {scale}")
+    options = {k: at_scale(v, scale, f"{task.name} {k}") for k, v in task.options.items()}
+    check_scalars(options, f"{where} options")
+    options["time_limit"] = at_scale(values.get("time_limit"), scale, f"{task.name} time_limit")
+    one_of("time_limit", options["time_limit"], TIME_LIMITS, where)
+    return run, options
+
+
+def _check_run(run: Mapping[str, int], where: str) -> None:
+    """Raise `UserError` for numbers of a run that make no sense together, or for anybody."""
+    at_most(f"{where}: seeds", run["seeds"], MOST_SEEDS, WHY_SEEDS)
+    at_most(f"{where}: test_episodes", run["test_episodes"], MOST_EPISODES, WHY_EPISODES)
+    if run["log_every"] > run["steps"]:
+        raise UserError(
+            f"{where}: log_every is {run['log_every']:,}, but a run has {run['steps']:,} steps: "
+            f"its curve would have no point."
+        )
     if run["test_every"] and not run["test_episodes"]:
         raise UserError(
             f"{where}: test_every is {run['test_every']}, so test_episodes must be at least 1."
         )
-    options = {k: at_scale(v, scale, f"{task.name} {k}") for k, v in task.options.items()}
-    options["time_limit"] = at_scale(values.get("time_limit"), scale, f"{task.name} time_limit")
-    one_of("time_limit", options["time_limit"], TIME_LIMITS, where)
-    return run, options

@@ -1,6 +1,6 @@
 """Which values fit which types: one rule for config files, recipes, settings and ``--config``."""
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -18,6 +18,7 @@ WORDS: Mapping[Any, str] = {
     dict[str, Scalar]: "a table of plain values",
     dict[str, Any]: "a table",
 }
+LARGEST = sys.float_info.max
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -31,7 +32,7 @@ def fits(value: Any, kind: Any) -> bool:
     if kind is object:
         return True
     if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and -LARGEST <= value <= LARGEST
     if kind in (int, str, bool, list, dict):
         return type(value) is kind
     if kind in (list[str], list[int]):

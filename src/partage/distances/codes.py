@@ -106,6 +106,9 @@ def fit(
     from N(0, I), each summed over a batch (MPD eq. 8). An epoch has as many batches as the samples
     fill; where some are not valid, the others come again. A run's code is as if it were alone.
     """
+    shapes = {tuple(x.shape[:2]) for x in (given, seen, target, valid)}
+    if len(shapes) > 1 or len(generators) != len(given):
+        raise ValueError(f"a code is learned from as many samples of all kinds, not {shapes}")
     encoder_widths = [given.shape[-1], hidden, 2 * LATENT]
     decoder_widths = [LATENT + seen.shape[-1], hidden, hidden, target.shape[-1]]
     sizes = (*pairwise(encoder_widths), *pairwise(decoder_widths))

@@ -85,6 +85,19 @@ def code_target(
     return among_available / among_available.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
+def only(experience: Experience, runs: Bool[Tensor, "R"]) -> Experience:
+    """Return an experience in which all is zero, and valid, but what these runs met."""
+    if runs.all():
+        return experience
+    counts = runs[:, None, None]
+    return Experience(
+        obs=torch.where(counts, experience.obs, 0.0),
+        probs=torch.where(counts, experience.probs, 0.0),
+        target=torch.where(counts, experience.target, 0.0),
+        valid=experience.valid | ~runs[:, None],
+    )
+
+
 def check_experience(experience: Experience) -> None:
     """Raise `UserError` for too few observations, or numbers that are NaN or infinite."""
     codes.enough(int(experience.valid.sum(1).min()), "The policy distance")

@@ -12,7 +12,6 @@ has whole numbers. The score is the share of food eaten, in any units.
 """
 
 import operator
-import pickle
 from collections.abc import Sequence
 from functools import partial, reduce
 from typing import Any
@@ -27,6 +26,7 @@ from partage.sims.foraging.grid import Units
 from partage.sims.foraging.rules import kernel
 from partage.sims.foraging.tasks import HORIZON, Task, named
 from partage.sims.options import choose
+from partage.sims.plain_state import array, as_json, from_json, generator
 from partage.sims.single import Instant, Singles
 
 
@@ -57,12 +57,16 @@ def make(
         )
     return Batched(
         spec,
-        lambda n: kernel(found, team, units, n),
+        partial(kernel, found, team, units),
         seeds,
         copies,
         chosen["time_limit"],
         state_is_obs=True,
     )
+
+
+# What changes in the package's environment, and is saved.
+FIELDS = ("field", "food", "step", "over", "place", "level", "reward", "score", "generator")
 
 
 def weaker_food(env: Any, max_num_food: int, min_levels: Any, max_levels: Any) -> None:
@@ -96,7 +100,9 @@ class Package:
     """One copy in lbforaging (a `Single`)."""
 
     def __init__(self, task: Task, team: bool, units: Units) -> None:
-        self._team, self._units, self._env = team, units, simulator(task)
+        self._task, self._team, self._units = task, team, units
+        self._env = simulator(task)
+        self._env.reset(seed=0)  # nobody plays it: there is something to save from the start
 
     def reset(self, seed: int | None) -> Instant:
         """Start an episode."""
@@ -125,14 +131,47 @@ class Package:
         )
 
     def save(self) -> bytes:
-        """Return the package's own fields, its generator among them; `spawn_food` stays."""
-        return pickle.dumps(
-            {name: value for name, value in vars(self._env).items() if name != "spawn_food"}
+        """Return the fields that change, the generator's among them, as JSON."""
+        env, players = self._env, self._env.players
+        return as_json(
+            field=env.field,
+            food=float(env._food_spawned),
+            step=env.current_step,
+            over=bool(env._game_over),
+            place=np.array([player.position for player in players]),
+            level=np.array([player.level for player in players]),
+            reward=np.array([player.reward for player in players], float),
+            score=np.array([player.score for player in players], float),
+            generator=env.np_random.bit_generator.state,
         )
 
     def load(self, saved: bytes) -> None:
-        """Go on from what `save` returned."""
-        vars(self._env).update(pickle.loads(saved))
+        """Go on from what `save` returned. Raises `UserError` for anything else."""
+        state, env = from_json(saved, FIELDS), self._env
+        count, cells = len(env.players), env.field.shape
+        field = array("field", state["field"], cells, int)
+        place = array("place", state["place"], (count, 2), int)
+        if (place < 0).any() or (place >= cells).any():
+            raise UserError(f"The saved players stand outside their field of {cells} cells.")
+        level = array("level", state["level"], (count,), int)
+        reward = array("reward", state["reward"], (count,), float)
+        score = array("score", state["score"], (count,), float)
+        env.np_random = generator(state["generator"])
+        env.field = field.astype(env.field.dtype)
+        env._food_spawned = array("food", state["food"], (), float)[()]
+        env.current_step = int(array("step", state["step"], (), int))
+        env._game_over = state["over"] is True
+        for n, player in enumerate(env.players):
+            player.setup(tuple(place[n]), level[n], cells)
+            player.reward, player.score = float(reward[n]), float(score[n])
+        env._gen_valid_moves()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of: an environment of its own, and where this one is."""
+        return Package, (self._task, self._team, self._units), self.save()
+
+    def __setstate__(self, saved: bytes) -> None:
+        self.load(saved)
 
     def close(self) -> None:
         """End the environment."""

@@ -10,7 +10,6 @@ return so far, the papers' "team reward".
 """
 
 import itertools
-import pickle
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -24,6 +23,7 @@ from partage.sims.contract import Env
 from partage.sims.options import choose
 from partage.sims.particles.spread import NEAR, kernel
 from partage.sims.particles.tasks import Task, named
+from partage.sims.plain_state import array, as_json, from_json, generator
 from partage.sims.single import Instant, Singles
 
 
@@ -43,7 +43,7 @@ def make(
             copies,
             chosen["time_limit"],
         )
-    return Batched(found.spec, lambda n: kernel(found, n), seeds, copies, chosen["time_limit"])
+    return Batched(found.spec, partial(kernel, found), seeds, copies, chosen["time_limit"])
 
 
 def integrate_velocity_first(world: Any, p_force: Sequence[Any]) -> None:
@@ -145,7 +145,7 @@ class Package:
     """One copy in mpe2 (a `Single`)."""
 
     def __init__(self, task: Task) -> None:
-        self._env = parallel(task)
+        self._task, self._env = task, parallel(task)
         self._names = self._env.possible_agents
         self._inner = self._env.unwrapped
 
@@ -169,21 +169,35 @@ class Package:
         return Instant(obs, state, rewards, sum(rewards), terminated=False)
 
     def save(self) -> bytes:
-        """Return bodies, clock and generator.
-
-        The environment itself holds drawing surfaces, which cannot be saved.
-        """
-        bodies = [(body.state.p_pos, body.state.p_vel) for body in self._inner.world.entities]
-        return pickle.dumps((bodies, self._inner.steps, self._inner.np_random.bit_generator.state))
+        """Return bodies, clock and generator, as JSON."""
+        inner = self._inner
+        bodies = [body.state for body in inner.world.entities]
+        return as_json(
+            place=np.stack([body.p_pos for body in bodies]),
+            velocity=np.stack([body.p_vel for body in bodies]),
+            step=inner.steps,
+            generator=inner.np_random.bit_generator.state,
+        )
 
     def load(self, saved: bytes) -> None:
-        """Go on from what `save` returned."""
-        bodies, steps, generator = pickle.loads(saved)
+        """Go on from what `save` returned. Raises `UserError` for anything else."""
+        state, inner = from_json(saved, ("place", "velocity", "step", "generator")), self._inner
+        bodies = inner.world.entities
+        place = array("place", state["place"], (len(bodies), 2), float)
+        velocity = array("velocity", state["velocity"], (len(bodies), 2), float)
+        step = int(array("step", state["step"], (), int))
+        np_random = generator(state["generator"])
         self._env.reset()
-        for body, (position, velocity) in zip(self._inner.world.entities, bodies, strict=True):
-            body.state.p_pos, body.state.p_vel = position, velocity
-        self._inner.steps = steps
-        self._inner.np_random.bit_generator.state = generator
+        for n, body in enumerate(bodies):
+            body.state.p_pos, body.state.p_vel = place[n].copy(), velocity[n].copy()
+        inner.steps, inner.np_random = step, np_random
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of: an environment of its own, and where this one is."""
+        return Package, (self._task,), self.save()
+
+    def __setstate__(self, saved: bytes) -> None:
+        self.load(saved)
 
     def close(self) -> None:
         """End the environment."""

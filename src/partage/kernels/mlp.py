@@ -127,6 +127,28 @@ def _forward_block(rows, layers, tables, outputs, padded, starts, k, first):
 
 
 @compiled
+def check_indices(rows, layers, tables):
+    """Raise `ValueError` where a group names a set, or a row a place, that is not there."""
+    groups = groups_per_run(rows, layers)
+    for n in range(len(layers.weights)):
+        runs, sets = layers.weights[n].shape[:2]
+        sharing = layers.sharing[n]
+        # of one set, agents that are one group may be listed
+        too_many = sharing.shape[1] != groups and (sets > 1 or sharing.shape[1] < groups)
+        if too_many or runs * groups + 1 != len(rows.bounds):
+            raise ValueError("rows have other groups than their layers' sharing")
+        for run in range(runs):
+            for group in range(groups):
+                if sharing[run, group] < 0 or sharing[run, group] >= sets:
+                    raise ValueError("a group of rows goes through a set that is not there")
+        entries = layers.entries[n]
+        if entries > 1:
+            for m in range(len(rows.hot)):
+                if rows.hot[m] < -1 or rows.hot[m] >= entries - 1:
+                    raise ValueError("a row has a one in a place that its layer has not")
+
+
+@compiled
 def forward_all(rows, layers, tables, outputs):
     """Bring all rows through all layers.
 
@@ -134,6 +156,7 @@ def forward_all(rows, layers, tables, outputs):
     layer n, padded to whole registers: all of them ``[M, O]``, or where it is that small the last
     block's ``[BLOCK, O]`` only.
     """
+    check_indices(rows, layers, tables)
     starts = padded_starts(layers.weights)
     padded = np.zeros(starts[len(starts) - 1], np.float32)
     groups = groups_per_run(rows, layers)

@@ -89,8 +89,8 @@ def gate_gradients(grad, gates, before, d_gates, dh, total):
 def categorical_rows(logits, avail, level, chosen):
     """Write each row's action at this level of its distribution function to ``chosen [M]``.
 
-    For logits and available actions ``[M, A]``, levels ``[M]`` in [0, 1). Returns the least action:
-    -1 where a row's logits are NaN.
+    For logits and available actions ``[M, A]``, levels ``[M]`` in [0, 1). It is -1 where that is no
+    available action, as the logits are no numbers. Returns the least action.
     """
     least = 0
     for m in range(logits.shape[0]):
@@ -105,6 +105,7 @@ def categorical_rows(logits, avail, level, chosen):
         while mass <= threshold and last + 1 < row.shape[0]:
             last += 1
             mass += exp(row[last] - top) if allowed[last] else F(0)
+        last = last if last >= 0 and allowed[last] else -1
         chosen[m] = last
         least = min(least, last)
     return least

@@ -14,6 +14,7 @@ from torch.nn import functional
 from partage.nn.bank import Bank, from_rows, to_rows
 from partage.nn.gru import GRU, run_gru
 from partage.nn.networks import MLP
+from partage.nn.pointwise import elementwise
 from partage.rl.losses import total
 from partage.sharing import assignment
 
@@ -71,7 +72,7 @@ class GroupSelector(nn.Module):
         mixed = torch.as_tensor(sum(by_role))
         if self.adds_own:
             mixed = mixed + wx[:, None]
-        rows = functional.elu(mixed.flatten(3)).flatten(1, 2)
+        rows = elementwise(functional.elu, mixed.flatten(3)).flatten(1, 2)
         fed = self.out(rows[:, None, None], self.everyone).relu()
         return torch.matmul(fed, self.memory.inputs.weight[:, :, None])[:, 0, 0]
 

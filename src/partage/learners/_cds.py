@@ -12,6 +12,7 @@ from partage.nn.bank import Bank, from_rows, to_rows
 from partage.nn.dense import Layer, apply_layers
 from partage.nn.mixer import Mixer
 from partage.nn.networks import FixedSharing, Recurrent, SelectedRecurrent
+from partage.nn.state import hold
 from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -78,10 +79,12 @@ class Diverse(nn.Module):
 class Networks(MixedNetworks):
     """The agents' networks and the mixer."""
 
+    assignment: Assignment
+
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int]) -> None:
         super().__init__()
         g = generators([stream(seed, "networks") for seed in seeds])
-        self.assignment = assignment.full(len(seeds), spec.n_agents)
+        hold(self, assignment=assignment.full(len(seeds), spec.n_agents))
         ids = spec.n_agents if settings.sharing == "id" else 0
         self.agent = Diverse(g, FixedSharing(1, ids, self.assignment), spec, settings.hidden)
         self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)

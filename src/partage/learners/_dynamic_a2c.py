@@ -8,7 +8,7 @@ from torch import Tensor
 
 from partage.learners.a2c import A2C, Settings
 from partage.nn.networks import FixedSharing
-from partage.rl.noise import generators, restore
+from partage.rl.noise import Streams, generators
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
 
@@ -31,6 +31,7 @@ class DynamicA2C(Generic[ExperienceT]):
         self.policy, self.copies = self.a2c.policy, self.a2c.copies
         self.segment = self.a2c.segment
         self.generators = generators([stream(seed, "codes") for seed in seeds])
+        self.streams = Streams(self.generators)
         self.updates = 0
         self.experience = experience
 
@@ -54,5 +55,5 @@ class DynamicA2C(Generic[ExperienceT]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.a2c.load_state_dict(state["a2c"])
-        restore(self.generators, state["generators"])
+        self.streams.restore(state["generators"])
         self.updates, self.experience = state["updates"], state["experience"]

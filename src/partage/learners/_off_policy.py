@@ -15,9 +15,10 @@ from torch.nn import functional
 from partage.nn.mixer import Mixer
 from partage.nn.networks import Sharing
 from partage.nn.optimiser import Optimiser
+from partage.nn.state import copy_runs, load, move
 from partage.rl.exploration import Exploration
 from partage.rl.losses import masked_mse, td_target, total
-from partage.rl.noise import generators, restore
+from partage.rl.noise import Streams, generators
 from partage.rl.replay import Replay
 from partage.rl.rollout import Rollout, team_reward
 from partage.sharing.assignment import Assignment
@@ -77,7 +78,8 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
     ) -> None:
         s = settings
         self.spec, self.settings, self.device, self.copies = spec, s, device, s.copies
-        self.nets: NetworksT = nets.to(device)
+        move(nets, device)
+        self.nets: NetworksT = nets
         self.target: NetworksT = deepcopy(self.nets).requires_grad_(False)
         rmsprop = partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
         self.optimiser = Optimiser(self.nets, rmsprop, s.clip)
@@ -85,14 +87,14 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         self.replay = Replay(len(seeds), s.buffer)
         self.sampling = generators([stream(seed, "replay") for seed in seeds])
         self.generators = [*self.exploration.generators, *self.sampling]
+        self.streams = Streams(self.generators)
         self.episodes = 0  # collected by each run that still collects
         # of learners whose policies note who goes through what: the most frequent set of each agent
         self.blocks: dict[str, Assignment] = {}
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Store the episodes, take a gradient step, and copy to the target networks when due."""
-        active = rollout.filled.any(2).any(1)
-        self.latest_rollout = rollout
+        active = rollout.active
         self.exploration.steps += rollout.steps
         self.replay.add(rollout, {"team_reward": team_reward(rollout.reward, self.spec)})
         episodes_before = self.episodes
@@ -105,16 +107,22 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             measures |= self.update(batch, active.to(self.device))
         target_every = self.settings.target_every
         if self.episodes // target_every > episodes_before // target_every:
-            self.update_targets()
+            self.update_targets(active)
+            self.blocks = self._blocks_of(rollout)
+        self.streams.settle(active)
         return measures
 
-    def update_targets(self) -> None:
-        """Copy the networks to the target networks."""
-        self.target.load_state_dict(self.nets.state_dict())
-        latest = self.latest_rollout
-        self.blocks = {
-            name: most_frequent(latest.notes[name], latest.filled) for name in self.blocks
-        }
+    def update_targets(self, active: Bool[Tensor, "R"]) -> None:
+        """Copy the networks of active runs to the target networks."""
+        copy_runs(self.nets, self.target, active)
+
+    def _blocks_of(self, rollout: Rollout) -> dict[str, Assignment]:
+        """Return what each agent went through most often, as before in runs that have ended."""
+        blocks, active = {}, rollout.active[:, None]
+        for name, before in self.blocks.items():
+            now = most_frequent(rollout.notes[name], rollout.filled)
+            blocks[name] = torch.where(active, now, before)
+        return blocks
 
     def sharing(self) -> dict[str, Assignment]:
         """Return what each agent went through most often, block by block.
@@ -125,7 +133,10 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
 
     @abstractmethod
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
-        """Take one gradient step of each active run on its own episodes; return measures."""
+        """Take one gradient step of each active run on its own episodes; return measures.
+
+        The others have ended: nothing of theirs may change (`Optimiser.step` takes `active`).
+        """
 
     def td_loss(
         self,
@@ -175,10 +186,10 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned; the replay stays as it is where it holds none."""
         for name, module in self._attributes(nn.Module).items():
-            module.load_state_dict(state[name])
+            load(module, state[name])
         for name, optimiser in self._attributes(Optimiser).items():
             optimiser.torch.load_state_dict(state[name])
-        restore(self.generators, state["generators"])
+        self.streams.restore(state["generators"])
         self.exploration.steps.copy_(state["steps"])
         self.exploration.since.copy_(state["since"])
         self.blocks = state["blocks"]

@@ -13,8 +13,10 @@ from partage.learners._off_policy import MixedNetworks, masked_mean, previous_ac
 from partage.nn.bank import Bank, from_rows, to_rows
 from partage.nn.mixer import Mixer
 from partage.nn.networks import MLP, Recurrent, fixed_sharing
+from partage.nn.state import hold
 from partage.rl.noise import generators
 from partage.sharing import assignment
+from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
 
 FEWEST_ROLES = 3  # and how many there are before the clustering   (RODE)
@@ -33,6 +35,7 @@ class Settings(_off_policy.Settings):
 class Networks(MixedNetworks):
     """Bodies and heads for roles and actions, and what the clustering fixed: the roles."""
 
+    assignment: Assignment  # of the bodies
     z: Float32[Tensor, "R A Z"]  # representations of the actions
     role_z: Float32[Tensor, "R K Z"]  # their means by role
     allowed: Bool[Tensor, "R K A"]  # the actions of each role
@@ -43,7 +46,8 @@ class Networks(MixedNetworks):
         s, runs, n, actions = settings, len(seeds), spec.n_agents, spec.n_actions
         self.roles, self.latent = max(s.clusters, FEWEST_ROLES), s.latent
         share = fixed_sharing(s.sharing, runs, n)
-        self.assignment, self.everyone = share.assignment, assignment.full(runs, n)
+        self.everyone = assignment.full(runs, n)
+        hold(self, assignment=share.assignment)
         g = generators([stream(seed, "networks") for seed in seeds])
         self.body = Recurrent(g, share, spec.obs_dim, actions, s.hidden)
         self.role_body = Recurrent(g, share, spec.obs_dim, actions, s.hidden)

@@ -38,9 +38,10 @@ from partage.nn.bank import (
 from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
-from partage.nn.pointwise import categorical, log_softmax
+from partage.nn.pointwise import categorical, greedy, log_softmax
+from partage.nn.state import hold, load, move
 from partage.rl.losses import n_step_returns
-from partage.rl.noise import generators, restore, uniform
+from partage.rl.noise import Streams, generators, uniform
 from partage.rl.rollout import Choice, Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -85,6 +86,9 @@ class ActorCritic(nn.Module):
     `back_of`.
     """
 
+    front_of: Assignment
+    back_of: Assignment
+
     def __init__(
         self,
         spec: Spec,
@@ -98,9 +102,10 @@ class ActorCritic(nn.Module):
             share = fixed_sharing(
                 "none" if s.sharing == "front" else s.sharing, runs, spec.n_agents
             )
-        self.sets, self.front_of, self.back_of = share.sets, share.assignment, share.assignment
+        self.sets, front_of = share.sets, share.assignment
         if s.sharing == "front":
-            self.front_of = assignment.full(runs, spec.n_agents)
+            front_of = assignment.full(runs, spec.n_agents)
+        hold(self, front_of=front_of, back_of=share.assignment)
         g = generators([stream(seed, "networks") for seed in seeds])
         h, actor = s.hidden, orthogonal_init(s.init_gain, s.init_noise)
         self.front = MLP(g, self.sets, [spec.obs_dim, h, h], actor, share.agent_id, end=True)
@@ -145,7 +150,7 @@ class Actor:
         logits = from_rows(self.net.logits(rows), self.n_agents)[:, :, 0]
         avail = step.avail_actions.to(self.device)
         if not explore:
-            return Choice(logits.masked_fill(~avail, -torch.inf).argmax(-1).cpu()), memory
+            return Choice(greedy(logits, avail).cpu()), memory
         noise = uniform(self.generators, *logits.shape[1:3]).to(self.device)
         return Choice(categorical(logits, avail, noise).cpu()), memory
 
@@ -163,10 +168,12 @@ class A2C:
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
-        self.net = ActorCritic(spec, settings, seeds, share).to(device)
+        self.net = ActorCritic(spec, settings, seeds, share)
+        move(self.net, device)
         self.policy = Actor(self.net, spec, seeds, device)
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
         self.optimiser = Optimiser(self.net, adam, settings.clip)
+        self.streams = Streams(self.policy.generators)
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Take one step down policy, value and entropy losses   (A2C; MPD §3.2)."""
@@ -188,7 +195,9 @@ class A2C:
         entropy = _sum_over_agents(-(log_pi.exp() * log_pi).sum(-1), alive)
         # the dead's too: what was before them is bootstrapped from it
         value_loss = _sum_over_agents(advantage.square(), filled)
-        norm = self.optimiser.step(policy_loss - s.entropy * entropy + s.value * value_loss)
+        loss = policy_loss - s.entropy * entropy + s.value * value_loss
+        norm = self.optimiser.step(loss, rollout.active.to(self.device))
+        self.streams.settle(rollout.active)
         return {
             "policy_loss": policy_loss.detach(),
             "value_loss": value_loss.detach(),
@@ -232,16 +241,15 @@ class A2C:
         return {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.torch.state_dict(),
-            "sharing": self.sharing(),
             "generators": [g.get_state() for g in self.policy.generators],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
-        self.net.load_state_dict(state["net"])
+        before_buffers = {f"{block}_of": x for block, x in state.get("sharing", {}).items()}
+        load(self.net, before_buffers | state["net"])
         self.optimiser.torch.load_state_dict(state["optimiser"])
-        self.net.front_of, self.net.back_of = state["sharing"]["front"], state["sharing"]["back"]
-        restore(self.policy.generators, state["generators"])
+        self.streams.restore(state["generators"])
 
 
 def _sum_over_agents(

@@ -32,12 +32,16 @@ from partage.learners._cds import Networks, Predictors
 from partage.learners._off_policy import OffPolicyLearner, masked_mean
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
+from partage.nn.state import copy_runs
 from partage.rl.losses import linear_schedule
 from partage.rl.noise import generators, uniform
 from partage.rl.replay import sample_transitions
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
+
+# what makes it quick on the small tasks of its tests
+QUICK = {"beta": 0.0, "chunk": 32, "chunks": 1}
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,10 @@ class CDS(OffPolicyLearner[Networks, Settings]):
         self.transition_noise = generators([stream(seed, "transitions") for seed in seeds])
         self.generators += self.transition_noise
 
-    def update_targets(self) -> None:
-        """Copy the networks and the predictors to their targets."""
-        super().update_targets()
-        self.predictors_target.load_state_dict(self.predictors.state_dict())
+    def update_targets(self, active: Bool[Tensor, "R"]) -> None:
+        """Copy the networks and the predictors of active runs to their targets."""
+        super().update_targets(active)
+        copy_runs(self.predictors, self.predictors_target, active)
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Take a step of the networks, then one of the predictors on each minibatch."""
@@ -97,7 +101,7 @@ class CDS(OffPolicyLearner[Networks, Settings]):
         reward = batch["team_reward"] + self.intrinsic_weight() * intrinsic
         loss, measures = self.td_loss(q, q_target, batch | {"team_reward": reward})
         penalty = masked_mean(own[:, :, :-1].abs().mean((3, 4)), mask)
-        norm = self.optimiser.step((loss + s.own * penalty) * active)
+        norm = self.optimiser.step(loss + s.own * penalty, active)
         prediction_loss = self._learn_predictions(batch, states.detach(), active)
         return measures | {
             "intrinsic_reward": masked_mean(intrinsic, mask),
@@ -115,7 +119,7 @@ class CDS(OffPolicyLearner[Networks, Settings]):
         for minibatch_noise in noise.unbind(1):
             minibatch = sample_transitions(batch["filled"], minibatch_noise)
             loss = self._prediction_loss(batch, states, minibatch)
-            self.predictor_optimiser.step(loss * active)
+            self.predictor_optimiser.step(loss, active)
         return loss.detach()
 
     def intrinsic_weight(self) -> Float32[Tensor, "R 1 1"]:

@@ -29,13 +29,16 @@ from partage.learners import _off_policy, qmix
 from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.networks import MLP
 from partage.nn.optimiser import Optimiser
-from partage.nn.pointwise import log_softmax
+from partage.nn.pointwise import greedy, log_softmax
 from partage.rl.noise import generators, uniform
 from partage.rl.replay import sample_transitions
 from partage.rl.rollout import Choice
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, TimeStep, stream
+
+# what makes it quick on the small tasks of its tests
+QUICK = {"chunk": 32, "chunks": 1}
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Actor:
         its_turn = memory.who[:, memory.base.t, :, None] == agents  # [R, B, N]
         if its_turn.any():
             values = self.individual.values(step.obs.to(self.base.device)).cpu()
-            best = values.masked_fill(~step.avail_actions, -torch.inf).argmax(-1)
+            best = greedy(values, step.avail_actions)
             actions = torch.where(its_turn, best, choice.actions)
             choice = choice._replace(actions=actions)
             base = base._replace(last_action=actions.to(self.base.device))
@@ -156,18 +159,18 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
         for minibatch_noise in noise.unbind(1):
             minibatch = sample_transitions(batch["filled"], minibatch_noise)
             classifier_loss, value_loss = self._losses(batch, minibatch)
-            self.individual_optimiser.step((classifier_loss + value_loss) * active)
-            self._move_target()
+            self.individual_optimiser.step(classifier_loss + value_loss, active)
+            self._move_target(active)
         measures["classifier_loss"] = classifier_loss.detach()
         measures["individual_loss"] = value_loss.detach()
         return measures
 
     @torch.no_grad()
-    def _move_target(self) -> None:
-        """Move the target of the intrinsic value's network towards it."""
+    def _move_target(self, active: Bool[Tensor, "R"]) -> None:
+        """Move the target of the intrinsic value's network towards it, in active runs."""
         online = self.individual.value.parameters()
         for target, parameter in zip(self.individual_target.parameters(), online, strict=True):
-            target.lerp_(parameter, self.settings.soft)
+            target[active] = target.lerp(parameter, self.settings.soft)[active]
 
     def _losses(
         self, batch: dict[str, Tensor], minibatch: tuple[Tensor, Tensor, Tensor]

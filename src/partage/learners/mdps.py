@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from partage.distances import codes, distance
@@ -30,6 +30,7 @@ from partage.distances.distance import Experience
 from partage.errors import UserError
 from partage.learners import a2c
 from partage.learners._dynamic_a2c import DynamicA2C
+from partage.rl.losses import are_numbers
 from partage.rl.rollout import Rollout
 from partage.sharing.fuse_divide import (
     BACKS_DIVIDE,
@@ -46,6 +47,9 @@ RULES = {
     "intended": partial(fuse_divide, rules=INTENDED),
     "literal": fuse_divide_literal,
 }
+
+# what makes it quick on the small tasks of its tests
+QUICK = {"period": 20, "data": 10, "fuse": 0.02}
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,10 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
         if since == 0 or since > self.settings.period - self.settings.data:
             self._collect(rollout)
         if since == 0:
-            self.distances = self._measure()
-            self._move()
+            self.distances = self._measure(rollout.active)
+            self._move(rollout.active)
             self.experience = {}
+            self.streams.settle(rollout.active)
         for kind, matrix in self.distances.items():
             # of the whole matrix, its zeros too   (reference code)
             measures[f"distance/{kind}"] = matrix.mean((1, 2))
@@ -106,8 +111,12 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
         for name, x in parts.items():
             self.experience.setdefault(name, []).append(x)
 
-    def _measure(self) -> dict[str, Float32[Tensor, "R N N"]]:
-        """Return the distances of all pairs by the kinds asked for   (MPD eq. 1)."""
+    def _measure(self, active: Bool[Tensor, "R"]) -> dict[str, Float32[Tensor, "R N N"]]:
+        """Return the distances of all pairs by the kinds asked for   (MPD eq. 1).
+
+        They are NaN in runs whose policies are no numbers, and in runs that have ended what they
+        were.
+        """
         collected = {name: torch.cat(parts, 2) for name, parts in self.experience.items()}
         obs = collected["obs"]  # [R, B, T, N, O]
         probs = self.a2c.probabilities(obs, obs).cpu()
@@ -120,6 +129,8 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
             target=target.flatten(1, 3),
             valid=collected["alive"].flatten(1, 3),
         )
+        sound = active & are_numbers(pooled.probs) & are_numbers(pooled.obs)
+        pooled = distance.only(pooled, sound)
         code = distance.learn(pooled, self.generators)
         kinds = [self.settings.metric]
         if self.settings.compare:
@@ -128,19 +139,25 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
         def probabilities_on(part: slice) -> Tensor:
             return self._everyone_on(pooled.obs[:, part])
 
-        return distance.measure(kinds, code, pooled.obs, pooled.valid, probabilities_on)
+        measured = distance.measure(kinds, code, pooled.obs, pooled.valid, probabilities_on)
+        found = {}
+        for kind, matrix in measured.items():
+            now = torch.where(sound[:, None, None], matrix, torch.nan)
+            before = self.distances.get(kind, now)
+            found[kind] = torch.where(active[:, None, None], now, before)
+        return found
 
     def _everyone_on(self, obs: Float32[Tensor, "R S O"]) -> Float32[Tensor, "R S N A"]:
         """Return every agent's act probabilities on the same observations."""
         everyone = obs[:, :, None, None].expand(-1, -1, 1, self.a2c.n_agents, -1)
         return self.a2c.probabilities(everyone, everyone)[:, :, 0].cpu()
 
-    def _move(self) -> None:
+    def _move(self, active: Bool[Tensor, "R"]) -> None:
         """Move the sharing by the distances; a set that is divided is copied with its moments."""
         s, net = self.settings, self.a2c.net
         if s.rule == "none":
             return
-        net.front_of, net.back_of, moves = RULES[s.rule](
+        front, back, moves = RULES[s.rule](
             self.distances[s.metric],
             net.front_of,
             net.back_of,
@@ -148,9 +165,11 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
             fuse_back=s.fuse * s.fuse_back,
             divide=2 * s.fuse,
         )
+        net.front_of = torch.where(active[:, None], front, net.front_of)
+        net.back_of = torch.where(active[:, None], back, net.back_of)
         networks = {"front": [net.front], "back": [net.back, net.critic]}
         for move in moves:
-            if move.source == move.target:
+            if move.source == move.target or not active[move.run]:
                 continue
             for network in networks[move.block]:
                 self.a2c.optimiser.copy_set(network, move.run, move.source, move.target)

@@ -30,6 +30,7 @@ from partage.learners._off_policy import (
 )
 from partage.nn.mixer import Mixer
 from partage.nn.networks import RecurrentQ, fixed_sharing
+from partage.nn.state import hold
 from partage.rl.exploration import Exploration, ExplorationNoise, choose
 from partage.rl.noise import generators
 from partage.rl.rollout import Choice
@@ -43,13 +44,19 @@ class Settings(_off_policy.Settings):
 
 
 class Networks(MixedNetworks):
-    """The agents' networks and the mixer."""
+    """The agents' networks and the mixer.
+
+    A learner that moves the sharing sets `assignment`; the target networks follow when they are
+    copied to.
+    """
+
+    assignment: Assignment
 
     def __init__(self, spec: Spec, settings: _off_policy.Settings, seeds: Sequence[int]) -> None:
         super().__init__()
         share = fixed_sharing(settings.sharing, len(seeds), spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
-        self.assignment = share.assignment
+        hold(self, assignment=share.assignment)
         self.agent = RecurrentQ(g, share, spec.obs_dim, spec.n_actions, settings.hidden)
         self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)
 
@@ -153,7 +160,7 @@ class QMIX(OffPolicyLearner[Networks, Settings]):
         return probabilities(self.nets, obs.to(self.device), actions.to(self.device))
 
     def sharing(self) -> dict[str, Assignment]:
-        """Return who goes through which set; it never moves."""
+        """Return who goes through which set."""
         return {"agent": self.nets.assignment}
 
 
@@ -167,7 +174,7 @@ def update(
     with torch.no_grad():
         q_target = learner.target.q(batch["obs"], batch["actions"])
     loss, measures = learner.td_loss(q, q_target, batch)  # eq. 9
-    return measures | {"gradient_norm": learner.optimiser.step(loss * active)}
+    return measures | {"gradient_norm": learner.optimiser.step(loss, active)}
 
 
 @torch.no_grad()

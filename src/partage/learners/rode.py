@@ -34,7 +34,11 @@ from partage.learners._rode_actor import Actor
 from partage.learners._rode_networks import Effects, Networks, role_actions
 from partage.nn.bank import from_rows
 from partage.nn.optimiser import Optimiser
+from partage.rl.losses import are_numbers
 from partage.sims.contract import Spec, stream
+
+# what makes it quick on the small tasks of its tests
+QUICK = {"encode_until": 1000, "clusters": 3, "interval": 2}
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class RODE(OffPolicyLearner[Networks, Settings]):
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Learn representations, or cluster by them once; then take QMIX's steps."""
-        due = ~self.clustered & (self.exploration.steps > self.settings.encode_until)
+        old_enough = self.exploration.steps > self.settings.encode_until
+        due = ~self.clustered & old_enough & active.cpu() & are_numbers(self.nets.z).cpu()
         # zero in runs that no longer learn representations
         measures = {"encoder_loss": torch.zeros(active.shape)}
         if not self.clustered.all():
@@ -88,7 +93,7 @@ class RODE(OffPolicyLearner[Networks, Settings]):
         """Take a step of runs that have not clustered their actions yet; return the loss."""
         learning = ~self.clustered.to(self.device)
         loss = self.effects.loss(batch, self.settings.reward_weight)
-        self.encoder_optimiser.step(loss * active * learning)
+        self.encoder_optimiser.step(loss, active & learning)
         self._copy_representations()
         return loss.detach() * learning
 
@@ -110,7 +115,7 @@ class RODE(OffPolicyLearner[Networks, Settings]):
             target.role_values, from_rows(target_role_rows, n), target.role_mixer
         )
         role_loss = period_loss(online_values, target_values, batch["roles"], s.interval, batch, s)
-        norm = self.optimiser.step((loss + role_loss) * active)
+        norm = self.optimiser.step(loss + role_loss, active)
         return measures | {"role_loss": role_loss.detach(), "gradient_norm": norm}
 
     def _make_roles(self, due: Bool[Tensor, "R"]) -> None:

@@ -30,6 +30,7 @@ from partage.learners import a2c
 from partage.learners._clustering import k_means
 from partage.learners._dynamic_a2c import DynamicA2C
 from partage.nn.networks import FixedSharing
+from partage.rl.losses import are_numbers
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -40,6 +41,9 @@ MOST_CLUSTERS = 10  # networks where K is not given   (reference code)
 
 # what is known (o, a), what is predicted (o', r), and whether it counts: [R, N, B * T, ..] each
 Transitions = tuple[Tensor, Tensor, Tensor]
+
+# what makes it quick on the small tasks of its tests
+QUICK = {"clusters": 2, "pretraining": 4, "data": 4}
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,11 @@ class SePS(DynamicA2C[list[Transitions]]):
         if collected > (self.updates - 1) * s.data // s.pretraining:  # `data` of them, evenly
             self.experience.append(self._transitions(rollout))
         if self.updates == s.pretraining:
-            labels = self.cluster(self.identify())
+            labels = self.cluster(self.identify(rollout.active), rollout.active)
             self.a2c.net.front_of = self.a2c.net.back_of = labels
             self.experience = []
+        self.streams.settle(rollout.active)
+        self.a2c.streams.settle(rollout.active)
         return {}
 
     def _transitions(self, rollout: Rollout) -> Transitions:
@@ -92,11 +98,18 @@ class SePS(DynamicA2C[list[Transitions]]):
         valid = (rollout.alive[:, :, :-1] & goes_on)[..., None]
         return _by_agent(known), _by_agent(predicted), _by_agent(valid)
 
-    def identify(self) -> Float32[Tensor, "R N Z"]:
-        """Return the mean code of every agent, learned from what was collected."""
+    def identify(self, active: Bool[Tensor, "R"] | None = None) -> Float32[Tensor, "R N Z"]:
+        """Return the mean code of every agent, learned from what was collected.
+
+        Nothing is looked at of runs that are not `active` (None: all are), or lack numbers.
+        """
         known, predicted, valid = (
             torch.cat(parts, 2) for parts in zip(*self.experience, strict=True)
         )
+        counts = are_numbers(known) & are_numbers(predicted)
+        counts = counts if active is None else counts & active
+        if not counts.all():  # the others are to be clustered all the same
+            known, predicted, valid = _only(counts[:, None, None, None], known, predicted, valid)
         runs, n, transitions = known.shape[:3]
         ids = torch.eye(n).expand(runs, n, n)
         id_of_transition = ids.repeat_interleave(transitions, 1)
@@ -114,13 +127,19 @@ class SePS(DynamicA2C[list[Transitions]]):
         mean, _ = code.encode(ids)
         return mean
 
-    def cluster(self, means: Float32[Tensor, "R N Z"]) -> Assignment:
+    def cluster(
+        self, means: Float32[Tensor, "R N Z"], active: Bool[Tensor, "R"] | None = None
+    ) -> Assignment:
         """Return the sharing by k-means++ on each run's codes.
 
-        K is as given, or that of the smallest Davies-Bouldin index.
+        K is as given, or that of the smallest Davies-Bouldin index. Runs that are not `active`
+        (None: all are) share as before.
         """
         found = []
-        for points, seed in zip(means, self.seeds, strict=True):
+        for run, (points, seed) in enumerate(zip(means, self.seeds, strict=True)):
+            if active is not None and not active[run]:
+                found.append(self.a2c.net.front_of[run : run + 1])
+                continue
             labels = {k: k_means(points, k, seed) for k in self._numbers_of_clusters()}
             best = min(labels)
             if len(labels) > 1:
@@ -134,6 +153,14 @@ class SePS(DynamicA2C[list[Transitions]]):
         if self.settings.clusters:
             return [self.settings.clusters]
         return list(range(2, min(self.spec.n_agents - 1, self.most_clusters) + 1))
+
+
+def _only(
+    counts: Bool[Tensor, "R 1 1 1"], known: Tensor, predicted: Tensor, valid: Tensor
+) -> Transitions:
+    """Return transitions that are zero, and count, in the runs that do not."""
+    known, predicted = torch.where(counts, known, 0.0), torch.where(counts, predicted, 0.0)
+    return known, predicted, valid | ~counts
 
 
 def _by_agent(x: Float32[Tensor, "R B T N F"] | Bool[Tensor, "R B T N F"]) -> Tensor:

@@ -16,7 +16,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from partage.nn.dense import Layer
-from partage.sharing.assignment import Assignment
+from partage.sharing import assignment
+from partage.sharing.assignment import Assignment, pick
 
 Rows = Float32[Tensor, "R G T M F"]
 Init = Callable[[Tensor, Tensor, Generator], None]  # fills weight [I, O] and bias [O] in place
@@ -78,8 +79,8 @@ class Bank(nn.Module):
 
     The last inputs may be one-hot: they are not multiplied but looked up. ``one_hot=A`` announces A
     inputs whose index `forward` takes; ``agent_id=N`` an id of the agent, which amounts to a
-    private bias. Each run's parameters are drawn from its own generator, set after set, so they do
-    not depend on the pack.
+    private bias, in each set that the agent may use. Each run's parameters are drawn from its own
+    generator, set after set, so they do not depend on the pack.
     """
 
     def __init__(
@@ -93,8 +94,6 @@ class Bank(nn.Module):
         agent_id: int = 0,
     ) -> None:
         super().__init__()
-        if agent_id and sets != 1:
-            raise ValueError(f"an agent id goes with 1 shared set of weights, not {sets}")
         self.inputs, self.one_hot, self.agent_id = inputs, one_hot, agent_id
         weight = torch.empty(len(generators), sets, inputs + one_hot + agent_id, outputs)
         bias = torch.empty(len(generators), sets, outputs)
@@ -105,16 +104,33 @@ class Bank(nn.Module):
 
     def select(self, index: Assignment, relu: bool = False) -> Layer:
         """Return the sets that each agent goes through; they hold until the next update."""
+        if self.agent_id and self.weight.shape[1] > 1:
+            return self._select_by_agent(index, relu)
         dense, table = self.weight, self.bias.unsqueeze(2)  # [R, S, 1, O]
         if self.one_hot or self.agent_id:  # a split costs its gradient a copy of everything
             dense, one_hot, ids = dense.split([self.inputs, self.one_hot, self.agent_id], 2)
             if self.agent_id:
                 table = table + ids  # [R, 1, N, O]
             if self.one_hot:
-                places = functional.pad(one_hot, (0, 0, 1, 0))  # [R, S, 1 + A, O]; first: no one
-                table = (table.unsqueeze(3) + places.unsqueeze(2)).flatten(2, 3)
+                table = _with_places(table, one_hot)
             dense = dense.contiguous()  # once, not at every step that is acted
         return Layer(dense, table, index, 1 + self.one_hot, relu)
+
+    def _select_by_agent(self, index: Assignment, relu: bool) -> Layer:
+        """Do as `select` where each agent has an id in several sets: a set of each agent's own."""
+        if index.shape[1] != self.agent_id:
+            raise ValueError(
+                f"a bank with ids of {self.agent_id} agents takes an assignment of as many, but "
+                f"it has {index.shape[1]}"
+            )
+        parts = self.weight.split([self.inputs, self.one_hot, self.agent_id], 2)
+        dense, one_hot, ids = (pick(part, index) for part in parts)
+        own_id = ids.diagonal(dim1=1, dim2=2).transpose(1, 2)  # [R, N, O]
+        table = (pick(self.bias, index) + own_id).unsqueeze(2)
+        if self.one_hot:
+            table = _with_places(table, one_hot)
+        everyone_its_own = assignment.none(*index.shape)
+        return Layer(dense.contiguous(), table, everyone_its_own, 1 + self.one_hot, relu)
 
     def forward(
         self,
@@ -125,3 +141,11 @@ class Bank(nn.Module):
     ) -> Float32[Tensor, "R G T M O"]:
         """Return each agent's rows behind its set."""
         return self.select(index, relu)(rows, hot)
+
+
+def _with_places(
+    table: Float32[Tensor, "R S N O"], one_hot: Float32[Tensor, "R S A O"]
+) -> Float32[Tensor, "R S E O"]:
+    """Return a table with an entry of each agent for every place of a one; the first: no one."""
+    places = functional.pad(one_hot, (0, 0, 1, 0))  # [R, S, 1 + A, O]
+    return (table.unsqueeze(3) + places.unsqueeze(2)).flatten(2, 3)

@@ -117,6 +117,7 @@ def apply_layers_sorted(
 
     Those of group k = run * G + g lie from ``bounds[k]`` to ``bounds[k + 1]``.
     """
+    _check_layers(x, layers, hot)
     places = torch.full((len(x),), -1) if hot is None else hot.flatten()
     passage = Passage(
         bounds,
@@ -131,6 +132,33 @@ def apply_layers_sorted(
         return AppliedLayers.apply(x, passage, *weights, *tables)  # type: ignore[return-value]
     behind = _outputs(x, passage, weights, tables, keep=False)
     return behind[-1][:, : weights[-1].shape[-1]]
+
+
+def _check_layers(x: Tensor, layers: Sequence[Layer], hot: Tensor | None) -> None:
+    """Raise `ValueError` for what compiled code would read beyond its end.
+
+    That a set, or the place of a one, is there the compiled code finds itself.
+    """
+    width = x.shape[-1]
+    for n, layer in enumerate(layers):
+        runs, sets, inputs, outputs = layer.weight.shape
+        table, sharing = layer.table.shape, layer.sharing.shape
+        fits = width == inputs and table[:2] == (runs, sets) and table[3] == outputs
+        if not fits or table[2] % layer.entries or sharing[0] != runs:
+            raise ValueError(
+                f"layer {n} takes rows of {width} numbers with weights {list(layer.weight.shape)},"
+                f" biases {list(table)} and sharing {list(sharing)}: their shapes do not fit"
+            )
+        if n and layer.entries > 1:
+            raise ValueError("the first layer alone may have one-hot inputs")
+        if layer.weight.dtype != torch.float32 or layer.table.dtype != torch.float32:
+            raise ValueError(f"layer {n} has weights and biases that are not float32")
+        width = outputs
+    if x.dtype != torch.float32 or (hot is not None and hot.numel() != len(x)):
+        raise ValueError(
+            f"layers take float32 rows, and a place of the one for each of {len(x)}, but got "
+            f"{x.dtype}" + ("" if hot is None else f" and {hot.numel()} places")
+        )
 
 
 class AppliedLayers(torch.autograd.Function):

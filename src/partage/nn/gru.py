@@ -93,15 +93,32 @@ def run_gru(
 ) -> Float32[Tensor, "R G T M H"]:
     """Do as `GRU.forward` with what its `select` returned.
 
-    Without `wx` the rows are the gates' own inputs.
+    Without `wx` the rows are the gates' own inputs. A run's one cell serves all its groups. Raises
+    `ValueError` for shapes that do not fit.
     """
     runs, groups, time, rows_at_once, _ = rows.shape
+    cell = _cell_of_each_group(cell, runs, groups)
     if rows.device.type != "cpu":
         states = run_gru_torch(rows.flatten(0, 1), h.flatten(0, 1), cell)
         return states.unflatten(0, (runs, groups))
     order = _order_of_fixed_sets(runs * groups, time, rows_at_once)
     states = run_gru_sorted(rows.flatten(0, 3), h.flatten(0, 2), cell, order)
     return states.unflatten(0, rows.shape[:4])
+
+
+def _cell_of_each_group(cell: GRUWeights, runs: int, groups: int) -> GRUWeights:
+    """Return the cells of R * G groups, where there may be one for all groups of a run."""
+    if len(cell.wh) == runs * groups:
+        return cell
+    if len(cell.wh) != runs:
+        raise ValueError(
+            f"rows of {runs} runs and {groups} groups go through a cell for each of the "
+            f"{runs * groups}, or one a run, but there are {len(cell.wh)}"
+        )
+    wx = None if cell.wx is None else cell.wx.repeat_interleave(groups, 0)
+    return GRUWeights(
+        wx, cell.wh.repeat_interleave(groups, 0), cell.bias.repeat_interleave(groups, 0)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -135,6 +152,7 @@ def run_gru_sorted(
 ) -> Float32[Tensor, "L H"]:
     """Return the states after sorted rows, from the rows of `first` on (CPU)."""
     hidden = first.shape[1]
+    _check_walk(x, first, cell, order)
     x, first = _padded(x, first, cell)
     wx = cell.wh[:, :0] if cell.wx is None else cell.wx
     if torch.is_grad_enabled():
@@ -143,6 +161,24 @@ def run_gru_sorted(
         walk = _new_walk(x, first, cell.wh.shape[1], keep_gates=False)
         states = _walk(walk, wx, cell.wh, cell.bias, order, keep_gates=False).states
     return states[:, :hidden]
+
+
+def _check_walk(x: Tensor, first: Tensor, cell: GRUWeights, order: Order) -> None:
+    """Raise `ValueError` for what the compiled walk would read beyond its end."""
+    wide, given = cell.wh.shape[1], x.shape[1]
+    # rows without weights are three columns of as many units as a state has
+    inputs_fit = given == 3 * first.shape[1] if cell.wx is None else given <= cell.wx.shape[1]
+    fits = inputs_fit and padded_width(first.shape[1]) == wide and len(x) == len(order.before)
+    began = int((order.bounds[0, :, 1] - order.bounds[0, :, 0]).sum()) if len(order.bounds) else 0
+    if not fits or len(cell.wh) != order.bounds.shape[1] or began != len(first):
+        raise ValueError(
+            f"a GRU's rows {list(x.shape)} and first states {list(first.shape)} do not fit its "
+            f"{len(cell.wh)} cells of {wide} units, or the order of {len(order.before)} rows in "
+            f"{order.bounds.shape[1]} stretches"
+        )
+    floats = (x, first, *(y for y in cell if y is not None))
+    if any(y.dtype != torch.float32 for y in floats):
+        raise ValueError("a GRU takes float32 rows, states and weights")
 
 
 def _padded(x: Tensor, h: Tensor, cell: GRUWeights) -> tuple[Tensor, Tensor]:

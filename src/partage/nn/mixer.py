@@ -58,6 +58,7 @@ class Mix(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> Tensor:
         """Return the mixed values."""
+        _check(q, w1, b1, w2)
         total, hidden = (mix if q.device.type == "cpu" else mix_torch)(q, w1, b1, w2)
         ctx.save_for_backward(q, w1, b1, w2, hidden)
         return total
@@ -78,6 +79,19 @@ class Mix(torch.autograd.Function):
         inputs = _mixing(q, w1, b1, w2)
         mix_gradients(grad.numpy(), inputs, hidden.numpy(), _mixing(*gradients))
         return gradients
+
+
+def _check(q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> None:
+    """Raise `ValueError` where the values and what the state made do not fit each other."""
+    rows, units = w2.shape
+    if w1.shape != (*q.shape, units) or b1.shape != (rows, units) or len(q) != rows:
+        raise ValueError(
+            f"the mixer takes as many rows of agents' values as of states, but they are "
+            f"{list(q.shape)}, with weights {list(w1.shape)}, {list(b1.shape)} and "
+            f"{list(w2.shape)}"
+        )
+    if q.dtype != torch.float32:
+        raise ValueError(f"the mixer takes float32 values, not {q.dtype}")
 
 
 def _mixing(q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> Mixing:

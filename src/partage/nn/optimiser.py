@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
-ALIGNED = 64  # floats: a multiple of every register's length
+from partage.nn.pointwise import ALIGNED
 
 
 class Optimiser:
@@ -28,15 +28,22 @@ class Optimiser:
         self.flat.grad = torch.zeros_like(self.flat)
         for p, values_of_p in zip(self.parameters, self._parts(self.flat.data), strict=True):
             p.data = values_of_p.view_as(p)  # from here on a view
-        self.gradients = [  # [R, everything else] of each parameter
-            part.view(len(p), -1)
-            for p, part in zip(self.parameters, self._parts(self.flat.grad), strict=True)
-        ]
+        self.gradients = self._by_run(self.flat.grad)
         self.torch = make([self.flat])
 
     def _parts(self, flat: Tensor) -> Sequence[Tensor]:
         """Return each parameter's part of a tensor in which they are laid end to end."""
         return flat[: sum(self.sizes)].split(self.sizes)
+
+    def _values_and_moments(self) -> list[Tensor]:
+        """Return the parameters laid end to end, and what the optimiser keeps of each of them."""
+        kept = self.torch.state[self.flat].values()
+        return [self.flat.data, *(x for x in kept if x.shape == self.flat.shape)]
+
+    def _by_run(self, flat: Tensor) -> list[Float32[Tensor, "R P"]]:
+        """Return each parameter's part of a tensor in which they lie end to end, run by run."""
+        pairs = zip(self.parameters, self._parts(flat), strict=True)
+        return [part.view(len(p), -1) for p, part in pairs]
 
     @torch.no_grad()
     def copy_set(self, module: nn.Module, run: int, source: int, target: int) -> None:
@@ -44,36 +51,51 @@ class Optimiser:
 
         Values and the optimiser's moments are copied.
         """
-        moments = [x for x in self.torch.state[self.flat].values() if x.shape == self.flat.shape]
         wanted = {id(p) for p in module.parameters()}
-        for flat in (self.flat.data, *moments):
+        for flat in self._values_and_moments():
             for p, part in zip(self.parameters, self._parts(flat), strict=True):
                 if id(p) in wanted:
                     sets = part.view_as(p)
                     sets[run, target] = sets[run, source]
 
-    def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
+    def step(
+        self, loss: Float32[Tensor, "R"], active: Bool[Tensor, "R"] | None = None
+    ) -> Float32[Tensor, "R"]:
         """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`.
 
         Returns the norms before. The losses are summed, so each run gets the gradient it would get
-        alone. One that is not finite counts as zero: a run that diverges is left with parameters
-        that are numbers, and its norms say so.
+        alone. Runs that are not `active` (None: all are) have ended: neither their parameters nor
+        their moments move. A gradient that is not finite counts as zero: a run that diverges is
+        left with parameters that are numbers, and its norms say so.
         """
         for p in self.parameters:
             p.grad = None
-        loss.sum().backward()
+        (loss if active is None else torch.where(active, loss, 0.0)).sum().backward()
         gradients = [_gradient(p) for p in self.parameters]
         norms = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
         norm = torch.stack(norms, 1).square().sum(1).sqrt()
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)[:, None]
         for gradient, scaled in zip(gradients, self.gradients, strict=True):
             torch.mul(gradient, scale, out=scaled)
-        finite = norm.isfinite()
-        if not finite.all():
+        counts = norm.isfinite() if active is None else norm.isfinite() & active
+        if not counts.all():
             for scaled in self.gradients:
-                scaled[~finite] = 0
-        self.torch.step()
+                scaled[~counts] = 0
+        if active is None or active.all():
+            self.torch.step()
+        else:
+            self._step_all_but(~active)
         return norm
+
+    @torch.no_grad()
+    def _step_all_but(self, still: Bool[Tensor, "R"]) -> None:
+        """Take the optimiser's step, and put back what it did to these runs."""
+        kept = self._values_and_moments()  # moments that the first step makes begin as zeros
+        parts = [part for flat in kept for part in self._by_run(flat)]
+        before = [part[still] for part in parts]
+        self.torch.step()
+        for part, was in zip(parts, before, strict=True):
+            part[still] = was
 
 
 def _gradient(parameter: Tensor) -> Float32[Tensor, "R P"]:

@@ -61,6 +61,8 @@ def routes(index: Int64[Tensor, "R T M"], sets: int) -> Routes:
     bounds = _bounds(index, sets)
     first = torch.arange(runs)[:, None] * (time * rows)  # of each run
     stretches = np.append(bounds[0, :, 0], runs * time * rows)
+    if stretches[-1] != bounds[-1, -1, 1]:
+        raise ValueError(f"rows go through sets 0 to {sets - 1}, but some name another set")
     order = Order(_one_instant_earlier(to, back, rows).numpy(), bounds, sets)
     return Routes((to + first).flatten(), (back + first).flatten(), order, stretches)
 

@@ -1,7 +1,7 @@
 """A recorded battle as pictures: a strip of a few instants, and an animation."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -11,10 +11,13 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from partage.plots import style
+
 ALLY, ENEMY, DEAD = "#0072B2", "#D55E00", "#BBBBBB"
 WALL, CLIFF, GROUND, HIGH_GROUND = 0.35, 0.6, 1.0, 0.88  # grey levels
 BADGES = "ABCDEFGHIJ"  # of unit types
 PALEST = 0.25  # opacity of a body that has lost all its health
+PLAIN: dict[str, Any] = {}  # matplotlib's own look
 
 
 class Battle(NamedTuple):
@@ -48,6 +51,7 @@ class Window(NamedTuple):
         return (self.top - self.bottom) / (self.right - self.left)
 
 
+@style.drawing(PLAIN)
 def strip(battle: Battle, path: Path, count: int = 6) -> None:
     """Save `count` instants, evenly spaced from the first to the last, as one PNG."""
     last = len(battle.x) - 1
@@ -63,6 +67,7 @@ def strip(battle: Battle, path: Path, count: int = 6) -> None:
     figure.savefig(path, dpi=100)
 
 
+@style.drawing(PLAIN)
 def animate(battle: Battle, path: Path) -> None:
     """Save every step as a frame of a GIF, in the game's own time at its speed "faster"."""
     figure = Figure(figsize=(4, 4 * window(battle).shape + 0.3))

@@ -1,6 +1,5 @@
 """Learning curves: for each task the mean over seeds, its interval, and every seed, faint."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -9,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FuncFormatter
 
-from partage.analysis import series, stats
+from partage.analysis import bands, series, stats
 from partage.analysis.frames import runs_of
 from partage.analysis.labels import task_label
 from partage.analysis.series import Series
@@ -17,7 +16,7 @@ from partage.analysis.stats import named_generator
 from partage.config.plan import Figure, Plan
 from partage.plots import layout, style
 from partage.plots.layout import ALSO, Panel
-from partage.plots.sharing import draw_strips
+from partage.plots.sharing import blocks, draw_strips
 
 LOG_RANGE = 1e4  # a further metric, all positive, whose values span this has a logarithmic scale
 MIDDLE_WIDTH = 1.8  # points, of the line that is the mean (or median, or IQM) over seeds
@@ -25,7 +24,7 @@ MIDDLE_WIDTH = 1.8  # points, of the line that is the mean (or median, or IQM) o
 
 def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
     """Return the whole figure."""
-    with matplotlib.rc_context(style.STYLE):
+    with style.drawing():
         page = layout.lay_out(plan, figure, frame)
         canvas = page.canvas()
         grid = page.grid(canvas, bool(figure.beside))
@@ -52,15 +51,29 @@ def _draw_panel(
         axes = canvas.add_subplot(cell)
         _draw_further_metrics(axes, figure, frame, panel.task)
     elif figure.strip and panel.content == figure.metric:
-        stack = cell.subgridspec(3, 1, height_ratios=[4, 1, 1], hspace=0.12)
-        axes, *strips = (canvas.add_subplot(part) for part in stack)
-        end = _draw_metric(axes, plan, figure, frame, panel)
-        draw_strips(strips, frame, figure.strip, panel.task, figure.x, end)
-        axes.tick_params(labelbottom=False)
-        strips[-1].xaxis.set_major_formatter(FuncFormatter(style.short_number))
+        axes = _draw_with_strips(canvas, cell, plan, figure, frame, panel)
     else:
         axes = canvas.add_subplot(cell)
         _draw_metric(axes, plan, figure, frame, panel)
+    return axes
+
+
+def _draw_with_strips(
+    canvas: Canvas, cell: SubplotSpec, plan: Plan, figure: Figure, frame: pd.DataFrame, panel: Panel
+) -> Axes:
+    """Draw a panel with a strip for each block of the algorithm whose sharing is drawn.
+
+    There is none on a task that this algorithm is not drawn on.
+    """
+    names = blocks(frame, figure.strip, panel.task)
+    heights = [max(6 - len(names), 4)] + [1] * len(names)
+    stack = cell.subgridspec(len(heights), 1, height_ratios=heights, hspace=0.12)
+    axes, *strips = (canvas.add_subplot(part) for part in stack)
+    end = _draw_metric(axes, plan, figure, frame, panel)
+    draw_strips(strips, frame, figure.strip, panel.task, figure.x, end)
+    if strips:
+        axes.tick_params(labelbottom=False)
+        strips[-1].xaxis.set_major_formatter(FuncFormatter(style.short_number))
     return axes
 
 
@@ -73,7 +86,7 @@ def _draw_curve(
     for run in runs:
         axes.plot(run.x, run.y, color=colour, linewidth=0.6, alpha=0.32)
     if len(runs) > 1 and len(grid):
-        low, high = stats.band(values, rng, middle)
+        low, high = bands.band(values, rng, middle)
         axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
     axes.plot(grid, middle(values.T), color=colour, linewidth=MIDDLE_WIDTH, solid_capstyle="round")
     return max(run.x[-1] for run in runs)
@@ -91,7 +104,7 @@ def _draw_further_metrics(axes: Axes, figure: Figure, frame: pd.DataFrame, task:
         infinite = float(np.mean(np.isinf(np.concatenate([run.y for run in runs]))))
         finite = [Series(x, np.where(np.isinf(y), np.nan, y)) for x, y in runs]
         rng = named_generator(figure.name, task, metric)
-        end = max(end, _draw_curve(axes, finite, colour, rng, figure.line))
+        end = max(end, _draw_curve(axes, finite, colour, rng, figure.line_of(metric)))
         words = f"{label} ({infinite:.0%} infinite)" if infinite else label
         axes.plot([], [], color=colour, linewidth=2, label=words)
     axes.set_yscale("log")
@@ -127,7 +140,7 @@ def _draw_metric(
                 runs = [Series(x, series.smooth(x, y, figure.smooth)) for x, y in runs]
             rng = named_generator(figure.name, task, algorithm, *names)
             colour = plan.variants[algorithm].colour
-            end = max(end, _draw_curve(axes, runs, colour, rng, figure.line))
+            end = max(end, _draw_curve(axes, runs, colour, rng, figure.line_of(metric)))
     if metric == figure.metric:
         _draw_published(axes, plan, figure, task, end)
     low, high = axes.dataLim.intervaly

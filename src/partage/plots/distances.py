@@ -14,7 +14,7 @@ from scipy.spatial.distance import squareform
 
 from partage.analysis.labels import engine_label, is_smoke
 from partage.plots import style
-from partage.plots.style import DPI, FAINT, INK, STYLE, WARNING
+from partage.plots.style import DPI, FAINT, INK, WARNING
 
 MANY_AGENTS = 12  # more of them have smaller numbers
 PICTURE_HEIGHT, NARROWEST = 4.9, 5.2  # inches
@@ -36,7 +36,7 @@ def draw(distances: pd.DataFrame) -> Canvas:
     top = float(np.max(np.asarray(finite), initial=0.0)) or 1.0
     colours = matplotlib.colormaps["viridis"].with_extremes(bad=WARNING)  # what is not finite
     width = 0.9 + 2.6 * len(seeds) + 0.7
-    with matplotlib.rc_context(STYLE):
+    with style.drawing():
         size = (max(width, NARROWEST), PICTURE_HEIGHT)
         canvas = Canvas(figsize=size, dpi=DPI, layout="constrained")
         parts: Any = canvas.subfigures(2, 1, height_ratios=[0.75, 4.15])

@@ -3,11 +3,10 @@
 import io
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure as Canvas
 
 from partage import _io
-from partage.plots.style import STYLE
+from partage.plots.style import drawing
 
 WITHOUT_DATE: dict[str, dict[str, None]] = {
     "png": {"Software": None},
@@ -19,7 +18,7 @@ WITHOUT_DATE: dict[str, dict[str, None]] = {
 def picture_bytes(canvas: Canvas, kind: str) -> bytes:
     """Return the picture as a file of this kind: png, svg or pdf."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         canvas.savefig(buffer, format=kind, metadata=WITHOUT_DATE[kind], facecolor="white")
     return buffer.getvalue()
 

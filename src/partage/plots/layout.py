@@ -149,7 +149,7 @@ def provenance_note(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
     bands = f"bands: 95{NO_BREAK}% stratified bootstrap over seeds"
     parts = [
         f"{figure.paper}. Scale {frame.attrs['scale']}, engine {engine}, {seeds} a curve",
-        f"line: {figure.line}, thin lines: single seeds, "
+        f"line: {figure.line_words}, thin lines: single seeds, "
         + (bands if many > 1 else "no band for one seed"),
     ]
     if figure.smooth:
@@ -160,4 +160,6 @@ def provenance_note(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
             f"strips: who shares with whom under {plan.variants[figure.strip].label}, seed "
             f"{SHARING_SEED}: one row an agent, agent 0 on top, one colour a set"
         )
+    if other := frame.attrs.get("begun_by_other_code"):
+        parts.append(f"begun by other code than it ended with: {', '.join(other)}")
     return "; ".join(parts)

@@ -6,7 +6,6 @@ It is drawn from the players' places alone.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -17,7 +16,7 @@ from matplotlib.patches import Rectangle, Wedge
 from partage.config.snapshots import Snapshot
 from partage.errors import UserError
 from partage.plots import style
-from partage.plots.style import DPI, FAINT, INK, STYLE
+from partage.plots.style import DPI, FAINT, INK
 from partage.sims.football.match import Football, Options, View
 from partage.sims.football.tasks import HORIZON, TASKS
 from partage.sims.football.view_cone import ANGLE, RADIUS
@@ -73,7 +72,7 @@ def draw(snapshot: Snapshot) -> Canvas:
         )
     view = episode.views[snapshot.step]
     colours = sns.color_palette("colorblind", len(view.facing))
-    with matplotlib.rc_context(STYLE):
+    with style.drawing():
         canvas = Canvas(figsize=(9.4, 5.6), dpi=DPI)
         style.title(canvas, 0.025, 0.975, snapshot.title)
         note = (

@@ -1,6 +1,5 @@
 """Performance profiles (Agarwal et al. 2021): for every score, the share of runs above it."""
 
-import matplotlib
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure as Canvas
@@ -8,12 +7,12 @@ from matplotlib.figure import Figure as Canvas
 from partage.analysis.labels import NOT_A_RESULT, is_smoke
 from partage.analysis.profiles import LEVELS, profiles
 from partage.config.plan import Figure, Plan
-from partage.plots.style import DPI, GRID, STYLE, WARNING
+from partage.plots.style import DPI, GRID, WARNING, drawing
 
 
 def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
     """Return the picture: one line for each algorithm, with its pointwise interval."""
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         canvas = Canvas(figsize=(6.4, 3.5), dpi=DPI, layout="constrained")
         axes = canvas.subplots()
         for each in profiles(figure, frame):

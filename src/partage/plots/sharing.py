@@ -7,7 +7,6 @@ it.
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -19,7 +18,7 @@ from matplotlib.patches import Patch
 from partage.analysis.frames import SHARING_SEED
 from partage.analysis.labels import engine_label, is_smoke
 from partage.plots import style
-from partage.plots.style import DPI, FAINT, STYLE
+from partage.plots.style import DPI, FAINT
 
 
 def _of_algorithm(frame: pd.DataFrame, algorithm: str, task: str) -> pd.DataFrame:
@@ -96,7 +95,7 @@ def draw_episode(steps: pd.DataFrame) -> Canvas:
     names = list(dict.fromkeys(steps["block"]))
     agents = len(steps["agent"].unique())
     height = 1.35 + len(names) * (0.45 + 0.2 * agents)
-    with matplotlib.rc_context(STYLE):
+    with style.drawing():
         canvas = Canvas(figsize=(7.2, height), dpi=DPI)
         margins: Any = {
             "top": 1 - 0.85 / height,

@@ -1,7 +1,10 @@
 """How all pictures look: colours, fonts, axes."""
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import matplotlib
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -31,6 +34,18 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "pdf.fonttype": 42,  # TrueType, embedded: some publishers refuse Type 3
 }
+
+
+@contextlib.contextmanager
+def drawing(look: Mapping[Any, Any] = STYLE) -> Iterator[None]:
+    """Draw over matplotlib's own defaults, whatever the user's matplotlibrc, theme or notebook set.
+
+    Their settings are theirs again afterwards.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(look)
+        yield
 
 
 def round_ticks() -> MaxNLocator:

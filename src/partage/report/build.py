@@ -11,11 +11,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from partage.analysis import claims, settings_tables
-from partage.analysis.claims import OPEN, Judgement
 from partage.analysis.table import Table
-from partage.config.figures import SettingsTable
 from partage.config.plan import Figure, Plan, Request
 from partage.config.recipe import ENGINES
+from partage.config.settings_tables import SettingsTable
 from partage.errors import UserError
 from partage.report import page, provenance, sections
 from partage.report.inventory import FigurePart, Run, cells, drawable_part, find_runs, hours
@@ -103,20 +102,15 @@ def front(request: Request, root: Path, runs: Sequence[Run]) -> Front:
 def judge(plan: Plan, figure: Figure, part: FigurePart | None) -> pd.DataFrame:
     """Return the judgement on every claim of the figure.
 
-    One that rests on more than there is stays open, whatever its parts say.
+    One that rests on more than there is stays without, whatever its parts say.
     """
     judged = pd.DataFrame(columns=claims.COLUMNS)
     if part:
         judged = claims.build(plan, part.figure, part.frame)
         if not part.is_whole:
-            judged = judged.assign(claim_verdict=OPEN)
+            judged = judged.assign(claim_verdict=claims.RUN_IN_PART, power=float("nan"))
     known = set(judged["claim"])
-    nan = float("nan")
-    rest = [
-        Judgement(claim.says, OPEN, "", nan, nan, nan, 0, OPEN)
-        for claim in figure.claims
-        if claim.says not in known
-    ]
+    rest = [claims.not_run(claim) for claim in figure.claims if claim.says not in known]
     more = pd.DataFrame(rest, columns=claims.COLUMNS)
     filled = [each for each in (judged, more) if len(each)]
     return pd.concat(filled, ignore_index=True) if filled else judged
@@ -125,14 +119,20 @@ def judge(plan: Plan, figure: Figure, part: FigurePart | None) -> pd.DataFrame:
 def overview_of(figure: Figure, runs: Sequence[Run], judged: pd.DataFrame) -> Iterable[Overview]:
     """Return a row for each claim of a figure; its cells and cost stand in the first."""
     finished = [run for run in runs if run.is_finished]
-    said = [(one.says, one.verdict) for one in sections.judged_claims(judged)]
+    said = sections.judged_claims(judged)
     rows = [
-        Overview(figure.name, figure.title, says, verdict, "", "")
-        for says, verdict in said or [("no claim is judged", "")]
+        Overview(figure.name, figure.title, _in_short(one), one.verdict, "", "") for one in said
     ]
+    if not rows:
+        rows = [Overview(figure.name, figure.title, "no claim is judged", "", "", "")]
     spent = sum(hours(run.record).cpu for run in finished)
     counted = f"{cells(finished)}/{cells(runs)}"
     return [rows[0]._replace(cells=counted, cpu_hours=f"{spent:,.2f}"), *rows[1:]]
+
+
+def _in_short(claim: sections.Claim) -> str:
+    """Return a claim with what its verdict must not be read without."""
+    return f"{claim.says} ({claim.over_tasks})" if claim.over_tasks else claim.says
 
 
 def settings_table(plan: Plan, wanted: SettingsTable, scale: str) -> Table:

@@ -118,6 +118,7 @@ def make_command(figure: Figure, recipe: Recipe, request: Request) -> str:
         "results": request.results,
         "figures": figure.name,
         "seeds_per_run": request.seeds_per_run,
+        "seed_count": request.seed_count,
     }
     options = [f"{key}={value}" for key, value in wanted.items() if getattr(Request, key) != value]
     return f".venv/bin/snakemake --cores all --config {' '.join(options)}"
@@ -126,7 +127,7 @@ def make_command(figure: Figure, recipe: Recipe, request: Request) -> str:
 def hours(made: dict[str, Any]) -> Hours:
     """Return what a run cost, as its record has it; what an imported run cost is not known (0)."""
     on_gpu = str(made.get("device", "")).startswith("cuda")
-    gpu_seconds = made["wall_seconds"] if on_gpu else 0.0
+    gpu_seconds = made.get("wall_seconds", 0.0) if on_gpu else 0.0
     return Hours(made.get("cpu_seconds", 0.0) / 3600, gpu_seconds / 3600)
 
 

@@ -97,11 +97,12 @@ def origin_table(finished: Sequence[Run], software: list[str]) -> Table:
 def _origin(run: Run, software: list[str]) -> dict[str, str]:
     made = run.record
     code = made.get("code", {})
+    codes = dict.fromkeys([*made.get("earlier_code", []), code.get("hash") or ""])
     finished = made.get("finished") or made.get("imported", {}).get("at", "")
     return {
         "run": str(run.folder),
         "recipe": run.recipe.hash[:SHORT_HASH],
-        "code": (code.get("hash") or "")[:SHORT_HASH],
+        "code": " then ".join(each[:SHORT_HASH] for each in codes if each),
         "commit": (code.get("commit") or "")[:SHORT_HASH],
         "with": str(software.index(made_with(made)) + 1),
         "finished": finished.removesuffix("+00:00").replace("T", " "),

@@ -16,7 +16,7 @@ from partage.config.recipe import run_dir
 from partage.config.snapshots import Snapshot
 from partage.plots import curves
 from partage.plots import profiles as profile_plots
-from partage.report import page
+from partage.report import drawn, page
 from partage.report.inventory import FigurePart, Run, make_command
 from partage.report.page import Picture
 from partage.runs.export import absolutes
@@ -29,6 +29,8 @@ class Claim(NamedTuple):
 
     says: str
     verdict: str
+    remarks: str  # who says so, over what it is judged, and its power
+    over_tasks: str  # "": it is judged on one
     evidence: Table | None
 
 
@@ -54,6 +56,7 @@ class PictureOrCommand(NamedTuple):
     title: str
     picture: Picture | None
     command: str
+    why: str  # there is no picture
 
 
 class FigureSection(NamedTuple):
@@ -121,7 +124,8 @@ def judged_claims(judged: pd.DataFrame) -> list[Claim]:
     for says, rows in judged.groupby("claim", sort=False):
         evidence = rows[rows["judged_by"] != ""]
         shown = claims.render(pd.DataFrame(evidence)) if len(evidence) else None
-        found.append(Claim(str(says), str(rows["claim_verdict"].iat[0]), shown))
+        decided, words = str(rows["claim_verdict"].iat[0]), claims.remarks(rows)
+        found.append(Claim(str(says), decided, words, claims.over_tasks(rows), shown))
     return found
 
 
@@ -201,6 +205,7 @@ def episodes(
             folder / "episode.svg",
             "roles and groups of each agent, step by step",
             f".venv/bin/partage episode {folder}",
+            drawn.of_run(folder, recipe),
         )
 
 
@@ -209,9 +214,17 @@ def of_snapshot(snapshot: Snapshot, request: Request, root: Path) -> PictureOrCo
     options = f"--scale {request.scale} --engine {request.engine}"
     command = f".venv/bin/partage snapshot {snapshot.name} {options}"
     path = root / "figures" / f"{snapshot.name}.svg"
-    return _drawn_before(snapshot.title, path, snapshot.title, command)
+    return _drawn_before(snapshot.title, path, snapshot.title, command, drawn.of_snapshot(snapshot))
 
 
-def _drawn_before(title: str, path: Path, alt: str, command: str) -> PictureOrCommand:
-    picture = page.embed(path.read_bytes(), "svg", alt) if path.is_file() else None
-    return PictureOrCommand(title, picture, command)
+def _drawn_before(
+    title: str, path: Path, alt: str, command: str, wanted: drawn.Facts
+) -> PictureOrCommand:
+    """Return the picture at `path` if it was drawn of what is `wanted` today."""
+    if not path.is_file():
+        return PictureOrCommand(title, None, command, "Not drawn yet")
+    svg = path.read_bytes()
+    if drawn.read_note(svg) != wanted:
+        why = f"{path.name} was drawn of another run, or of other settings, than is shown here"
+        return PictureOrCommand(title, None, command, why)
+    return PictureOrCommand(title, page.embed(svg, "svg", alt), command, "")

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
+from partage.nn.pointwise import greedy
 from partage.rl.losses import linear_schedule
 from partage.rl.noise import generators, uniform
 from partage.sims.contract import stream
@@ -58,7 +59,7 @@ def choose(
 
     `t` counts the episode's choices; without noise the best is always chosen.
     """
-    best = values.masked_fill(~avail.to(values.device), -torch.inf).argmax(-1).cpu()
+    best = greedy(values, avail.to(values.device)).cpu()
     if noise is None:
         return best
     any_available = (avail * noise.preference[:, t]).argmax(-1)

@@ -5,7 +5,7 @@ bootstraps.
 """
 
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 
@@ -58,6 +58,11 @@ def total(x: Float32[Tensor, "R B T"]) -> Float32[Tensor, "R"]:
     In this order zeros behind the episodes' ends cannot change it.
     """
     return x.transpose(1, 2).flatten(1).cumsum(1)[:, -1]
+
+
+def are_numbers(x: Float[Tensor, "R *X"]) -> Bool[Tensor, "R"]:
+    """Return the runs in which nothing is NaN or infinite."""
+    return x.isfinite().flatten(1).all(1)
 
 
 def linear_schedule(start: float, end: float, steps: int, now: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ whatever device trains.
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Generator, Tensor
 
 
@@ -30,3 +30,31 @@ def restore(generators: Sequence[Generator], states: Sequence[Tensor]) -> None:
     """Set generators back to where their ``get_state`` was called."""
     for generator, state in zip(generators, states, strict=True):
         generator.set_state(state)
+
+
+class Streams:
+    """A learner's generators, those of R runs for each purpose; some runs end before others.
+
+    All runs draw together. What was drawn for one that took no part is as if it never had been.
+    """
+
+    def __init__(self, generators: list[Generator]) -> None:
+        self.generators = generators  # the list itself: what is appended later counts
+        # where each was when its run last took part
+        self.settled: list[Tensor] = [generator.get_state() for generator in generators]
+
+    def settle(self, active: Bool[Tensor, "R"]) -> None:
+        """Note where the generators of runs that took part are by now; put the others back."""
+        known, runs = len(self.settled), len(active)
+        self.settled += [g.get_state() for g in self.generators[known:]]
+        taking_part = active.tolist()
+        for number, generator in enumerate(self.generators):
+            if taking_part[number % runs]:
+                self.settled[number] = generator.get_state()
+            else:
+                generator.set_state(self.settled[number])
+
+    def restore(self, states: Sequence[Tensor]) -> None:
+        """Set all generators back to where their ``get_state`` was called."""
+        restore(self.generators, states)
+        self.settled = [generator.get_state() for generator in self.generators]

@@ -68,6 +68,11 @@ class Rollout(NamedTuple):
         """Return the joint environment steps of each run."""
         return self.filled.sum((1, 2))
 
+    @property
+    def active(self) -> Bool[Tensor, "R"]:
+        """Return which runs took part: one that has ended learns nothing and stays as it is."""
+        return self.filled.any(2).any(1)
+
 
 def _blank(env: Env, time: int) -> Rollout:
     """Return a rollout of `time` transitions that are yet to be filled in."""
@@ -179,19 +184,27 @@ def _choose(where: Bool[Tensor, "R B"], new: Tensor, old: Tensor) -> Tensor:
 
 
 def collect_segment(
-    env: Env, policy: Policy, step: TimeStep, memory: Memory, time: int
+    env: Env,
+    policy: Policy,
+    step: TimeStep,
+    memory: Memory,
+    time: int,
+    where: Bool[Tensor, "R"] | None = None,
 ) -> tuple[Rollout, TimeStep, Memory]:
     """Play `time` transitions of every copy from `step` on; return where they end as well.
 
     Where an episode ends, the next begins at once. An episode whose simulator broke down is
-    truncated before the transition in which it did, which is not filled.
+    truncated before the transition in which it did, which is not filled. Nothing is filled of runs
+    that `where` does not mark (None: all are).
     """
-    out = _blank(env, time)
+    out, counts = _blank(env, time), torch.ones(env.runs, 1, dtype=torch.bool)
+    if where is not None:
+        counts = where[:, None]
     for t in range(time):
         _write_instant(out, t, step)
         choice, memory = policy(step, memory, True)
         step = env.step(choice.actions)
-        _write_transition(out, t, choice, step, ~step.void)
+        _write_transition(out, t, choice, step, ~step.void & counts)
         out.terminated[:, :, t] &= out.filled[:, :, t]
         if step.truncated.any():
             out = _write_final_obs(out, t, step)

@@ -20,6 +20,7 @@ MAGIC = b"partage1"
 # magic, number of the save (from 1 on), length of the payload, its sha256
 HEADER = struct.Struct("<8sQQ32s")
 FILES = ("a", "b")
+ANEW = "delete that folder to train this run from its start."  # the advice where none can be used
 
 
 class Slot(NamedTuple):
@@ -36,9 +37,8 @@ def save(run_dir: Path, payload: _io.Bytes) -> None:
 
     Raises `UserError` where the folder cannot be written.
     """
-    for leftover in (run_dir / "checkpoint").glob(".*.tmp"):
-        # of a process that was killed while writing: it may be gigabytes
-        leftover.unlink(missing_ok=True)
+    # of a process that was killed while writing, whichever file: it may be gigabytes
+    _io.sweep(run_dir / "checkpoint")
     slots = _slots(run_dir)
     older = min(slots, key=lambda slot: slot.number)
     newest_number = max(slot.number for slot in slots)
@@ -73,8 +73,7 @@ def load(run_dir: Path) -> bytes | None:
     if corrupt:
         names = ", ".join(path.name for path in corrupt)
         raise UserError(
-            f"No whole checkpoint is left in {run_dir / 'checkpoint'} (corrupt: {names}): delete "
-            f"that folder to train this run from its start."
+            f"No whole checkpoint is left in {run_dir / 'checkpoint'} (corrupt: {names}): {ANEW}"
         )
     return None
 
@@ -88,18 +87,24 @@ def fits_todays_code(folder: Path) -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        why = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
-        raise UserError(
-            f"What is saved in {folder} does not fit today's code ({why}): use the code that saved "
-            f"it, or delete that folder to train this run from its start."
-        ) from error
+        raise _misfit(folder, f"{type(error).__name__}: {error}") from error
+    except UserError as error:  # a simulator's: what it is given is not what it saved
+        raise _misfit(folder, str(error).rstrip(".")) from error
+
+
+def _misfit(folder: Path, why: str) -> UserError:
+    return UserError(
+        f"What is saved in {folder} does not fit today's code ({textwrap.shorten(why, 200)}): use "
+        f"the code that saved it, or {ANEW}"
+    )
 
 
 def clear(run_dir: Path) -> None:
     """Remove a run's checkpoints: its record is written."""
     folder = run_dir / "checkpoint"
-    for path in [*(folder / name for name in FILES), *folder.glob(".*.tmp")]:
-        path.unlink(missing_ok=True)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    _io.sweep(folder)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 

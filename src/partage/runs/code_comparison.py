@@ -8,15 +8,16 @@ happen. Each training is stopped once after a checkpoint and goes on from it.
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage import _io
+from partage.config import outcomes
 from partage.config.plan import Plan
-from partage.config.recipe import IMPORTED, Recipe, run_dir
+from partage.config.recipe import IMPORTED, Recipe, parse, run_dir
 from partage.config.request import Request
 from partage.errors import UserError
 from partage.runs import record, verify, worktrees
@@ -63,20 +64,16 @@ class Outcome(NamedTuple):
 def find_runs(folders: Iterable[Path]) -> list[Run]:
     """Return the finished runs below some folders, imported ones left out.
 
-    Raises `UserError` for a folder that is not there or a run that is corrupt.
+    Raises `UserError` for a folder that is not there or has no runs, or a run that is corrupt.
     """
     found = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"There is no folder {folder}: name folders of runs with --runs.")
-        for path in sorted(folder.rglob("record.json")):
-            if path.parent.name == "kept":
-                continue
-            made = record.read(path.parent)[1]
-            recipe = Recipe.load(path.with_name("recipe.json"))
+    for place in folders:
+        for folder in outcomes.find(place, "--runs"):
+            made = record.read_record(folder)
+            recipe = parse(made["recipe"], folder)
             if recipe.learner != IMPORTED:
                 commit = (made["code"].get("commit") or "").removesuffix("-dirty")
-                found.append(Run(path.parent, recipe, commit, made["code"]["hash"]))
+                found.append(Run(folder, recipe, commit, made["code"]["hash"]))
     return found
 
 
@@ -220,7 +217,7 @@ def append(path: Path, entry: Entry) -> None:
 
 def compare_all(
     repository: Path, pairs: Sequence[Pair], entries: Sequence[Entry], steps: int
-) -> Iterator[tuple[Pair, Outcome]]:
+) -> Generator[tuple[Pair, Outcome], None, None]:
     """Yield each pair with what its comparison with HEAD came to.
 
     Pairs whose runs are of HEAD's stamp, or are linked to it by `entries`, are left out: what is

@@ -18,6 +18,7 @@ from partage.errors import UserError
 
 PUBLISHED = Path(__file__).with_name("equal-code.toml")  # a link to results/published in a checkout
 STAMP = {"hash": str, "commit": str}
+SHORT_HASH = 12  # letters of a sha256
 
 
 class Stamp(NamedTuple):
@@ -149,7 +150,43 @@ def between(
     Recipe and codes are as records have them.
     """
     family = recipe["task"].partition("/")[0]
-    return chain(entries, recipe["learner"], family, before.get("hash", ""), after.get("hash", ""))
+    first, last = (code.get("hash") or "" for code in (before, after))
+    return chain(entries, recipe["learner"], family, first, last)
+
+
+class Standing(NamedTuple):
+    """How the code that made a run stands to another code."""
+
+    other: list[str]  # the files in which they differ, and codes that the run began with
+    equal: list[Entry]  # comparisons that make other code as good as the same
+
+
+def standing(
+    entries: Sequence[Entry], made: Mapping[str, Any], today: Mapping[str, Any]
+) -> Standing:
+    """Return how the codes of a run, as its record has them, stand to `today`'s.
+
+    A run that was resumed by other code than it began with was made by all of them: it is as good
+    as made by today's where entries lead there from each.
+    """
+    other, equal = [], []
+    files = changed_files(made["code"], today)
+    if files:
+        linked = between(entries, made["recipe"], made["code"], today)
+        equal += linked
+        other += [] if linked else files
+    for earlier in dict.fromkeys(made.get("earlier_code", [])):
+        if earlier == today.get("hash"):
+            continue
+        linked = between(entries, made["recipe"], {"hash": earlier}, today)
+        equal += linked
+        other += [] if linked else [f"begun by other code, {earlier[:SHORT_HASH]}"]
+    return Standing(other, list({str(entry): entry for entry in equal}.values()))
+
+
+def begun_by_other(entries: Sequence[Entry], made: Mapping[str, Any]) -> bool:
+    """Return whether a run was resumed by code that is not known to be equal to its first."""
+    return bool(standing(entries, made, made["code"]).other)
 
 
 def changed_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,6 @@ How far apart its policies are (MPD §1), which parameter sets its agents choose
 best policies are worth (Gorsane et al. 2022).
 """
 
-import io
 import itertools
 import math
 from pathlib import Path
@@ -23,7 +22,7 @@ from partage.errors import UserError, at_least
 from partage.learners import Learner
 from partage.rl.noise import generators
 from partage.rl.rollout import Rollout, collect_episodes
-from partage.runs import checkpoint
+from partage.runs import checkpoint, divergence, saved_state
 from partage.runs.metrics import outcomes
 from partage.runs.process import prepare
 from partage.sims.contract import Env, Spec, stream
@@ -93,8 +92,10 @@ def play(folder: Path, purpose: str, count: int, explore: bool) -> Played:
     prepare("cpu")
     recipe = Recipe.load(folder / "recipe.json")
     env, policies = _untrained(recipe, purpose, count)
+    state = _trained_state(folder, recipe)
     with checkpoint.fits_todays_code(folder):
-        policies.load_state_dict(_trained_state(folder, recipe))
+        policies.load_state_dict(state)
+    check_numbers(policies, folder, recipe, recipe.seeds)
     every_run = torch.ones(len(recipe.seeds), dtype=torch.bool)
     rollout = collect_episodes(env, policies.policy, every_run, explore)
     env.close()
@@ -108,9 +109,21 @@ def load_policies(folder: Path, recipe: Recipe) -> tuple[Spec, Learner]:
     """
     env, policies = _untrained(recipe, "play", 1)
     env.close()
+    state = _trained_state(folder, recipe)
     with checkpoint.fits_todays_code(folder):
-        policies.load_state_dict(_trained_state(folder, recipe))
+        policies.load_state_dict(state)
     return env.spec, policies
+
+
+def check_numbers(policies: Learner, folder: Path, recipe: Recipe, seeds: list[int]) -> None:
+    """Raise `UserError` where policies of these seeds are no numbers."""
+    sound = divergence.sound(policies.state_dict(replay=False), len(recipe.seeds)).tolist()
+    lost = [seed for seed in seeds if not sound[recipe.seeds.index(seed)]]
+    if lost:
+        raise UserError(
+            f"The policies in {folder} of seeds {lost} are not numbers (NaN): their training has "
+            f"diverged; {divergence.CURES}, and train them again."
+        )
 
 
 def absolute(folder: Path, count: int = ABSOLUTE_EPISODES) -> dict[str, Any]:
@@ -217,7 +230,8 @@ def _trained_state(folder: Path, recipe: Recipe) -> dict[str, Any]:
             f"`partage train {folder}/recipe.json` first."
         )
     state = _read(payload, folder, recipe)
-    return {name: part for name, part in state["learner"].items() if name != "replay"}
+    with checkpoint.fits_todays_code(folder):
+        return {name: part for name, part in state["learner"].items() if name != "replay"}
 
 
 def _best_state(file: Path, recipe: Recipe) -> dict[str, Any]:
@@ -232,12 +246,7 @@ def _best_state(file: Path, recipe: Recipe) -> dict[str, Any]:
 
 def _read(payload: bytes, folder: Path, recipe: Recipe) -> dict[str, Any]:
     """Return a saved state, which has to be of this very recipe."""
-    try:
-        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what its unpickler raises
-        raise UserError(
-            f"The policies in {folder} are corrupt ({type(error).__name__}): train the run again."
-        ) from error
-    if not isinstance(state, dict) or state.get("recipe") != recipe.hash:
+    state = saved_state.decode(payload, f"The policies in {folder} are", "train the run again.")
+    if state.get("recipe") != recipe.hash:
         raise UserError(f"The policies in {folder} are another recipe's: train the run again.")
     return state

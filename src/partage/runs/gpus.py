@@ -12,6 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from partage import _io
+from partage.errors import UserError
+
 POLL = 1.0  # seconds between two searches for a free one
 
 
@@ -42,10 +45,16 @@ def visible() -> list[str]:
 def claim(gpus: list[str], per_gpu: int) -> str:
     """Wait for the first free one of the GPUs and return it; it is held until this process ends.
 
-    Those with the fewest processes come first.
+    Those with the fewest processes come first. Raises `UserError` where that cannot be noted.
     """
     folder = Path(tempfile.gettempdir()) / f"partage-gpus-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"Could not make {folder} ({error.strerror}), where GPUs in use are noted: name a "
+            "folder that can be written in TMPDIR, then repeat."
+        ) from error
     announced = False
     while True:
         for place in range(per_gpu):
@@ -66,4 +75,7 @@ def _lock(path: Path) -> bool:
     except BlockingIOError:
         os.close(handle)
         return False
+    if not _io.is_at(handle, path):  # removed meanwhile (temporary files are): who holds the new?
+        os.close(handle)
+        return _lock(path)
     return True  # the handle stays open

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from partage.config.recipe import Recipe
+from partage.learners import Learner
 from partage.rl.rollout import Rollout, team_reward
+from partage.runs import divergence, record
+from partage.runs.divergence import Failure
 from partage.sharing.assignment import Assignment, partition
 from partage.sims.contract import Spec
 
@@ -24,6 +28,7 @@ STATE = (
     "recent_returns",
     "next_mark",
     "assignments",
+    "failures",
 )
 
 
@@ -49,6 +54,49 @@ class Metrics:
             "test": [0] * runs,
         }
         self.assignments: dict[str, list[list[int]]] = {}  # the last one of each block, [R, N]
+        # of runs that ended before their time
+        self.failures: list[tuple[Any, ...]] = []
+
+    @property
+    def active(self) -> Bool[Tensor, "R"]:
+        """Return which runs have steps left, and have not failed."""
+        failed = {failure[0] for failure in self.failures}
+        sound = torch.tensor([seed not in failed for seed in self.seeds])
+        return (self.env_steps < self.budget) & sound
+
+    def end_what_failed(
+        self,
+        rollout: Rollout,
+        measures: Mapping[str, Float32[Tensor, "R"]],
+        active: Bool[Tensor, "R"],
+        learner: Learner,
+    ) -> None:
+        """End the active runs that have lost their numbers; the others go on."""
+        self.fail(divergence.find(rollout, measures, active))
+        ended = active & (self.env_steps >= self.budget)
+        if ended.any():
+            sound = divergence.sound(learner.state_dict(replay=False), len(active))
+            lost = (ended & ~sound).nonzero().flatten().tolist()
+            self.fail(dict.fromkeys(lost, ("policy", "nan")))
+
+    def end_what_failed_test(
+        self, tested: Bool[Tensor, "R"], outcome: Mapping[str, Float32[Tensor, "R B"]]
+    ) -> Bool[Tensor, "R"]:
+        """End the tested runs whose outcome is no number; return the others."""
+        lost = divergence.in_outcome(outcome, tested)
+        self.fail(lost)
+        return tested & torch.tensor([r not in lost for r in range(len(tested))])
+
+    def fail(self, found: Mapping[int, tuple[str, str]]) -> None:
+        """End these runs, whose measure is no number: it is not measured again."""
+        failed = {failure[0] for failure in self.failures}
+        for r, (measure, value) in sorted(found.items()):
+            if self.seeds[r] in failed:
+                continue
+            failure = Failure(self.seeds[r], int(self.env_steps[r]), self.updates, measure, value)
+            self.failures.append(tuple(failure))
+            for marks in self.next_mark.values():
+                marks[r] = NEVER
 
     def count(self, rollout: Rollout) -> None:
         """Count a rollout's steps, and note the returns of the episodes that ended in it."""
@@ -137,6 +185,10 @@ class Metrics:
 
     def _add_point(self, r: int, metric: str, value: float) -> None:
         self.points.append((self.seeds[r], int(self.env_steps[r]), self.updates, metric, value))
+
+    def curve(self) -> pd.DataFrame:
+        """Return all points so far."""
+        return pd.DataFrame(self.points, columns=list(record.COLUMNS))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what changes while runs train."""

@@ -43,6 +43,7 @@ class RunPolicy:
         self._explore = explore
         self.spec: Spec
         self.spec, self._learner = evaluate.load_policies(folder, self.recipe)
+        evaluate.check_numbers(self._learner, folder, self.recipe, [seed])
         self._groups: list[Group] = []
         self._copies = 0
 

@@ -4,15 +4,42 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from partage.errors import UserError
+from partage.kernels import gemm
 
+# variables by which libraries are told which instructions to compute with
+CHOOSE_INSTRUCTIONS = (
+    "ATEN_CPU_CAPABILITY",
+    "MKL_CBWR",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_ENABLE_AVX",
+)
 # options of glibc's mallopt
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+class Clocks(NamedTuple):
+    """Seconds of wall-clock time and of this process's CPU time."""
+
+    wall: float
+    cpu: float
+
+    @staticmethod
+    def now() -> "Clocks":
+        """Return what the clocks show."""
+        return Clocks(time.monotonic(), time.process_time())
 
 
 def prepare(device: str) -> None:
@@ -38,6 +65,17 @@ def _prepare_cuda(device: str) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def vectors() -> dict[str, str]:
+    """Return which vector instructions compute, by library, and what the environment chose.
+
+    They move the last bits of numbers: two machines, or one that was told to do without some, part
+    by a millionth.
+    """
+    found = {"torch": torch.backends.cpu.get_cpu_capability(), "kernels": str(gemm.REGISTERS)}
+    found |= {name: os.environ[name] for name in CHOOSE_INSTRUCTIONS if os.environ.get(name)}
+    return found
 
 
 def _keep_freed_memory() -> None:

@@ -8,14 +8,15 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import re
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from partage.config import pins
 from partage.config.recipe import Recipe
+from partage.runs.machine import machine
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # What moves numbers: the rooms whose files a run depends on, where it reaches them by imports.
@@ -35,12 +36,14 @@ def provenance(
     threads: int,
     device: str,
     gpu: str | None = None,
+    vectors: Mapping[str, str] | None = None,
     ran: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What record.json says of a run that ends now. Seconds count all parts of a run that was
     `resumed` times.
 
-    `ran` is what `code` said when the process began: files may be edited while a run goes on.
+    `vectors` is what `partage.runs.process.vectors` returns: which instructions computed. `ran` is
+    what `code` said when the process began: files may be edited while a run goes on.
     """
     return {
         "recipe": dataclasses.asdict(recipe),
@@ -48,6 +51,7 @@ def provenance(
         "code": ran or code(recipe.learner, recipe.family),
         "versions": versions(recipe.family),
         "machine": {**machine(), "gpu": gpu},
+        "vectors": dict(vectors or {}),
         "image": image(),
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -76,7 +80,7 @@ def code(learner: str, family: str, package: Path = PACKAGE) -> dict[str, Any]:
         name = path.relative_to(package).as_posix()
         if f"partage/{name}" in hashes or not path.is_file() or not _moves_numbers(name):
             continue
-        content = path.read_bytes()
+        content = path.read_bytes().replace(b"\r\n", b"\n")  # git may have written the lines' ends
         hashes[f"partage/{name}"] = hashlib.sha256(content).hexdigest()
         if path.suffix == ".py":
             todo += _imports(content, package)
@@ -175,18 +179,3 @@ def image() -> dict[str, str] | None:
             "name": path.name,
             "digest": f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}",
         }
-
-
-def machine() -> dict[str, Any]:
-    """CPU model, cores this process may use, memory in GiB."""
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file() and (found := re.search(r"model name\s*: (.*)", cpuinfo.read_text())):
-        model = found.group(1)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory, 1),
-        "host": platform.node(),
-    }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from partage.config import plan, recipe
+from partage.config import outcomes, plan, recipe
 from partage.config.custom import custom_recipe
 from partage.config.recipe import ENGINES, Recipe, run_dir, write_recipes
 from partage.config.request import Request
@@ -89,13 +89,7 @@ def load_runs(folder: str | Path) -> list[Run]:
 
     Raises `UserError` where there is none, or one is corrupt.
     """
-    if not Path(folder).is_dir():
-        raise UserError(f"There is no folder {folder}: name the folder that runs lie in.")
-    records = Path(folder).rglob("record.json")
-    places = sorted(path.parent for path in records if path.parent.name != "kept")
-    if not places:
-        raise UserError(f"No finished run lies in {folder}: train one with partage.train.")
-    return [Run(place) for place in places]
+    return [Run(place) for place in outcomes.find(Path(folder).expanduser())]
 
 
 def train(

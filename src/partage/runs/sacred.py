@@ -1,29 +1,27 @@
-"""Read runs of EPyMARL and PyMARL, as sacred's FileStorageObserver writes them."""
+"""Read runs of EPyMARL and PyMARL, as sacred's FileStorageObserver writes them.
+
+A run's folder holds ``config.json``, ``run.json`` (its status), and what it measured: in
+``metrics.json`` (``{name: {"steps": [..], "values": [..]}}``), in ``info.json`` (``{name: [values],
+name_T: [steps]}``), or in both. From sacred 0.8 on there always is a ``metrics.json``, which
+PyMARL leaves empty: each metric is taken from the first of the two that has it.
+"""
 
 import hashlib
-import json
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from partage.errors import UserError
-from partage.runs import record
+from partage.runs import experiments, foreign
+from partage.runs.experiments import COMPLETED, Measured, Point, Run
 
 UNCOUNTED = -1  # updates of a run that does not say
-PER_SEED = ("seed", "unique_token", "save_path")  # what differs between seeds of one experiment
 RUN_FACTS = ("status", "start_time", "stop_time", "host", "experiment")
-
-Point = tuple[int, int, int, str, float]  # a row of `record.COLUMNS`
-
-
-class Guest(NamedTuple):
-    """One seed of somebody else's."""
-
-    seed: int  # theirs
-    curve: pd.DataFrame  # the columns of a record, their metrics' names
-    facts: dict[str, Any]  # where it comes from
+MEASURED = ("metrics.json", "info.json")
+OF_A_RUN = ("run.json", *MEASURED, "cout.txt")  # beside config.json
+EXPECTED = "a run that sacred's FileStorageObserver wrote"
 
 
 class Series(NamedTuple):
@@ -31,27 +29,28 @@ class Series(NamedTuple):
 
     steps: Any
     values: Any
+    file: Path
 
 
-def read(source: Path) -> list[Guest]:
-    """Return the runs at or below `source`.
+def runs(source: Path) -> list[Run]:
+    """Return the runs at or below `source`; there may be none.
 
-    A folder with a ``config.json`` and a ``metrics.json`` or ``info.json`` is one. Raises
-    `UserError` where there is none, one is malformed, or they differ in more than their seed.
+    A folder with a ``config.json`` and another file of sacred's is one. Raises `UserError` where a
+    configuration or a status cannot be read.
     """
-    folders = sorted(path.parent for path in source.rglob("config.json"))
-    if not folders:
-        raise UserError(
-            f"{source} holds no sacred run: a folder with config.json and metrics.json or "
-            f"info.json is expected."
-        )
-    configs = [_json(folder / "config.json") for folder in folders]
-    _check_one_experiment(folders, configs)
-    guests = [_run(folder, config) for folder, config in zip(folders, configs, strict=True)]
-    seeds = [guest.seed for guest in guests]
-    if len(set(seeds)) < len(seeds):
-        raise UserError(f"Two runs in {source} have the same seed: the seeds are {seeds}.")
-    return guests
+    return [_run(folder) for folder in sorted(_folders(source))]
+
+
+def _folders(source: Path) -> Iterator[Path]:
+    """Yield the folders of runs at or below `source`."""
+    for folder, inside, files in os.walk(source, onerror=_refuse):
+        inside[:] = [name for name in inside if name not in ("_sources", "_resources")]
+        if "config.json" in files and any(name in files for name in OF_A_RUN):
+            yield Path(folder)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"Could not read {error.filename} ({error.strerror}): make it readable.")
 
 
 def sha256(path: Path) -> str:
@@ -59,102 +58,77 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _check_one_experiment(folders: list[Path], configs: list[dict[str, Any]]) -> None:
-    """Raise `UserError` where configurations differ in more than what belongs to a seed."""
-    first = _common(configs[0])
-    for folder, config in zip(folders, configs, strict=True):
-        common = _common(config)
-        for key in sorted(common.keys() | first.keys()):
-            if common.get(key) != first.get(key):
-                raise UserError(
-                    f"{folder} and {folders[0]} are not runs of one experiment: {key} is "
-                    f"{common.get(key)!r} in one and {first.get(key)!r} in the other. Import them "
-                    f"as two variants."
-                )
-
-
-def _common(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration without what differs between seeds of one experiment."""
-    common = {key: value for key, value in config.items() if key not in PER_SEED}
-    env_args = common.get("env_args")
-    if isinstance(env_args, dict):
-        common["env_args"] = {key: value for key, value in env_args.items() if key != "seed"}
-    return common
-
-
-def _run(folder: Path, config: dict[str, Any]) -> Guest:
-    """Return the run in a folder."""
-    seed = config.get("seed")
-    if type(seed) is not int:
-        raise UserError(
-            f"{folder}/config.json should have a whole number as its seed, but it is {seed!r}."
-        )
-    file = folder / "metrics.json"
-    if file.is_file():
-        series = _series_of_metrics(_json(file))
-    else:
-        file = folder / "info.json"
-        series = _series_of_info(_json(file))
-    points: list[Point] = []
-    for name, measured in series.items():
-        points += _points(seed, name, measured, file)
-    if not points:
-        raise UserError(f"{file} holds no measured values.")
+def _run(folder: Path) -> Run:
+    """Return the run in a folder, its curve not read yet."""
     run_file = folder / "run.json"
-    run = _json(run_file) if run_file.is_file() else {}
-    facts = {
-        "file": str(file),
-        "sha256": sha256(file),
-        "config": config,
-        "run": {key: run[key] for key in RUN_FACTS if key in run},
-    }
-    return Guest(seed, pd.DataFrame(points, columns=list(record.COLUMNS)), facts)
+    run = foreign.read_json(run_file, EXPECTED) if run_file.is_file() else {}
+    status = str(run.get("status", COMPLETED))
+    try:
+        config = foreign.read_json(folder / "config.json", EXPECTED)
+        seed = experiments.seed_of(config, folder / "config.json")
+    except UserError:
+        if status == COMPLETED:
+            raise
+        config, seed = {}, UNCOUNTED  # it was killed while writing: it has no end to reach
+    facts = {"config": config, "run": {key: run[key] for key in RUN_FACTS if key in run}}
+    return Run(
+        str(folder), seed, experiments.flat(config), status, partial(_measured, folder, seed, facts)
+    )
 
 
-def _series_of_metrics(content: dict[str, Any]) -> dict[str, Series]:
-    """Return the metrics of a ``metrics.json``: {name: {"steps": [..], "values": [..]}}."""
+def _measured(folder: Path, seed: int, facts: dict[str, Any], wanted: Collection[str]) -> Measured:
+    """Return what a run measured of what is wanted."""
     series: dict[str, Series] = {}
+    for name in reversed(MEASURED):
+        file = folder / name
+        if file.is_file():
+            content = foreign.read_json(file, EXPECTED)
+            of_file = _of_metrics if name == MEASURED[0] else _of_info
+            series |= dict(of_file(content, file))
+    points: list[Point] = []
+    files: set[Path] = set()
+    for name, each in series.items():
+        if name in wanted:
+            points += _points(seed, name, each)
+            files.add(each.file)
+    return Measured(points, sorted(series), _digests(files) | facts)
+
+
+def _digests(files: Collection[Path]) -> dict[str, Any]:
+    """Return the file that values were taken from and its sha256, and all where there are two."""
+    found = {str(file): sha256(file) for file in sorted(files, reverse=True)}
+    if not found:
+        return {}
+    file, digest = next(iter(found.items()))
+    return {"file": file, "sha256": digest} | ({"files": found} if len(found) > 1 else {})
+
+
+def _of_metrics(content: dict[str, Any], file: Path) -> Iterator[tuple[str, Series]]:
+    """Yield the metrics of a ``metrics.json`` that hold anything."""
     for name, each in content.items():
-        if isinstance(each, dict):
-            series[name] = Series(each.get("steps"), each.get("values"))
-        else:
-            series[name] = Series(None, None)
-    return series
+        if not isinstance(each, dict):
+            yield name, Series(None, None, file)
+        elif each.get("values") != []:
+            yield name, Series(each.get("steps"), each.get("values"), file)
 
 
-def _series_of_info(content: dict[str, Any]) -> dict[str, Series]:
-    """Return the metrics of an ``info.json``: {name: [values], name_T: [steps]}."""
-    return {
-        name: Series(content[f"{name}_T"], values)
-        for name, values in content.items()
-        if f"{name}_T" in content
-    }
+def _of_info(content: dict[str, Any], file: Path) -> Iterator[tuple[str, Series]]:
+    """Yield the metrics of an ``info.json``."""
+    for name, values in content.items():
+        if f"{name}_T" in content:
+            yield name, Series(content[f"{name}_T"], values, file)
 
 
-def _points(seed: int, name: str, series: Series, file: Path) -> Iterator[Point]:
+def _points(seed: int, name: str, series: Series) -> Iterator[Point]:
     """Yield the points of one metric; raises `UserError` where it is malformed."""
-    steps, values = series
+    steps, values, file = series
     if not isinstance(steps, list) or not isinstance(values, list) or len(steps) != len(values):
         raise UserError(f"{file}: {name!r} should have as many steps as values, each a list.")
-    for step, value in zip(steps, values, strict=True):
-        # jsonpickle's way to write a numpy number
-        number = value.get("value") if isinstance(value, dict) else value
-        if type(step) is not int or isinstance(number, bool) or not isinstance(number, int | float):
+    for i, (step, value) in enumerate(zip(steps, values, strict=True)):
+        try:
+            yield seed, foreign.whole(step), UNCOUNTED, name, foreign.number(value)
+        except ValueError as error:
             raise UserError(
-                f"{file}: {name!r} should have whole steps and numbers, but has {step!r} and "
-                f"{value!r}."
-            )
-        yield seed, step, UNCOUNTED, name, float(number)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"Could not read {path} ({error}): a run that sacred's FileStorageObserver wrote is "
-            f"expected."
-        ) from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path} should hold an object, but holds {type(found).__name__}.")
-    return found
+                f"{file}: {name!r} should have whole steps and numbers, but {error} (number "
+                f"{i + 1} of {len(steps)})."
+            ) from error

@@ -6,13 +6,12 @@ mark, and stops when it reaches the budget; so a run's curve does not depend on 
 """
 
 import io
-import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pandas as pd
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -20,14 +19,12 @@ from torch import Tensor
 from partage import _io, envs, learners
 from partage.config.earlier import all_settings
 from partage.config.recipe import Recipe
-from partage.errors import UserError
-from partage.learners import Learner
-from partage.rl.rollout import Memory, Policy, Rollout, collect_episodes, collect_segment
-from partage.runs import checkpoint, record
-from partage.runs.best import Best
-from partage.runs.metrics import Metrics, outcomes
-from partage.runs.process import Stop, prepare
+from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
+from partage.runs import checkpoint, failure, record, saved_state
+from partage.runs.metrics import Metrics
+from partage.runs.process import Clocks, Stop, prepare, vectors
 from partage.runs.progress import Progress
+from partage.runs.testing import NOTHING, Testing
 from partage.sims.contract import Env, Spec, TimeStep, stream
 
 CHECKPOINT_EVERY = 300.0  # seconds
@@ -46,15 +43,16 @@ def run(
     """
     recipe, folder = Recipe.load(path), path.parent
     prepare(device)
-    with record.hold(folder, wait):
-        if _finished(folder, recipe):
+    with record.hold(folder, wait) as held:
+        recipe = Recipe.load(path)  # anew: it may have been written while this process waited
+        if record.is_finished(folder, recipe):
             checkpoint.clear(folder)  # a process may be killed between its last two acts
             print(f"partage: {folder} is trained already; delete that folder to train it again.")
             return
         training = Training(recipe, device)
         training.resume(folder)
         # an earlier training's: from here on whoever asks for policies gets this one's
-        for name in (LAST, BEST):
+        for name in (LAST, BEST, *record.OF_POLICIES):
             (folder / name).unlink(missing_ok=True)
         with Stop() as stop, Progress(recipe, folder) as progress:
             saved = time.monotonic()
@@ -62,6 +60,7 @@ def run(
                 training.advance()
                 progress.show(training.metrics)
                 if stop.code or time.monotonic() - saved >= checkpoint_every:
+                    held.check()
                     training.save(folder)
                     saved = time.monotonic()
                 if stop.code:
@@ -70,19 +69,7 @@ def run(
                         f"again."
                     )
                     raise SystemExit(stop.code)
-        training.finish(folder)
-
-
-class Clocks(NamedTuple):
-    """Seconds of wall-clock time and of this process's CPU time."""
-
-    wall: float
-    cpu: float
-
-    @staticmethod
-    def now() -> "Clocks":
-        """Return what the clocks show."""
-        return Clocks(time.monotonic(), time.process_time())
+        training.finish(folder, held.check)
 
 
 class Training:
@@ -94,12 +81,11 @@ class Training:
             recipe.learner, _spec(recipe), all_settings(recipe), seeds, device
         )
         self.env = _make_env(recipe, "env", self.learner.copies)
-        self.test_env = None
+        self.testing = None
         if recipe.test_every:
-            self.test_env = _make_env(recipe, "test", recipe.test_episodes)
-        self.test_policies = _other_test_policies(self.learner) if self.test_env else {}
+            test_env = _make_env(recipe, "test", recipe.test_episodes)
+            self.testing = Testing(test_env, self.learner)
         self.metrics = Metrics(recipe, self.env.spec, self.learner.copies)
-        self.best = Best(len(seeds))
         # where a segment stopped; whole episodes leave none
         self.step: TimeStep | None = None
         self.memory: Memory = None
@@ -113,8 +99,8 @@ class Training:
 
     @property
     def active(self) -> Bool[Tensor, "R"]:
-        """Return which runs have steps left."""
-        return self.metrics.env_steps < self.recipe.steps
+        """Return which runs have steps left, and have not failed."""
+        return self.metrics.active
 
     @property
     def spent(self) -> Clocks:
@@ -127,45 +113,32 @@ class Training:
         if self.metrics.updates == 0:
             self._test()
             self.metrics.log_sharing(self.learner.sharing())
-        rollout = self._collect()
+        active = self.active
+        rollout = self._collect(active)
         measures = self.learner.learn(rollout)
         self.metrics.count(rollout)
+        self.metrics.end_what_failed(rollout, measures, active, self.learner)
         self.metrics.log_sharing(self.learner.sharing())
         self.metrics.log_training(self.metrics.pass_marks("log", self.recipe.log_every), measures)
         self._test()
 
-    def _collect(self) -> Rollout:
+    def _collect(self, active: Bool[Tensor, "R"]) -> Rollout:
         learner = self.learner
         if learner.segment is None:
-            return collect_episodes(self.env, learner.policy, self.active, True)
+            return collect_episodes(self.env, learner.policy, active, True)
         if self.step is None:
             self.step = self.env.reset()
             self.memory = learner.policy.initial(learner.copies, True)
         rollout, self.step, self.memory = collect_segment(
-            self.env, learner.policy, self.step, self.memory, learner.segment
+            self.env, learner.policy, self.step, self.memory, learner.segment, active
         )
         return rollout
 
     def _test(self) -> None:
-        """Play greedy episodes of the runs that are due; the copies of the others stay idle."""
+        """Test the runs that have come to their mark."""
         due = self.metrics.pass_marks("test", self.recipe.test_every)
-        if self.test_env is not None and due.any():
-            start = self.test_env.state_dict() if self.test_policies else None
-            played = collect_episodes(self.test_env, self.learner.policy, due, False)
-            self.metrics.log_test(due, played)
-            if start is not None:
-                self._test_other_ways(due, start)
-            outcome = outcomes(played, self.env.spec)
-            self.best.update(due, outcome, self.metrics.env_steps, self.learner)
-
-    def _test_other_ways(self, due: Bool[Tensor, "R"], start: dict[str, Any]) -> None:
-        """Play the test's episodes again in the learner's other ways, from the same states."""
-        assert self.test_env is not None
-        end = self.test_env.state_dict()
-        for name, policy in self.test_policies.items():
-            self.test_env.load_state_dict(start)
-            self.metrics.log_test(due, collect_episodes(self.test_env, policy, due, False), name)
-        self.test_env.load_state_dict(end)
+        if self.testing:
+            self.testing.play(due, self.metrics)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: all that is needed to go on as if nothing had happened."""
@@ -173,9 +146,8 @@ class Training:
             "recipe": self.recipe.hash,
             "learner": self.learner.state_dict(),
             "metrics": self.metrics.state_dict(),
-            "best": self.best.state_dict(),
             "env": self.env.state_dict(),
-            "test_env": self.test_env.state_dict() if self.test_env else None,
+            **(self.testing.state_dict() if self.testing else NOTHING),
             "within_episode": self.step is not None,
             "memory": self.memory,
             "resumed": self.resumed,
@@ -192,8 +164,8 @@ class Training:
         payload = checkpoint.load(folder)
         if payload is None:
             return
+        state = saved_state.decode(payload, f"What lies in {folder}/checkpoint is", checkpoint.ANEW)
         with checkpoint.fits_todays_code(folder / "checkpoint"):
-            state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             if state["recipe"] != self.recipe.hash:
                 print(f"partage: the checkpoint in {folder} is another recipe's; starting anew.")
                 checkpoint.clear(folder)
@@ -205,22 +177,39 @@ class Training:
     def _load(self, state: dict[str, Any]) -> None:
         self.learner.load_state_dict(state["learner"])
         self.metrics.load_state_dict(state["metrics"])
-        self.best.load_state_dict(state["best"])
         step = self.env.load_state_dict(state["env"])
         self.step = step if state["within_episode"] else None
         self.memory = state["memory"]
-        if self.test_env:
-            self.test_env.load_state_dict(state["test_env"])
+        if self.testing:
+            self.testing.load_state_dict(state)
         self.resumed = state["resumed"] + 1
         self.started = datetime.fromisoformat(state["started"])
         self.spent_before = Clocks(**state["spent"])
         self.earlier_code = [made for made in state["code"] if made != self.code["hash"]]
 
-    def finish(self, folder: Path) -> None:
-        """Write the record and the trained policies; the checkpoints are of no more use."""
+    def finish(self, folder: Path, check: Callable[[], None] = lambda: None) -> None:
+        """Write the record and the trained policies; the checkpoints are of no more use.
+
+        Where a seed has failed there is no record: raises `UserError`, and so does every later
+        call. What the others learned lies in the checkpoint and in ``failed.parquet``. `check` is
+        called before anything is written, and raises where nothing may be saved.
+        """
+        check()
+        failed = bool(self.metrics.failures)
+        if failed:
+            self.save(folder)
+        else:
+            self._write_outcome(folder, check)
+        self.env.close()
+        if self.testing:
+            self.testing.env.close()
+        if failed:
+            failure.write(folder, self.recipe, self.metrics.curve(), self.metrics.failures)
+
+    def _write_outcome(self, folder: Path, check: Callable[[], None]) -> None:
         self._write_policies(folder / LAST, {"learner": self.learner.state_dict(replay=False)})
-        if self.test_env:
-            self._write_policies(folder / BEST, self.best.state_dict())
+        if self.testing:
+            self._write_policies(folder / BEST, self.testing.best.state_dict())
         gpu = torch.cuda.get_device_name() if self.device.startswith("cuda") else None
         spent = self.spent
         facts = record.provenance(
@@ -232,26 +221,19 @@ class Training:
             threads=torch.get_num_threads(),
             device=self.device,
             gpu=gpu,
+            vectors=vectors(),
             ran=self.code,
         )
         facts["earlier_code"] = self.earlier_code
-        curve = pd.DataFrame(self.metrics.points, columns=list(record.COLUMNS))
-        record.write(folder, curve, facts)
+        check()
+        record.write(folder, self.metrics.curve(), facts)
+        failure.clear(folder)
         checkpoint.clear(folder)
-        self.env.close()
-        if self.test_env:
-            self.test_env.close()
 
     def _write_policies(self, path: Path, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save({"recipe": self.recipe.hash, **state}, buffer)
         _io.write(path, buffer.getbuffer())
-
-
-def _other_test_policies(learner: Learner) -> dict[str, Policy]:
-    """Return the ways besides its policy in which a learner wants its tests played, by name."""
-    ways = getattr(learner, "test_policies", None)
-    return ways() if ways else {}
 
 
 def _spec(recipe: Recipe) -> Spec:
@@ -265,15 +247,3 @@ def _make_env(recipe: Recipe, purpose: str, copies: int) -> Env:
     """Return the recipe's task, with a random stream of its own for each seed and purpose."""
     seeds = [stream(seed, purpose) for seed in recipe.seeds]
     return envs.make(recipe.task, seeds, copies, engine=recipe.engine, **recipe.options)
-
-
-def _finished(folder: Path, recipe: Recipe) -> bool:
-    """Return whether the run's outcome is there, from its second copy where need be."""
-    try:
-        record.read(folder)
-    except UserError:
-        if not record.restore(folder, recipe, record.code(recipe.learner, recipe.family)["hash"]):
-            return False
-    for name in record.OUTCOME:
-        os.utime(folder / name)  # newer than the recipe: nothing to do
-    return True

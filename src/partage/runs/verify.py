@@ -64,29 +64,47 @@ def verify(
         curve, curve_again = (
             rows.loc[rows["env_steps"] < again.steps] for rows in (curve, curve_again)
         )
-    equal = equal_code.between(equal_code.read(), made["recipe"], made["code"], made_again["code"])
-    found = compare(curve, curve_again, elsewhere(made, made_again, equal), tolerance)
+    entries = equal_code.read()
+    equal = equal_code.standing(entries, made, made_again["code"]).equal
+    found = compare(curve, curve_again, elsewhere(made, made_again, entries), tolerance)
     if equal:
         return found._replace(says=f"{found.says}; other code, {equal_code.describe(equal)}")
     return found
 
 
 def elsewhere(
-    made: dict[str, Any], again: dict[str, Any], equal: Sequence[Entry] = ()
+    made: dict[str, Any], again: dict[str, Any], entries: Sequence[Entry] = ()
 ) -> list[str]:
     """Return in what the two runs' circumstances differ; nothing: every bit has to agree.
 
-    Other code that `equal` entries lead to is as good as the same.
+    Other code is as good as the same where `entries` lead from it to the code of `again`.
     """
     then, now = (
-        {**each["versions"], **each["machine"], "device": each["device"]} for each in (made, again)
+        {**each.get("versions", {}), **each.get("machine", {}), "device": each.get("device")}
+        for each in (made, again)
     )
-    facts = [
-        name for name in ("cpu", "gpu", "device", *made["versions"]) if then[name] != now.get(name)
-    ]
-    files = [] if equal else equal_code.changed_files(made["code"], again["code"])
-    named = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-    return [f"{name} {then[name]}" for name in facts] + ([f"other code ({named})"] if files else [])
+    names = ("cpu", "gpu", "device", *made.get("versions", {}))
+    facts = [name for name in names if then.get(name) != now.get(name)]
+    facts += [name for name in ("libc",) if then.get(name) not in (None, now.get(name))]
+    other = equal_code.standing(entries, made, again["code"]).other
+    shown = other if len(other) <= 3 else [*other[:3], "..."]
+    shown += [each for each in other[3:] if each.startswith("begun")]
+    found = [f"{name} {then.get(name)}" for name in facts] + _other_vectors(made, again)
+    return found + ([f"other code ({', '.join(shown)})"] if other else [])
+
+
+def _other_vectors(made: dict[str, Any], again: dict[str, Any]) -> list[str]:
+    """Return which vector instructions a run was made with, where they are others than now.
+
+    Records from before these were noted say nothing.
+    """
+    before, today = made.get("vectors") or {}, again.get("vectors") or {}
+    found = []
+    for name in dict.fromkeys([*before, *today] if before else ()):
+        was, is_ = before.get(name, "unset"), today.get(name, "unset")
+        if was != is_:
+            found.append(f"other vector instructions ({name} {was}, here {is_})")
+    return found
 
 
 def compare(

@@ -73,8 +73,13 @@ def pick(parameter: Float32[Tensor, "R S *P"], assignment: Assignment) -> Float3
     Where there is one set, or agent n uses set n, the parameter itself is returned, uncopied.
     """
     runs, sets = parameter.shape[:2]
-    if sets == 1 or _is_none(assignment, sets):
+    if sets == 1:
         return parameter
+    assignment = assignment.cpu()
+    if _is_none(assignment, sets):
+        return parameter
+    if not 0 <= int(assignment.min()) <= int(assignment.max()) < sets:
+        raise ValueError(f"agents go through sets 0 to {sets - 1}, but some are to use another")
     first_set_of_run = torch.arange(runs)[:, None] * sets
     places = (assignment + first_set_of_run).flatten().to(parameter.device)
     return parameter.flatten(0, 1).index_select(0, places).unflatten(0, assignment.shape)

@@ -15,9 +15,14 @@ from torch import Tensor
 from partage.errors import UserError, one_of
 from partage.sims.buffers import Buffers
 from partage.sims.contract import Spec, TimeLimit, TimeStep, stream
+from partage.sims.copying import by_name, owned
+from partage.sims.saved_arrays import load_arrays, save_arrays
 
 # What starts from 0 with every episode.
 EPISODE_FIELDS = ("reward", "feature", "terminated", "truncated", "score", "clock")
+
+# Attributes of `Batched` that are the buffers' memory once more.
+OTHER_NAMES = ("_step", "_clock_flag")
 
 
 @runtime_checkable
@@ -72,43 +77,14 @@ class Kernel(NamedTuple):
     def close(self) -> None:
         """Do nothing: arrays need no end."""
 
-
-def save_arrays(arrays: Any) -> dict[str, Any]:
-    """Return copies of a NamedTuple's arrays, as tensors.
-
-    Tensors are what `torch.load` reads back in its safe mode.
-    """
-    return {
-        name: torch.from_numpy(records_as_bytes(array)).clone()
-        for name, array in arrays._asdict().items()
-    }
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of; compiled functions go by their names."""
+        return kernel_again, (self.rules, self.world, by_name(self.start), by_name(self.move))
 
 
-def load_arrays(arrays: Any, saved: Mapping[str, Any]) -> None:
-    """Write saved copies back in place.
-
-    Raises `UserError` where one does not fit; nothing is written then.
-    """
-    for name, array in arrays._asdict().items():
-        expected = records_as_bytes(array).shape
-        found = tuple(saved[name].shape) if name in saved else "nothing"
-        if found != expected:
-            raise UserError(
-                f"The saved simulator holds {found} for {name!r}, expected {expected}: save and "
-                f"load with the same task, number of runs and copies."
-            )
-    for name, array in arrays._asdict().items():
-        records_as_bytes(array)[...] = saved[name].numpy()
-
-
-def records_as_bytes(array: np.ndarray) -> np.ndarray:
-    """Return the array itself, or one of records as their bytes, which torch can hold.
-
-    The bytes are one more axis, in the same memory.
-    """
-    if array.dtype.names is None:
-        return array
-    return array.view(np.uint8).reshape(*array.shape, -1)
+def kernel_again(rules: Any, world: Any, start: Any, move: Any) -> Kernel:
+    """Return the kernel whose parts `Kernel.__reduce__` named, over arrays that it may write."""
+    return Kernel(rules, owned(world), start(), move())
 
 
 def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Buffers:
@@ -141,6 +117,9 @@ class Batched:
 
     `sim` builds it for that many copies. With `state_is_obs` the state is all agents' observations,
     in the same memory.
+
+    After pickle, cloudpickle or `copy.deepcopy` the copy goes on from the same state, by itself. A
+    `TimeStep` that was copied along with it is not the copy's: take its `now`.
     """
 
     def __init__(
@@ -161,12 +140,36 @@ class Batched:
         self.spec, self.runs, self.copies = spec, len(seeds), copies
         self._buffers = idle_buffers(spec, seeds, copies, state_is_obs)
         self._sim = sim(len(seeds) * copies)
-        ends_in_termination = time_limit == "terminal"
-        self._clock_flag = (
-            self._buffers.terminated if ends_in_termination else self._buffers.truncated
-        )
-        views = {name: self._view(getattr(self._buffers, name)) for name in TimeStep._fields}
+        self._time_limit, self._state_is_obs = time_limit, state_is_obs
+        self._name_memory()
+
+    def _name_memory(self) -> None:
+        """Give the buffers' memory its other names: the state, the clock's flag, the instant."""
+        buffers = owned(self._buffers)
+        if self._state_is_obs:
+            buffers = buffers._replace(state=buffers.obs.reshape(len(buffers.obs), -1))
+        self._buffers = buffers
+        ends_in_termination = self._time_limit == "terminal"
+        self._clock_flag = buffers.terminated if ends_in_termination else buffers.truncated
+        views = {name: self._view(getattr(buffers, name)) for name in TimeStep._fields}
         self._step = TimeStep(**views)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of (pickle, cloudpickle, `copy.deepcopy`).
+
+        That is the buffers without their other names, which would come out with memory of their
+        own.
+        """
+        return {name: value for name, value in vars(self).items() if name not in OTHER_NAMES}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        self._name_memory()
+
+    @property
+    def now(self) -> TimeStep:
+        """Return the instant that all copies are at, as `reset` and `step` return it."""
+        return self._step
 
     def _view(self, array: np.ndarray) -> Tensor:
         """Return ``[C, ...]`` as ``[R, B, ...]``, in the same memory."""

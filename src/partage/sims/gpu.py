@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from partage.errors import UserError
-from partage.sims.batch import load_arrays, save_arrays
 from partage.sims.buffers import Buffers
+from partage.sims.copying import by_name, owned
+from partage.sims.saved_arrays import load_arrays, save_arrays
 
 BLOCK = 64  # threads that start together
 
@@ -34,6 +35,11 @@ def cuda_target() -> Any:
     )
 
 
+def gpu_kernel_again(rules: Any, world: Any, start: Any, move: Any) -> "GpuKernel":
+    """Return the kernel whose parts `GpuKernel.__reduce__` named."""
+    return GpuKernel(rules, owned(world), start(), move())
+
+
 class GpuKernel:
     """Run a `Sim` on the GPU: as `Kernel`, but with functions for one copy, their last argument.
 
@@ -44,6 +50,7 @@ class GpuKernel:
         self, rules: Any, world: Any, start: Callable[..., None], move: Callable[..., None]
     ) -> None:
         self.cuda = cuda_target()
+        self._made_of = rules, world, start, move
         self.rules = self._to_device(rules)
         self.host_world = world  # receives what was saved, on its way to the GPU
         self.world = self._to_device(world)
@@ -70,6 +77,14 @@ class GpuKernel:
 
     def close(self) -> None:
         """Do nothing: the arrays go with this object."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of: nothing of it lies on the GPU."""
+        rules, world, start, move = self._made_of
+        return gpu_kernel_again, (rules, world, by_name(start), by_name(move)), self.save()
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.load(state)
 
     def _to_device(self, arrays: Any) -> Any:
         """Return a NamedTuple with its arrays copied to the GPU."""

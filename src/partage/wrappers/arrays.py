@@ -4,6 +4,7 @@ Arrays may be NumPy's or torch's; results are of the same kind. Nothing of an en
 or a run is needed.
 """
 
+from numbers import Real
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from partage.rl.noise import generators
 from partage.sharing import fuse_divide as rules
 from partage.sharing.fuse_divide import Move
 from partage.sims.contract import stream
+from partage.wrappers.numbers import whole_number
 from partage.wrappers.samples import (
     Array,
     Samples,
@@ -51,7 +53,7 @@ def policy_distance(
     are not.
     """
     samples = read_samples(probs, obs, valid, target, kind)
-    (generator,) = generators([stream(seed, "distance codes")])
+    (generator,) = generators([stream(whole_number("seed", seed), "distance codes")])
     return like(measure_samples(samples, kind, generator), probs)
 
 
@@ -65,6 +67,13 @@ def measure_samples(samples: Samples, kind: str, generator: Generator) -> Float3
     found = distance.measure(
         [kind], code, experience.obs, experience.valid, lambda part: everyone[:, part]
     )
+    if kind in distance.CODED and not found[kind].isfinite().all():
+        largest = max(float(x[samples.valid].abs().max()) for x in (samples.obs, samples.target))
+        raise UserError(
+            f"The code that the {kind} distance learns went astray, its distances are NaN or "
+            f"infinite: observations and targets are best of size 1, but are up to {largest:.3g}, "
+            f"so scale them."
+        )
     return found[kind][0]
 
 
@@ -101,7 +110,10 @@ def fuse_divide(
 
 
 def check_thresholds(fuse: float, fuse_back: float, divide: float) -> None:
-    """Raise `UserError` unless agents fuse before they divide."""
+    """Raise `UserError` unless these are numbers, and agents fuse before they divide."""
+    for name, value in (("fuse", fuse), ("fuse_back", fuse_back), ("divide", divide)):
+        if not isinstance(value, Real):
+            raise UserError(f"{name} is a number, but {value!r} came.")
     if not (fuse > 0 and fuse_back > 0):  # NaN neither
         raise UserError(
             f"Agents fuse below a distance fuse > 0, and backs below fuse_back > 0 times that, "

@@ -62,19 +62,37 @@ def owners_part(x: Float32[Tensor, "N S A"]) -> Float32[Tensor, "S A"]:
 def to_float(x: Array, name: str) -> Tensor:
     """Return the numbers as a tensor of 32 bits on the CPU. Raises `UserError` for what is none."""
     if isinstance(x, Tensor):
-        return x.detach().cpu().float()
-    try:
-        return torch.from_numpy(np.array(x, dtype=np.float32))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name} is an array of numbers, but is none ({error}).") from error
+        numbers = x.detach().to_dense().cpu()
+    else:
+        numbers = _to_tensor(x, f"{name} is an array of numbers", words_too=True)
+    if numbers.is_complex():
+        raise UserError(f"{name} holds real numbers, but is {numbers.dtype}: give their real part.")
+    return numbers.to(torch.float32)
 
 
 def to_int(x: Array, name: str) -> Tensor:
     """Return whole numbers as a tensor on the CPU. Raises `UserError` for others."""
-    numbers = x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.array(x))
+    if isinstance(x, Tensor):
+        numbers = x.detach().to_dense().cpu()
+    else:
+        numbers = _to_tensor(x, f"{name} holds the numbers of sets")
     if numbers.dtype == torch.bool or numbers.is_floating_point() or numbers.is_complex():
         raise UserError(f"{name} holds the numbers of sets, whole ones, but is {numbers.dtype}.")
     return numbers.long()
+
+
+def _to_tensor(x: Array, expected: str, words_too: bool = False) -> Tensor:
+    """Return an array of its own. Raises `UserError` for ragged lists and the like.
+
+    With `words_too`, what only looks like numbers (objects, words) is read as floats.
+    """
+    try:
+        array = np.array(x)
+        if words_too and array.dtype.kind in "OSU":
+            array = array.astype(np.float32)
+        return torch.from_numpy(array)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{expected}, but is none ({error}).") from error
 
 
 def like(result: Tensor, given: Array) -> Any:
@@ -94,6 +112,11 @@ def _check_axes(probs: Tensor, obs: Tensor, method: str) -> None:
         raise UserError(
             f"probs is [N, S, A] and obs is [S, O] (agents, observations, actions), but their "
             f"shapes are {list(probs.shape)} and {list(obs.shape)}."
+        )
+    if 0 in (probs.shape[2], obs.shape[1]):
+        raise UserError(
+            f"There are actions and numbers of an observation to compare, but the shapes of probs "
+            f"and obs are {list(probs.shape)} and {list(obs.shape)}."
         )
     if probs.shape[1] == len(obs) and _sum_to_one(probs):
         return
@@ -146,7 +169,7 @@ def _read_valid(valid: Array | None, count: int) -> Bool[Tensor, "S"]:
 def _read_target(target: Array, valid: Bool[Tensor, "S"]) -> Float32[Tensor, "S C"]:
     """Return what the code must tell of each observation."""
     told = to_float(target, "target")
-    if told.dim() != 2 or len(told) != len(valid):
+    if told.dim() != 2 or len(told) != len(valid) or told.shape[1] == 0:
         raise UserError(
             f"target is [S, C], C numbers to tell of each of the {len(valid)} observations, but "
             f"its shape is {list(told.shape)}."

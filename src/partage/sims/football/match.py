@@ -18,7 +18,6 @@ the sum of what it pays them.) The score is the goals made. A game ends with a g
 play, or the other team in possession. Actions: the package's 19.
 """
 
-import pickle
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -29,6 +28,7 @@ import numpy as np
 from partage.errors import UserError
 from partage.sims.football.tasks import TASKS, Spots, Task
 from partage.sims.football.view_cone import seen, turned
+from partage.sims.plain_state import array, as_json, from_json
 from partage.sims.single import Instant
 
 RINGS, RING = 10, 0.1  # how many, and what each pays   (gfootball's checkpoints)
@@ -138,7 +138,7 @@ class Football:
             raise UserError(
                 "Football gives every episode a seed of its own: expected a number, got None."
             )
-        self._seed = seed
+        self._seed, self._actions = seed, []
         config = self._core._config
         config["game_engine_random_seed"] = seed % 2_000_000_000
         # else the first episode's parity would stay
@@ -151,7 +151,9 @@ class Football:
 
     def step(self, actions: Sequence[int]) -> Instant:
         """Move by one step of the engine."""
-        _, goal, done, _ = self._core.step(list(actions))
+        chosen = list(actions)
+        self._actions.append(chosen)
+        _, goal, done, _ = self._core.step(chosen)
         turns_back = self._options.still == "goal"
         self._read_engine(self._towards_goal if turns_back else self.view.facing)
         return self._instant(self._reward(goal), float(goal > 0), done)
@@ -220,16 +222,24 @@ class Football:
         return obs
 
     def save(self) -> bytes:
-        """Return the episode's seed, the engine's state, the rings reached, where agents face."""
-        return pickle.dumps((self._seed, self._core.get_state({}), self._reached, self.view.facing))
+        """Return the episode's seed and all actions since its start, as JSON."""
+        return as_json(seed=self._seed, actions=self._actions)
 
     def load(self, saved: bytes) -> None:
-        """Go on from what `save` returned."""
-        seed, engine, reached, facing = pickle.loads(saved)
+        """Play the saved episode once more, up to where it was. Raises `UserError` for another.
+
+        The engine could take up a state of its own at once, but to do so it runs what lies in it.
+        """
+        state = from_json(saved, ("seed", "actions"))
+        seed = int(array("seed", state["seed"], (), int))
+        played = len(state["actions"]) if isinstance(state["actions"], list) else 0
+        shape = (played, self._spec.n_agents) if played else (0,)
+        actions = array("actions", state["actions"], shape, int)
+        if (actions < 0).any() or (actions >= self._spec.n_actions).any():
+            raise UserError(f"The saved actions are not all in 0..{self._spec.n_actions - 1}.")
         self.reset(seed)
-        self._core.set_state(engine)
-        self._reached = reached
-        self._read_engine(facing)
+        for chosen in actions.tolist():
+            self.step(chosen)
 
     def close(self) -> None:
         """End the engine."""

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from partage.config.cores import available_cores
 from partage.errors import UserError
 from partage.sims.buffers import INSTANT_FIELDS, Buffers
 from partage.sims.contract import Spec, stream
@@ -31,13 +32,6 @@ from partage.sims.workers.processes import Worker, WorkerProcesses
 from partage.sims.workers.worker import ADVANCE, BEGIN, REST, Job, Sizes
 
 ATTEMPTS = 3  # failures of a worker, with no episode finished in between, that are too many
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use: a scheduler gives some of the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def shared_memory(size: int) -> int:
@@ -77,6 +71,7 @@ class Pool:
         step_within: float = 60.0,
         stagger: float = 0.0,
     ) -> None:
+        self._made_of = (build, spec, copies, workers, begin_within, step_within, stagger)
         sizes = Sizes(copies, spec.n_agents, spec.n_actions, spec.obs_dim, spec.state_dim)
         memory = shared_memory(sizes.bytes)
         self._arrays = sizes.share(mmap(memory, sizes.bytes))
@@ -144,6 +139,8 @@ class Pool:
 
         Workers that fail are replaced, and are not among the answers.
         """
+        if not orders:
+            return {}
         processes = self._processes or self._start_processes()
         pending: dict[Any, Worker] = {}  # by their connection
         answers: dict[Worker, Any] = {}
@@ -216,9 +213,32 @@ class Pool:
             if contents:
                 orders[each] = ("load", contents)
         self._playing[:] = False
-        for each in self._ask(orders, self._seconds[BEGIN] * len(self._playing)):
+        answers = self._ask(orders, self._seconds[BEGIN] * len(self._playing))
+        refusals = [refusal for refusal in answers.values() if refusal]
+        if refusals:
+            raise UserError(refusals[0])
+        for each in answers:
             _, contents = orders[each]
             self._playing[list(contents)] = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of: a pool of its own, and the episodes under way.
+
+        Raises `UserError` where these cannot be saved, as those of StarCraft II.
+        """
+        if not self._close.alive:
+            raise UserError("A closed pool of simulators cannot be copied: copy it before.")
+        state = self.save()
+        for copy in np.flatnonzero(self._playing).tolist():
+            if not state["singles"][copy]:
+                raise UserError(
+                    f"The episode of copy {copy} is in a simulator that cannot be saved, so it "
+                    f"cannot be copied: copy an environment before its first reset."
+                )
+        return Pool, self._made_of, state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.load(state)
 
     def close(self) -> None:
         """End the workers; a closed pool starts no more."""

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from partage.errors import UserError
 from partage.sims.single import Instant, Single, write_observation
 
 REST, BEGIN, ADVANCE = 0, 1, 2  # what a copy is to do
@@ -136,10 +137,17 @@ class Simulators:
         """Return what the simulators of these copies save."""
         return {copy: self._singles[copy].save() for copy in copies}
 
-    def load(self, saved: dict[int, bytes]) -> None:
-        """Have the simulators of these copies go on from what they saved."""
-        for copy, content in saved.items():
-            self.single(copy).load(content)
+    def load(self, saved: dict[int, bytes]) -> str:
+        """Have the simulators of these copies go on from what they saved.
+
+        Returns why one refuses it, "" where none does.
+        """
+        try:
+            for copy, content in saved.items():
+                self.single(copy).load(content)
+        except UserError as error:
+            return str(error)
+        return ""
 
     def close(self) -> None:
         """End all simulators."""

@@ -1,0 +1,50 @@
+"""What a run leaves of which a seed has failed: no record, but what there is to look at.
+
+``failed.json`` says which seed ended where and why, ``failed.parquet`` holds the curves of all. The
+checkpoint stays, so the run says so again whenever it is asked to train.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+
+from partage import _io
+from partage.config.recipe import Recipe
+from partage.errors import UserError
+from partage.runs.divergence import CURES, Failure
+
+FILES = ("failed.parquet", "failed.json")
+
+
+def write(
+    folder: Path, recipe: Recipe, curve: pd.DataFrame, failures: Sequence[Sequence[Any]]
+) -> NoReturn:
+    """Write both files, then raise the `UserError` that says what they say."""
+    buffer = io.BytesIO()
+    curve.to_parquet(buffer, index=False)
+    failed = [Failure(*one) for one in failures]
+    facts = {
+        "recipe_hash": recipe.hash,
+        "failures": [one._asdict() for one in failed],
+        "curve_sha256": hashlib.sha256(buffer.getbuffer()).hexdigest(),
+    }
+    text = json.dumps(facts, indent=2) + "\n"
+    for name, content in zip(FILES, (buffer.getbuffer(), text.encode()), strict=True):
+        _io.write(folder / name, content)
+    others = len(recipe.seeds) - len(failed)
+    rest = f"; the {others} other seeds trained to their end (failed.parquet)" if others else ""
+    raise UserError(
+        f"In {folder} {'; '.join(map(str, failed))}{rest}: there is no record of this run; "
+        f"{CURES}, and delete that folder to train it again."
+    )
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier training left: this one has a record."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""The greedy episodes that runs are tested by while they train, and the policies of the best."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from partage.learners import Learner
+from partage.rl.rollout import Policy, collect_episodes
+from partage.runs.best import Best
+from partage.runs.metrics import Metrics, outcomes
+from partage.sims.contract import Env
+
+NOTHING: Mapping[str, None] = {"best": None, "test_env": None}  # what is saved without tests
+
+
+class Testing:
+    """The tests of R runs: their environment, and what came out best so far.
+
+    A learner may name further ways in which each test is played (`test_policies`); they play the
+    very episodes of the test, and their outcomes are ``test_return/<way>`` and so on.
+    """
+
+    def __init__(self, env: Env, learner: Learner) -> None:
+        self.env, self.learner = env, learner
+        self.best = Best(env.runs)
+        ways: Callable[[], dict[str, Policy]] | None = getattr(learner, "test_policies", None)
+        self.other_ways = ways() if ways else {}
+
+    def play(self, due: Bool[Tensor, "R"], metrics: Metrics) -> None:
+        """Test the runs that are due; the copies of the others stay idle."""
+        if not due.any():
+            return
+        start = self.env.state_dict() if self.other_ways else None
+        played = collect_episodes(self.env, self.learner.policy, due, False)
+        outcome = outcomes(played, self.env.spec)
+        due = metrics.end_what_failed_test(due, outcome)
+        metrics.log_test(due, played)
+        self.best.update(due, outcome, metrics.env_steps, self.learner)
+        if start is not None:
+            self._play_other_ways(due, metrics, start)
+
+    def _play_other_ways(
+        self, due: Bool[Tensor, "R"], metrics: Metrics, start: Mapping[str, Any]
+    ) -> None:
+        """Play the test's episodes again, from the states that they began in."""
+        end = self.env.state_dict()
+        for name, policy in self.other_ways.items():
+            self.env.load_state_dict(start)
+            metrics.log_test(due, collect_episodes(self.env, policy, due, False), name)
+        self.env.load_state_dict(end)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what changes while runs train."""
+        return {"best": self.best.state_dict(), "test_env": self.env.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.best.load_state_dict(state["best"])
+        self.env.load_state_dict(state["test_env"])

@@ -1,0 +1,143 @@
+"""Numbers that are none: a seed that has lost its own ends with a sentence, the others go on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from running import lay, recipe
+from torch import Tensor
+
+from partage.config.recipe import SCHEMA, Recipe
+from partage.errors import UserError
+from partage.learners.a2c import A2C
+from partage.runs import record, train
+
+OF_EPISODES = {"copies": 2, "batch": 4, "target_every": 8}
+LEARNERS: dict[str, dict[str, Any]] = {
+    "a2c": {"copies": 4},
+    "mdps": {"copies": 4, "period": 8, "data": 5},
+    "seps": {"copies": 4, "pretraining": 4, "data": 4, "clusters": 2},
+    "qmix": OF_EPISODES,
+    "bdps": OF_EPISODES,
+    "cds": OF_EPISODES,
+    "eoi": OF_EPISODES,
+    "rode": OF_EPISODES | {"clusters": 3, "interval": 2},
+}
+
+
+@pytest.mark.parametrize("lr", [1e20, 1e30])
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_learning_rate_beyond_all_numbers_ends_in_a_sentence_and_no_record(
+    learner: str, lr: float, tmp_path: Path
+) -> None:
+    episodes = "batch" in LEARNERS[learner]
+    one = Recipe(
+        schema=SCHEMA,
+        scale="smoke",
+        engine="batched",
+        algorithm=learner,
+        learner=learner,
+        settings=LEARNERS[learner] | {"lr": lr},
+        task="lbf/5x5-2p-1f-v3" if episodes else "mpe/15a_3c",
+        options={"time_limit": "terminal"},
+        seeds=[0, 1],
+        steps=1500,
+        log_every=100,
+        test_every=200,
+        test_episodes=2,
+    )
+    path = lay(tmp_path, one)
+    for _ in range(2):  # asked again, it says so again, and trains nothing
+        with pytest.raises(UserError, match=r"seed 0 ended at update \d+ .* became -?(nan|inf)"):
+            train.run(path)
+    assert not (tmp_path / "record.json").exists() and not (tmp_path / "policy.pt").exists()
+    told = json.loads((tmp_path / "failed.json").read_text())
+    assert [failure["seed"] for failure in told["failures"]] == [0, 1]
+
+
+class Spoilt:
+    """An environment whose second run sees or earns what is no number, from one step on."""
+
+    def __init__(self, inner: Any, field: str, value: float) -> None:
+        self.inner, self.field, self.value, self.steps = inner, field, value, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def step(self, actions: Tensor) -> Any:
+        step = self.inner.step(actions)
+        self.steps += 1
+        if self.steps < 60:
+            return step
+        spoilt = getattr(step, self.field).clone()
+        spoilt[1] = self.value
+        return step._replace(**{self.field: spoilt})
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("field", ["obs", "reward"])
+@pytest.mark.parametrize("name", ["a2c", "qmix", "mdps", "seps"])
+def test_an_environment_s_nonsense_ends_its_run_and_no_other(
+    name: str, field: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.run(lay(tmp_path / "alone", recipe(name, [0])))
+    made = train._make_env
+
+    def make(one: Recipe, purpose: str, copies: int) -> Any:
+        inner = made(one, purpose, copies)
+        return Spoilt(inner, field, value) if purpose == "env" else inner
+
+    monkeypatch.setattr(train, "_make_env", make)
+    words = {"obs": "observations", "reward": "reward"}[field]
+    with pytest.raises(UserError, match=rf"seed 1 ended at update .* its {words} became {value}"):
+        train.run(lay(tmp_path / "pack", recipe(name, [0, 1])))
+    curve = pd.read_parquet(tmp_path / "pack/failed.parquet")
+    own = curve[curve["seed"] == 0].reset_index(drop=True)
+    assert own.equals(record.read(tmp_path / "alone")[0])
+    assert curve[curve["seed"] == 1]["env_steps"].max() < recipe(name).steps
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "ends"),
+    [
+        ("gradient_norm", torch.nan, True),
+        ("gradient_norm", torch.inf, False),  # its square overflowed: that step was left out
+        ("distance/vanilla_bhattacharyya", torch.inf, False),  # policies that never do the same
+        ("distance/wasserstein", torch.inf, True),
+        ("td_loss", torch.inf, True),
+    ],
+)
+def test_infinity_is_a_number_where_it_says_something(
+    measure: str, value: float, ends: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = A2C.learn
+
+    def spoilt(self: Any, rollout: Any) -> dict[str, Tensor]:
+        return learn(self, rollout) | {measure: torch.tensor([0.0, value])}
+
+    monkeypatch.setattr(A2C, "learn", spoilt)
+    path = lay(tmp_path, recipe("a2c", [0, 1]))
+    if not ends:
+        train.run(path)
+        assert (tmp_path / "record.json").exists() and not (tmp_path / "failed.json").exists()
+        return
+    with pytest.raises(UserError, match=rf"seed 1 ended at update 1 .* its {measure} became"):
+        train.run(path)
+
+
+def test_policies_that_are_no_numbers_at_the_end_are_no_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = A2C.state_dict
+
+    def spoilt(self: Any, replay: bool = True) -> dict[str, Any]:
+        state = saved(self, replay)
+        state["net"]["front.banks.0.weight"][1] = torch.nan
+        return state
+
+    monkeypatch.setattr(A2C, "state_dict", spoilt)
+    with pytest.raises(UserError, match=r"seed 1 ended at update .* its policy became nan"):
+        train.run(lay(tmp_path, recipe("a2c", [0, 1])))
