@@ -237,6 +237,9 @@ def test_tests_may_be_played_with_groups_that_are_given() -> None:
     assert list(played) == ["roles_mean", "group_0", "group_1", "groups_random"]
     assert played["group_0"].eq(0).all() and played["group_1"].eq(1).all()
     assert 0.2 < float(played["groups_random"].float().mean()) < 0.8
+    scores = {"": 3.0, "roles_mean": 9.0, "group_0": 1.0, "group_1": 2.0, "groups_random": 2.5}
+    found = bdps.test_measures({way: torch.tensor([x, -x]) for way, x in scores.items()})
+    assert found["group_gain"].tolist() == [0.5, -2.0]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,8 @@ def trained(code: Any, sequences: Tensor, kl: float, steps: int = 400) -> tuple[
         adam.step()
     counts = torch.ones(runs, rows, dtype=torch.bool)
     draws = torch.randn(runs, 32, rows, 2, generator=g)
-    return one, one.measures(sequences, counts, draws, reconstruction.detach())
+    found = one.measures(sequences, counts, draws)
+    return one, found | {"r2": explained(sequences, reconstruction.detach(), counts)}
 
 
 def two_kinds(rows: int = 64) -> Tensor:
@@ -131,7 +132,10 @@ def test_random_roles_are_the_noise_alone() -> None:
     noise = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
     h = torch.zeros(2, 50, 16)
     assert torch.equal(one.roles(h, noise), noise.argmax(-1))
-    assert one.roles(h + 9.0, None).eq(0).all()
+    draws = torch.randn(2, 64, 50, 3, generator=torch.Generator().manual_seed(1))
+    found = one.measures(torch.ones(2, 5, 50, 3), torch.ones(2, 50).bool(), draws)
+    assert found["kl"].eq(0).all() and (found["information"].abs() < 0.02).all()
+    assert ((found["noise"] - 2 / 3).abs() < 0.03).all()
 
 
 def test_entropy_and_explained_variance_are_worked_out_by_hand() -> None:

@@ -3,7 +3,8 @@
 Rows are ``[R, M]``, M = copies x agents; K is the number of roles.
 """
 
-from typing import Literal
+import math
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -19,6 +20,14 @@ CodeKind = Literal["softmax", "gaussian", "categorical", "random"]
 DECAY = 0.99  # of the running variance of advantages, an update
 DRAWS = 32  # codes of a row that the measures are taken over
 SMALLEST = 1e-7  # distance of a uniform number from 0 and 1
+
+
+class Periods(NamedTuple):
+    """One period of each of so many episodes, and the noise of the codes that are made of it."""
+
+    advantages: Float32[Tensor, "R T M W"]  # in units of their running standard deviation
+    counts: Bool[Tensor, "R M"]  # the rows that are learned from
+    noise: Float32[Tensor, "R M K"]  # standard normal
 
 
 class RoleSelector(nn.Module):
@@ -104,6 +113,9 @@ class RoleSelector(nn.Module):
         self, h: Float32[Tensor, "R M H"]
     ) -> tuple[Float32[Tensor, "R M K"], Float32[Tensor, "R M K"] | None]:
         """Return mean and log variance of z_U; of a categorical code its logits, and None."""
+        if self.code == "random":
+            nothing = h.new_zeros(*h.shape[:2], self.decoder.banks[0].inputs)
+            return nothing, nothing
         encoded = self.encoder(h[:, None, None], self.everyone)[:, 0, 0]
         if self.code == "categorical":
             return encoded, None
@@ -117,8 +129,6 @@ class RoleSelector(nn.Module):
 
         Without noise (None), that of the mean.
         """
-        if self.code == "random":
-            return h.new_zeros(h.shape[:2]).long() if noise is None else noise.argmax(-1)
         mean, log_variance = self.encode(h)
         return mean.argmax(-1) if noise is None else draw(mean, log_variance, noise).argmax(-1)
 
@@ -148,13 +158,13 @@ class RoleSelector(nn.Module):
         advantages: Float32[Tensor, "R T M W"],
         counts: Bool[Tensor, "R M"],
         noise: Float32[Tensor, "R D M K"],
-        reconstruction: Float32[Tensor, "R T M W"],
     ) -> dict[str, Float32[Tensor, "R"]]:
         """Return what the roles say of the sequences that count, from D codes drawn of each.
 
         ``kl`` and ``information`` (between role and sequence) in nats, the latter without the bias
-        of so few draws and never above the former but by chance; ``noise``, the share of drawn
-        roles that differ from the mean's; ``r2`` of the reconstruction; ``frequency/<role>``.
+        of so few draws and never above the former but by chance; ``informed``, its share of the
+        most there can be, ln K; ``noise``, the share of drawn roles that differ from the mean's;
+        ``frequency/<role>``.
         """
         mean, log_variance = self.encode(self.read(advantages))
         k = mean.shape[-1]
@@ -166,11 +176,12 @@ class RoleSelector(nn.Module):
         bias = (k - 1) / (2 * noise.shape[1])  # of an entropy, from D draws
         within = (entropy(share) * weight).sum(1) + bias
         differs = (drawn != mean.argmax(-1)[:, None]).float().mean(1)
+        information = entropy(frequency) - within
         found = {
             "kl": (divergence(mean, log_variance) * weight).sum(1),
-            "information": entropy(frequency) - within,
+            "information": information,
+            "informed": information / math.log(k),
             "noise": (differs * weight).sum(1),
-            "r2": explained(advantages, reconstruction, counts),
         }
         for role in range(k):
             found[f"frequency/{role}"] = frequency[:, role]

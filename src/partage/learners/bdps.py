@@ -20,7 +20,7 @@ the code at every step. V learns from all periods, a last shorter one too, adds 
 and discounts once (eq. 8). The dead keep role and group and are not attended to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,7 +38,7 @@ from partage.learners._bdps_networks import (
     from_agent_rows,
     to_agent_rows,
 )
-from partage.learners._bdps_roles import DRAWS, RoleSelector
+from partage.learners._bdps_roles import DRAWS, Periods, RoleSelector, explained
 from partage.learners._off_policy import OffPolicyLearner, previous_actions
 from partage.learners._periods import PeriodValues, choices_in_force, gather_time, period_loss
 from partage.nn.optimiser import Optimiser
@@ -110,13 +110,24 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
             measures |= of_groups
             measures["entropy_difference"] = entropy_difference(q_u, q_v, batch)  # eq. 10
         measures |= self._descend(loss, group_loss, active)
+        return measures | self._learn_roles(self._advantages(q_u, q_v, batch), batch, active)
+
+    def _learn_roles(
+        self, advantages: Float32[Tensor, "R T M W"], batch: dict[str, Tensor], active: Tensor
+    ) -> dict[str, Float32[Tensor, "R"]]:
+        """Take a step of the role selector on a period of each episode, and measure its roles."""
+        s, selector = self.settings, self.selector
+        selector.observe(advantages, self._entries_that_count(batch), active)
+        periods = self._periods(selector.in_units(advantages), batch)
+        draws = normal(self.measuring, DRAWS, periods.counts.shape[1], s.roles).to(self.device)
+        found = selector.measures(periods.advantages, periods.counts, draws)
+        found["scale"] = selector.scale
+        measures = {f"selector/{name}": value for name, value in found.items()}
         if s.code == "random":
             return measures
-        advantages = self._advantages(q_u, q_v, batch)
-        self.selector.observe(advantages, self._entries_that_count(batch), active)
-        selector_loss, of_roles = self.selector_loss(advantages, batch)  # eq. 7
-        self.selector_optimiser.step(selector_loss, active)
-        return measures | {"selector_loss": selector_loss.detach()} | of_roles
+        loss, r2 = self.selector_loss(periods)  # eq. 7
+        self.selector_optimiser.step(loss, active)
+        return measures | {"selector_loss": loss.detach(), "selector/r2": r2}
 
     def _descend(
         self, loss: Tensor, group_loss: Tensor | None, active: Bool[Tensor, "R"]
@@ -193,31 +204,30 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         states = nets.selector.states(nets.selector.attention(), roles, alive, zero)
         return PeriodValues(nets.selector.values, from_agent_rows(states, copies), nets.group_mixer)
 
-    def selector_loss(
-        self, advantages: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]
-    ) -> tuple[Float32[Tensor, "R"], dict[str, Float32[Tensor, "R"]]]:
-        """Return the role selector's loss on one period of each episode   (BDPS eq. 7).
+    def _periods(self, advantages: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]) -> Periods:
+        """Return one whole period of each episode, drawn anew, with the noise of its code.
 
-        It is the mean over the agents that live through that period. What roles say of these
-        periods is returned as well.
+        The agents that live through it count.
         """
         s, (_, copies, _, n) = self.settings, batch["alive"].shape
         noise = normal(self.noise, copies * n, s.roles).to(self.device)
         share = uniform(self.noise, copies).to(self.device)
         length = batch["filled"].sum(2)
-        first = (share * (length // s.period)).long() * s.period  # one whole period at random
+        first = (share * (length // s.period)).long() * s.period
         times = first[..., None] + torch.arange(s.period, device=self.device)
         times = times.clamp(max=advantages.shape[1] - 1)
         alive = to_agent_rows(gather_time(batch["alive"], times)).all(1)
         counts = alive & (length >= s.period).repeat_interleave(n, 1)
         read = to_agent_rows(gather_time(from_agent_rows(advantages, copies), times))
-        read = self.selector.in_units(read)
+        return Periods(read, counts, noise)
+
+    def selector_loss(self, periods: Periods) -> tuple[Float32[Tensor, "R"], Float32[Tensor, "R"]]:
+        """Return the role selector's loss (BDPS eq. 7), and R^2 of its reconstruction."""
+        read, counts, noise = periods
         error, divergence, reconstruction = self.selector.losses(read, noise)
-        loss = ((error + s.kl * divergence) * counts).sum(-1) / counts.sum(-1).clamp(min=1)
-        draws = normal(self.measuring, DRAWS, copies * n, s.roles).to(self.device)
-        found = self.selector.measures(read, counts, draws, reconstruction.detach())
-        measures = {f"selector/{name}": value for name, value in found.items()}
-        return loss, measures | {"selector/scale": self.selector.scale}
+        each = error + self.settings.kl * divergence
+        loss = (each * counts).sum(-1) / counts.sum(-1).clamp(min=1)
+        return loss, explained(read, reconstruction.detach(), counts)
 
     def test_policies(self) -> dict[str, Actor]:
         """Return the other ways in which each test is played, by name."""
@@ -230,6 +240,19 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
                 ways[f"group_{group}"] = self.policy.in_tests(groups=group)
             ways["groups_random"] = self.policy.in_tests(groups="random")
         return ways
+
+    def test_measures(
+        self, scores: Mapping[str, Float32[Tensor, "R"]]
+    ) -> dict[str, Float32[Tensor, "R"]]:
+        """Return what the scores of a test say, by the ways it was played in ("": the usual).
+
+        ``group_gain`` is how much better the selector's own groups are than the best that were
+        given: groups carry something only where it is above zero.
+        """
+        given = [score for way, score in scores.items() if way.startswith("group")]
+        if not given:
+            return {}
+        return {"group_gain": scores[""] - torch.stack(given).amax(0)}
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:

@@ -142,14 +142,26 @@ class Metrics:
             for name, value in measures.items():
                 self._add_point(r, name, float(value[r]))
 
-    def log_test(self, where: Bool[Tensor, "R"], rollout: Rollout, way: str = "") -> None:
+    def log_values(
+        self, where: Bool[Tensor, "R"], values: Mapping[str, Float32[Tensor, "R"]]
+    ) -> None:
+        """Add a point of each value to the curves of these runs."""
+        for r in where.nonzero().flatten().tolist():
+            for name, value in values.items():
+                self._add_point(r, name, float(value[r]))
+
+    def log_test(
+        self,
+        where: Bool[Tensor, "R"],
+        outcome: Mapping[str, Float32[Tensor, "R B"]],
+        way: str = "",
+    ) -> None:
         """Add the means over a test's episodes to the curves of these runs.
 
         `way` names the one it was played in, if not the usual: ``test_return/<way>``.
         """
-        by_name = outcomes(rollout, self.spec)
         for r in where.nonzero().flatten().tolist():
-            for name, values in by_name.items():
+            for name, values in outcome.items():
                 metric = f"{name}/{way}" if way else name
                 self._add_point(r, metric, float(values[r].mean()))
 
