@@ -10,6 +10,7 @@ Each verdict rests on numbers (`partage.analysis.evidence`) and their tests
   57.5 % of the x axis) to its mean over the last 15 %; shown is the median over runs. It grows,
   away from zero, by more than 10 %, or stays within 10 %; an infinite curve has grown.
 * ``negative``: the end of a curve, its mean over the last 15 %, lies below zero.
+* ``informative``: over the last half of training, roles say more than a quarter of what they could.
 
 A part of a claim is decided when its p-value, corrected for the claim's number of parts, is at most
 5 %. A claim holds if all its parts do and fails if one does. Smoke decides nothing, and neither do

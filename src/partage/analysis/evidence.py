@@ -17,6 +17,7 @@ from partage.config.figures import Claim
 from partage.config.plan import Figure, Plan
 
 SETTLED_SHARE = 0.10  # of a curve's value in the middle: one that moves less has settled
+INFORMATIVE = 0.25  # of all that roles could say: what they say at least, to be called informative
 MIDDLE_OF_TRAINING = (0.425, 0.575)  # shares of the x axis
 # A share of the value in the middle: the test, which takes means over seeds, counts any larger
 # change as this much, so that one seed near zero does not decide it.
@@ -188,6 +189,20 @@ def negative(ends: np.ndarray) -> Tails:
     return Tails(tails.below, tails.above)
 
 
+def last_half(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the mean of a run's curve over the last half of the x axis.
+
+    >>> last_half(np.arange(101.0), np.where(np.arange(101) < 50, 9.0, 0.5))
+    0.5
+    """
+    return float(np.mean(y[x >= x[-1] / 2]))
+
+
+def informative(shares: np.ndarray) -> Tails:
+    """Return how likely shares like these ``[n]`` are of roles that say too little, or enough."""
+    return significance.student_tails(shares, INFORMATIVE)
+
+
 class Kind(NamedTuple):
     """How a claim on curves is judged."""
 
@@ -201,4 +216,5 @@ KINDS = {
     "grows": Kind("change", change, grows, MAX_CHANGE),
     "settles": Kind("change", change, settles, MAX_CHANGE),
     "negative": Kind("end", series.final, negative, HUGE),
+    "informative": Kind("mean of the last half", last_half, informative, HUGE),
 }
