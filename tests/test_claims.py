@@ -118,6 +118,8 @@ def moving(curve: np.ndarray, kind: str, tmp_path: Path) -> str:
         (-X * 1.0, "negative", "holds"),
         (50.0 - X, "negative", "holds"),
         (X - 50.0, "negative", "fails"),
+        (np.where(X < 50, 0.0, 0.4), "informative", "holds"),
+        (np.where(X < 50, 0.9, 0.1), "informative", "fails"),
     ],
 )
 def test_dynamics(tmp_path: Path, curve: np.ndarray, kind: str, verdict: str):
