@@ -94,7 +94,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         active = rollout.filled.any(2).any(1)
         self.latest_rollout = rollout
         self.exploration.steps += rollout.steps
-        self.replay.add(rollout, {"team_reward": team_reward(rollout.reward, self.spec)})
+        self.replay.add(rollout, {"team_reward": self.team_reward(rollout)})
         episodes_before = self.episodes
         self.episodes += self.copies
         measures = {"epsilon": self.exploration.epsilon()}
@@ -107,6 +107,10 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         if self.episodes // target_every > episodes_before // target_every:
             self.update_targets()
         return measures
+
+    def team_reward(self, rollout: Rollout) -> Float32[Tensor, "R B T"]:
+        """Return the reward of each transition that is learned from."""
+        return team_reward(rollout.reward, self.spec)
 
     def update_targets(self) -> None:
         """Copy the networks to the target networks."""

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 from torch.nn import functional
+
+from partage.nn.adam import AdamOfRuns
 
 ALIGNED = 64  # floats: a multiple of every register's length
 
@@ -52,12 +54,15 @@ class Optimiser:
                     sets = part.view_as(p)
                     sets[run, target] = sets[run, source]
 
-    def step(self, loss: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
+    def step(
+        self, loss: Float32[Tensor, "R"], stepping: Bool[Tensor, "R"] | None = None
+    ) -> Float32[Tensor, "R"]:
         """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`.
 
         Returns the norms before. The losses are summed, so each run gets the gradient it would get
         alone. One that is not finite counts as zero: a run that diverges is left with parameters
-        that are numbers, and its norms say so.
+        that are numbers, and its norms say so. With `AdamOfRuns`, runs that are not `stepping` stay
+        as they are.
         """
         for p in self.parameters:
             p.grad = None
@@ -72,6 +77,8 @@ class Optimiser:
         if not finite.all():
             for scaled in self.gradients:
                 scaled[~finite] = 0
+        if stepping is not None and isinstance(self.torch, AdamOfRuns):
+            self.torch.stepping = stepping
         self.torch.step()
         return norm
 
