@@ -28,10 +28,8 @@ QUICK: dict[str, dict[str, Any]] = {
         "copies": 8,
         "target_every": 80,
         "beta": 0.0,
-        "chunk": 32,
-        "chunks": 1,
     },
-    "eoi": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80, "chunk": 32, "chunks": 1},
+    "eoi": {"epsilon_anneal": 2000, "copies": 8, "target_every": 80},
     "mdps": {"lr": 3e-3, "period": 20, "data": 10, "fuse": 0.02},
     "rode": {
         "epsilon_anneal": 2000,
