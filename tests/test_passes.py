@@ -1,11 +1,12 @@
 """Minibatches of agents' rows and Adam by runs, counted and computed by hand."""
 
+from copy import deepcopy
 from dataclasses import fields
 from typing import Any
 
 import pytest
 import torch
-from learning import Player, as_in_training  # noqa: F401 (a fixture)
+from learning import Player, as_in_training, parameters  # noqa: F401 (a fixture)
 
 from partage.learners import cds as cds_module
 from partage.learners._cds_predictors import Known, Predictor, xavier_init
@@ -232,6 +233,27 @@ def test_cds_predictors_take_two_passes_an_episode_or_as_many_as_asked_every_so_
     counts = trained(seldom, 12)  # due at 4 (too early), 8 and 12 episodes
     assert counts[:7] == [0] * 7 and counts[7] == counts[10] > 0
     assert counts[7] % 3 == 0 and counts[11] > counts[10]
+
+
+def test_football_s_schedule_is_exact_in_a_pack_and_in_a_resumed_run() -> None:
+    football: dict[str, Any] = {"passes": 2, "predict_every": 12, "predictor_batch": 3}
+    football |= {"goal_pay": 100.0, "mean_policy": "heads", "beta": 0.05, "chunk": 64}
+    some: dict[str, Any] = {"batch": 8, "copies": 4, "hidden": 16, **football}
+    alone, packed = Player("cds", TASK, [3], **some), Player("cds", TASK, [1, 2, 3], **some)
+    alone.learn(4)
+    packed.learn(4)  # 16 episodes: the predictors were trained once, and are due at 24
+    resumed = Player("cds", TASK, [7], **some)
+    resumed.learner.load_state_dict(deepcopy(alone.learner.state_dict()))
+    resumed.env.load_state_dict(alone.env.state_dict())
+    for player in (alone, packed, resumed):
+        player.learn(2)
+    assert isinstance(alone.learner, CDS)
+    optimiser = alone.learner.with_id_optimiser
+    assert optimiser.torch.state[optimiser.flat]["step"][0] > 0
+    once, in_pack, again = (parameters(one.learner) for one in (alone, packed, resumed))
+    for name, p in once.items():
+        assert torch.equal(p[0], in_pack[name][2]), name
+        assert torch.equal(p, again[name]), name
 
 
 def test_predictors_are_clipped_each_by_its_own_norm() -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 
@@ -71,8 +70,12 @@ class Diverse(nn.Module):
 
     def by_all_heads(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N J A"]:
         """Return the own values by every agent's head on every agent's states."""
-        values = torch.einsum("rbtnh,rjha->rbtnja", states, self.own.weight)
-        return values + self.own.bias[:, None, None, None]
+        side_by_side = self.own.weight.transpose(1, 2).flatten(2)[:, None]  # [R, 1, H, J * A]
+        biases = self.own.bias.flatten(1)[:, None, None]
+        runs, n_agents = len(biases), states.shape[3]
+        heads = Layer(side_by_side, biases, assignment.full(runs, 1))
+        values = from_rows(heads(to_rows(states, 1)), n_agents)
+        return values.unflatten(-1, self.own.bias.shape[1:])
 
 
 class Networks(MixedNetworks):

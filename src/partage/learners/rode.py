@@ -77,6 +77,7 @@ class RODE(OffPolicyLearner[Networks, Settings]):
     @torch.no_grad()
     def _copy_representations(self, where: Bool[Tensor, "R"]) -> None:
         """Give the networks of these runs the representations that they have learned."""
+        where = where.to(self.device)
         self.nets.z[where] = self.effects.represent()[where]
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
@@ -124,7 +125,7 @@ class RODE(OffPolicyLearner[Networks, Settings]):
 
     def _make_roles(self, due: Bool[Tensor, "R"]) -> None:
         """Fix roles of these runs, renew their target networks, and let epsilon start again."""
-        self._copy_representations(due.to(self.device))
+        self._copy_representations(due)
         for run in due.nonzero().flatten().tolist():
             z = self.nets.z[run]
             labels = k_means(z, min(self.settings.clusters, len(z)), self.seeds[run])
