@@ -43,11 +43,11 @@ CASES = [
 ]
 
 
-LIMITS = {
+LIMITS: Mapping[str, float | None] = {
     "bdps": 3.5,
     "bdps-individual": 3.5,
-    "cds": 1.8,
-    "eoi": 1.5,
+    "cds": None,  # as many steps of its predictors as published
+    "eoi": None,  # and of its classifier
     "rode": 2.5,
 }  # most QMIX updates one may cost
 

@@ -40,13 +40,13 @@ def test_transitions_are_drawn_from_the_real_ones_only_whatever_the_padding() ->
 
 
 def test_eoi_s_target_converges_to_a_frozen_value_network() -> None:
-    player = Player("eoi", TASK, [0, 1], **FEW, soft=0.2, individual_lr=0.0, chunks=4)
+    player = Player("eoi", TASK, [0, 1], **FEW, soft=0.2, individual_lr=0.0)
     eoi = player.learner
     assert isinstance(eoi, EOI)
     for p in eoi.individual_target.parameters():
         p += 1.0
     batch, gap = batch_of(player), []
-    for _ in range(20):
+    for _ in range(40):
         eoi.update(batch, torch.ones(2, dtype=torch.bool))
         with torch.no_grad():
             pairs = zip(
@@ -211,6 +211,72 @@ def test_smac_s_rule_keeps_pairs_widens_triples_and_drops_what_is_less() -> None
     assert role_actions([0, 1, 1], 0) == [[0, 1, 2]] * 3
 
 
+def test_two_roles_that_are_left_stand_twice_and_one_three_times() -> None:
+    labels = [0, 0, 1, 1, 1, 1, 1, 1, 1, 2, 2]  # no-op and stop alone are no role
+    a, b = [0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 9, 10]
+    assert role_actions(labels, 6) == [a, b, a, b]
+    assert role_actions(labels, 6, fill="three") == [a, b, a]
+    assert role_actions(labels[:9], 6) == [a, a, a] == role_actions(labels[:9], 6, fill="three")
+    assert len(role_actions([0, 0, 1, 1, 2, 2], 0)) == 3
+
+
+def test_rode_has_heads_for_all_roles_that_there_can_be() -> None:
+    for clusters, fill, heads in (
+        (2, "pair", 4),
+        (3, "pair", 4),
+        (5, "pair", 5),
+        (2, "three", 3),
+        (3, "three", 3),
+    ):
+        rode = Player("rode", TASK, [0], **FEW, clusters=clusters, fill=fill).learner
+        assert isinstance(rode, RODE)
+        assert rode.nets.roles == heads and rode.nets.exists.sum() == 3
+
+
+def test_rode_that_is_left_two_clusters_has_four_roles_that_agents_can_have() -> None:
+    player = Player("rode", "roll_call/4x6-9", [0], **FEW, clusters=2, encode_until=1)
+    rode = player.learner
+    assert isinstance(rode, RODE)
+    half = torch.arange(6)[:, None] < 3  # actions far apart from each other, three by three
+    rode.effects.represent = lambda: torch.where(half, 0.0, 9.0).expand(1, 6, 20).clone()  # type: ignore[method-assign]
+    rode._make_roles(torch.ones(1, dtype=torch.bool))
+    assert rode.nets.exists.all()
+    allowed, z = rode.nets.allowed[0], rode.nets.role_z[0]
+    assert sorted(allowed[:2].sum(1).tolist()) == [3, 4] and allowed[:, 0].all()
+    assert torch.equal(allowed[:2], allowed[2:]) and torch.equal(z[:2], z[2:])
+
+
+def test_rode_decodes_the_observation_and_the_reward_apart() -> None:
+    rode = Player("rode", TASK, [0], batch=6, copies=3).learner
+    assert isinstance(rode, RODE) and rode.effects.reward is not None
+    obs = rode.spec.obs_dim
+
+    def shapes(network: Any) -> list[tuple[int, ...]]:
+        return [tuple(bank.weight.shape[2:]) for bank in network.banks]
+
+    assert shapes(rode.effects.after) == [(52, 32), (32, obs)]
+    assert shapes(rode.effects.reward) == [(52, 32), (32, 1)]
+    one = Player("rode", TASK, [0], batch=6, copies=3, decoders="one").learner
+    assert isinstance(one, RODE) and one.effects.reward is None
+    assert shapes(one.effects.after) == [(52, 64), (64, obs + 1)]
+
+
+def test_rode_s_actions_are_all_ones_until_they_are_clustered() -> None:
+    player = Player("rode", TASK, [0, 1], **FEW, encode_until=400, clusters=3)
+    rode = player.learner
+    assert isinstance(rode, RODE)
+    learned = rode.effects.represent().clone()
+    player.learn(2)
+    assert not rode.clustered.any() and len(rode.replay) == 6
+    assert (rode.nets.z == 1).all() and (rode.target.z == 1).all()
+    assert not torch.equal(learned, rode.effects.represent())  # though they are learned
+    while not rode.clustered.all():
+        player.learn(1)
+    for run in range(2):
+        assert not (rode.nets.z[run] == 1).any()
+    assert torch.equal(rode.nets.z, rode.target.z)
+
+
 @pytest.mark.parametrize(
     ("name", "more", "words"),
     [
@@ -218,8 +284,14 @@ def test_smac_s_rule_keeps_pairs_widens_triples_and_drops_what_is_less() -> None
         ("rode", {"clusters": 2, "interval": 6}, "1 <= interval < 6"),
         ("rode", {"clusters": 2, "basic": 6}, "first of 2"),
         ("rode", {"clusters": 2, "sharing": "none"}, "id or full"),
-        ("eoi", {"chunks": 0}, "from 1 on"),
-        ("cds", {"fade_steps": 0}, "from 1 on"),
+        ("eoi", {"chunks": 0}, "'chunks' takes a whole number from 1 on"),
+        ("cds", {"fade_steps": 0}, "'fade_steps' takes a whole number from 1 on"),
+        ("cds", {"passes": 0}, "'passes' takes a whole number from 1 on"),
+        ("cds", {"predict_every": 0}, "'predict_every' takes a whole number from 1 on"),
+        ("cds", {"predictor_batch": 33}, "episodes of an update.s 32"),
+        ("cds", {"predictor_batch": -1}, "'predictor_batch' takes a whole number from 0 on"),
+        ("cds", {"goal_pay": -1.0}, "'goal_pay' takes a number from 0 on"),
+        ("eoi", {"chunk": 0}, "'chunk' takes a whole number from 1 on"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(name: str, more: dict[str, Any], words: str) -> None:

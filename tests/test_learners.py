@@ -53,15 +53,14 @@ def policies(player: Player, run: int) -> list[int]:
 @every_variant
 def test_it_reaches_its_roll_call_ceiling_and_never_passes_it(variant: str) -> None:
     # RODE before it takes actions away; no action here has an effect of its own that could
-    # represent it
-    whole = {
-        k: v for k, v in {"encode_until": 10**9, "encoder_lr": 0.0}.items() if k in known(variant)
-    }
+    # represent it, so that what it happened to start with does
+    early = {"encode_until": 10**9, "encoder_lr": 0.0, "representations": "learned"}
+    whole = {k: v for k, v in early.items() if k in known(variant)}
     player = Player(
         variant, "roll_call/4x3-6", [0, 1], **whole
     )  # one policy for 0, 1, 2, 0 is right for half at best
     reached = []
-    for _ in range(30):
+    for _ in range(40):
         returns = player.learn(10).evaluate()
         best = torch.tensor(
             [ceiling(6, 4, 3, policies(player, run)) for run in range(2)]

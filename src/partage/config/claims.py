@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 from partage.config.schema import as_table, each_once, strict
 from partage.errors import UserError, one_of
 
-CLAIMS = ("better", "grows", "settles", "negative", "informative")  # how one is judged: `partage.analysis.claims`
+CLAIMS = (
+    "better",
+    "grows",
+    "settles",
+    "negative",
+    "informative",
+)  # how one is judged: `partage.analysis.claims`
 OURS = "ours"  # the source of a claim that no text of a paper makes
 
 

@@ -18,11 +18,26 @@ BDPS: Mapping[str, Scalar] = {
     "test_groups": False,
     "clipping": "joint",
 }
+CDS: Mapping[str, Scalar] = {
+    "goal_pay": 0.0,
+    "predictor_training": "drawn",
+    "passes": 1,
+    "predict_every": 1,
+    "predictor_batch": 0,
+}
+RODE: Mapping[str, Scalar] = {
+    "representations": "learned",
+    "fill": "three",
+    "decoders": "one",
+}
 EARLIER: Mapping[str, Mapping[str, Scalar]] = {
     "a2c": ACTOR_CRITIC,
     "mdps": ACTOR_CRITIC,
     "seps": ACTOR_CRITIC,
     "bdps": BDPS,
+    "cds": CDS,
+    "eoi": {"individual_training": "drawn"},
+    "rode": RODE,
 }
 
 

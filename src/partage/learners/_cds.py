@@ -1,15 +1,14 @@
-"""CDS's networks: a head of each agent beside a shared one, and predictors of observations."""
+"""CDS's networks: a head of each agent beside a shared one on the same recurrent body."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 
 from partage.learners._off_policy import MixedNetworks, Settings, previous_actions
 from partage.nn.bank import Bank, from_rows, to_rows
-from partage.nn.dense import Layer, apply_layers
+from partage.nn.dense import Layer
 from partage.nn.mixer import Mixer
 from partage.nn.networks import FixedSharing, Recurrent, SelectedRecurrent
 from partage.nn.state import hold
@@ -72,8 +71,12 @@ class Diverse(nn.Module):
 
     def by_all_heads(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N J A"]:
         """Return the own values by every agent's head on every agent's states."""
-        values = torch.einsum("rbtnh,rjha->rbtnja", states, self.own.weight)
-        return values + self.own.bias[:, None, None, None]
+        side_by_side = self.own.weight.transpose(1, 2).flatten(2)[:, None]  # [R, 1, H, J * A]
+        biases = self.own.bias.flatten(1)[:, None, None]
+        runs, n_agents = len(biases), states.shape[3]
+        heads = Layer(side_by_side, biases, assignment.full(runs, 1))
+        values = from_rows(heads(to_rows(states, 1)), n_agents)
+        return values.unflatten(-1, self.own.bias.shape[1:])
 
 
 class Networks(MixedNetworks):
@@ -100,40 +103,3 @@ class Networks(MixedNetworks):
         """Return action values at every instant of whole episodes with these actions."""
         shared, own, _ = self.parts(obs, actions)
         return shared + own
-
-
-class Predictor(nn.Module):
-    """Predicts the next observation from (h, o, a), knowing the agent's id or not."""
-
-    def __init__(
-        self, generators: list[Generator], spec: Spec, hidden: int, units: int, agent_id: int
-    ) -> None:
-        super().__init__()
-        self.everyone = assignment.full(len(generators), spec.n_agents)
-        actions, known = spec.n_actions, hidden + spec.obs_dim
-        self.first = Bank(generators, 1, known, units, one_hot=actions, agent_id=agent_id)
-        self.second = Bank(generators, 1, units, units, agent_id=agent_id)
-        self.last = Bank(generators, 1, units, spec.obs_dim)
-
-    def errors(
-        self,
-        known: Float32[Tensor, "R K N _"],
-        actions: Int64[Tensor, "R K N"],
-        later: Float32[Tensor, "R K N O"],
-    ) -> Float32[Tensor, "R K N"]:
-        """Return the squared error summed over the observation (less a constant, -log p)."""
-        rows, action_rows = known.flatten(1, 2)[:, None, None], actions.flatten(1)[:, None, None]
-        first = self.first.select(self.everyone, relu=True)
-        second = self.second.select(self.everyone, relu=True)
-        layers = [first, second, self.last.select(self.everyone)]
-        predicted = apply_layers(rows, layers, action_rows)[:, 0, 0]
-        return (predicted.unflatten(1, actions.shape[1:]) - later).square().sum(-1)
-
-
-class Predictors(nn.Module):
-    """A predictor that does not know who it is, and one that does."""
-
-    def __init__(self, generators: list[Generator], spec: Spec, hidden: int, units: int) -> None:
-        super().__init__()
-        self.without_id = Predictor(generators, spec, hidden, units, 0)
-        self.with_id = Predictor(generators, spec, hidden, units, spec.n_agents)

@@ -96,7 +96,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         """Store the episodes, take a gradient step, and copy to the target networks when due."""
         active = rollout.active
         self.exploration.steps += rollout.steps
-        self.replay.add(rollout, {"team_reward": team_reward(rollout.reward, self.spec)})
+        self.replay.add(rollout, {"team_reward": self.team_reward(rollout)})
         episodes_before = self.episodes
         self.episodes += self.copies
         measures = {"epsilon": self.exploration.epsilon()}
@@ -111,6 +111,10 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             self.blocks = self._blocks_of(rollout)
         self.streams.settle(active)
         return measures
+
+    def team_reward(self, rollout: Rollout) -> Float32[Tensor, "R B T"]:
+        """Return the reward of each transition that is learned from."""
+        return team_reward(rollout.reward, self.spec)
 
     def update_targets(self, active: Bool[Tensor, "R"]) -> None:
         """Copy the networks of active runs to the target networks."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -20,6 +21,8 @@ from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
 
 FEWEST_ROLES = 3  # and how many there are before the clustering   (RODE)
+REPEATED = 2  # roles that stand twice where fewer than three are left   (RODE)
+Fill = Literal["pair", "three"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,12 @@ class Settings(_off_policy.Settings):
     clusters: int = 5  # of actions   (RODE: n_role_clusters, 3 or 5)
     latent: int = 20  # numbers that represent an action   (RODE)
     state_latent: int = 32  # numbers that represent the observation before it   (RODE)
+    # what stands for actions until they are clustered: ones, or what is learned   (RODE: ones) [R2]
+    representations: Literal["ones", "learned"] = "ones"
+    # fewer than three roles left: the first two again (a, b, a, b), or up to three (a, b, a)
+    fill: Fill = "pair"  # RODE [R3]
+    # of the next observation and of the reward: one each, of `state_latent` units, or one together
+    decoders: Literal["two", "one"] = "two"  # RODE [R4]
 
 
 class Networks(MixedNetworks):
@@ -44,7 +53,7 @@ class Networks(MixedNetworks):
     def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int]) -> None:
         super().__init__()
         s, runs, n, actions = settings, len(seeds), spec.n_agents, spec.n_actions
-        self.roles, self.latent = max(s.clusters, FEWEST_ROLES), s.latent
+        self.roles, self.latent = most_roles(s), s.latent
         share = fixed_sharing(s.sharing, runs, n)
         self.everyone = assignment.full(runs, n)
         hold(self, assignment=share.assignment)
@@ -55,7 +64,8 @@ class Networks(MixedNetworks):
         self.role_head = MLP(g, 1, [s.hidden, 2 * s.hidden, s.latent])
         self.mixer = Mixer(g, n, spec.state_dim, s.mixer, s.hyper)
         self.role_mixer = Mixer(g, n, spec.state_dim, s.mixer, s.hyper)
-        self.register_buffer("z", torch.zeros(runs, actions, s.latent))
+        ones = float(s.representations == "ones")
+        self.register_buffer("z", torch.full((runs, actions, s.latent), ones))
         self.register_buffer("role_z", torch.ones(runs, self.roles, s.latent))
         self.register_buffer("allowed", torch.ones(runs, self.roles, actions, dtype=torch.bool))
         self.register_buffer("exists", (torch.arange(self.roles) < FEWEST_ROLES).repeat(runs, 1))
@@ -98,7 +108,13 @@ class Effects(nn.Module):
         self.action = MLP(g, 1, [spec.n_actions, s.hidden, s.latent])
         seen = spec.obs_dim + spec.n_agents * spec.n_actions
         self.before = MLP(g, 1, [seen, s.hidden, s.state_latent])
-        self.after = MLP(g, 1, [s.state_latent + s.latent, s.hidden, spec.obs_dim + 1])
+        known, hidden = s.state_latent + s.latent, s.state_latent
+        self.reward = None
+        if s.decoders == "one":
+            self.after = MLP(g, 1, [known, s.hidden, spec.obs_dim + 1])
+        else:
+            self.after = MLP(g, 1, [known, hidden, spec.obs_dim])
+            self.reward = MLP(g, 1, [known, hidden, 1])
 
     def represent(self) -> Float32[Tensor, "R A Z"]:
         """Return the representation of every action."""
@@ -130,17 +146,28 @@ class Effects(nn.Module):
         seen = torch.cat((obs, others), -1).transpose(1, 2).flatten(2, 3)
         z = torch.einsum("rbtna,raz->rtbnz", actions, self.represent()).flatten(2, 3)
         before = self.before(seen[:, None], self.everyone)
-        after = self.after(torch.cat((before, z[:, None]), -1), self.everyone)
+        known = torch.cat((before, z[:, None]), -1)
+        after = self.after(known, self.everyone)
+        if self.reward is not None:
+            after = torch.cat((after, self.reward(known, self.everyone)), -1)
         return from_rows(after, n)
 
 
-def role_actions(labels: Sequence[int], basic: int) -> list[list[int]]:
+def most_roles(s: Settings) -> int:
+    """Return how many roles there can be: one of each cluster, or those that are filled up to."""
+    return max(s.clusters, 2 * REPEATED if s.fill == "pair" else FEWEST_ROLES)
+
+
+def role_actions(labels: Sequence[int], basic: int, fill: Fill = "pair") -> list[list[int]]:
     """Return the actions of each role: a cluster and action 0; at least three roles.
 
     `labels` are the actions' clusters. No cluster is action 0 alone. With SMAC's `basic` actions (0
-    no-op, 1 stop), a cluster needs two others; with three it has all basic ones.
+    no-op, 1 stop), a cluster needs two others; with three it has all basic ones. If one or two are
+    left, the first and the second (or the first once more) are added: a, b, a, b, or a, a, a.
 
     >>> role_actions([0, 1, 1, 2, 2, 2], 0)
+    [[0, 1, 2], [0, 3, 4, 5], [0, 1, 2], [0, 3, 4, 5]]
+    >>> role_actions([0, 1, 1, 2, 2, 2], 0, fill="three")
     [[0, 1, 2], [0, 3, 4, 5], [0, 1, 2]]
     """
     first_other, needed = (2, 2) if basic else (1, 1)
@@ -153,5 +180,12 @@ def role_actions(labels: Sequence[int], basic: int) -> list[list[int]]:
             roles.append(sorted({0, *cluster, *added}))
     if not roles:
         roles = [list(range(len(labels)))]
-    repeated = [roles[i % len(roles)] for i in range(FEWEST_ROLES - len(roles))]
-    return roles + repeated
+    return _filled_up(roles, fill)
+
+
+def _filled_up(roles: list[list[int]], fill: Fill) -> list[list[int]]:
+    """Return at least three roles, some of them twice where there are fewer."""
+    if len(roles) >= FEWEST_ROLES:
+        return roles
+    added = REPEATED if fill == "pair" else FEWEST_ROLES - len(roles)
+    return [*roles, *(roles[i % len(roles)] for i in range(added))]

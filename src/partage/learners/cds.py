@@ -5,14 +5,19 @@ is a shared part plus one of the agent, held small by an L1 penalty. An intrinsi
 information between an agent's identity and its trajectory: how far its policy is from the mean one,
 and how much better its next observation is predicted knowing who it is.
 
-**Reference code.** Predictors of 128 and 128 units, trained by Adam 1e-3, gradient norm 1, on
-minibatches of 256; their copies at the last renewal of the target networks give the reward. No
-agent id in the input.
+**Reference code.** Predictors of 128 and 128 units, each with Adam 1e-3 and gradient norm 1; a pass
+goes once through all agents' rows of a batch, 256 a step: 17 to 44 steps on SMAC, with two batches
+an episode. On football 25 passes of 8 episodes every 16 episodes, and a reward of its own: 100 a
+goal, -1 an end without. Copies at the last renewal of the target networks pay. No id in the input.
 
-**Departures.** The mixer is QMIX's everywhere, as BDPS compares with "improved baseline algorithms
-based on full parameter sharing QMIX" (the reference has QPLEX in SMAC), with one gradient step an
-episode and a uniform replay. Each update takes `chunks` minibatches, drawn with replacement: packs
-of runs must take equally many steps.
+**Departures.** QMIX's mixer everywhere, as BDPS compares with "improved baseline algorithms based
+on full parameter sharing QMIX" (the reference: QPLEX on SMAC). One gradient step an update for two,
+so both passes have one batch. On football 32 episodes for 8, uniform for prioritised (0.3);
+training from 32 episodes on (the same; SMAC 100); the predictors' 8 are of the update's batch,
+their states those before its step. In `copies` episodes an update there are as many passes as in
+one. On SMAC the L1 penalty is a mean over real steps (the reference counts padding, which scales it
+by a run's share of real ones). A minibatch without a real row is skipped (0 / 0 in the SMAC code).
+`predictor_training = "drawn"` is what this suite first had: a step on 256 joint transitions.
 """
 
 from collections.abc import Sequence
@@ -22,26 +27,39 @@ from functools import partial
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32
 from torch import Tensor
 from torch.nn import functional
 
-from partage.errors import UserError
+from partage.errors import UserError, at_least
 from partage.learners import _off_policy, qmix
-from partage.learners._cds import Networks, Predictors
+from partage.learners._cds import Networks
+from partage.learners._cds_predictors import (
+    Known,
+    Passes,
+    Predictor,
+    Predictors,
+    descend_drawn,
+    descend_passes,
+    xavier_init,
+)
 from partage.learners._off_policy import OffPolicyLearner, masked_mean
+from partage.nn.adam import adam_of_runs
+from partage.nn.bank import linear_init
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
 from partage.nn.state import copy_runs
 from partage.rl.losses import linear_schedule
 from partage.rl.noise import generators, uniform
-from partage.rl.replay import sample_transitions
+from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
-QUICK = {"beta": 0.0, "chunk": 32, "chunks": 1}
+QUICK = {"beta": 0.0}
+BEFORE = (0, 0, 0, 0, 1, 0)  # pads one instant before the first
+END_WITHOUT_GOAL = -1.0  # reward   (CDS on football)
 
 
 @dataclass(frozen=True)
@@ -55,16 +73,22 @@ class Settings(_off_policy.Settings):
         0.5  # of the prediction that knows the id, and sharpness of the policies   (CDS: 0.5 or 2)
     )
     beta2: float = 1.0  # weight of the policies' divergence   (CDS: 0.5 or 1)
-    mean_policy: Literal["agents", "heads"] = (
-        "agents"  # of all agents, or of all heads on an agent's history   (CDS)
-    )
+    # of all agents (CDS on SMAC); of all heads on an agent's history (CDS on football, as its text
+    # has it); of an agent's head on all histories (as that code does) [C3]
+    mean_policy: Literal["agents", "heads", "histories"] = "agents"
+    goal_pay: float = 0.0  # a goal's reward, -1 an end without; 0: the environment's   (CDS: 100)
     fade_from: int = 0  # environment steps after which the reward fades; 0: never   (CDS: corridor)
     fade_steps: int = 200_000  # until it is gone   (CDS: corridor)
     units: int = 128  # of the predictors   (CDS)
     predictor_lr: float = 1e-3  # Adam   (CDS)
     predictor_clip: float = 1.0  # gradient norm   (CDS)
-    chunk: int = 256  # transitions of a minibatch   (CDS)
-    chunks: int = 1  # minibatches an update
+    # passes through all agents' rows (CDS), or `chunks` minibatches of joint ones drawn [C2]
+    predictor_training: Literal["passes", "drawn"] = "passes"
+    chunk: int = 256  # rows of a minibatch   (CDS)
+    chunks: int = 1  # minibatches an update, where they are drawn
+    passes: int = 2  # through the rows, when predictors are trained   (CDS: 2; football 25)
+    predict_every: int = 1  # episodes from one training to the next   (CDS: 1; football 16)
+    predictor_batch: int = 0  # episodes of an update's batch; 0: all   (CDS: all; football 8)
 
 
 class CDS(OffPolicyLearner[Networks, Settings]):
@@ -76,14 +100,37 @@ class CDS(OffPolicyLearner[Networks, Settings]):
         _check(settings)
         s = settings
         super().__init__(spec, s, seeds, device, Networks(spec, s, seeds))
-        g = generators([stream(seed, "predictors") for seed in seeds])
-        self.predictors = Predictors(g, spec, s.hidden, s.units).to(device)
-        self.predictors_target = deepcopy(self.predictors).requires_grad_(False)
-        adam = partial(torch.optim.Adam, lr=s.predictor_lr, fused=True)
-        self.predictor_optimiser = Optimiser(self.predictors, adam, s.predictor_clip)
+        self._make_predictors(seeds)
         self.policy = qmix.EpsilonGreedy(self.nets, spec, self.exploration, device)
         self.transition_noise = generators([stream(seed, "transitions") for seed in seeds])
         self.generators += self.transition_noise
+
+    def _make_predictors(self, seeds: Sequence[int]) -> None:
+        """Make the predictors, the copies that pay, and what trains them."""
+        s, g = self.settings, generators([stream(seed, "predictors") for seed in seeds])
+        drawn, sizes = s.predictor_training == "drawn", (s.hidden, s.units)
+        made = Predictors(g, self.spec, sizes, linear_init if drawn else xavier_init)
+        self.predictors = made.to(self.device)
+        self.predictors_target = deepcopy(self.predictors).requires_grad_(False)
+        if drawn:
+            adam = partial(torch.optim.Adam, lr=s.predictor_lr, fused=True)
+            self.predictor_optimiser = Optimiser(self.predictors, adam, s.predictor_clip)
+        else:
+            self.without_id_optimiser = self._optimiser_of(self.predictors.without_id)
+            self.with_id_optimiser = self._optimiser_of(self.predictors.with_id)
+
+    def _optimiser_of(self, predictor: Predictor) -> Optimiser:
+        """Return what trains one predictor, with a gradient norm of its own."""
+        s = self.settings
+        return Optimiser(predictor, adam_of_runs(predictor, s.predictor_lr), s.predictor_clip)
+
+    def team_reward(self, rollout: Rollout) -> Float32[Tensor, "R B T"]:
+        """Return the environment's reward, or where goals are paid theirs alone."""
+        if not self.settings.goal_pay:
+            return super().team_reward(rollout)
+        ended = (rollout.terminated | rollout.truncated) & rollout.filled
+        pay = torch.where(ended, END_WITHOUT_GOAL, 0.0)
+        return torch.where((rollout.score > 0) & rollout.filled, self.settings.goal_pay, pay)
 
     def update_targets(self, active: Bool[Tensor, "R"]) -> None:
         """Copy the networks and the predictors of active runs to their targets."""
@@ -102,7 +149,9 @@ class CDS(OffPolicyLearner[Networks, Settings]):
         loss, measures = self.td_loss(q, q_target, batch | {"team_reward": reward})
         penalty = masked_mean(own[:, :, :-1].abs().mean((3, 4)), mask)
         norm = self.optimiser.step(loss + s.own * penalty, active)
-        prediction_loss = self._learn_predictions(batch, states.detach(), active)
+        earlier = functional.pad(states[:, :, :-2].detach(), BEFORE)
+        known = Known(earlier, *(batch[name] for name in Known._fields[1:]))
+        prediction_loss = self._learn_predictions(known, active)
         return measures | {
             "intrinsic_reward": masked_mean(intrinsic, mask),
             "own_part": penalty.detach(),
@@ -110,17 +159,25 @@ class CDS(OffPolicyLearner[Networks, Settings]):
             "prediction_loss": prediction_loss,
         }
 
-    def _learn_predictions(
-        self, batch: dict[str, Tensor], states: Tensor, active: Bool[Tensor, "R"]
-    ) -> Float32[Tensor, "R"]:
-        """Take a step of the predictors on each minibatch; return the last one's loss."""
-        s, loss = self.settings, torch.zeros(active.shape, device=self.device)
-        noise = uniform(self.transition_noise, s.chunks, s.chunk).to(self.device)
-        for minibatch_noise in noise.unbind(1):
-            minibatch = sample_transitions(batch["filled"], minibatch_noise)
-            loss = self._prediction_loss(batch, states, minibatch)
-            self.predictor_optimiser.step(loss, active)
-        return loss.detach()
+    def _learn_predictions(self, known: Known, active: Bool[Tensor, "R"]) -> Float32[Tensor, "R"]:
+        """Train the predictors where it is their turn; return their error, zero where it is not."""
+        s = self.settings
+        if s.predictor_training == "drawn":
+            noise = uniform(self.transition_noise, s.chunks, s.chunk).to(self.device)
+            optimiser = self.predictor_optimiser
+            return descend_drawn(self.predictors, optimiser, known, noise, active)
+        turns, earlier_turns = (
+            episodes // s.predict_every for episodes in (self.episodes, self.episodes - s.copies)
+        )
+        if turns == earlier_turns:
+            return torch.zeros(active.shape, device=self.device)
+        trained = (
+            (self.predictors.without_id, self.without_id_optimiser),
+            (self.predictors.with_id, self.with_id_optimiser),
+        )
+        passes = Passes(s.passes, s.chunk, self.transition_noise)
+        episodes = s.predictor_batch or s.batch
+        return descend_passes(trained, known.first(episodes), passes, active)
 
     def intrinsic_weight(self) -> Float32[Tensor, "R 1 1"]:
         """Return the weight of the intrinsic reward by now."""
@@ -159,38 +216,21 @@ class CDS(OffPolicyLearner[Networks, Settings]):
             mean = log_softmax(q).exp().mean(3, keepdim=True)
         else:
             by_all_heads = shared[:, :, :, :, None] + self.nets.agent.by_all_heads(states)
-            mean = log_softmax(by_all_heads).exp().mean(4)
+            over = {"heads": 4, "histories": 3}[s.mean_policy]  # [R, B, T, history, head, A]
+            mean = log_softmax(by_all_heads).exp().mean(over)
         return (log_pi.exp() * (log_pi - mean.clamp(min=1e-12).log())).sum(-1)
 
     def _information(
         self, batch: dict[str, Tensor], states: Float32[Tensor, "R B T1 N H"]
     ) -> Float32[Tensor, "R B T N"]:
         """Return how much better the next observation is predicted knowing who it is."""
-        earlier = functional.pad(states[:, :, :-2], (0, 0, 0, 0, 1, 0))  # zeros at the start
+        earlier = functional.pad(states[:, :, :-2], BEFORE)
         known = torch.cat((earlier, batch["obs"][:, :, :-1]), -1).flatten(1, 2)
         actions, later = batch["actions"].flatten(1, 2), batch["obs"][:, :, 1:].flatten(1, 2)
         without_id = self.predictors_target.without_id.errors(known, actions, later)
         with_id = self.predictors_target.with_id.errors(known, actions, later)
         copies_and_time = batch["actions"].shape[1:3]
         return (without_id - self.settings.beta1 * with_id).unflatten(1, copies_and_time)
-
-    def _prediction_loss(
-        self,
-        batch: dict[str, Tensor],
-        states: Float32[Tensor, "R B T1 N H"],
-        minibatch: tuple[Int64[Tensor, "..."], ...],
-    ) -> Float32[Tensor, "R"]:
-        """Return the mean squared error of both predictors on K transitions of each run."""
-        r, b, t = minibatch
-        state_before = states[r, b, (t - 1).clamp(min=0)]
-        earlier = torch.where((t > 0)[..., None, None], state_before, 0.0)
-        known = torch.cat((earlier, batch["obs"][r, b, t]), -1)
-        actions, later = batch["actions"][r, b, t], batch["obs"][r, b, t + 1]
-        without_id = self.predictors.without_id.errors(known, actions, later)
-        with_id = self.predictors.with_id.errors(known, actions, later)
-        alive = batch["alive"][r, b, t]
-        error = ((without_id + with_id) * alive).sum((1, 2)) / alive.sum((1, 2)).clamp(min=1)
-        return error / later.shape[-1]
 
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
         """Return the softmax of each agent's action values along whole episodes."""
@@ -202,11 +242,14 @@ class CDS(OffPolicyLearner[Networks, Settings]):
 
 
 def _check(s: Settings) -> None:
-    """Raise `UserError` for a count below one."""
-    if min(s.fade_steps, s.chunk, s.chunks) < 1:
+    """Raise `UserError` for a count below one, or for a setting that is below zero."""
+    for name in ("fade_steps", "chunk", "chunks", "passes", "predict_every"):
+        at_least(f"{name} of CDS", getattr(s, name), 1)
+    at_least("goal_pay of CDS", s.goal_pay, 0)
+    if not 0 <= s.predictor_batch <= s.batch:
         raise UserError(
-            "CDS counts fade_steps, chunk and chunks from 1 on, "
-            f"but they are {s.fade_steps}, {s.chunk}, {s.chunks}."
+            f"CDS's predictors learn from predictor_batch episodes of an update's {s.batch} "
+            f"(batch), 0 for all, but predictor_batch is {s.predictor_batch}."
         )
 
 

@@ -4,41 +4,43 @@
 their observations, and how surely it tells an agent is that agent's intrinsic reward.
 
 **Reference code.** The improved version for SMAC: QMIX unchanged, a classifier p(id | o) of 64 and
-64 units and as large a network for the value of the intrinsic reward on (o, id), Adam 1e-4. In a
-share of the exploring episodes one random agent takes, at some of the steps, the action of the
-largest such value. QMIX's target has no intrinsic reward.
+64 units and as large a network for the value of the intrinsic reward on (o, id), Adam 1e-4. Every
+batch is gone through in order, 256 agents' rows a step: (n - 1) // 256 of n rows, 17 to 25 steps an
+episode. In a share of the exploring episodes one random agent takes, at some of the steps, the
+action of the largest such value. QMIX's target has no intrinsic reward.
 
 **Departures.** The target of the value network moves towards it by 0.005 (the reference multiplies
-both terms by 0.995). Each update takes `chunks` minibatches of transitions, drawn with replacement,
-where the reference goes through the whole batch: packs of runs must take equally many steps.
+both terms by 0.995). Classifier and value step together: the reward is told by the classifier of
+the step before (1e-4 a weight). Losses are sums over ids and of the action taken, not means over
+all: N and A times as large, which Adam does not see but for its 1e-8. The last step of an episode
+up to the limit counts (the reference leaves it out: one of `horizon`). `individual_training =
+"drawn"` is what this suite first had: two steps on 256 joint transitions of living agents.
 """
 
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float32, Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from partage.errors import UserError
+from partage.errors import at_least
 from partage.learners import _off_policy, qmix
+from partage.learners._eoi import Individual
 from partage.learners._off_policy import OffPolicyLearner
-from partage.nn.networks import MLP
+from partage.learners._passes import Minibatch, descend, in_turn
+from partage.nn.adam import adam_of_runs
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import greedy, log_softmax
 from partage.rl.noise import generators, uniform
 from partage.rl.replay import sample_transitions
 from partage.rl.rollout import Choice
-from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, TimeStep, stream
-
-# what makes it quick on the small tasks of its tests
-QUICK = {"chunk": 32, "chunks": 1}
 
 
 @dataclass(frozen=True)
@@ -51,37 +53,14 @@ class Settings(_off_policy.Settings):
     individual_gamma: float = 0.92  # discount of the intrinsic reward   (EOI)
     entropy: float = 0.1  # weight of the classifier's entropy   (EOI)
     soft: float = 0.005  # how far the target moves at each step   (EOI, its error mended)
-    chunk: int = 256  # transitions of a minibatch   (EOI)
-    chunks: int = 2  # minibatches an update
+    # a pass through all agents' rows (EOI), or `chunks` minibatches of joint ones drawn [E2]
+    individual_training: Literal["pass", "drawn"] = "pass"
+    chunk: int = 256  # rows of a minibatch   (EOI)
+    chunks: int = 2  # minibatches an update, where they are drawn
     episode_share: float = (
         0.4  # of exploring episodes in which individuality is tried   (EOI: episode_ratio)
     )
     step_share: float = 0.05  # of their steps   (EOI: explore_ratio)
-
-
-class Individual(nn.Module):
-    """The classifier, and the value of being told apart, on K transitions of each run."""
-
-    def __init__(self, spec: Spec, settings: Settings, seeds: Sequence[int]) -> None:
-        super().__init__()
-        n, units = spec.n_agents, settings.units
-        g = generators([stream(seed, "individual") for seed in seeds])
-        self.everyone = assignment.full(len(seeds), n)
-        self.classifier = MLP(g, 1, [spec.obs_dim, units, units, n])
-        self.value = MLP(g, 1, [spec.obs_dim, units, units, spec.n_actions], agent_id=n)
-
-    def identity(self, obs: Float32[Tensor, "R K N O"]) -> Float32[Tensor, "R K N N"]:
-        """Return log p(id | o) of every id."""
-        return log_softmax(self.apply_to(self.classifier, obs))
-
-    def values(self, obs: Float32[Tensor, "R K N O"]) -> Float32[Tensor, "R K N A"]:
-        """Return the intrinsic value of every action."""
-        return self.apply_to(self.value, obs)
-
-    def apply_to(self, network: MLP, obs: Float32[Tensor, "R K N O"]) -> Float32[Tensor, "R K N _"]:
-        """Return the network's outputs for each agent's observation; rows have agents in turn."""
-        rows = network(obs.flatten(1, 2)[:, None, None], self.everyone)
-        return rows[:, 0, 0].unflatten(1, obs.shape[1:3])
 
 
 class Memory(NamedTuple):
@@ -142,9 +121,12 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
     ) -> None:
         _check(settings)
         super().__init__(spec, settings, seeds, device, qmix.Networks(spec, settings, seeds))
-        self.individual = Individual(spec, settings, seeds).to(device)
+        self.individual = Individual(spec, settings.units, seeds).to(device)
         self.individual_target = deepcopy(self.individual.value).requires_grad_(False)
-        adam = partial(torch.optim.Adam, lr=settings.individual_lr, fused=True)
+        if settings.individual_training == "drawn":
+            adam = partial(torch.optim.Adam, lr=settings.individual_lr, fused=True)
+        else:
+            adam = adam_of_runs(self.individual, settings.individual_lr)
         self.individual_optimiser = Optimiser(self.individual, adam, float("inf"))
         epsilon_greedy = qmix.EpsilonGreedy(self.nets, spec, self.exploration, device)
         self.policy = Actor(epsilon_greedy, self.individual, settings, seeds)
@@ -153,7 +135,33 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Take QMIX's step, then one of classifier and intrinsic value on each minibatch."""
-        s, measures = self.settings, qmix.update(self, batch, active)
+        measures = qmix.update(self, batch, active)
+        if self.settings.individual_training == "drawn":
+            losses = self._learn_from_drawn(batch, active)
+        else:
+            losses = self._learn_from_rows(batch, active)
+        measures["classifier_loss"], measures["individual_loss"] = losses
+        return measures
+
+    def _learn_from_rows(
+        self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]
+    ) -> Sequence[Float32[Tensor, "R"]]:
+        """Go through the agents' rows of the batch in turn; return the mean losses."""
+
+        def step(rows: Minibatch, stepping: Bool[Tensor, "R"]) -> tuple[Tensor, Tensor]:
+            losses = self._losses_of_rows(batch, rows)
+            self.individual_optimiser.step(losses[0] + losses[1], stepping)
+            self._move_target(stepping)
+            return losses
+
+        agents, size = self.spec.n_agents, self.settings.chunk
+        return descend(in_turn(batch["filled"], agents, size), active, step)
+
+    def _learn_from_drawn(
+        self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]
+    ) -> Sequence[Float32[Tensor, "R"]]:
+        """Take a step on each minibatch drawn; return the last one's losses."""
+        s = self.settings
         classifier_loss = value_loss = torch.zeros(len(active))
         noise = uniform(self.transition_noise, s.chunks, s.chunk).to(self.device)
         for minibatch_noise in noise.unbind(1):
@@ -161,16 +169,14 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
             classifier_loss, value_loss = self._losses(batch, minibatch)
             self.individual_optimiser.step(classifier_loss + value_loss, active)
             self._move_target(active)
-        measures["classifier_loss"] = classifier_loss.detach()
-        measures["individual_loss"] = value_loss.detach()
-        return measures
+        return classifier_loss.detach(), value_loss.detach()
 
     @torch.no_grad()
-    def _move_target(self, active: Bool[Tensor, "R"]) -> None:
-        """Move the target of the intrinsic value's network towards it, in active runs."""
-        online = self.individual.value.parameters()
+    def _move_target(self, stepping: Bool[Tensor, "R"]) -> None:
+        """Move the target of the intrinsic value's network towards it, in runs that step."""
+        online, soft = self.individual.value.parameters(), self.settings.soft
         for target, parameter in zip(self.individual_target.parameters(), online, strict=True):
-            target[active] = target.lerp(parameter, self.settings.soft)[active]
+            target[stepping] = target.lerp(parameter, soft)[stepping]
 
     def _losses(
         self, batch: dict[str, Tensor], minibatch: tuple[Tensor, Tensor, Tensor]
@@ -196,6 +202,25 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
         count = alive.sum((1, 2)).clamp(min=1)
         return (classifier * alive).sum((1, 2)) / count, (error * alive).sum((1, 2)) / count
 
+    def _losses_of_rows(
+        self, batch: dict[str, Tensor], rows: Minibatch
+    ) -> tuple[Float32[Tensor, "R"], Float32[Tensor, "R"]]:
+        """Return the losses of the classifier and of the value on rows of agents."""
+        s, net, who = self.settings, self.individual, rows.agent
+        obs, later = rows.of_agents(batch["obs"]), rows.of_agents(batch["obs"], later=1)
+        log_p = log_softmax(net.apply_to_rows(net.classifier, later, who))
+        own_log_p = log_p.gather(-1, who[..., None]).squeeze(-1)
+        classifier = -own_log_p - s.entropy * (log_p.exp() * log_p).sum(-1)
+        with torch.no_grad():
+            own = log_softmax(net.apply_to_rows(net.classifier, obs, who))
+            own_p = own.gather(-1, who[..., None]).squeeze(-1).exp()
+            best = net.apply_to_rows(self.individual_target, later, who).amax(-1)
+            future = best * ~batch["terminated"][rows.run, rows.copy, rows.time]
+            target = s.surely * own_p + s.individual_gamma * future
+        actions = rows.of_agents(batch["actions"])[..., None]
+        value = net.apply_to_rows(net.value, obs, who).gather(-1, actions).squeeze(-1)
+        return rows.mean(classifier), rows.mean((value - target).square())
+
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
         """Return the softmax of each agent's action values along whole episodes."""
         return qmix.probabilities(self.nets, obs.to(self.device), actions.to(self.device))
@@ -207,10 +232,8 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
 
 def _check(s: Settings) -> None:
     """Raise `UserError` for a count below one."""
-    if min(s.chunk, s.chunks) < 1:
-        raise UserError(
-            f"EOI counts chunk and chunks from 1 on, but they are {s.chunk}, {s.chunks}."
-        )
+    for name in ("chunk", "chunks"):
+        at_least(f"{name} of EOI", getattr(s, name), 1)
 
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device) -> EOI:

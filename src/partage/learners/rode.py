@@ -6,14 +6,21 @@ cluster is a role. A selector gives each agent a role every few steps, and the v
 a product with its representation.
 
 **Reference code.** Bodies FC(64)-GRU(64) for roles and actions; representations of 20, trained by
-RMSprop 5e-4 while a run is younger than 50,000 steps, with three roles of all actions till then.
-Afterwards representations stay as they are and epsilon starts again. Roles learn by QMIX on sums of
-rewards (the future discounted once). Random actions ignore the roles, and so does the maximum in
-the target. Action 0 belongs to every role; fewer than three roles are filled up.
+RMSprop 5e-4 while a run is younger than 50,000 steps, by decoders of the observation and of the
+reward (52-32-O, 52-32-1). Till then there are three roles of all actions, and ones stand for the
+representations: all actions are worth the same. Afterwards these stay as they are and epsilon
+starts again. Roles learn by QMIX on sums of rewards (the future discounted once). Random actions
+ignore the roles, and so does the maximum in the target. Action 0 belongs to every role; of fewer
+than three, the first two are there twice (a, b, a, b).
 
-**Departures.** All heads exist from the start (the reference appends them after the optimiser is
-made). Roles come from the replay, where the reference selects them anew at training. `basic` is
-SMAC's rule for its first actions, else 0.
+**Departures.** All heads exist from the start (the reference appends a fourth and fifth after the
+optimiser is made, so that they never learn). Roles come from the replay, where the reference
+selects them anew at training, a share of 0.05 at random. Clusters start from the run's seed (the
+reference: 0). Roles hold in the update that makes them (there in the next). The encoder's loss is a
+mean over real steps, the dead zero (there over padding and the dead, too); it is shown everybody's
+actions, one's own as zeros (N A inputs for (N - 1) A, so that it starts with weights smaller by up
+to that root). No role left gives one of all actions (there an error). `basic` is SMAC's rule for
+its first actions, else 0. `rode-learned` in algorithms.toml is what this suite first had.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,13 +74,15 @@ class RODE(OffPolicyLearner[Networks, Settings]):
         self.seeds = [stream(seed, "clusters") % 2**32 for seed in seeds]
         self.clustered = torch.zeros(len(seeds), dtype=torch.bool)
         self.blocks = {"roles": torch.zeros(len(seeds), spec.n_agents, dtype=torch.int64)}
-        self._copy_representations()
+        self.shows_learning = s.representations == "learned"
+        if self.shows_learning:
+            self._copy_representations(~self.clustered)
 
     @torch.no_grad()
-    def _copy_representations(self) -> None:
-        """Give the networks the representations of runs that still learn them."""
-        learning = ~self.clustered.to(self.device)
-        self.nets.z[learning] = self.effects.represent()[learning]
+    def _copy_representations(self, where: Bool[Tensor, "R"]) -> None:
+        """Give the networks of these runs the representations that they have learned."""
+        where = where.to(self.device)
+        self.nets.z[where] = self.effects.represent()[where]
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Learn representations, or cluster by them once; then take QMIX's steps."""
@@ -94,7 +103,8 @@ class RODE(OffPolicyLearner[Networks, Settings]):
         learning = ~self.clustered.to(self.device)
         loss = self.effects.loss(batch, self.settings.reward_weight)
         self.encoder_optimiser.step(loss, active & learning)
-        self._copy_representations()
+        if self.shows_learning:
+            self._copy_representations(learning)
         return loss.detach() * learning
 
     def _learn_values(
@@ -120,10 +130,11 @@ class RODE(OffPolicyLearner[Networks, Settings]):
 
     def _make_roles(self, due: Bool[Tensor, "R"]) -> None:
         """Fix roles of these runs, renew their target networks, and let epsilon start again."""
+        self._copy_representations(due)
         for run in due.nonzero().flatten().tolist():
             z = self.nets.z[run]
             labels = k_means(z, min(self.settings.clusters, len(z)), self.seeds[run])
-            roles = role_actions(labels, self.settings.basic)
+            roles = role_actions(labels, self.settings.basic, self.settings.fill)
             self.nets.exists[run] = torch.arange(self.nets.roles, device=z.device) < len(roles)
             for role, actions in enumerate(roles):
                 self.nets.allowed[run, role] = False
@@ -148,12 +159,13 @@ class RODE(OffPolicyLearner[Networks, Settings]):
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
         """Return all that a resumed run needs; experience only with `replay`."""
-        return super().state_dict(replay) | {"clustered": self.clustered}
+        own = {"clustered": self.clustered, "cluster_seeds": self.seeds}
+        return super().state_dict(replay) | own
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         super().load_state_dict(state)
-        self.clustered = state["clustered"]
+        self.clustered, self.seeds = state["clustered"], state["cluster_seeds"]
 
 
 def _check(s: Settings, spec: Spec) -> None:

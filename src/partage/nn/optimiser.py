@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
+from partage.nn.adam import AdamOfRuns
 from partage.nn.pointwise import ALIGNED
 
 
@@ -64,8 +65,8 @@ class Optimiser:
         """Descend the runs' losses, each run's gradient scaled to at most the norm `clip`.
 
         Returns the norms before. The losses are summed, so each run gets the gradient it would get
-        alone. Runs that are not `active` (None: all are) have ended: neither their parameters nor
-        their moments move. A gradient that is not finite counts as zero: a run that diverges is
+        alone. Runs that are not `active` (None: all are) stay as they are: neither their parameters
+        nor their moments move. A gradient that is not finite counts as zero: a run that diverges is
         left with parameters that are numbers, and its norms say so.
         """
         for p in self.parameters:
@@ -81,7 +82,10 @@ class Optimiser:
         if not counts.all():
             for scaled in self.gradients:
                 scaled[~counts] = 0
-        if active is None or active.all():
+        if isinstance(self.torch, AdamOfRuns):  # counts each run's steps, and moves those alone
+            self.torch.stepping = torch.ones_like(counts) if active is None else active
+            self.torch.step()
+        elif active is None or active.all():
             self.torch.step()
         else:
             self._step_all_but(~active)
