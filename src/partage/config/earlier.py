@@ -13,7 +13,7 @@ from partage.config.types import Scalar
 ACTOR_CRITIC: Mapping[str, Scalar] = {"critic_init": "apart"}
 BDPS: Mapping[str, Scalar] = {
     "code": "gaussian",
-    "scale": "none",
+    "unit": "none",
     "group_features": "attention",
     "test_groups": False,
     "clipping": "joint",

@@ -1,7 +1,7 @@
 """How BDPS acts: roles first, then groups, then actions. Rows are as in `_bdps`."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -202,3 +202,29 @@ class Actor:
 def _rounded_up(steps: int, period: int) -> int:
     """Return how many periods cover these steps."""
     return -(-steps // period)
+
+
+def ways_of_testing(actor: Actor) -> dict[str, Actor]:
+    """Return the actor in the other ways in which each test is played, by name.
+
+    With the roles of the mean, or with drawn ones where those are the usual; and, if the settings
+    ask for it, with groups that are given: all in one, each in turn, and at random.
+    """
+    s, ways = actor.nets.settings, {}
+    if s.code != "random":
+        other = "mean" if s.test_roles == "drawn" else "drawn"
+        ways[f"roles_{other}"] = actor.in_tests(roles=other)
+    if s.test_groups:
+        for group in range(s.groups):
+            ways[f"group_{group}"] = actor.in_tests(groups=group)
+        ways["groups_random"] = actor.in_tests(groups="random")
+    return ways
+
+
+def group_gain(scores: Mapping[str, Float32[Tensor, "R"]]) -> dict[str, Float32[Tensor, "R"]]:
+    """Return how much better the selector's own groups are than the best that were given.
+
+    Groups carry something only where it is above zero. Nothing where none were given.
+    """
+    given = [score for way, score in scores.items() if way.startswith("group")]
+    return {"group_gain": scores[""] - torch.stack(given).amax(0)} if given else {}

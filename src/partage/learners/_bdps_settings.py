@@ -24,7 +24,7 @@ class Settings(_off_policy.Settings):
     test_roles: Literal["mean", "drawn"] = "drawn"  # BDPS eq. 3   [A4]
     # what the role selector's code is, see `RoleSelector`   (BDPS App. F)   [A23]
     code: Literal["softmax", "gaussian", "categorical", "random"] = "softmax"
-    scale: Literal["running", "none"] = "running"  # unit of the advantages that U reads   [A23]
+    unit: Literal["running", "none"] = "running"  # of the advantages that U reads   [A23]
     # own: agents see themselves beside what attention gives   (eq. 4-5: attention)   [A24]
     group_features: Literal["own", "attention"] = "own"
     # also test with everybody in one group, each in turn, and with groups drawn at random

@@ -7,8 +7,7 @@ layers), so that agents may share either.
 **Reference code.** 8 environment copies x 5 steps an update, one Adam over all networks, global
 gradient norm 0.5; losses are summed over agents and averaged over time and copies; actors start
 orthogonal (gain 0.5) plus Gaussian noise (0.2). Its critic has 3 layers, indexed like the back of
-the actor; all critics start equal, for each is seeded with the same constant, and their first layer
-is left as torch.nn.Linear draws it.
+the actor; all critics of a run start equal, their first layer as torch.nn.Linear draws it.
 
 **Departures.** The critic has the reference's 3 layers: with the paper's 4 (`critic_layers`), seeds
 of networks that are not shared diverge (docs/fidelity.md). Returns are correct: the reference drops
@@ -98,10 +97,8 @@ class ActorCritic(nn.Module):
     ) -> None:
         super().__init__()
         s, runs = settings, len(seeds)
-        if share is None:
-            share = fixed_sharing(
-                "none" if s.sharing == "front" else s.sharing, runs, spec.n_agents
-            )
+        kind = "none" if s.sharing == "front" else s.sharing
+        share = share or fixed_sharing(kind, runs, spec.n_agents)
         self.sets, front_of = share.sets, share.assignment
         if s.sharing == "front":
             front_of = assignment.full(runs, spec.n_agents)
@@ -115,8 +112,7 @@ class ActorCritic(nn.Module):
         first = linear_init if s.critic_init == "reference" else critic
         self.critic = MLP(g, self.sets, critic_sizes, critic, share.agent_id, first=first)
         if s.same_init:
-            make_sets_equal(self.front)
-            make_sets_equal(self.back)
+            make_sets_equal(nn.ModuleList([self.front, self.back]))
         if s.critic_init != "apart":
             make_sets_equal(self.critic)
 

@@ -29,7 +29,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 
 from partage.learners import _bdps_settings
-from partage.learners._bdps_actor import Actor
+from partage.learners._bdps_actor import Actor, group_gain, ways_of_testing
 from partage.learners._bdps_groups import effects
 from partage.learners._bdps_networks import (
     Networks,
@@ -65,7 +65,7 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         g = generators([stream(seed, "selector") for seed in seeds])
         width = spec.n_actions if settings.advantage == "actions" else 1
         self.selector = RoleSelector(
-            g, settings.roles, width, settings.hidden, settings.code, settings.scale == "running"
+            g, settings.roles, width, settings.hidden, settings.code, settings.unit == "running"
         ).to(device)
         adam = partial(torch.optim.Adam, lr=settings.selector_lr, fused=True)
         self.selector_optimiser = Optimiser(self.selector, adam, settings.clip)
@@ -231,28 +231,13 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
 
     def test_policies(self) -> dict[str, Actor]:
         """Return the other ways in which each test is played, by name."""
-        s, ways = self.settings, {}
-        if s.code != "random":
-            other = "mean" if s.test_roles == "drawn" else "drawn"
-            ways[f"roles_{other}"] = self.policy.in_tests(roles=other)
-        if s.test_groups:
-            for group in range(s.groups):
-                ways[f"group_{group}"] = self.policy.in_tests(groups=group)
-            ways["groups_random"] = self.policy.in_tests(groups="random")
-        return ways
+        return ways_of_testing(self.policy)
 
     def test_measures(
         self, scores: Mapping[str, Float32[Tensor, "R"]]
     ) -> dict[str, Float32[Tensor, "R"]]:
-        """Return what the scores of a test say, by the ways it was played in ("": the usual).
-
-        ``group_gain`` is how much better the selector's own groups are than the best that were
-        given: groups carry something only where it is above zero.
-        """
-        given = [score for way, score in scores.items() if way.startswith("group")]
-        if not given:
-            return {}
-        return {"group_gain": scores[""] - torch.stack(given).amax(0)}
+        """Return what a test's scores say, by the ways it was played in ("": the usual)."""
+        return group_gain(scores)
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
