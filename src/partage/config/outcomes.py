@@ -52,6 +52,15 @@ def find(place: Path, option: str = "") -> list[Path]:
     return found
 
 
+def refuse_no_run(folder: Path) -> None:
+    """Raise `UserError` where a folder is not a run's, such as one above it."""
+    if not any((folder / name).exists() for name in ("recipe.json", "record.json")):
+        raise UserError(
+            f"{folder} is no run's folder, which has recipe.json and, once finished, record.json: "
+            "name one that `partage list runs` shows."
+        )
+
+
 def planned(place: Path) -> list[Path]:
     """Return the folders of all runs at `place` and below it, whether finished or not, in order."""
     kinds = {"recipe.json", "record.json"}
