@@ -121,7 +121,7 @@ def test_a_frame_that_lacks_what_is_drawn_today_is_refused(here: Path, capsys):
         'tasks = ["toy/a"]',
         'tasks = ["toy/a", "toy/b"]',
     )
-    assert "of alpha on toy/b" in refused(capsys, "draw", "first")
+    assert "alpha on toy/b" in refused(capsys, "draw", "first")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,20 @@ def test_plan_lists_cells_runs_steps_and_what_is_made(here: Path, capsys):
         "2",
         "2",
     ]
+
+
+def test_plan_counts_no_run_of_another_recipe_as_made(here: Path, capsys):
+    everything(here)
+    edit(here / "src/partage/config/sheets/algorithms.toml", "hidden = 16", "hidden = 17")
+    assert main(["plan"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["total", "4", "2", "1", "400"]
+
+
+@pytest.mark.parametrize("command", ["absolute", "distance", "episode", "verify"])
+def test_a_folder_above_a_run_is_refused_as_no_run_s(command: str, here: Path, capsys):
+    everything(here)
+    said = refused(capsys, command, "results/smoke/runs")
+    assert "results/smoke/runs is no run's folder" in said and "partage list runs" in said
 
 
 def test_plan_writes_nothing_unless_asked(here: Path):
@@ -331,7 +345,16 @@ def test_a_record_without_its_code_is_refused(here: Path, capsys):
     found = json.loads((place / "record.json").read_text())
     del found["code"]
     (place / "record.json").write_text(json.dumps(found))
-    assert "it has no 'code'" in refused(capsys, "stale")
+    assert main(["stale"]) == 2
+    assert "it has no 'code'" in capsys.readouterr().err
+
+
+def test_a_closed_standard_error_is_written_to_by_nobody_and_ends_no_command(
+    here: Path, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["show", "alpa", "toy/a"]) == 2
+    assert not sys.stderr.isatty() and capsys.readouterr().out == ""
 
 
 def test_garbage_that_its_record_vouches_for_is_refused(here: Path, capsys):
