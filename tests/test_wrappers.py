@@ -114,7 +114,8 @@ def test_before_the_first_reset_an_episode_is_asked_for_in_one_sentence() -> Non
     [
         ({"agent_0": 0, "agent_1": 0.5}, "The action of agent_1 is a whole number, but 0.5 came"),
         ({"agent_0": "0", "agent_1": 0}, "The action of agent_0 is a whole number, but '0' came"),
-        ({"agent_0": 0, "agent_1": 60}, "Expected actions in 0..5"),
+        ({"agent_0": 0, "agent_1": 60}, r"The action of agent_1 is in 0\.\.5, but 60 came"),
+        ({"agent_0": 2**70, "agent_1": 0}, r"The action of agent_0 is in 0\.\.5, but 1180591"),
         ([0, 0], "actions by agent, a dict"),
         (None, "actions by agent, a dict"),
     ],

@@ -164,6 +164,10 @@ class ParallelTask(ParallelEnv):
                 f"Expected an action of every agent, but none came of {', '.join(missing)}."
             )
         chosen = [whole_number(f"The action of {agent}", actions[agent]) for agent in self.agents]
+        for agent, action in zip(self.agents, chosen, strict=True):
+            last = int(self.action_spaces[agent].n) - 1
+            if not 0 <= action <= last:
+                raise UserError(f"The action of {agent} is in 0..{last}, but {action} came.")
         return torch.tensor(chosen)[None, None]
 
     def _observations(self, now: TimeStep) -> Observations:
