@@ -14,9 +14,10 @@ from small import ROOT, checkout, edit, finish
 
 from partage import _io
 from partage.__main__ import main
-from partage.config import plan
+from partage.config import outcomes, plan
 from partage.config.plan import Request
 from partage.config.recipe import run_dir
+from partage.errors import UserError
 from partage.runs import record
 
 
@@ -375,3 +376,32 @@ def test_a_pipe_in_a_record_s_place_is_not_waited_for(here: Path, capsys):
 
 def test_more_seeds_than_anybody_trains_are_refused_at_once(here: Path, capsys):
     assert "at most 1,000" in refused(capsys, "run", "alpha", "toy/a", "--seeds", "100000000")
+
+
+def test_reports_and_exports_are_written_over_no_file_of_a_run(tmp_path: Path) -> None:
+    out = tmp_path / "record.json"
+    out.write_text("{}")
+    for command in ("report", "export"):
+        with pytest.raises(UserError, match="is a file of a run: name another"):
+            outcomes.refuse_file_of_a_run(out)
+        done = main([command, "--root", str(tmp_path), "--out", str(out)])
+        assert done == 2 and out.read_text() == "{}"
+
+
+@pytest.mark.parametrize("root", ["nowhere", "here"])
+def test_a_report_of_a_folder_without_runs_is_refused(
+    root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    assert main(["report", "--root", str(tmp_path / root)]) == 2
+    assert "is no folder of results" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("report.html"))
+
+
+def test_results_that_are_a_file_are_refused_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for command in (["plan"], ["report"], ["export"]):
+        assert main([*command, "--results", str(tmp_path / "file")]) == 2
+        assert "--results is a folder, but" in capsys.readouterr().err
