@@ -177,6 +177,12 @@ class Training:
             print("partage: going on from a checkpoint that other code wrote; the record says so.")
 
     def _load(self, state: dict[str, Any]) -> None:
+        learner = self.learner.state_dict()
+        for of_best in (state["best"] or {}).get("states", []):
+            saved_state.check_like(of_best, of_best and learner, "best")
+        for name, fresh in (("learner", learner), ("metrics", self.metrics.state_dict())):
+            saved_state.check_like(state[name], fresh, name)
+        saved_state.check_like(state["best"], state["best"] and self.best.state_dict(), "best")
         self.learner.load_state_dict(state["learner"])
         self.metrics.load_state_dict(state["metrics"])
         self.best.load_state_dict(state["best"])
