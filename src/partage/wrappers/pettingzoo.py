@@ -63,6 +63,8 @@ class ParallelTask(ParallelEnv):
         **options: Any,
     ) -> None:
         one_of("place of action_mask", action_mask, MASK_PLACES)
+        if not isinstance(task, str):
+            raise UserError(f"A task is a name as mpe/15a_3c, but {task!r} came.")
         self.metadata = {"name": task, "render_modes": []}
         self._make = partial(make, task, copies=1, engine=engine, **options)
         self._tells_mask_apart = action_mask == "info"
@@ -105,11 +107,11 @@ class ParallelTask(ParallelEnv):
 
     def observation_space(self, agent: str) -> Any:
         """Return the space of an agent's observations, always the same object."""
-        return look_up(self.observation_spaces, "agent", agent)
+        return look_up(self.observation_spaces, "agent", str(agent))
 
     def action_space(self, agent: str) -> Discrete:
         """Return the space of an agent's actions, always the same object."""
-        return look_up(self.action_spaces, "agent", agent)
+        return look_up(self.action_spaces, "agent", str(agent))
 
     def reset(
         self, seed: SupportsInt | None = None, options: dict[str, Any] | None = None

@@ -75,6 +75,8 @@ class StarCraft2Env(UnitLookup, GroundLookup):
         Raises `UserError` for an action that is not available, before the first `reset`, and after
         a battle's end until the next one: a battle is counted once.
         """
+        if not isinstance(actions, Iterable):
+            raise UserError(f"Expected an action of each agent, but {actions!r} came.")
         chosen = [whole_number("An action", action) for action in actions]
         self._check_available(chosen)
         now = self._sim.advance(chosen)
