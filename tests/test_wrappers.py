@@ -217,12 +217,6 @@ def test_the_drop_in_refuses_what_the_simulator_does_not_play() -> None:
     assert env.seed() == 1 and StarCraft2Env("3m").seed() != StarCraft2Env("3m").seed()
 
 
-@pytest.mark.parametrize("task", [None, 3, ["mpe/15a_3c"]])
-def test_a_task_that_is_no_name_is_refused(task: Any) -> None:
-    with pytest.raises(UserError, match="A task is a name as mpe/15a_3c"):
-        ParallelTask(task)
-
-
 def test_the_spaces_of_an_agent_that_there_is_not_are_refused() -> None:
     task = ParallelTask("roll_call/4x2-6")
     for ask in (task.action_space, task.observation_space):

@@ -63,8 +63,6 @@ class ParallelTask(ParallelEnv):
         **options: Any,
     ) -> None:
         one_of("place of action_mask", action_mask, MASK_PLACES)
-        if not isinstance(task, str):
-            raise UserError(f"A task is a name as mpe/15a_3c, but {task!r} came.")
         self.metadata = {"name": task, "render_modes": []}
         self._make = partial(make, task, copies=1, engine=engine, **options)
         self._tells_mask_apart = action_mask == "info"
