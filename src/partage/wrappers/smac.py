@@ -69,7 +69,7 @@ class StarCraft2Env(UnitLookup, GroundLookup):
         self._sim.begin()
         return self.get_obs(), self.get_state()
 
-    def step(self, actions: Iterable[Any]) -> tuple[float, bool, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Play a step; return the team's reward, whether the episode is over, and SMAC's info.
 
         Raises `UserError` for an action that is not available, before the first `reset`, and after
