@@ -111,6 +111,9 @@ def test_a_run_without_tests_has_no_absolute_metric(
     assert main(["absolute", str(tmp_path)]) == 2
     assert "never tested" in capsys.readouterr().err
     assert main(["absolute", str(tmp_path), "--episodes", "0"]) == 2
+    capsys.readouterr()
+    assert main(["absolute", str(tmp_path), "--episodes", "999999999999"]) == 2
+    assert "--episodes is at most 10,000" in capsys.readouterr().err
 
 
 def test_a_run_of_older_code_has_no_best_policies_and_says_so(tmp_path: Path):

@@ -14,9 +14,10 @@ from small import ROOT, checkout, edit, finish
 
 from partage import _io
 from partage.__main__ import main
-from partage.config import plan
+from partage.config import outcomes, plan
 from partage.config.plan import Request
 from partage.config.recipe import run_dir
+from partage.errors import UserError
 from partage.runs import record
 
 
@@ -121,7 +122,7 @@ def test_a_frame_that_lacks_what_is_drawn_today_is_refused(here: Path, capsys):
         'tasks = ["toy/a"]',
         'tasks = ["toy/a", "toy/b"]',
     )
-    assert "of alpha on toy/b" in refused(capsys, "draw", "first")
+    assert "alpha on toy/b" in refused(capsys, "draw", "first")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +187,20 @@ def test_plan_lists_cells_runs_steps_and_what_is_made(here: Path, capsys):
         "2",
         "2",
     ]
+
+
+def test_plan_counts_no_run_of_another_recipe_as_made(here: Path, capsys):
+    everything(here)
+    edit(here / "src/partage/config/sheets/algorithms.toml", "hidden = 16", "hidden = 17")
+    assert main(["plan"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["total", "4", "2", "1", "400"]
+
+
+@pytest.mark.parametrize("command", ["absolute", "distance", "episode", "verify"])
+def test_a_folder_above_a_run_is_refused_as_no_run_s(command: str, here: Path, capsys):
+    everything(here)
+    said = refused(capsys, command, "results/smoke/runs")
+    assert "results/smoke/runs is no run's folder" in said and "partage list runs" in said
 
 
 def test_plan_writes_nothing_unless_asked(here: Path):
@@ -331,7 +346,16 @@ def test_a_record_without_its_code_is_refused(here: Path, capsys):
     found = json.loads((place / "record.json").read_text())
     del found["code"]
     (place / "record.json").write_text(json.dumps(found))
-    assert "it has no 'code'" in refused(capsys, "stale")
+    assert main(["stale"]) == 2
+    assert "it has no 'code'" in capsys.readouterr().err
+
+
+def test_a_closed_standard_error_is_written_to_by_nobody_and_ends_no_command(
+    here: Path, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["show", "alpa", "toy/a"]) == 2
+    assert not sys.stderr.isatty() and capsys.readouterr().out == ""
 
 
 def test_garbage_that_its_record_vouches_for_is_refused(here: Path, capsys):
@@ -352,3 +376,32 @@ def test_a_pipe_in_a_record_s_place_is_not_waited_for(here: Path, capsys):
 
 def test_more_seeds_than_anybody_trains_are_refused_at_once(here: Path, capsys):
     assert "at most 1,000" in refused(capsys, "run", "alpha", "toy/a", "--seeds", "100000000")
+
+
+def test_reports_and_exports_are_written_over_no_file_of_a_run(tmp_path: Path) -> None:
+    out = tmp_path / "record.json"
+    out.write_text("{}")
+    for command in ("report", "export"):
+        with pytest.raises(UserError, match="is a file of a run: name another"):
+            outcomes.refuse_file_of_a_run(out)
+        done = main([command, "--root", str(tmp_path), "--out", str(out)])
+        assert done == 2 and out.read_text() == "{}"
+
+
+@pytest.mark.parametrize("root", ["nowhere", "here"])
+def test_a_report_of_a_folder_without_runs_is_refused(
+    root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    assert main(["report", "--root", str(tmp_path / root)]) == 2
+    assert "is no folder of results" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("report.html"))
+
+
+def test_results_that_are_a_file_are_refused_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for command in (["plan"], ["report"], ["export"]):
+        assert main([*command, "--results", str(tmp_path / "file")]) == 2
+        assert "--results is a folder, but" in capsys.readouterr().err

@@ -132,6 +132,12 @@ def test_what_is_said_of_a_metric_beats_its_name(here: Path):
     assert set(imported()[0]["metric"]) == {"train_return"}
 
 
+def test_a_metric_that_is_said_to_be_two_things_is_refused(here: Path, capsys):
+    said = ("--metric", "train_return=test_return", "--metric", "train_return=test_score")
+    assert brought(here, written(here, PLAIN), *said) == 2
+    assert "'test_return' and 'test_score': say it once" in capsys.readouterr().err
+
+
 def test_updates_are_read_where_they_are_known(here: Path):
     lines = [HEADER + ",updates", *(f"{row},{i}" for i, row in enumerate(ROWS))]
     assert brought(here, written(here, "\n".join(lines))) == 0

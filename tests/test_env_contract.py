@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -260,6 +261,16 @@ def test_a_real_end_at_the_last_moment_is_a_termination() -> None:
     world.food_level[0] = 1
     last = env.step(load)
     assert last.terminated.item() and not last.truncated.item()
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2,), (1, 2, 1)])
+def test_a_mask_of_other_axes_resets_nothing(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    env = make("mpe/15a_3c", [0], 2)
+    with pytest.raises(UserError, match=r"a mask of \[1, 2\] copies to reset"):
+        env.reset(torch.ones(shape, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("family", ["roll_call", "mpe", "lbf", "smac"])

@@ -165,6 +165,15 @@ def test_no_setting_of_the_users_changes_a_byte_of_a_picture(tmp_path: Path) -> 
     assert pictures(THEME) == [*plain, "theirs again"]
 
 
+def test_only_the_drawing_side_imports_matplotlib_which_takes_any_setting_of_the_users() -> None:
+    drawing = ROOT / "src/partage/plots"
+    for path in sorted((ROOT / "src/partage").rglob("*.py")):
+        imports = re.search(r"^\s*(import|from) matplotlib", path.read_text(), re.MULTILINE)
+        assert path.is_relative_to(drawing) or not imports, path
+    done = python("from partage.report import build", MPLBACKEND="nonsense")
+    assert done.returncode == 0, done.stderr
+
+
 ODD = "a b 'c' ü $HOME {d} (e) & -f"
 
 

@@ -320,3 +320,34 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train.run(lay(folder, recipe("a2c", steps=100, test_every=0)))
     record.read(folder)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("metrics", "env_steps"), "x"),
+        (("metrics", "env_steps"), torch.zeros(3, dtype=torch.int64)),
+        (("metrics", "next_mark", "log"), []),
+        (("metrics", "next_mark", "log"), [None]),
+        (("metrics", "recent_returns"), [["x"]]),
+        (("metrics", "assignments"), {"front": "x"}),
+        (("metrics", "points"), [(0, 0, 0, None, 1.0)]),
+        (("metrics", "returns_so_far"), torch.zeros(1).expand(2**40)),
+        (("best", "marks"), [None]),
+        (("best", "states"), ["x"]),
+        (("learner", "optimiser", "param_groups"), [{"lr": None}]),
+        (("learner", "steps"), torch.zeros(1).to_sparse()),
+    ],
+)
+def test_a_checkpoint_whose_parts_are_of_another_kind_is_refused_in_one_sentence(
+    path: tuple[str, ...], value: Any, tmp_path: Path
+) -> None:
+    state = begun(tmp_path, recipe("qmix"))
+    *way, last = path
+    place = state
+    for name in way:
+        place = place[name]
+    place[last] = value
+    checkpoint.save(tmp_path, zipped(state))
+    said = refused(lambda: train.run(tmp_path / "recipe.json"))
+    assert "does not fit today's code" in said

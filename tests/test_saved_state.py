@@ -1,8 +1,10 @@
 """What a learner is lies in what it saves, and a run that has ended stays as it is."""
 
+import copy
 import io
+import pickle
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -18,6 +20,8 @@ from learning import (  # noqa: F401 (a fixture)
     lengthy,
     optimisers,
     parts,
+    same,
+    snapshot,
 )
 from running import lay, recipe
 from torch import Generator, Tensor, nn
@@ -27,6 +31,8 @@ from partage.learners import Learner
 from partage.runs import record, train
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
+LEARNERS = {x.learner: name for name, x in VARIANTS.items()}  # a variant of each
+every_learner = pytest.mark.parametrize("variant", LEARNERS.values())
 TRANSIENT = {"gradients", "hook"}  # written anew by every step
 
 
@@ -156,6 +162,37 @@ def test_policies_saved_before_the_sharing_lay_with_the_networks_still_load(vari
     other.load_state_dict(state)
     for block, index in one.sharing().items():
         assert torch.equal(other.sharing()[block], index)
+
+
+def by_pickle(learner: Learner) -> Learner:
+    return pickle.loads(pickle.dumps(learner))
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, by_pickle])
+@every_learner
+def test_a_copied_learner_learns_on_as_the_original_and_apart_from_it(
+    variant: str, way: Callable[[Learner], Learner]
+) -> None:
+    one = player(variant, [4, 5]).learn(3)
+    before = snapshot(one.learner)
+    copied, rollouts = way(one.learner), [one.collect() for _ in range(2)]
+    for rollout in rollouts:
+        copied.learn(rollout)
+    assert same(snapshot(one.learner), before) and not same(snapshot(copied), before)
+    for rollout in rollouts:
+        one.learner.learn(rollout)
+    assert same(snapshot(one.learner), snapshot(copied))
+
+
+@every_learner
+def test_a_learner_that_took_over_another_s_state_learns_apart_from_it(variant: str) -> None:
+    one, other = player(variant, [4, 5]).learn(3), player(variant, [4, 5])
+    other.learner.load_state_dict(one.learner.state_dict())
+    before = [of_run(one.learner, r) for r in (0, 1)]
+    other.learn(2)
+    for r, was in enumerate(before):
+        now = of_run(one.learner, r)
+        assert not [name for name, x in was.items() if not torch.equal(x, now[name])]
 
 
 def of_run(learner: Learner, r: int) -> dict[str, Any]:

@@ -141,6 +141,18 @@ def test_a_saved_state_goes_on_as_if_nothing_had_happened() -> None:
     assert (whole.front_of, whole.back_of) == (stopped.front_of, stopped.back_of)
 
 
+def test_a_saved_state_stays_what_it_was_while_the_sharing_goes_on() -> None:
+    sharing = made()
+    sharing.observe(met())
+    sharing.update(two_kinds)
+    sharing.observe(met())
+    saved = sharing.state_dict()
+    counts = {name: len(saved[name]) for name in ("met", "obs", "probs")}
+    sharing.observe(met(seed=1))
+    sharing.update(two_kinds)
+    assert {name: len(saved[name]) for name in counts} == counts
+
+
 def same_twice() -> tuple:
     fronts, backs, optimiser = networks()
     fronts[1] = fronts[0]

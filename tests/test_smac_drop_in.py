@@ -223,9 +223,11 @@ def test_a_restart_gives_the_battle_up_and_is_counted() -> None:
         ([1, 0, 1], "Agent 1 cannot do action 0"),
         ([1, 1, 9], "Agent 2 cannot do action 9"),
         ([1, 1, -1], "Agent 2 cannot do action -1"),
+        (None, "an action of each agent, but None came"),
+        (1, "an action of each agent, but 1 came"),
     ],
 )
-def test_actions_that_are_none_are_refused_and_change_nothing(actions: list, says: str) -> None:
+def test_actions_that_are_none_are_refused_and_change_nothing(actions: Any, says: str) -> None:
     env = StarCraft2Env("3m", seed=0)
     _, state = env.reset()
     with pytest.raises(UserError, match=says):

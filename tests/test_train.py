@@ -108,8 +108,11 @@ def test_a_run_killed_while_it_saves_ends_as_if_nothing_had_happened(
     assert_same_end(tmp_path, undisturbed[name])
 
 
+STOPPED = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+
+
 @every_learner
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), STOPPED)
 def test_a_run_asked_to_stop_saves_itself_and_says_so(
     name: str, number: int, code: int, tmp_path: Path, undisturbed, monkeypatch, capsys
 ) -> None:

@@ -101,7 +101,7 @@ def test_a_run_that_cannot_be_read_hides_none_behind_it(run: Path, tmp_path: Pat
     assert main(["verify", str(tmp_path / "nowhere"), str(run)]) == 2
     said = capsys.readouterr()
     assert said.out.startswith("same bits ") and "nowhere" in said.err
-    assert said.err.count("partage: Could not read") == 1
+    assert said.err.count("partage: ") == 1
 
 
 def test_the_first_steps_alone_can_be_verified(run: Path):

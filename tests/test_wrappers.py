@@ -114,7 +114,8 @@ def test_before_the_first_reset_an_episode_is_asked_for_in_one_sentence() -> Non
     [
         ({"agent_0": 0, "agent_1": 0.5}, "The action of agent_1 is a whole number, but 0.5 came"),
         ({"agent_0": "0", "agent_1": 0}, "The action of agent_0 is a whole number, but '0' came"),
-        ({"agent_0": 0, "agent_1": 60}, "Expected actions in 0..5"),
+        ({"agent_0": 0, "agent_1": 60}, r"The action of agent_1 is in 0\.\.5, but 60 came"),
+        ({"agent_0": 2**70, "agent_1": 0}, r"The action of agent_0 is in 0\.\.5, but 1180591"),
         ([0, 0], "actions by agent, a dict"),
         (None, "actions by agent, a dict"),
     ],
@@ -214,3 +215,10 @@ def test_the_drop_in_refuses_what_the_simulator_does_not_play() -> None:
     with pytest.raises(UserError, match="no replay"):
         env.save_replay()
     assert env.seed() == 1 and StarCraft2Env("3m").seed() != StarCraft2Env("3m").seed()
+
+
+def test_the_spaces_of_an_agent_that_there_is_not_are_refused() -> None:
+    task = ParallelTask("roll_call/4x2-6")
+    for ask in (task.action_space, task.observation_space):
+        with pytest.raises(UserError, match="Unknown agent 'agent_9'"):
+            ask("agent_9")

@@ -131,7 +131,7 @@ def show_plan(arguments: argparse.Namespace) -> None:
 def _planned(name: str, recipes: Sequence[Recipe], root: Path) -> str:
     """Return the line on some runs: how many curves, runs, finished runs and steps."""
     steps = sum(recipe.steps * len(recipe.seeds) for recipe in recipes)
-    made = sum((run_dir(root, recipe) / "record.json").is_file() for recipe in recipes)
+    made = sum(outcomes.is_made(run_dir(root, recipe), recipe) for recipe in recipes)
     return f"{name:16}{len(plan.cells(recipes)):7}{len(recipes):7}{made:7}{steps:18,}"
 
 

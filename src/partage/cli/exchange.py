@@ -6,6 +6,7 @@ from pathlib import Path
 
 from partage import _io
 from partage.cli import options
+from partage.config import outcomes
 
 
 def add_commands(commands: options.Commands) -> None:
@@ -82,6 +83,9 @@ def report(arguments: argparse.Namespace) -> None:
     request = options.request_of(arguments, arguments.figures)
     root = arguments.root or request.root
     path = arguments.out or root / arguments.file
+    outcomes.refuse_file_of_a_run(path)
+    if arguments.root:
+        outcomes.refuse_no_root(root)
     page = build.build(options.plan_for(request), request, root)
     _io.write(path, page.encode())
     print(f"partage: {path}")
@@ -97,6 +101,7 @@ def export(arguments: argparse.Namespace) -> None:
     recipes = config.recipes(config.select_figures(request.figures), request)
     found, remarks = exporting.marl_eval(recipes, root)
     path = arguments.out or root / arguments.file
+    outcomes.refuse_file_of_a_run(path)
     _io.write(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     for line in [*remarks, str(path)]:
         print(f"partage: {line}")

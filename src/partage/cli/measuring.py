@@ -6,6 +6,7 @@ from pathlib import Path
 
 from partage import _io
 from partage.cli import options
+from partage.config import outcomes
 from partage.config.recipe import Recipe
 
 RUN = "results/smoke/runs/bdps/lbf/15x15-4p-5f-v2/0-1"
@@ -59,6 +60,7 @@ def _add_episodes(parser: argparse.ArgumentParser, default: int) -> None:
 
 def distance(arguments: argparse.Namespace) -> None:
     """Write the distances of a run's policies, and draw them."""
+    outcomes.refuse_no_run(arguments.run)  # before what takes seconds to import
     from partage.analysis.table import save_csv
     from partage.plots import distances, files
     from partage.runs import evaluate
@@ -72,6 +74,7 @@ def distance(arguments: argparse.Namespace) -> None:
 
 def episode(arguments: argparse.Namespace) -> None:
     """Write who goes through which set within one episode, and draw it."""
+    outcomes.refuse_no_run(arguments.run)  # before what takes seconds to import
     from partage.analysis.table import save_csv
     from partage.plots import files, sharing
     from partage.report import drawn
@@ -88,6 +91,7 @@ def episode(arguments: argparse.Namespace) -> None:
 
 def absolute(arguments: argparse.Namespace) -> None:
     """Write what a run's best policies are worth."""
+    outcomes.refuse_no_run(arguments.run)  # before what takes seconds to import
     from partage.runs import evaluate
 
     found = evaluate.absolute(arguments.run, arguments.episodes)

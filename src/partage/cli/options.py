@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage.config import plan
 from partage.config.recipe import ENGINES, SCALES
 from partage.config.request import Request
+from partage.errors import UserError
 
 PEOPLE, WORKFLOW = (
     "to look, to run and to compare",
@@ -148,7 +150,11 @@ def request_of(arguments: argparse.Namespace, figures: str = Request.figures) ->
     values: dict[str, Any] = {"figures": figures}
     for name in ("scale", "engine", "results", "seeds_per_run", "seed_count"):
         values[name] = getattr(arguments, name)
-    return Request.of(values)
+    request = Request.of(values)
+    results = Path(request.results)
+    if results.exists() and not results.is_dir():
+        raise UserError(f"--results is a folder, but {results} is none: name another.")
+    return request
 
 
 def plan_for(request: Request) -> plan.Plan:

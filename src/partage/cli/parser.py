@@ -6,6 +6,7 @@ A mistake the user can mend is one sentence on standard error and exit code 2, n
 import argparse
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,8 @@ Tab completes commands and names after: eval "$(register-python-argcomplete part
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if sys.stderr is None:  # closed by the shell (`2>&-`): progress bars ask whether it is a screen
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end)
     _print_anything()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

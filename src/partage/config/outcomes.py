@@ -52,6 +52,30 @@ def find(place: Path, option: str = "") -> list[Path]:
     return found
 
 
+def refuse_no_root(root: Path) -> None:
+    """Raise `UserError` where runs are looked for in a folder that never had any."""
+    if not (root / "runs").is_dir():
+        raise UserError(
+            f"{root} is no folder of results, which has its runs in {root / 'runs'}: name one such "
+            "as results/smoke."
+        )
+
+
+def refuse_file_of_a_run(path: Path) -> None:
+    """Raise `UserError` where something else would be written over what a run has left."""
+    if path.name in ("recipe.json", *OUTCOME) and path.exists():
+        raise UserError(f"{path} is a file of a run: name another file to write to.")
+
+
+def refuse_no_run(folder: Path) -> None:
+    """Raise `UserError` where a folder is not a run's, such as one above it."""
+    if not any((folder / name).exists() for name in ("recipe.json", "record.json")):
+        raise UserError(
+            f"{folder} is no run's folder, which has recipe.json and, once finished, record.json: "
+            "name one that `partage list runs` shows."
+        )
+
+
 def planned(place: Path) -> list[Path]:
     """Return the folders of all runs at `place` and below it, whether finished or not, in order."""
     kinds = {"recipe.json", "record.json"}
@@ -71,7 +95,7 @@ def _walk(place: Path) -> Iterator[tuple[Path, list[str]]]:
             folders.clear()
             continue
         seen.add(real)
-        is_run = bool({"recipe.json", "record.json"} & set(files))
+        is_run = bool({"recipe.json", "lock", *OUTCOME} & set(files))
         left_out = {SECOND_COPY, "checkpoint"} if is_run else set()
         folders[:] = sorted(
             each for each in folders if each not in left_out and not each.startswith(".")
@@ -80,6 +104,8 @@ def _walk(place: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _refuse(error: OSError) -> None:
+    if isinstance(error, FileNotFoundError):
+        return  # it has been deleted since its parent was read
     raise UserError(
         f"Could not look into {error.filename} ({error.strerror}): make the folder readable, or "
         "name another."

@@ -192,7 +192,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         for name, module in self._attributes(nn.Module).items():
             load(module, state[name])
         for name, optimiser in self._attributes(Optimiser).items():
-            optimiser.torch.load_state_dict(state[name])
+            optimiser.load(state[name])
         self.streams.restore(state["generators"])
         self.exploration.steps.copy_(state["steps"])
         self.exploration.since.copy_(state["since"])

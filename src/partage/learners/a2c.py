@@ -244,7 +244,7 @@ class A2C:
         """Go on from what `state_dict` returned."""
         before_buffers = {f"{block}_of": x for block, x in state.get("sharing", {}).items()}
         load(self.net, before_buffers | state["net"])
-        self.optimiser.torch.load_state_dict(state["optimiser"])
+        self.optimiser.load(state["optimiser"])
         self.streams.restore(state["generators"])
 
 

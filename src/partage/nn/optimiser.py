@@ -1,6 +1,8 @@
 """One optimiser for R runs side by side, each clipped by its own gradient's norm."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32
@@ -26,11 +28,34 @@ class Optimiser:
         self.sizes = [p.numel() for p in self.parameters]
         values = torch.cat([p.detach().flatten() for p in self.parameters])
         self.flat = nn.Parameter(functional.pad(values, (0, -len(values) % ALIGNED)))
-        self.flat.grad = torch.zeros_like(self.flat)
-        for p, values_of_p in zip(self.parameters, self._parts(self.flat.data), strict=True):
-            p.data = values_of_p.view_as(p)  # from here on a view
-        self.gradients = self._by_run(self.flat.grad)
+        self._lie_end_to_end()
         self.torch = make([self.flat])
+
+    def _lie_end_to_end(self) -> None:
+        """Make the parameters views of the one tensor, and give that a gradient to fill."""
+        self.flat.grad = torch.zeros_like(self.flat)
+        for p, values in zip(self.parameters, self._parts(self.flat.data), strict=True):
+            p.data = values.view_as(p)
+        self.gradients = self._by_run(self.flat.grad)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of (pickle, cloudpickle, `copy.deepcopy`)."""
+        return {name: value for name, value in vars(self).items() if name != "gradients"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take it over; copied tensors have memory of their own each, which nothing would train."""
+        vars(self).update(state)
+        self._lie_end_to_end()
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a copy of what ``torch.state_dict()`` returned, which may be another's.
+
+        Torch itself shares the moments with it. Raises `ValueError` for those of other sizes.
+        """
+        self.torch.load_state_dict(deepcopy(dict(state)))
+        for name, x in self.torch.state[self.flat].items():
+            if x.shape not in (self.flat.shape, ()):
+                raise ValueError(f"{name} of the optimiser is of shape {list(x.shape)}")
 
     def _parts(self, flat: Tensor) -> Sequence[Tensor]:
         """Return each parameter's part of a tensor in which they are laid end to end."""

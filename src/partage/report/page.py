@@ -10,7 +10,6 @@ import numpy as np
 from docutils.core import publish_parts
 from docutils.utils import SystemMessage
 from markupsafe import Markup
-from matplotlib.figure import Figure as Canvas
 
 from partage.errors import UserError
 from partage.plots import files
@@ -31,7 +30,7 @@ def embed(data: bytes, kind: str, alt: str) -> Picture:
     return Picture(f"data:{MIME[kind]};base64,{base64.b64encode(data).decode()}", alt)
 
 
-def embed_canvas(canvas: Canvas, alt: str) -> Picture:
+def embed_canvas(canvas: files.Canvas, alt: str) -> Picture:
     """Return a drawn figure as a part of the page."""
     points = 0
     for axes in canvas.axes:

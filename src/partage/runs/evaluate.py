@@ -15,10 +15,10 @@ from torch import Tensor
 
 from partage import envs, learners
 from partage.config.earlier import all_settings
-from partage.config.recipe import Recipe
+from partage.config.recipe import MOST_EPISODES, Recipe
 from partage.distances import distance
 from partage.distances.distance import Experience
-from partage.errors import UserError, at_least
+from partage.errors import UserError, at_least, at_most
 from partage.learners import Learner
 from partage.rl.noise import generators
 from partage.rl.rollout import Rollout, collect_episodes
@@ -46,7 +46,7 @@ def policy_distances(folder: Path, kind: str = "wasserstein", count: int = 32) -
     unknown kind, a run without policies, too few episodes, or policies that are not numbers.
     """
     distance.known(kind)
-    at_least("--episodes", count, 1)
+    _check_count(count)
     recipe, policies, rollout = play(folder, "distance", count, explore=True)
     target = "actions"
     if kind in distance.CODED:  # the codes are those that moved this run's sharing
@@ -126,6 +126,12 @@ def check_numbers(policies: Learner, folder: Path, recipe: Recipe, seeds: list[i
         )
 
 
+def _check_count(count: int) -> None:
+    """Raise `UserError` for a number of episodes that nobody plays."""
+    at_least("--episodes", count, 1)
+    at_most("--episodes", count, MOST_EPISODES, "of each seed")
+
+
 def absolute(folder: Path, count: int = ABSOLUTE_EPISODES) -> dict[str, Any]:
     """Return the absolute metric: what each seed's policies at its best test are worth.
 
@@ -133,7 +139,7 @@ def absolute(folder: Path, count: int = ABSOLUTE_EPISODES) -> dict[str, Any]:
     seed the steps its best policies had trained for and each episode's outcome. Raises `UserError`
     for a run that is never tested, or that has no best policies.
     """
-    at_least("--episodes", count, 1)
+    _check_count(count)
     prepare("cpu")
     recipe = Recipe.load(folder / "recipe.json")
     if not recipe.test_every:

@@ -245,5 +245,6 @@ def _pairs(texts: Sequence[str], written: str, example: str) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise UserError(f"{written}, as in {example}, but is {text!r}.")
-        pairs[name] = value
+        if pairs.setdefault(name, value) != value:
+            raise UserError(f"{name!r} is said to be {pairs[name]!r} and {value!r}: say it once.")
     return pairs

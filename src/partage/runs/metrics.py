@@ -207,7 +207,17 @@ class Metrics:
         return {name: getattr(self, name) for name in STATE}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state. Raises `ValueError` for points that are none."""
+        for point in state["points"]:
+            seed, env_steps, updates, metric, value = point
+            if not (isinstance(metric, str) and isinstance(value, int | float)):
+                raise ValueError(f"a curve has the point {point}")
+            if not all(isinstance(number, int) for number in (seed, env_steps, updates)):
+                raise ValueError(f"a curve has the point {point}")
+        for returns in state["recent_returns"]:
+            sum(returns)  # of numbers
+        for block in state["assignments"].values():
+            partition(torch.tensor(block))
         for name in STATE:
             setattr(self, name, state[name])
 

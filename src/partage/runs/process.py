@@ -92,15 +92,19 @@ def _keep_freed_memory() -> None:
 
 
 class Stop:
-    """Note SIGTERM (a scheduler's time limit) and SIGINT (Ctrl-C), for the end of an update.
+    """Note SIGTERM (a scheduler's time limit), SIGINT (Ctrl-C) and SIGHUP (a terminal that closes).
 
-    `code` is the exit code that the signal asks for, 0 without one.
+    They count at the end of an update; `code` is the exit code that the signal asks for, 0 without
+    one. A SIGHUP that is ignored, as under nohup, stays so.
     """
 
     def __enter__(self) -> "Stop":
         self.code = 0
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
         self._handlers_before: Mapping[int, Any] = {
-            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
+            number: signal.signal(number, self._note) for number in numbers
         }
         return self
 

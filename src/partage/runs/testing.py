@@ -8,6 +8,7 @@ from torch import Tensor
 
 from partage.learners import Learner
 from partage.rl.rollout import Policy, collect_episodes
+from partage.runs import saved_state
 from partage.runs.best import Best
 from partage.runs.metrics import Metrics, outcomes
 from partage.sims.contract import Env
@@ -66,6 +67,15 @@ class Testing:
     def state_dict(self) -> dict[str, Any]:
         """Return what changes while runs train."""
         return {"best": self.best.state_dict(), "test_env": self.env.state_dict()}
+
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Raise `ValueError` where what is saved of the best tests is of another kind."""
+        best, learner = state["best"], self.learner.state_dict()
+        if best is None:  # of older code
+            return
+        saved_state.check_like(best, self.best.state_dict(), "best")
+        for of_best in best["states"]:
+            saved_state.check_like(of_best, of_best and learner, "best")
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""

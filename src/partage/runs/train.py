@@ -175,6 +175,10 @@ class Training:
             print("partage: going on from a checkpoint that other code wrote; the record says so.")
 
     def _load(self, state: dict[str, Any]) -> None:
+        for name in ("learner", "metrics"):
+            saved_state.check_like(state[name], getattr(self, name).state_dict(), name)
+        if self.testing:
+            self.testing.check(state)
         self.learner.load_state_dict(state["learner"])
         self.metrics.load_state_dict(state["metrics"])
         step = self.env.load_state_dict(state["env"])

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from partage import _io
+from partage.config import outcomes
 from partage.config.recipe import IMPORTED, Recipe
 from partage.errors import UserError
 from partage.runs import equal_code, record, train
@@ -37,6 +38,7 @@ def verify(
     `tolerance` is the share of a curve's range (over its seeds) by which a number may differ
     elsewhere. Raises `UserError` for a run that is not finished or not ours.
     """
+    outcomes.refuse_no_run(folder)
     curve, made = record.read(folder)
     recipe = Recipe.load(folder / "recipe.json")
     if recipe.learner == IMPORTED:

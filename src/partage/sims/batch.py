@@ -179,14 +179,13 @@ class Batched:
         """Start a new episode in the copies marked (all when None)."""
         buffers = self._buffers
         if where is None:
-            chosen = np.ones(len(buffers.live), bool)
-        else:
-            chosen = where.bool().cpu().numpy().reshape(-1)
-        if chosen.shape != buffers.live.shape:
+            where = torch.ones(self.runs, self.copies, dtype=torch.bool)
+        if tuple(where.shape) != (self.runs, self.copies):  # [B, R] would mark other copies
             raise UserError(
                 f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got "
-                f"{chosen.size} entries."
+                f"{list(where.shape)}."
             )
+        chosen = where.bool().cpu().numpy().reshape(-1)
         for name in EPISODE_FIELDS:
             getattr(buffers, name)[chosen] = 0
         buffers.live[chosen] = True

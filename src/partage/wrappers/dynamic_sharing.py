@@ -162,9 +162,9 @@ class DynamicSharing:
             "updates": self.updates,
             "distances": self.distances,
             "generator": self._generator.get_state(),
-            "met": self._met,
-            "obs": self._obs,
-            "probs": self._probs,
+            "met": list(self._met),  # lists of its own: ours grow
+            "obs": list(self._obs),
+            "probs": list(self._probs),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

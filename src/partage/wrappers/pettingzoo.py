@@ -105,11 +105,11 @@ class ParallelTask(ParallelEnv):
 
     def observation_space(self, agent: str) -> Any:
         """Return the space of an agent's observations, always the same object."""
-        return look_up(self.observation_spaces, "agent", agent)
+        return look_up(self.observation_spaces, "agent", str(agent))
 
     def action_space(self, agent: str) -> Discrete:
         """Return the space of an agent's actions, always the same object."""
-        return look_up(self.action_spaces, "agent", agent)
+        return look_up(self.action_spaces, "agent", str(agent))
 
     def reset(
         self, seed: SupportsInt | None = None, options: dict[str, Any] | None = None
@@ -164,6 +164,10 @@ class ParallelTask(ParallelEnv):
                 f"Expected an action of every agent, but none came of {', '.join(missing)}."
             )
         chosen = [whole_number(f"The action of {agent}", actions[agent]) for agent in self.agents]
+        for agent, action in zip(self.agents, chosen, strict=True):
+            last = int(self.action_spaces[agent].n) - 1
+            if not 0 <= action <= last:
+                raise UserError(f"The action of {agent} is in 0..{last}, but {action} came.")
         return torch.tensor(chosen)[None, None]
 
     def _observations(self, now: TimeStep) -> Observations:

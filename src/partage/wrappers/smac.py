@@ -69,12 +69,14 @@ class StarCraft2Env(UnitLookup, GroundLookup):
         self._sim.begin()
         return self.get_obs(), self.get_state()
 
-    def step(self, actions: Iterable[Any]) -> tuple[float, bool, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Play a step; return the team's reward, whether the episode is over, and SMAC's info.
 
         Raises `UserError` for an action that is not available, before the first `reset`, and after
         a battle's end until the next one: a battle is counted once.
         """
+        if not isinstance(actions, Iterable):
+            raise UserError(f"Expected an action of each agent, but {actions!r} came.")
         chosen = [whole_number("An action", action) for action in actions]
         self._check_available(chosen)
         now = self._sim.advance(chosen)
