@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -325,7 +326,8 @@ def test_a_full_disk_behind_the_output_is_one_sentence(here: Path):
 
 
 def test_too_low_a_limit_on_memory_is_named(here: Path):
-    run = f"ulimit -v 400000; exec {sys.executable} -m partage run fps mpe/15a_3c --steps 2000"
+    python = shlex.quote(sys.executable)
+    run = f"ulimit -v 400000; exec {python} -m partage run fps mpe/15a_3c --steps 2000"
     done = subprocess.run(["bash", "-c", run], capture_output=True, text=True, cwd=here)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "390 MiB" in done.stderr and "ulimit -v" in done.stderr

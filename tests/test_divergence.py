@@ -1,5 +1,6 @@
 """Numbers that are none: a seed that has lost its own ends with a sentence, the others go on."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def test_policies_that_are_no_numbers_at_the_end_are_no_outcome(
     saved = A2C.state_dict
 
     def spoilt(self: Any, replay: bool = True) -> dict[str, Any]:
-        state = saved(self, replay)
+        state = copy.deepcopy(saved(self, replay))  # as it is saved, not as it learns
         state["net"]["front.banks.0.weight"][1] = torch.nan
         return state
 

@@ -163,7 +163,7 @@ def test_a_run_that_cannot_be_shown_is_refused_in_one_sentence(
     assert "does not fit today's code (KeyError: 'steps')" in capsys.readouterr().err
     torch.save([], tmp_path / "fixed/policy.pt")
     assert main(["distance", str(tmp_path / "fixed")]) == 2
-    assert "are another recipe's" in capsys.readouterr().err
+    assert "are corrupt (list)" in capsys.readouterr().err
 
 
 def test_tables_say_what_the_sheets_say_and_what_the_environments_are():

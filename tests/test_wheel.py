@@ -25,6 +25,7 @@ FIGURE = "mpd-15a_3c"
 def run(*command: object, cwd: Path) -> str:
     """Run a command in a folder, without this checkout on its path; return what it printed."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["PIP_NO_CACHE_DIR"] = "1"  # the home may be read-only
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,

@@ -279,7 +279,9 @@ def test_more_seeds_train_only_the_new_ones(root: Path):
 
 def test_another_engine_has_a_folder_of_its_own(root: Path):
     assert jobs(root, config="engine=package") == {"train": 2, "frame": 1, "draw": 1, "table": 1}
-    assert (root / "results/smoke-package/runs/alpha/toy/a/0-1/recipe.json").is_file()
+    assert not (root / "results/smoke-package").exists()  # jobs are only listed
+    run = "results/smoke-package/runs/alpha/toy/a/0-1/record.json"
+    assert jobs(root, "--", run, config="engine=package") == {"train": 1}
 
 
 def test_a_moved_checkout_and_another_interpreter_retrain_nothing(root: Path):
