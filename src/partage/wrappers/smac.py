@@ -72,8 +72,7 @@ class StarCraft2Env(UnitLookup, GroundLookup):
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Play a step; return the team's reward, whether the episode is over, and SMAC's info.
 
-        Raises `UserError` for an action that is not available, before the first `reset`, and after
-        a battle's end until the next one: a battle is counted once.
+        Raises `UserError` for an action that is not available, and where no battle is under way.
         """
         if not isinstance(actions, Iterable):
             raise UserError(f"Expected an action of each agent, but {actions!r} came.")
