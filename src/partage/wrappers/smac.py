@@ -79,12 +79,11 @@ class StarCraft2Env(UnitLookup, GroundLookup):
         chosen = [whole_number("An action", action) for action in actions]
         self._check_available(chosen)
         now = self._sim.advance(chosen)
-        over = bool(now.ended.item())
-        self.battles_game += over
+        self.battles_game += bool(now.ended.item())
         self.battles_won += bool(now.score.item())
         self.timeouts += bool(now.truncated.item())
         self.reward = self._paid(now)
-        return self.reward, over, self._info(now)
+        return self.reward, bool(now.ended.item()), self._info(now)
 
     def _check_available(self, actions: list[int]) -> None:
         """Raise `UserError` unless each agent has its action."""
