@@ -11,7 +11,6 @@ Pickled or copied, a battle goes on from where it was, apart from the original.
 
 import dataclasses
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from jaxtyping import Float32
 from partage.errors import UserError
 from partage.sims.contract import TimeStep
 from partage.sims.skirmish.data import find_map
-from partage.wrappers.numbers import whole_number
+from partage.wrappers.numbers import actions_of_agents
 from partage.wrappers.smac_arguments import SIGNATURE, read_arguments
 from partage.wrappers.smac_battle import Battle
 from partage.wrappers.smac_ground import Direction, GroundLookup
@@ -74,16 +73,15 @@ class StarCraft2Env(UnitLookup, GroundLookup):
 
         Raises `UserError` for an action that is not available, and where no battle is under way.
         """
-        if not isinstance(actions, Iterable):
-            raise UserError(f"Expected an action of each agent, but {actions!r} came.")
-        chosen = [whole_number("An action", action) for action in actions]
+        chosen = actions_of_agents(actions)
         self._check_available(chosen)
         now = self._sim.advance(chosen)
-        self.battles_game += bool(now.ended.item())
+        over = bool(now.ended.item())
+        self.battles_game += over
         self.battles_won += bool(now.score.item())
         self.timeouts += bool(now.truncated.item())
         self.reward = self._paid(now)
-        return self.reward, bool(now.ended.item()), self._info(now)
+        return self.reward, over, self._info(now)
 
     def _check_available(self, actions: list[int]) -> None:
         """Raise `UserError` unless each agent has its action."""
