@@ -42,12 +42,6 @@ RECIPE_OF = {recipe.run_dir(REQUEST.root, each).as_posix(): each for each in REC
 RUNS = list(RECIPE_OF)
 
 
-def force(outputs):
-    """Make the job that is being planned run, since what lies at `outputs` is of something else."""
-    if workflow.is_main_process:  # a job on another node is told to run, and has nothing to decide
-        workflow.dag.forcefiles.update(outputs)
-
-
 # In the main process, once, before the first job; not in a dry run. Recipes that have not changed are left alone.
 onstart:
     recipe.write_recipes(REQUEST.root, RECIPES)
@@ -60,6 +54,7 @@ wildcard_constraints:
     table="|".join(PLAN.settings_tables) or "$^",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/containers.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/figures.smk"

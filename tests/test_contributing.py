@@ -114,7 +114,7 @@ def test_the_new_learners_keep_the_contract_and_nothing_in_it_was_touched(finish
     tests = ("tests/test_learners.py", "tests/test_saved_state.py")
     ran = run(
         finished,
-        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"),
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
         *("-k", "pairs or regrouped or has_a_variant", *tests),
     )
     assert re.search(r"[1-9]\d* passed", ran.stdout) and "skipped" not in ran.stdout

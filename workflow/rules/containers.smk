@@ -1,18 +1,12 @@
 # Images, made only where they are asked for (`--software-deployment-method apptainer`): else every rule runs with the
 # Python that Snakemake itself runs with. An image is built anew when what it holds changes; results do not follow (`ancient`).
 import runpy
-import shlex
 
 from snakemake.settings.types import DeploymentMethod
 
 CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 CONTAINERS = CHECKOUT / "containers"
 CORE = [ancient("images/core.sif")] if CONTAINED else []
-
-
-def as_word(text: object) -> str:
-    """Return what a shell takes as one word, and Snakemake as it stands: a path may hold anything."""
-    return shlex.quote(str(text)).replace("{", "{{").replace("}", "}}")
 
 
 # In no rule's params: another interpreter or a moved checkout must not retrain.

@@ -16,18 +16,6 @@ RUNS_OF = {
 }
 
 
-def curves_of_frame(wildcards):
-    """Return a figure's curves; have its frame made anew where it is of other recipes or runs than these."""
-    frame = Path(ROOT, "frames", f"{wildcards.figure}.parquet")
-    if workflow.is_main_process and frame.is_file():
-        from partage.analysis import frames  # pandas: only where there is something to read
-
-        wanted = PLAN.recipes([FIGURES[wildcards.figure]], REQUEST)
-        if frames.differences(frames.attributes(frame), wanted, REQUEST.root):
-            force([frame.as_posix()])
-    return expand("{run}/curve.parquet", run=RUNS_OF[wildcards.figure])
-
-
 rule frame:
     input:
         curves=curves_of_frame,

@@ -9,15 +9,6 @@ DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
 AFTER = "|| {{ code=$?; cat {log:q} >&2; exit $code; }}" if workflow.remote_exec else ""
 
 
-def image_to_train(wildcards):
-    """Return the image that a run is trained in, if any; have it trained where its outcome is of another recipe."""
-    folder = Path(ROOT, "runs", wildcards.run)
-    wanted = RECIPE_OF.get(folder.as_posix())  # none: not of the plan, but asked for by its path
-    if wanted and not outcomes.is_made(folder, wanted):
-        force((folder / name).as_posix() for name in recipe.OUTCOME)
-    return [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
-
-
 rule train:
     input:
         image=image_to_train,

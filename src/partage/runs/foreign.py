@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from partage import _io
+from partage.errors import LIMIT
 
-LARGEST = 2**63 - 1  # of the columns seed, env_steps and updates
+LARGEST = LIMIT - 1  # of the columns seed, env_steps and updates
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,6})?")
 
 

@@ -52,7 +52,8 @@ COLUMNS = {
 # what the commands `absolute`, `episode` and `distance` made of a run's policies
 OF_POLICIES = (
     "absolute.json",
-    *(f"{of}.{kind}" for of in ("episode", "distance") for kind in ("csv", "png", "svg")),
+    *(f"episode.{kind}" for kind in ("csv", "png", "svg")),
+    *(f"distance.{kind}" for kind in ("csv", "png", "svg")),
 )
 
 

@@ -1,5 +1,6 @@
-"""Read one whole number, whatever kind of number, array or tensor it came as; draw a seed."""
+"""Read whole numbers, whatever kind of number, array or tensor they came as; draw a seed."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,13 @@ def whole_number(what: str, value: Any) -> int:
     if whole != number:
         raise UserError(f"{what} is a whole number, but {value!r} came.")
     return whole
+
+
+def actions_of_agents(actions: Any) -> list[int]:
+    """Return the action of each agent. Raises `UserError` for what is no list of whole numbers."""
+    if not isinstance(actions, Iterable):
+        raise UserError(f"Expected an action of each agent, but {actions!r} came.")
+    return [whole_number("An action", action) for action in actions]
 
 
 def fresh_seed() -> int:

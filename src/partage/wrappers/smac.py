@@ -11,7 +11,6 @@ Pickled or copied, a battle goes on from where it was, apart from the original.
 
 import dataclasses
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from jaxtyping import Float32
 from partage.errors import UserError
 from partage.sims.contract import TimeStep
 from partage.sims.skirmish.data import find_map
-from partage.wrappers.numbers import whole_number
+from partage.wrappers.numbers import actions_of_agents
 from partage.wrappers.smac_arguments import SIGNATURE, read_arguments
 from partage.wrappers.smac_battle import Battle
 from partage.wrappers.smac_ground import Direction, GroundLookup
@@ -72,12 +71,9 @@ class StarCraft2Env(UnitLookup, GroundLookup):
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Play a step; return the team's reward, whether the episode is over, and SMAC's info.
 
-        Raises `UserError` for an action that is not available, before the first `reset`, and after
-        a battle's end until the next one: a battle is counted once.
+        Raises `UserError` for an action that is not available, and where no battle is under way.
         """
-        if not isinstance(actions, Iterable):
-            raise UserError(f"Expected an action of each agent, but {actions!r} came.")
-        chosen = [whole_number("An action", action) for action in actions]
+        chosen = actions_of_agents(actions)
         self._check_available(chosen)
         now = self._sim.advance(chosen)
         over = bool(now.ended.item())

@@ -1,0 +1,34 @@
+# Functions of the rules.
+import shlex
+
+
+def as_word(text: object) -> str:
+    """Return what a shell takes as one word, and Snakemake as it stands: a path may hold anything."""
+    return shlex.quote(str(text)).replace("{", "{{").replace("}", "}}")
+
+
+def force(outputs):
+    """Make the job that is being planned run, since what lies at `outputs` is of something else."""
+    if workflow.is_main_process:  # a job on another node is told to run, and has nothing to decide
+        workflow.dag.forcefiles.update(outputs)
+
+
+def image_to_train(wildcards):
+    """Return the image that a run is trained in, if any; have it trained where its outcome is of another recipe."""
+    folder = Path(ROOT, "runs", wildcards.run)
+    wanted = RECIPE_OF.get(folder.as_posix())  # none: not of the plan, but asked for by its path
+    if wanted and not outcomes.is_made(folder, wanted):
+        force((folder / name).as_posix() for name in recipe.OUTCOME)
+    return [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
+
+
+def curves_of_frame(wildcards):
+    """Return a figure's curves; have its frame made anew where it is of other recipes or runs than these."""
+    frame = Path(ROOT, "frames", f"{wildcards.figure}.parquet")
+    if workflow.is_main_process and frame.is_file():
+        from partage.analysis import frames  # pandas: only where there is something to read
+
+        wanted = PLAN.recipes([FIGURES[wildcards.figure]], REQUEST)
+        if frames.differences(frames.attributes(frame), wanted, REQUEST.root):
+            force([frame.as_posix()])
+    return expand("{run}/curve.parquet", run=RUNS_OF[wildcards.figure])
