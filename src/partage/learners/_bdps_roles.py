@@ -56,7 +56,7 @@ class RoleSelector(nn.Module):
     ) -> None:
         super().__init__()
         self.code, self.scaled = code, scaled
-        self.width, self.hidden = width, hidden
+        self.width, self.hidden, self.codes = width, hidden, roles
         self.everyone = assignment.full(len(generators), 1)
         self.reader = GRU(generators, 1, width, hidden)
         outputs = roles if code == "categorical" else 2 * roles
@@ -114,7 +114,7 @@ class RoleSelector(nn.Module):
     ) -> tuple[Float32[Tensor, "R M K"], Float32[Tensor, "R M K"] | None]:
         """Return mean and log variance of z_U; of a categorical code its logits, and None."""
         if self.code == "random":
-            nothing = h.new_zeros(*h.shape[:2], self.decoder.banks[0].inputs)
+            nothing = h.new_zeros(*h.shape[:2], self.codes)
             return nothing, nothing
         encoded = self.encoder(h[:, None, None], self.everyone)[:, 0, 0]
         if self.code == "categorical":
