@@ -50,7 +50,7 @@ def test_importing_partage_loads_nothing_heavy_and_takes_a_moment() -> None:
 
 def test_runs_are_loaded_and_compared_without_torch() -> None:
     program = (
-        "import sys, partage; runs = partage.load_runs('results/published/runs/fps'); "
+        "import sys, partage; runs = partage.load_runs('results/published/former/critics-apart/runs/fps'); "
         "partage.compare(runs[:1], metric='train_return'); print('torch' in sys.modules, len(runs))"
     )
     loaded, count = python(f"import os; os.chdir({str(ROOT)!r}); {program}").split()
@@ -315,7 +315,7 @@ def test_policies_that_are_not_there_and_steps_of_another_task_are_refused(
     other = partage.make_env("mpe/15a_3c", seeds=[0], copies=1)
     with pytest.raises(UserError, match=r"play 2 agents with .* but the step has 15, 11 and 5"):
         run.policy()(other.reset())
-    published = partage.load_runs(ROOT / "results/published/runs/fps")[0]
+    published = partage.load_runs(ROOT / "results/published/former/critics-apart/runs/fps")[0]
     with pytest.raises(UserError, match=r"neither policy\.pt nor a checkpoint"):
         published.policy()
     with pytest.raises(UserError, match=r"neither policy\.pt nor a checkpoint"):

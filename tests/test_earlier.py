@@ -38,10 +38,10 @@ def test_a_recipe_of_today_says_all_itself() -> None:
 @pytest.mark.parametrize(
     ("run", "name", "value"),
     [
-        ("runs/mdps/mpe/15a_3c/0-4", "critic_init", "apart"),
-        ("lab/runs/bdps/lbf/15x15-4p-5f-v2/0-2", "code", "gaussian"),
+        ("critics-apart/runs/mdps/mpe/15a_3c/0-4", "critic_init", "apart"),
+        ("roles-by-chance/runs/bdps/lbf/15x15-4p-5f-v2/0-2", "code", "gaussian"),
     ],
 )
 def test_a_published_run_means_what_the_code_did_then(run: str, name: str, value: str) -> None:
-    recipe = Recipe.load(ROOT / "results/published" / run / "recipe.json")
+    recipe = Recipe.load(ROOT / "results/published/former" / run / "recipe.json")
     assert name not in recipe.settings and all_settings(recipe)[name] == value

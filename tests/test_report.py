@@ -303,14 +303,21 @@ def test_words_from_records_cannot_break_the_page(sheets: Plan):
     assert "<b>&</b>" in words(html) and "<b>" not in html
 
 
+@pytest.mark.parametrize(
+    ("place", "request_of_it"),
+    [
+        ("results/published", Request(scale="paper")),
+        ("results/published/lab", Request(scale="lab", seed_count=3)),
+    ],
+)
 def test_the_published_runs_make_a_page_with_the_published_verdicts(
-    monkeypatch: pytest.MonkeyPatch,
+    place: str, request_of_it: Request
 ):
     """Runs of the repository itself: recipes of today's sheets, whole and partial figures,
     published values.
     """
-    sheets, root = plan.load(ROOT), ROOT / "results/published"
-    html = build.build(sheets, Request(scale="paper"), root)
+    sheets, root = plan.load(ROOT), ROOT / place
+    html = build.build(sheets, request_of_it, root)
     sound(html)
     said = words(html)
     assert "made by another recipe" not in said and "is corrupt" not in said
@@ -320,7 +327,7 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(
         one.title in said and f"partage snapshot {name}" in said
         for name, one in sheets.snapshots.items()
     )
-    for path in (ROOT / "results/published").glob("*/*-claims.csv"):
+    for path in root.glob("*/*-claims.csv"):
         for line in path.read_text().splitlines()[1:]:
             says, verdict = re.match(r'"?(.*?)"?,(holds|fails|undecided),', line).groups()  # type: ignore[union-attr]
             assert f"{verdict} {says}" in said

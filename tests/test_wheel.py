@@ -20,6 +20,8 @@ BUILD = "import sys; from setuptools import build_meta; build_meta.build_sdist(s
 NEEDS_A_GAME = {"grf"}  # an engine of its own; starcraft has a simulator here as well
 IN_NO_PLAN = {"roll_call": "roll_call/4x2-5"}
 FIGURE = "mpd-15a_3c"
+PUBLISHED = "smac-learning"
+LAB = ("--scale", "lab", "--seed-count", "3")  # as it was published
 
 
 def run(*command: object, cwd: Path) -> str:
@@ -87,7 +89,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     """Return a folder with published runs where the command line looks for them."""
-    shutil.copytree(ROOT / "results/published/runs", tmp_path / "results/paper/runs")
+    shutil.copytree(ROOT / "results/published/lab/runs", tmp_path / "results/lab/runs")
     return tmp_path
 
 
@@ -142,14 +144,13 @@ def test_it_plans_and_trains(python: Path, tmp_path: Path):
 
 def test_it_draws_a_figure_and_writes_the_report(python: Path, outside: Path):
     for command in ("frame", "draw"):
-        run(python, "-m", "partage", command, FIGURE, "--scale", "paper", cwd=outside)
+        run(python, "-m", "partage", command, PUBLISHED, *LAB, cwd=outside)
     for kind in ("png", "svg", "pdf"):
-        assert (outside / f"results/paper/figures/{FIGURE}.{kind}").stat().st_size > 1000
-    options = ["--figures", FIGURE, "--scale", "paper"]
-    run(python, "-m", "partage", "report", *options, cwd=outside)
-    page = (outside / "results/paper/report.html").read_text()
-    caption = ROOT / f"src/partage/report/captions/{FIGURE}.rst"
-    assert caption.read_text().partition(":")[0] in page
+        assert (outside / f"results/lab/figures/{PUBLISHED}.{kind}").stat().st_size > 1000
+    run(python, "-m", "partage", "report", "--figures", PUBLISHED, *LAB, cwd=outside)
+    page = (outside / "results/lab/report.html").read_text()
+    caption = ROOT / f"src/partage/report/captions/{PUBLISHED}.rst"
+    assert caption.read_text().partition(".")[0] in page
 
 
 def test_pettingzoo_plays_its_tasks(python: Path, tmp_path: Path):

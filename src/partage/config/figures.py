@@ -13,7 +13,11 @@ from partage.config.tasks import RUN, Task
 from partage.errors import UserError, look_up, one_of
 
 AXES = ("updates", "env_steps")
-AXIS_LABELS = {"updates": "updates", "env_steps": "environment steps"}  # where no family has one
+AXIS_LABELS = {  # where no family has one
+    "updates": "updates",
+    "env_steps": "environment steps",
+    "selector/informed": "what roles say (share of ln k)",
+}
 LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
 
 
