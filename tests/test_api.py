@@ -50,7 +50,8 @@ def test_importing_partage_loads_nothing_heavy_and_takes_a_moment() -> None:
 
 def test_runs_are_loaded_and_compared_without_torch() -> None:
     program = (
-        "import sys, partage; runs = partage.load_runs('results/published/former/critics-apart/runs/fps'); "
+        "import sys, partage; "
+        "runs = partage.load_runs('results/published/former/critics-apart/runs/fps'); "
         "partage.compare(runs[:1], metric='train_return'); print('torch' in sys.modules, len(runs))"
     )
     loaded, count = python(f"import os; os.chdir({str(ROOT)!r}); {program}").split()
