@@ -17,7 +17,7 @@ from partage import _io
 from partage.__main__ import main
 from partage.config import outcomes, plan
 from partage.config.plan import Request
-from partage.config.recipe import run_dir
+from partage.config.recipe import Recipe, run_dir
 from partage.errors import UserError
 from partage.runs import record
 
@@ -318,11 +318,28 @@ def test_a_run_s_place_is_where_plan_writes_its_recipe(here: Path):
     )
 
 
-def test_a_full_disk_behind_the_output_is_one_sentence(here: Path):
-    command = [sys.executable, "-m", "partage", "list", "tasks"]
+@pytest.mark.parametrize("words", [("list", "tasks"), ("--help",), ("run", "--help")])
+def test_a_full_disk_behind_the_output_is_one_sentence(here: Path, words: tuple[str, ...]):
+    command = [sys.executable, "-m", "partage", *words]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=here)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("threads", ["-3", "0", "many"])
+def test_a_number_of_threads_that_numba_cannot_have_is_one_sentence(here: Path, threads: str):
+    command = [sys.executable, "-m", "partage", "run", "fps", "mpe/15a_3c", "--steps", "2000"]
+    environment = os.environ | {"NUMBA_NUM_THREADS": threads}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=here, env=environment)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert f"NUMBA_NUM_THREADS is a whole number from 1 on, but is '{threads}'" in done.stderr
+
+
+def test_a_recipe_with_a_byte_order_mark_is_read(here: Path):
+    place = everything(here)[0] / "recipe.json"
+    before = Recipe.load(place)
+    place.write_bytes(b"\xef\xbb\xbf" + place.read_bytes())
+    assert Recipe.load(place) == before
 
 
 def test_too_low_a_limit_on_memory_is_named(here: Path):

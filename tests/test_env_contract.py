@@ -321,3 +321,15 @@ def test_the_views_share_the_simulators_memory() -> None:
     env._buffers.obs[0, 0, 0] = 42
     assert step.obs[0, 0, 0, 0] == 42
     assert np.shares_memory(step.reward.numpy(), env._buffers.reward)
+
+
+def test_what_is_no_tensor_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    env = make("lbf/5x5-2p-1f-v3", [0], 2)
+    env.reset()
+    with pytest.raises(UserError, match=r"int64 actions of shape \(1, 2, 2\), got a NoneType"):
+        env.step(None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"got torch\.float32 \(1, 2, 2\)"):
+        env.step(torch.zeros(1, 2, 2))
+    with pytest.raises(UserError, match=r"mask of \[1, 2\] copies to reset, got a list"):
+        env.reset([True])  # type: ignore[arg-type]

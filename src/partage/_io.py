@@ -132,12 +132,14 @@ def read_bytes(path: Path, advice: str) -> bytes:
 def read_json(path: Path, advice: str, finite: bool = True) -> dict[str, Any]:
     """Return the object that a JSON file holds: the one way in which JSON is read here.
 
+    A byte order mark, as some editors write it, is passed over.
+
     Raises `UserError` that ends in `advice` where there is no such file, it is not UTF-8 or not
     JSON, a key stands in it twice, it holds no object, or what `check_plain` refuses.
     """
     payload = read_bytes(path, advice)
     try:
-        found = json.loads(payload.decode("utf-8"), object_pairs_hook=_each_key_once)
+        found = json.loads(payload.decode("utf-8-sig"), object_pairs_hook=_each_key_once)
         check_plain(found, finite)
     except (ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"{path} is corrupt ({_why(error)}): {advice}") from error

@@ -11,7 +11,21 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from numba import config, njit
+from partage.errors import UserError
+
+
+def check_threads() -> None:
+    """Refuse a number of threads that Numba ends with a traceback for."""
+    asked = os.environ.get("NUMBA_NUM_THREADS", "").strip()
+    if asked and not (asked.isdecimal() and int(asked) >= 1):
+        raise UserError(
+            f"NUMBA_NUM_THREADS is a whole number from 1 on, but is {asked!r}: set it, or unset it."
+        )
+
+
+check_threads()  # before Numba reads it
+
+from numba import config, njit  # noqa: E402
 
 Decorator = Callable[[Callable[..., Any]], Any]
 

@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import IO
 
 import partage
 from partage.cli import (
@@ -29,6 +30,14 @@ DESCRIPTION = "Who should share parameters with whom, and does it help?"
 EPILOG = """`partage COMMAND --help` has a command's options, and an example.
 Tab completes commands and names after: eval "$(register-python-argcomplete partage)"
 """
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help is written whole or is an error: argparse passes over a full disk."""
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        if message:
+            print(message, end="", file=file or sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +94,7 @@ def _refuse(sentence: str) -> int:
 
 def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     """Return the parser of the whole command line, and its commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "partage",
         usage="partage [--help] [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -180,10 +180,10 @@ class Batched:
         buffers = self._buffers
         if where is None:
             where = torch.ones(self.runs, self.copies, dtype=torch.bool)
-        if tuple(where.shape) != (self.runs, self.copies):  # [B, R] would mark other copies
+        expected = (self.runs, self.copies)
+        if not _is_tensor(where, expected):  # a mask of [B, R] would mark other copies
             raise UserError(
-                f"Expected a mask of [{self.runs}, {self.copies}] copies to reset, got "
-                f"{list(where.shape)}."
+                f"Expected a mask of {list(expected)} copies to reset, got {_described(where)}."
             )
         chosen = where.bool().cpu().numpy().reshape(-1)
         for name in EPISODE_FIELDS:
@@ -207,10 +207,10 @@ class Batched:
     def _checked(self, actions: Int64[Tensor, "R B N"]) -> Int64[np.ndarray, "C N"]:
         """Return the actions, a row for each copy; those of idle copies may be anything."""
         expected = (self.runs, self.copies, self.spec.n_agents)
-        if tuple(actions.shape) != expected or actions.dtype != torch.int64:
+        if not _is_tensor(actions, expected) or actions.dtype != torch.int64:
             raise UserError(
-                f"Expected int64 actions of shape {expected}, got {actions.dtype} "
-                f"{tuple(actions.shape)}."
+                f"Expected a tensor of int64 actions of shape {expected}, got "
+                f"{_described(actions)}."
             )
         by_copy = actions.detach().cpu().numpy().reshape(-1, self.spec.n_agents)
         by_copy = np.ascontiguousarray(by_copy)
@@ -239,3 +239,15 @@ class Batched:
     def close(self) -> None:
         """End the simulator."""
         self._sim.close()
+
+
+def _is_tensor(value: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether a value of somebody's is a tensor of that shape."""
+    return isinstance(value, torch.Tensor) and tuple(value.shape) == shape
+
+
+def _described(value: Any) -> str:
+    """Return what a value of somebody's is, for a message."""
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype} {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
