@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import IO
+from typing import Any
 
 import partage
 from partage.cli import (
@@ -35,7 +35,7 @@ Tab completes commands and names after: eval "$(register-python-argcomplete part
 class Parser(argparse.ArgumentParser):
     """A parser whose help is written whole or is an error: argparse passes over a full disk."""
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         if message:
             print(message, end="", file=file or sys.stderr, flush=True)
 
