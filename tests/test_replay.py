@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from partage import envs, learners
 from partage.rl.noise import generators
-from partage.rl.replay import Replay
-from partage.rl.rollout import Rollout
+from partage.rl.packing import bytes_per_episode
+from partage.rl.replay import Episode, Replay, Ring
+from partage.rl.rollout import Rollout, collect_episodes
 from partage.sims.buffers import INSTANT_FIELDS
 
 N, A, OBS, STATE = 3, 11, 4, 6  # 11 actions: a mask of two bytes
@@ -68,8 +70,8 @@ def test_what_is_mostly_zeros_takes_the_room_of_the_rest_and_comes_back_bit_for_
     add(dense, played(0, [[4, 9]]))
     assert (
         sparse.nbytes() < dense.nbytes()
-        and sparse.packing.sparse["obs"] == [N, OBS]
-        and not dense.packing.sparse["obs"]
+        and sparse.packing.fields["obs"].kind == "sparse"
+        and dense.packing.fields["obs"].kind == "floats"
     )
     other = Replay(1, 10)
     other.load_state_dict(sparse.state_dict())
@@ -156,15 +158,10 @@ def test_idle_copies_leave_nothing_and_the_length_is_that_of_the_run_with_fewest
 def test_memory_grows_with_what_was_seen_and_not_with_the_horizon() -> None:
     replay = Replay(1, 1000)
     add(replay, played(0, [[3, 5]], time=200))
-    each = (
-        4 * (N * OBS + STATE) + N * 2 + 1
-    )  # an instant: floats; masks as bits, a row of 11 in two bytes
+    # an instant: floats; masks as bits, which are 33 and 3
+    each = 4 * (N * OBS + STATE) + 5 + 1
     step = N + 1 + N + 4 * 2 + 4  # a transition: actions, terminated, roles, the code, the reward
     assert replay.nbytes() == (4 + 6) * each + (3 + 5) * step
-    held = sum(
-        x.untyped_storage().nbytes() for queue in replay.queues for e in queue for x in e.values()
-    )
-    assert held == replay.nbytes()  # no episode keeps the padded rollout alive
     full = Replay(1, 1000)
     add(full, played(0, [[200, 200]]))
     assert full.nbytes() > 40 * replay.nbytes()
@@ -213,3 +210,43 @@ def test_a_run_that_has_fewer_episodes_than_asked_for_gives_empty_ones_besides()
         got["filled"].sum(2).tolist()[1]
     ) == [2, 5]
     assert not any(x[0, 1].any() for x in got.values())
+
+
+def test_a_state_that_is_all_observations_is_kept_once_and_comes_back_bit_for_bit() -> None:
+    rollout = played(0, LENGTHS)
+    rollout = rollout._replace(state=rollout.obs.flatten(-2))
+    twice, once = Replay(2, 10), Replay(2, 10, state_is_obs=True)
+    for replay in (twice, once):
+        add(replay, rollout)
+    saved = twice.nbytes() - once.nbytes()
+    assert saved == sum(4 * (length + 1) * N * OBS for run in LENGTHS for length in run)
+    expected, found = (replay.sample(3, generators([1, 2])) for replay in (twice, once))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(x, found[name]) for name, x in expected.items())
+
+
+@pytest.mark.parametrize("task", ["lbf/5x5-2p-1f-v3", "mpe/15a_3c", "roll_call/4x4-8", "smac/3m"])
+def test_what_an_episode_takes_is_known_before_one_is_played(task: str) -> None:
+    env = envs.make(task, [0], 2)
+    made = learners.make("qmix", env.spec, {"copies": 2, "batch": 9}, [0])
+    replay: Replay = made.replay  # type: ignore[attr-defined]
+    made.learn(collect_episodes(env, made.policy, torch.ones(1, dtype=torch.bool), True))
+    sparse = [name for name, x in replay.packing.fields.items() if x.kind == "sparse"]
+    kept = values = 0
+    for steps, data in replay.queues[0]:
+        for part in replay.packing.parts(data, steps).values():
+            values += 0 if part.values is None else 4 * len(part.values)
+        kept += bytes_per_episode(env.spec, steps, sparse=sparse, seen=0)
+    assert kept + values == replay.nbytes()
+    env.close()
+
+
+@pytest.mark.parametrize("cut", [slice(0, -1), slice(4, None), slice(0, 0)])
+def test_bytes_that_are_no_episode_are_refused(cut: slice) -> None:
+    replay = Replay(1, 10)
+    add(replay, with_zeros(played(0, [[4, 9]]), 0.9))
+    (ring,), fields = replay.rings(), replay.packing.state_dict()
+    steps, data = ring.episodes[0]
+    for wrong in (Episode(steps, data[cut]), Episode(steps + 1, data), Episode(-1, data)):
+        with pytest.raises(ValueError, match="episode"):
+            Replay(1, 10).load(fields, [Ring(0, [wrong])])

@@ -87,17 +87,16 @@ def kernel_again(rules: Any, world: Any, start: Any, move: Any) -> Kernel:
     return Kernel(rules, owned(world), start(), move())
 
 
-def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Buffers:
+def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int) -> Buffers:
     """Return the buffers of R x B idle copies, each with the key of its own generator."""
     count, n = len(seeds) * copies, spec.n_agents
     obs = np.zeros((count, n, spec.obs_dim), np.float32)
-    state = np.zeros((count, spec.state_dim), np.float32)
     keys = []
     for seed in seeds:
         keys += [stream(seed, "copy", copy) for copy in range(copies)]
     return Buffers(
         obs=obs,
-        state=obs.reshape(count, -1) if state_is_obs else state,
+        state=np.zeros((count, spec.state_dim), np.float32),
         avail_actions=np.ones((count, n, spec.n_actions), bool),
         alive=np.ones((count, n), bool),
         reward=np.zeros((count, n), np.float32),
@@ -115,8 +114,8 @@ def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bo
 class Batched:
     """`Env` of R x B copies of a simulator.
 
-    `sim` builds it for that many copies. With `state_is_obs` the state is all agents' observations,
-    in the same memory.
+    `sim` builds it for that many copies. Where the spec says that the state is all agents'
+    observations, they lie in the same memory.
 
     After pickle, cloudpickle or `copy.deepcopy` the copy goes on from the same state, by itself. A
     `TimeStep` that was copied along with it is not the copy's: take its `now`.
@@ -129,7 +128,6 @@ class Batched:
         seeds: Sequence[int],
         copies: int,
         time_limit: TimeLimit,
-        state_is_obs: bool = False,
     ) -> None:
         if not seeds or copies < 1:
             raise UserError(
@@ -137,16 +135,21 @@ class Batched:
                 f"{copies} copies."
             )
         one_of("time_limit", time_limit, get_args(TimeLimit))
+        if spec.state_is_obs and spec.state_dim != spec.n_agents * spec.obs_dim:
+            raise UserError(
+                f"Expected a state of {spec.n_agents} x {spec.obs_dim} numbers, since it is all "
+                f"observations, got state_dim={spec.state_dim}."
+            )
         self.spec, self.runs, self.copies = spec, len(seeds), copies
-        self._buffers = idle_buffers(spec, seeds, copies, state_is_obs)
+        self._buffers = idle_buffers(spec, seeds, copies)
         self._sim = sim(len(seeds) * copies)
-        self._time_limit, self._state_is_obs = time_limit, state_is_obs
+        self._time_limit = time_limit
         self._name_memory()
 
     def _name_memory(self) -> None:
         """Give the buffers' memory its other names: the state, the clock's flag, the instant."""
         buffers = owned(self._buffers)
-        if self._state_is_obs:
+        if self.spec.state_is_obs:
             buffers = buffers._replace(state=buffers.obs.reshape(len(buffers.obs), -1))
         self._buffers = buffers
         ends_in_termination = self._time_limit == "terminal"
