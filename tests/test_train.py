@@ -117,6 +117,7 @@ def test_a_run_asked_to_stop_saves_itself_and_says_so(
     name: str, number: int, code: int, tmp_path: Path, undisturbed, monkeypatch, capsys
 ) -> None:
     path = lay(tmp_path, recipe(name))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has the tests ignore it
     with monkeypatch.context() as patched:
         stop_at(patched, 7, number)
         with pytest.raises(SystemExit) as stopped:
