@@ -62,7 +62,7 @@ def rollout(spec: Spec, lengths: Tensor, seed: int = 0) -> Rollout:
 
 def replay(spec: Spec, lengths: Tensor, seed: int = 0) -> Replay:
     """A replay that holds one such episode for each length."""
-    made = Replay(len(lengths), lengths.shape[1], spec.state_is_obs)
+    made = Replay(len(lengths), lengths.shape[1], spec)
     full = rollout(spec, lengths, seed)
     made.add(full, {"team_reward": team_reward(full.reward, spec)})
     return made

@@ -3,6 +3,7 @@ says why not.
 """
 
 import errno
+import hashlib
 import io
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -136,7 +138,7 @@ def checkpointed(folder: Path, name: str, monkeypatch, updates: int = 9, **more)
         stop_at(patched, updates, signal.SIGTERM)
         with pytest.raises(SystemExit):
             train.run(path, checkpoint_every=0.0)
-    assert len(list((folder / "checkpoint").iterdir())) == 2
+    assert len(newest_first(folder)) == 2
     return path
 
 
@@ -144,7 +146,7 @@ def newest_first(folder: Path) -> list[Path]:
     def save(path: Path) -> int:
         return int.from_bytes(path.read_bytes()[8:16], "little")
 
-    return sorted((folder / "checkpoint").iterdir(), key=save, reverse=True)
+    return sorted((folder / "checkpoint").glob("[ab]"), key=save, reverse=True)
 
 
 @every_learner
@@ -267,3 +269,58 @@ def listens(pid: int) -> bool:
         if line.startswith("SigCgt")
     )
     return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def lay_older(folder: Path, state: dict[str, Any]) -> bytes:
+    """Write a checkpoint as older code did, newer than those that are there; its payload."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    digest = hashlib.sha256(payload).digest()
+    header = checkpoint.HEADER.pack(checkpoint.OLDER, 10**6, len(payload), digest)
+    _io.write(folder / "checkpoint/a", header, payload)
+    return payload
+
+
+def test_a_checkpoint_of_code_that_kept_episodes_otherwise_is_refused_and_kept(
+    tmp_path: Path, monkeypatch
+) -> None:
+    path = checkpointed(tmp_path, "qmix", monkeypatch)
+    state = torch.load(io.BytesIO(checkpoint.load(tmp_path) or b""), weights_only=True)
+    del state["replay"]
+    state["learner"]["replay"] = {"runs": [{}, {}], "lengths": [[], []]}
+    payload = lay_older(tmp_path, state)
+    with pytest.raises(UserError, match="older code kept its episodes in another way") as refusal:
+        train.run(path)
+    assert "\n" not in str(refusal.value) and checkpoint.load(tmp_path) == payload
+
+
+def test_a_checkpoint_of_older_code_that_kept_no_episodes_is_gone_on_from(
+    tmp_path: Path, undisturbed, monkeypatch
+) -> None:
+    path = checkpointed(tmp_path, "a2c", monkeypatch)
+    state = torch.load(io.BytesIO(checkpoint.load(tmp_path) or b""), weights_only=True)
+    del state["replay"]
+    lay_older(tmp_path, state)
+    train.run(path)
+    assert_same_end(tmp_path, undisturbed["a2c"])
+    assert record.read(tmp_path)[1]["resumed"] == 1
+
+
+def test_a_run_whose_episodes_were_deleted_while_it_trained_writes_them_again(
+    tmp_path: Path, undisturbed, monkeypatch
+) -> None:
+    path, kept = lay(tmp_path, recipe("qmix")), train.Training.save
+
+    def delete_first(self: train.Training, folder: Path) -> None:
+        for chunk in folder.glob("checkpoint/episodes/*"):
+            chunk.unlink()
+        kept(self, folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Training, "save", delete_first)
+        stop_at(patched, 9, signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            train.run(path, checkpoint_every=0.0)
+    train.run(path)
+    assert_same_end(tmp_path, undisturbed["qmix"])

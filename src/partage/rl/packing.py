@@ -20,6 +20,20 @@ COUNT = np.dtype(np.int32)
 FLOAT = np.dtype(np.float32)
 
 
+class Episode(NamedTuple):
+    """An episode as it is kept: it never changes, so copies of a replay share it."""
+
+    steps: int  # transitions
+    data: bytes  # see `Packing`
+
+
+class Ring(NamedTuple):
+    """The episodes of one run that are kept, oldest first, and how many came before them."""
+
+    first: int
+    episodes: Sequence[Episode]
+
+
 class Field(NamedTuple):
     """How one field is kept."""
 
@@ -98,14 +112,15 @@ class Packing:
         reader.end()
         return {name: Part(rows[name], values.get(name)) for name in self.fields}
 
-    def check(self, data: bytes, steps: int) -> None:
-        """Raise `ValueError` for bytes that are no episode of so many transitions."""
-        for name, (rows, values) in self.parts(data, steps).items():
-            width = self.fields[name].width
-            if values is not None and np.unpackbits(rows, axis=-1, count=width).sum() != len(
-                values
-            ):
-                raise ValueError(f"{name} of an episode has not as many floats as bits")
+    def check(self, data: bytes, steps: int) -> dict[str, Part]:
+        """Return `parts`; raises `ValueError` for bytes that are no such episode."""
+        parts = self.parts(data, steps)
+        for name, part in parts.items():
+            if part.values is not None:
+                there = _places(part, self.fields[name].width)
+                if np.count_nonzero(there) != len(part.values):
+                    raise ValueError(f"{name} of an episode has not as many floats as bits")
+        return parts
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fields as lists."""
@@ -178,10 +193,36 @@ def _bytes(name: str, x: np.ndarray) -> np.ndarray:
 
 def spread(part: Part, width: int) -> np.ndarray:
     """Return a sparse field ``[T, width]``: its floats at the places that the bits say, else 0."""
-    there = np.unpackbits(part.rows, axis=-1, count=width).view(bool)
+    there = _places(part, width)
     out = np.zeros(there.shape, FLOAT)
     out[there] = part.values
     return out
+
+
+def _places(part: Part, width: int) -> np.ndarray:
+    """Return where a sparse field has floats, ``[T, width]``."""
+    return np.unpackbits(part.rows, axis=-1, count=width).view(bool)
+
+
+def fields_of(spec: Spec, sparse: Sequence[str] = ()) -> dict[str, Field]:
+    """Return the fields that an episode of every learner has; those named `sparse` are so."""
+    n = spec.n_agents
+    found: dict[str, tuple[Kind, tuple[int, ...]]] = {
+        "obs": ("floats", (n, spec.obs_dim)),
+        "state": ("floats", (spec.state_dim,)),
+        "avail_actions": ("bits", (n, spec.n_actions)),
+        "alive": ("bits", (n,)),
+        "actions": ("bytes", (n,)),
+        "terminated": ("bits", ()),
+        "team_reward": ("floats", ()),
+    }
+    if spec.state_is_obs:
+        del found["state"]
+    fields = {}
+    for name, (kind, shape) in found.items():
+        kept: Kind = "sparse" if kind == "floats" and name in sparse else kind
+        fields[name] = Field(kept, shape, int(name in INSTANT_FIELDS))
+    return fields
 
 
 def bytes_per_episode(
@@ -193,18 +234,8 @@ def bytes_per_episode(
     fields named `sparse` (SMAC: obs and state) only the share `seen` of the floats is kept: what
     that is, only playing tells. Without sparse fields the number is exact.
     """
-    n, a = spec.n_agents, spec.n_actions
-    kept = {"obs": n * spec.obs_dim}
-    if not spec.state_is_obs:
-        kept["state"] = spec.state_dim
-    total = COUNT.itemsize * len(sparse)
-    for name, width in kept.items():
-        kind: Kind = "sparse" if name in sparse else "floats"
-        field = Field(kind, (width,), 1)
-        total += (steps + 1) * field.row
-        if kind == "sparse":
-            total += round(FLOAT.itemsize * seen * (steps + 1) * width)
-    fields = [Field("bits", (n, a), 1), Field("bits", (n,), 1)]  # avail_actions, alive
-    fields += [Field("bytes", (n,), 0)] * (1 + notes)  # actions, and notes
-    fields += [Field("bits", (), 0), Field("floats", (), 0)]  # terminated, team_reward
-    return total + sum((steps + field.later) * field.row for field in fields)
+    fields = fields_of(spec, sparse)
+    rows = sum((steps + field.later) * field.row for field in fields.values())
+    floats = sum((steps + fields[name].later) * fields[name].width for name in sparse)
+    kept = FLOAT.itemsize * round(seen * floats) + COUNT.itemsize * len(sparse)
+    return rows + kept + steps * notes * spec.n_agents

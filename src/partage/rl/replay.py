@@ -5,16 +5,17 @@ Memory grows with what was seen, not with limits. How an episode is kept small, 
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor
 
-from partage.rl.packing import Field, Packing, spread
+from partage.rl.packing import Episode, Field, Packing, Ring, fields_of, spread
 from partage.rl.rollout import Rollout
 from partage.sims.buffers import INSTANT_FIELDS
+from partage.sims.contract import Spec
 
 
 def sample_transitions(
@@ -31,28 +32,14 @@ def sample_transitions(
     return run, place // filled.shape[2], place % filled.shape[2]
 
 
-class Episode(NamedTuple):
-    """An episode as it is kept: it never changes, so copies of a replay share it."""
-
-    steps: int  # transitions
-    data: bytes  # see `Packing`
-
-
-class Ring(NamedTuple):
-    """The episodes of one run that are kept, oldest first, and how many came before them."""
-
-    first: int
-    episodes: Sequence[Episode]
-
-
 class Replay:
     """One bounded queue of episodes per run."""
 
-    def __init__(self, runs: int, capacity: int, state_is_obs: bool = False) -> None:
+    def __init__(self, runs: int, capacity: int, spec: Spec) -> None:
         self.queues: list[deque[Episode]] = [deque(maxlen=capacity) for _ in range(runs)]
         self.stored = [0] * runs  # episodes of each run, with those that are gone
         self.packing = Packing()
-        self.state_is_obs = state_is_obs  # it is not stored, then: see `Spec`
+        self.spec = spec
 
     def __len__(self) -> int:
         """Return the number of episodes in the run that has fewest."""
@@ -68,7 +55,7 @@ class Replay:
         `extra` holds what is trained on in place of rewards, ``[R, B, T, ...]``.
         """
         names = [*INSTANT_FIELDS, "actions", "terminated"]
-        if self.state_is_obs:
+        if self.spec.state_is_obs:
             names.remove("state")
         tensors = {name: getattr(rollout, name) for name in names} | rollout.notes | dict(extra)
         fields = {name: x.numpy() for name, x in tensors.items()}
@@ -94,7 +81,7 @@ class Replay:
             lengths[r, : len(run)] = torch.tensor([episode.steps for episode in run])
         time = int(lengths.max())
         out = self._padded(drawn, batch, time)
-        if self.state_is_obs:
+        if self.spec.state_is_obs:
             out["state"] = out["obs"].flatten(-2)
         out["filled"] = torch.arange(time) < lengths[..., None]
         return out
@@ -154,12 +141,23 @@ class Replay:
         Raises `ValueError` where they are of another kind.
         """
         self.packing.load_state_dict(fields)
+        self._check_fields(any(ring.episodes for ring in rings))
         for r, (queue, ring) in enumerate(zip(self.queues, rings, strict=True)):
             for episode in ring.episodes:
-                self.packing.check(episode.data, episode.steps)
+                actions = self.packing.check(episode.data, episode.steps)["actions"].rows
+                if actions.max(initial=0) >= self.spec.n_actions:
+                    raise ValueError(f"an episode has action {actions.max()}")
             queue.clear()
             queue.extend(ring.episodes)
             self.stored[r] = ring.first + len(ring.episodes)
+
+    def _check_fields(self, filled: bool) -> None:
+        """Raise `ValueError` where episodes have not the fields that the task's have."""
+        found = self.packing.fields
+        sparse = [name for name, field in found.items() if field.kind == "sparse"]
+        for name, field in fields_of(self.spec, sparse).items():
+            if filled and found.get(name) != field:
+                raise ValueError(f"{name} of an episode is {found.get(name)}, not {field}")
 
 
 def _tensor(x: np.ndarray, field: Field) -> Tensor:
