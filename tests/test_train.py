@@ -20,6 +20,7 @@ from running import CASES, apart, lay, recipe, started, trained
 
 from partage import _io
 from partage.errors import UserError
+from partage.rl.replay import Replay
 from partage.runs import checkpoint, record, train
 from partage.runs.progress import Progress
 
@@ -324,3 +325,17 @@ def test_a_run_whose_episodes_were_deleted_while_it_trained_writes_them_again(
             train.run(path, checkpoint_every=0.0)
     train.run(path)
     assert_same_end(tmp_path, undisturbed["qmix"])
+
+
+def test_saving_and_going_on_never_copies_all_episodes(
+    tmp_path: Path, undisturbed, monkeypatch
+) -> None:
+    def copy(self: Replay) -> None:
+        raise AssertionError("all episodes were copied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replay, "state_dict", copy)
+        path = checkpointed(tmp_path, "qmix", monkeypatch)
+        train.run(path)
+    assert_same_end(tmp_path, undisturbed["qmix"])
+    assert record.read(tmp_path)[1]["resumed"] == 1

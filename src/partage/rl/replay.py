@@ -113,13 +113,13 @@ class Replay:
         """Return the episodes of each run as one long row of bytes, and how to take it apart."""
         runs = []
         for ring in self.rings():
-            data = bytearray(b"".join(episode.data for episode in ring.episodes))
+            data = [np.frombuffer(episode.data, np.uint8) for episode in ring.episodes]
             runs.append(
                 {
                     "first": ring.first,
                     "steps": [episode.steps for episode in ring.episodes],
                     "sizes": [len(episode.data) for episode in ring.episodes],
-                    "data": torch.tensor(np.frombuffer(data, np.uint8)),
+                    "data": torch.from_numpy(np.concatenate([np.empty(0, np.uint8), *data])),
                 }
             )
         return {"fields": self.packing.state_dict(), "runs": runs}

@@ -195,8 +195,8 @@ class Training:
             self.replay.load(state["replay"], rings)
 
     def _load(self, state: dict[str, Any]) -> None:
-        for name in ("learner", "metrics"):
-            saved_state.check_like(state[name], getattr(self, name).state_dict(), name)
+        saved_state.check_like(state["learner"], self.learner.state_dict(False), "learner")
+        saved_state.check_like(state["metrics"], self.metrics.state_dict(), "metrics")
         if self.testing:
             self.testing.check(state)
         self.learner.load_state_dict(state["learner"])
