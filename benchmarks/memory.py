@@ -92,7 +92,7 @@ def measured(work: Callable[[], Any]) -> dict[str, float]:
 def play(training: train.Training, episodes: int) -> None:
     """Play so many episodes of each run at random, and keep them."""
     policy, everyone = Random(), torch.ones(training.env.runs, dtype=torch.bool)
-    for _ in range(episodes // COPIES):
+    for _ in range(-(-episodes // COPIES)):
         rollout = collect_episodes(training.env, policy, everyone, True)
         reward = team_reward(rollout.reward, training.env.spec)
         held(training).add(rollout, {"team_reward": reward})
@@ -167,7 +167,10 @@ def in_a_process(name: str, folder: Path) -> dict[str, Any]:
     """Return what one part finds in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.memory", *sys.argv[1:]]
     command += ["--part", name, "--folder", str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stderr.strip().splitlines()[-1], file=sys.stderr)
+        raise SystemExit(done.returncode)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -207,6 +210,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the checkpoint is written for a while")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if min(asked.runs, asked.episodes, asked.played or 1) < 1:
+        parser.error("expected at least one run and one episode")
     if asked.part:
         part(asked.part, asked.folder, asked)
         return 0

@@ -339,3 +339,18 @@ def test_saving_and_going_on_never_copies_all_episodes(
         train.run(path)
     assert_same_end(tmp_path, undisturbed["qmix"])
     assert record.read(tmp_path)[1]["resumed"] == 1
+
+
+def test_a_checkpoint_that_takes_long_is_not_soon_followed_by_another(
+    tmp_path: Path, monkeypatch
+) -> None:
+    saves, kept = [], train.Training.save
+
+    def count(self: train.Training, folder: Path) -> None:
+        saves.append(folder)
+        kept(self, folder)
+
+    monkeypatch.setattr(train.Training, "save", count)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e-9)
+    train.run(lay(tmp_path, recipe("a2c")), checkpoint_every=1e-9)
+    assert len(saves) == 1
