@@ -22,7 +22,7 @@ from partage.config.recipe import Recipe
 from partage.rl.packing import Ring
 from partage.rl.replay import Replay
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
-from partage.runs import checkpoint, environments, failure, record, saved_state
+from partage.runs import checkpoint, environments, failure, fitting, record, saved_state
 from partage.runs.chunks import Stored
 from partage.runs.metrics import Metrics
 from partage.runs.process import Clocks, Stop, prepare, vectors
@@ -52,6 +52,7 @@ def run(
             checkpoint.clear(folder)  # a process may be killed between its last two acts
             print(f"partage: {folder} is trained already; delete that folder to train it again.")
             return
+        fitting.refuse_what_does_not_fit(recipe, path)
         training = Training(recipe, device)
         training.resume(folder)
         # an earlier training's: from here on whoever asks for policies gets this one's
