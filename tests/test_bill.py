@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from calibrated import CELL, LARGE, QMIX, SMALL, made
 from small import ROOT, finish
 
 from benchmarks import costs as readme
 from partage.cli.parser import main
 from partage.config import bill, calibration, costs, jobs, plan, predictions, work
-from partage.config.calibration import FILE, SHIPPED, Calibration, Measured, Played
+from partage.config.calibration import FILE, SHIPPED, Calibration, Played
 from partage.config.recipe import Recipe
 from partage.errors import UserError
 from partage.runs import calibrate, fitting
@@ -22,29 +23,6 @@ from partage.runs import calibrate, fitting
 PAPER = plan.Request(scale="paper")
 PLAN = plan.load().for_scale("paper")
 GIB = 2**30
-SMALL = Played(
-    agents=2, actions=6, obs=10, state=20, horizon=50, length=40.0, longest=50.0,
-    step_seconds=1e-5, step_bytes=200.0,
-)  # fmt: skip
-LARGE = dataclasses.replace(SMALL, agents=8, obs=40, state=100, step_bytes=3000.0)
-QMIX = {"sharing": "id", "copies": 1, "hidden": 64, "batch": 32, "buffer": 5000}
-CELL = Measured(
-    algorithm="qmix", learner="qmix", task="toy/small", settings=QMIX, runs=5,
-    step_seconds=1e-4, update_seconds=2e-2, test_seconds=2e-5, event_seconds=0.0,
-    working_bytes=3e7, kept_bytes=1e6,
-)  # fmt: skip
-
-
-def made(*cells: Measured) -> Calibration:
-    """A calibration of two tasks that were never played, and cells that were never trained."""
-    return dataclasses.replace(
-        calibrate.nothing(),
-        whole=True,
-        base_bytes=400_000_000,
-        start_seconds=3.0,
-        tasks={"toy/small": SMALL, "toy/large": LARGE},
-        cells=list(cells) or [CELL],
-    )
 
 
 def recipe(**values) -> Recipe:
@@ -308,8 +286,8 @@ def test_a_job_asks_for_more_memory_when_it_is_tried_again_and_never_for_more_ti
     cost = costs.of(recipe(), made())
     assert [each.minutes for each in asked] == [asked[0].minutes] * 3
     assert asked[0].memory < asked[1].memory <= asked[2].memory
-    assert asked[0].memory * jobs.MIB >= 1.2 * cost.memory
-    assert asked[2].memory == pytest.approx(jobs.SPARE_MEMORY * cost.most_memory / 2**20, abs=1)
+    assert asked[0].memory * jobs.MB >= 1.2 * cost.memory
+    assert asked[2].memory == pytest.approx(jobs.SPARE_MEMORY * cost.most_memory / jobs.MB, abs=1)
 
 
 def test_a_job_asks_for_the_time_of_its_run_within_what_the_partition_has():

@@ -23,7 +23,7 @@ def image_to_train(wildcards):
 
 
 def memory_to_train(wildcards, attempt):
-    """Return the MiB that a job of a run asks for: more, if it is tried again."""
+    """Return the MB that a job of a run asks for: more, if it is tried again."""
     return what_to_ask(wildcards, attempt).memory
 
 

@@ -1,6 +1,7 @@
 """The command ``calibrate``, and the bill that ``plan --cost`` prints."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from partage.config.plan import Plan
 from partage.config.recipe import refuse_no_folder
 from partage.config.request import Request
 from partage.errors import UserError
+from partage.runs.machine import available_memory
 
 HEAD = (
     f"{'figure':16}{'runs':>6}{'made':>6}{'CPU-hours':>12}{'memory':>10}{'at most':>10}"
@@ -73,6 +75,12 @@ def show(request: Request, config: Plan, figures: Sequence[Figure]) -> None:
     print(f"\n{EXPLAINED}")
     if total.longest:
         print(f"longest:   {total.longest}, {total.longest_hours:,.1f} CPU-hours in one process")
+    have = (available_memory() or math.inf) / bill.GIB
+    if total.memory > have:
+        print(
+            f"This machine has {have:.1f} GiB: what takes more is refused here; with "
+            "--seeds-per-run 1 each run takes less."
+        )
     for remark in remarks(found, request):
         print(remark)
 

@@ -10,16 +10,16 @@ from partage.config.recipe import Recipe
 from partage.config.request import Request
 from partage.errors import UserError
 
-MIB, MINUTE, HOUR = 2**20, 60, 3600
+MB, MINUTE, HOUR = 10**6, 60, 3600
 SPARE_MEMORY = 1.3  # times the bill: the episodes of trained agents are of other lengths
 GROWTH = 1.5  # of the memory from one attempt to the next
 SPARE_TIME = 2  # times the bill: a node may be slower
 LEAST_MINUTES = 30
-UNKNOWN_MEMORY = 6000  # MiB of a run that the calibration does not know
+UNKNOWN_MEMORY = 6000  # MB of a run that the calibration does not know
 
 
 class Ask(NamedTuple):
-    """What a job asks for: memory in MiB, time in minutes."""
+    """What a job asks for: memory in MB, time in minutes."""
 
     memory: int
     minutes: int
@@ -46,7 +46,7 @@ def ask(
     minutes = max(SPARE_TIME * cost.cpu_seconds / MINUTE, LEAST_MINUTES)
     if device != "cpu":
         minutes = math.inf
-    return Ask(math.ceil(memory / MIB), math.ceil(min(minutes, 60 * most_hours)))
+    return Ask(math.ceil(memory / MB), math.ceil(min(minutes, 60 * most_hours)))
 
 
 def remark(
