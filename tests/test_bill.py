@@ -18,7 +18,9 @@ from partage.config import bill, calibration, costs, jobs, plan, predictions, wo
 from partage.config.calibration import FILE, SHIPPED, Calibration, Played
 from partage.config.recipe import Recipe
 from partage.errors import UserError
+from partage.rl.packing import bytes_per_episode
 from partage.runs import calibrate, fitting
+from partage.sims.spec import Spec
 
 PAPER = plan.Request(scale="paper")
 PLAN = plan.load().for_scale("paper")
@@ -268,6 +270,9 @@ def test_a_cell_and_a_task_are_measured_by_training_and_playing_them(tmp_path: P
     recipes[0].settings["batch"] = 8
     played = calibrate._ask("tasks", recipes, tmp_path)["found"][0]
     assert Played(**played).agents == 2 and 0 < played["length"] <= played["longest"] <= 50
+    spec = Spec(2, 6, 12, 24, 50, common_reward=False, state_is_obs=True)
+    exact = bytes_per_episode(spec, 50) / 50  # of those that last: no share of it is lost
+    assert played["step_bytes"] == pytest.approx(exact, rel=0.02)
     found = calibrate._ask("qmix", recipes, tmp_path)
     cell = dataclasses.replace(CELL, **found["found"][0])
     assert 0 < cell.step_seconds < cell.update_seconds < 10
