@@ -80,8 +80,10 @@ def test_a_cell_that_was_not_measured_is_in_proportion_to_the_arithmetic_of_its_
 def test_between_two_measured_cells_a_power_law_decides_and_a_held_out_one_tells_how_well():
     points = {1.0: 1.0, 100.0: 100.0**0.5}
     assert predictions.power_law(points, 25.0) == pytest.approx(5.0)
-    assert predictions.power_law(points, 400.0) == pytest.approx(40.0)
-    assert predictions.power_law(points, 0.5) == pytest.approx(0.5)
+    assert predictions.power_law(points, 400.0) == pytest.approx(20.0)
+    assert predictions.power_law(points, 0.25) == pytest.approx(0.5)
+    assert predictions.power_law({1.0: 3.0, 100.0: 1.0}, 400.0) == pytest.approx(1.0)  # no cheaper
+    assert predictions.power_law({1.0: 1.0, 10.0: 1e6}, 100.0) == pytest.approx(1e7)
     tasks = made().tasks
     law = predictions.predict(dataclasses.replace(CELL, task="toy/large"), [CELL], tasks)
     assert predictions.error([CELL], tasks) is None
@@ -259,6 +261,12 @@ def test_an_interrupted_calibration_goes_on_and_a_finished_one_is_left_alone(
     count = len(asked)
     calibrate.calibrate(path, cells=cells)
     assert len(asked) == count and "already" in capsys.readouterr().out
+    asked.clear()
+    with pytest.raises(KeyboardInterrupt):
+        calibrate.calibrate(path, anew=True, cells=cells)
+    assert len(asked) == 3 and calibration.load(tmp_path) == done  # the old one is there yet
+    calibrate.calibrate(path, cells=cells)
+    assert asked[2] == asked[3] and len(asked) == count
     path.write_text(dataclasses.replace(done, code="older").text())
     calibrate.calibrate(path, cells=cells)
     assert len(asked) == 2 * count - 1  # all of it: it was of other code

@@ -1,9 +1,9 @@
 """What a cell costs that was not measured, by the cells of its learner that were.
 
-What acts and what learns costs in proportion to the arithmetic of its networks on the task
-(`partage.config.work`): by the power law through the two measured cells whose arithmetic lies
-around it, or in proportion to the nearest where it lies beyond all. Environments are measured on
-every task, and so is how long episodes are, under random play.
+What acts and what learns costs by a power law of the arithmetic of its networks on the task
+(`partage.config.work`): the one through the two measured cells around it, or through the outermost
+two where it lies beyond all. Environments are measured on every task, and so is how long episodes
+are, under random play.
 """
 
 import dataclasses
@@ -34,24 +34,28 @@ def predict(wanted: Measured, cells: Sequence[Measured], tasks: Tasks) -> Measur
     Raises `UserError` where no learner of its kind was measured.
     """
     like, task, settings = _most_alike(wanted, cells), tasks[wanted.task], wanted.settings
+    # games in processes of their own hide what acting takes
+    actors = [cell for cell in like if cell.step_seconds > 2 * tasks[cell.task].step_seconds]
 
     def scaled(
-        amount: Callable[[work.Settings, Played], float], cost: Callable[[Measured], float]
+        amount: Callable[[work.Settings, Played], float],
+        cost: Callable[[Measured], float],
+        among: Sequence[Measured] = like,
     ) -> float:
-        points = {amount(cell.settings, tasks[cell.task]): cost(cell) for cell in like}
+        points = {amount(cell.settings, tasks[cell.task]): cost(cell) for cell in among}
         points.pop(0, None)  # of learners that have no such thing
         return power_law(points, amount(settings, task))
 
     def acting(cell: Measured) -> float:
-        return max(cell.step_seconds - tasks[cell.task].step_seconds, 0.0)
+        return cell.step_seconds - tasks[cell.task].step_seconds
 
     def testing(cell: Measured) -> float:
         return max(cell.test_seconds - tasks[cell.task].step_seconds, 0.0)
 
     return dataclasses.replace(
         wanted,
-        step_seconds=task.step_seconds + scaled(work.of_step, acting),
-        test_seconds=task.step_seconds + scaled(work.of_step, testing),
+        step_seconds=task.step_seconds + scaled(work.of_step, acting, actors),
+        test_seconds=task.step_seconds + scaled(work.of_step, testing, actors),
         update_seconds=scaled(work.of_update, lambda cell: cell.update_seconds),
         event_seconds=scaled(work.of_event, lambda cell: cell.event_seconds),
         working_bytes=scaled(work.of_update, lambda cell: cell.working_bytes),
@@ -80,24 +84,27 @@ def _sharing(cell: Measured) -> list[object]:
 def power_law(points: Mapping[float, float], x: float) -> float:
     """Return the value at `x` by what is measured at other places.
 
-    Between two places it is the power law through them, beyond all in proportion to the nearest.
+    Between two places it is the power law through them; beyond all it goes on from the nearest with
+    the exponent of the outermost two, of 0 to 1. Where one place is measured it is in
+    proportion to that.
 
-    >>> power_law({1.0: 2.0, 100.0: 20.0}, 200.0), round(power_law({1.0: 2.0, 100.0: 8.0}, 10.0), 9)
-    (40.0, 4.0)
+    >>> power_law({1.0: 2.0}, 200.0), round(power_law({1.0: 2.0, 100.0: 8.0}, 10.0), 9)
+    (400.0, 4.0)
     """
     if not points or not x:
         return 0.0
-    nearest = min(points, key=lambda place: abs(math.log(x / place)))
-    below = [place for place in points if place <= x]
-    above = [place for place in points if place >= x]
-    if not below or not above or nearest == x:
-        return points[nearest] * x / nearest
-    left, right = max(below), min(above)
-    low, high = points[left], points[right]
-    if not low or not high:
-        return points[nearest]
-    share = math.log(x / left) / math.log(right / left)
-    return low ** (1 - share) * high**share
+    left, right = min(points), max(points)
+    inside = left <= x <= right
+    if inside:
+        left = max(place for place in points if place <= x)
+        right = min(place for place in points if place >= x)
+    exponent = 1.0
+    if left < right and points[left] and points[right]:
+        exponent = math.log(points[right] / points[left]) / math.log(right / left)
+    if not inside:
+        exponent = min(max(exponent, 0.0), 1.0)
+    nearest = right if x > right else left
+    return points[nearest] * (x / nearest) ** exponent
 
 
 def error(cells: Sequence[Measured], tasks: Tasks) -> Error | None:

@@ -91,12 +91,12 @@ def nothing() -> Calibration:
 def begin(path: Path, part: Path, anew: bool) -> Calibration:
     """Return what was measured of this machine and code before, or a calibration with nothing."""
     empty = nothing()
-    for before in (path, part):
+    for before in (part,) if anew else (part, path):
         try:
             made = calibration.parse(_io.read_json(before, ""), before)
         except UserError:
             continue  # there is none, or it is of no use: it is written anew
-        if not anew and differences(made, empty) == []:
+        if not differences(made, empty):
             return made
     return empty
 
