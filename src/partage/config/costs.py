@@ -8,7 +8,7 @@ from partage.config.recipe import Recipe
 from partage.errors import UserError
 
 SAVING = 1.05  # of what is held: the most memory that writing a checkpoint takes
-SLOTS = 2  # checkpoints that a run under way keeps
+SLOTS = 2  # checkpoints that a run under way keeps, of all but the episodes, which both share
 POINT = 40  # bytes of a point of a curve on the disk, of both copies
 METRICS = 10  # that a mark logs
 PERIODS = {"mdps": "period"}  # the setting that says after how many updates an event recurs
@@ -51,7 +51,7 @@ def of(recipe: Recipe, calibration: Calibration) -> Cost:
         memory=beside + SAVING * runs * held,
         most_memory=beside + SAVING * runs * _replay(recipe, task, task.horizon),
         kept=runs * (cell.kept_bytes + POINT * METRICS * steps / recipe.log_every),
-        underway=SLOTS * runs * (held + cell.kept_bytes),
+        underway=runs * (held + SLOTS * cell.kept_bytes),
         predicted=predicted,
     )
 

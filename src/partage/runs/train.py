@@ -70,10 +70,7 @@ def run(
                     saved = time.monotonic()
                     pause = checkpoint.seconds_until_next(checkpoint_every, saved - began)
                 if stop.code:
-                    print(
-                        f"partage: stopped; {folder} goes on from its checkpoint when it is run "
-                        f"again."
-                    )
+                    print(f"partage: stopped; run again, {folder} goes on from its checkpoint.")
                     raise SystemExit(stop.code)
         training.finish(folder, held.check)
 
