@@ -24,6 +24,7 @@ from partage.runs import provenance
 from partage.runs.machine import machine
 
 SCALE = "paper"
+ON_QMIX = ("lbf/15x15-4p-5f-v2", "smac/5m_vs_6m", "smac/3s5z_vs_3s6z", "smac/27m_vs_30m")
 # what is measured directly: of each learner a small task and a large one, those of the papers
 CELLS: Mapping[str, Sequence[str]] = {
     "fps": ("mpe/15a_3c", "mpe/30a_5c", "smac/MMM2", "smac/27m_vs_30m"),
@@ -39,11 +40,11 @@ CELLS: Mapping[str, Sequence[str]] = {
         "grf/academy_3_vs_1_with_keeper",
     ),
     "qmix-ns": ("lbf/15x15-4p-5f-v2", "smac/3s5z_vs_3s6z"),
-    "bdps": ("lbf/15x15-4p-5f-v2", "smac/5m_vs_6m", "smac/3s5z_vs_3s6z", "smac/27m_vs_30m"),
+    "bdps": ON_QMIX,
     "bdps-individual": ("lbf/15x15-4p-5f-v2", "smac/5m_vs_6m"),
-    "cds": ("lbf/15x15-4p-5f-v2", "smac/5m_vs_6m", "smac/3s5z_vs_3s6z"),
-    "eoi": ("lbf/15x15-4p-5f-v2", "smac/5m_vs_6m", "smac/3s5z_vs_3s6z"),
-    "rode": ("lbf/15x15-4p-5f-v2", "smac/5m_vs_6m", "smac/3s5z_vs_3s6z"),
+    "cds": ON_QMIX,
+    "eoi": ON_QMIX,
+    "rode": ON_QMIX,
 }
 
 

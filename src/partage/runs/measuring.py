@@ -31,7 +31,7 @@ from partage.sims.contract import TimeStep
 
 Result = TypeVar("Result")
 NEVER = 10**12  # steps
-SECONDS, LEAST, MOST = 4.0, 4, 80  # CPU time and updates that a cell is measured for
+SECONDS, LEAST, MOST = 4.0, 3, 80  # CPU time and updates that a cell is measured for
 EPISODES, BATCH = 128, 32  # of random play, and those whose longest one counts
 OF_GAMES = 8  # episodes of what worker processes play: seconds each
 # settings with which what comes late or seldom comes soon: the setting, and a value or another one
