@@ -72,7 +72,7 @@ def _reusable(folder: Path, ring: Ring, chunks: Sequence[Chunk]) -> list[Chunk]:
             return []  # somebody deleted it: all is written again
     end = alive[-1].end if alive else ring.first
     new = sum(map(_size, ring.episodes[end - ring.first :]))
-    while alive and alive[-1].size <= min(new, LARGE):
+    while alive and alive[-1].size < LARGE and alive[-1].size <= new:
         new += alive.pop().size
     return alive
 
