@@ -51,7 +51,7 @@ def play(recipe: Recipe) -> dict[str, Any]:
     where, policy = torch.ones(1, dtype=torch.bool), RandomPlay()
     collect_episodes(env, policy, where, True)  # compiles, starts games
     rollout, seconds = timed(lambda: collect_episodes(env, policy, where, True))
-    replay = Replay(1, copies, env.spec.state_is_obs)
+    replay = Replay(1, copies, env.spec)
     replay.add(rollout, {"team_reward": team_reward(rollout.reward, env.spec)})
     steps, spec = int(rollout.filled.sum()), env.spec
     env.close()
