@@ -12,6 +12,8 @@ kernel             twin                                  compared in
 `mixing`           `partage.nn.mixer.mix_torch`          ``tests/test_mixer.py``
 `pointwise`        `partage.nn.pointwise`, function by   ``tests/test_pointwise.py``
                    function
+`acting`           what each learner's policy does on    ``tests/test_acting.py``
+                   other devices
 =================  ====================================  ==============================
 
 (`auto_encoder` runs on the CPU alone; its test trains the same network in torch. `gemm` is what the
@@ -31,3 +33,4 @@ FAST_MATH = frozenset({"contract", "nsz", "nnan", "ninf"})
 
 compiled = _jit.compiler(SOURCES, fastmath=set(FAST_MATH))
 inlined = _jit.compiler(SOURCES, fastmath=set(FAST_MATH), inline="always")
+careful = _jit.compiler(SOURCES)  # for what has to tell numbers from what are none

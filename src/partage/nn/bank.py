@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int64, Num
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from partage.kernels import acting
 from partage.nn.dense import Layer
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment, pick
@@ -115,6 +116,11 @@ class Bank(nn.Module):
                 table = _with_places(table, one_hot)
             dense = dense.contiguous()  # once, not at every step that is acted
         return Layer(dense, table, index, 1 + self.one_hot, relu)
+
+    def in_place(self, index: Assignment) -> acting.Bank:
+        """Return the same for compiled acting: views of the parameters, on the CPU."""
+        weight, bias = self.weight.detach().numpy(), self.bias.detach().numpy()
+        return acting.Bank(weight, bias, index.numpy(), self.one_hot, self.agent_id)
 
     def _select_by_agent(self, index: Assignment, relu: bool) -> Layer:
         """Do as `select` where each agent has an id in several sets: a set of each agent's own."""
