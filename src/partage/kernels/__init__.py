@@ -12,11 +12,12 @@ kernel             twin                                  compared in
 `mixing`           `partage.nn.mixer.mix_torch`          ``tests/test_mixer.py``
 `pointwise`        `partage.nn.pointwise`, function by   ``tests/test_pointwise.py``
                    function
-`acting`           what each learner's policy does on    ``tests/test_acting.py``
-                   other devices
+`playing`          `partage.rl.rollout`, with the        ``tests/test_playing.py``
+                   policies of the learners
 =================  ====================================  ==============================
 
-(`auto_encoder` runs on the CPU alone; its test trains the same network in torch. `gemm` is what the
+(`playing` acts by `policies`: `acting` has the layers, `choices` what is chosen of their values,
+`roles` BDPS's own. `auto_encoder` runs on the CPU alone; its test trains the same network in torch. `gemm` is what the
 others multiply with.) Where a function takes several arrays they come as a NamedTuple, whose fields
 say their shapes.
 
