@@ -17,9 +17,9 @@ kernel             twin                                  compared in
 =================  ====================================  ==============================
 
 (`playing` acts by `policies`: `acting` has the layers, `choices` what is chosen of their values,
-`roles` BDPS's own. `auto_encoder` runs on the CPU alone; its test trains the same network in torch. `gemm` is what the
-others multiply with.) Where a function takes several arrays they come as a NamedTuple, whose fields
-say their shapes.
+`roles` BDPS's own. `auto_encoder` runs on the CPU alone; its test trains the same network in torch.
+`gemm` is what the others multiply with.) Where a function takes several arrays they come as a
+NamedTuple, whose fields say their shapes.
 
 Fast-math flags are limited to those under which every lane and every loop remainder computes the
 same bits.
