@@ -1,5 +1,7 @@
 """Playing in one compiled call collects what playing step by step does, to the last bit."""
 
+from typing import Any
+
 import pytest
 import torch
 from learning import Player, as_in_training, parameters, same, snapshot  # noqa: F401 (a fixture)
@@ -72,3 +74,31 @@ def test_compiled_playing_is_legal_where_the_networks_have_lost_their_numbers(va
     time = rollout.filled.shape[2]
     legal = rollout.avail_actions[:, :, :time].gather(-1, rollout.actions[..., None]).squeeze(-1)
     assert legal[rollout.filled].all() and rollout.filled[0].any()
+
+
+class Louder:
+    """An environment around another, whose rewards are doubled; all else is the inner one's."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def step(self, actions: torch.Tensor) -> Any:
+        step = self.inner.step(actions)
+        return step._replace(reward=2 * step.reward)
+
+
+def test_python_around_a_simulator_or_in_a_policy_s_place_is_heeded() -> None:
+    player = Player("qmix", TASKS[0], [0], copies=2)
+    env, policy = player.env, player.learner.policy
+    assert playing.in_place(env, policy, 4, True)
+    assert playing.in_place(Louder(env), policy, 4, True) is None  # type: ignore[arg-type]
+
+    class Own(type(policy)):
+        def __call__(self, *given: Any) -> Any:
+            return super().__call__(*given)
+
+    policy.__class__ = Own
+    assert playing.in_place(env, policy, 4, True) is None

@@ -14,6 +14,7 @@ from torch import Tensor
 from partage.kernels import playing
 from partage.kernels.policies import Actor
 from partage.kernels.roles import ByRoles
+from partage.sims.batch import Batched
 from partage.sims.contract import Env, TimeStep
 from partage.sims.in_place import Game
 
@@ -69,14 +70,31 @@ class Playing(NamedTuple):
 
 def in_place(env: Env, policy: Any, time: int, explore: bool) -> Playing | None:
     """Return how both play in compiled code; None where one of them needs Python."""
-    game, make_actor = getattr(env, "game", None), getattr(policy, "in_place", None)
-    if game is None or make_actor is None:
+    if not _steps_as_compiled(env) or not _acts_as_compiled(policy):
         return None
-    actor, now = make_actor(env.copies, time, explore), env.now  # type: ignore[attr-defined]
-    if actor is None:
+    game: Game | None = env.game  # type: ignore[attr-defined]
+    actor = policy.in_place(env.copies, time, explore) if game else None
+    if game is None or actor is None:
         return None
     period, begin = getattr(policy, "period", time), getattr(policy, "begin_period", None)
-    return Playing(game, now, actor, period, begin)
+    return Playing(game, env.now, actor, period, begin)  # type: ignore[attr-defined]
+
+
+def _steps_as_compiled(env: Env) -> bool:
+    """Return whether nobody has put other Python around a simulator's step, or in its place."""
+    kind = type(env)
+    return isinstance(env, Batched) and (kind.step, kind.reset) == (Batched.step, Batched.reset)
+
+
+def _acts_as_compiled(policy: Any) -> bool:
+    """Return whether what is compiled is what the policy does when it is called.
+
+    A class that calls otherwise than the one which it has `in_place` from is played step by step.
+    """
+    kinds = type(policy).__mro__
+    says = [kind for kind in kinds if "in_place" in vars(kind)]
+    calls = [kind for kind in kinds if "__call__" in vars(kind)]
+    return bool(says) and issubclass(says[0], calls[0])
 
 
 def _records(out: Any, final_obs: Tensor) -> playing.Records:
