@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int64
 
 from partage.kernels import compiled, inlined
 from partage.kernels.gemm import BLOCK, Matrix, add_product, padded_width
+from partage.kernels.mlp import relu
 from partage.kernels.pointwise import F, gate_rows
 
 
@@ -139,15 +140,6 @@ def apply_bank(x, hot, bank, out):
         left = Matrix(x.reshape(-1), s.first * x.shape[1], s.step * x.shape[1], 1)
         to = Matrix(out.reshape(-1), s.first * out.shape[1], s.step * out.shape[1], 1)
         _add_columns(left, weight, 0, len(bias), to, s.rows, dense)
-
-
-@compiled
-def relu(x):
-    """Set what is negative to zero."""
-    for m in range(len(x)):
-        row = x[m]
-        for o in range(len(row)):
-            row[o] = row[o] if row[o] > F(0) else F(0)
 
 
 @compiled

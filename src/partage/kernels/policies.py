@@ -10,9 +10,10 @@ from jaxtyping import Float32, Int64
 from numba.extending import overload
 
 from partage.kernels import compiled
-from partage.kernels.acting import Bank, Body, apply_bank, apply_body, relu
+from partage.kernels.acting import Bank, Body, apply_bank, apply_body
 from partage.kernels.choices import Noise, best, choose
 from partage.kernels.gemm import padded_width
+from partage.kernels.mlp import relu
 from partage.kernels.pointwise import categorical_rows
 from partage.kernels.roles import ByRoles, act_by_roles
 

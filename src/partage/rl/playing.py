@@ -5,7 +5,7 @@ Python (packages, games, GPUs). To the last bit both collect the same.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import torch
 from jaxtyping import Bool
@@ -21,7 +21,6 @@ from partage.sims.in_place import Game
 NEVER = torch.empty(0, 0, 0, 0, 0)  # final observations where no clock runs out
 
 
-@runtime_checkable
 class CompiledPolicy(Protocol):
     """A policy that acts in compiled code as well."""
 
@@ -72,21 +71,21 @@ def in_place(env: Env, policy: Any, time: int, explore: bool) -> Playing | None:
     """Return how both play in compiled code; None where one of them needs Python."""
     if not _steps_as_compiled(env) or not _acts_as_compiled(policy):
         return None
-    game: Game | None = env.game  # type: ignore[attr-defined]
+    game = env.game
     actor = policy.in_place(env.copies, time, explore) if game else None
     if game is None or actor is None:
         return None
     period, begin = getattr(policy, "period", time), getattr(policy, "begin_period", None)
-    return Playing(game, env.now, actor, period, begin)  # type: ignore[attr-defined]
+    return Playing(game, env.now, actor, period, begin)
 
 
-def _steps_as_compiled(env: Env) -> bool:
+def _steps_as_compiled(env: Env) -> TypeGuard[Batched]:
     """Return whether nobody has put other Python around a simulator's step, or in its place."""
     kind = type(env)
     return isinstance(env, Batched) and (kind.step, kind.reset) == (Batched.step, Batched.reset)
 
 
-def _acts_as_compiled(policy: Any) -> bool:
+def _acts_as_compiled(policy: Any) -> TypeGuard[CompiledPolicy]:
     """Return whether what is compiled is what the policy does when it is called.
 
     A class that calls otherwise than the one which it has `in_place` from is played step by step.
