@@ -1,96 +1,56 @@
-"""A thread for each copy: the same battles as one CPU's loop. The GPU is played by a stand-in with
-the calls we make of Numba's CUDA target, one thread after the other.
+"""A thread for each copy: the same episodes as one CPU's loop. The GPU is played by a stand-in, one
+thread after the other, in the compiled code of the CPU.
 
 `test_cuda` has the real one.
 """
 
-import numpy as np
+import copy
+import pickle
+
 import pytest
 import torch
+from card import StandIn, play
 
 from partage import envs
 from partage.errors import UserError
-from partage.sims import contract, gpu
+from partage.sims import gpu
 
-
-class There(np.ndarray):
-    """An array on the stand-in's device."""
-
-    def copy_to_host(self, out=None):
-        if out is None:
-            return np.array(self, subok=False)
-        out[...] = self
-        return out
-
-
-class StandIn:
-    """Numba's `cuda`, as far as `GpuKernel` calls it."""
-
-    def __init__(self) -> None:
-        self.thread, self.launched = -1, 0
-
-    def to_device(self, array: np.ndarray) -> There:
-        return array.copy().view(There)
-
-    def grid(self, dimensions: int) -> int:
-        assert dimensions == 1
-        return self.thread
-
-    def jit(self, function):
-        def launch(size, *arguments):
-            for self.thread in range(size[0] * size[1]):
-                function(*(self.bare(each) for each in arguments))
-            self.launched += 1
-
-        class Launcher:
-            def __getitem__(self, size):
-                return lambda *arguments: launch(size, *arguments)
-
-        return Launcher()
-
-    def bare(self, argument):
-        """Device arrays as the compiled functions take them."""
-        if isinstance(argument, There):
-            return argument.view(np.ndarray)
-        return (
-            type(argument)(*map(self.bare, argument)) if isinstance(argument, tuple) else argument
-        )
+TASKS = [
+    "smac/3s5z_vs_3s6z",
+    "smac/MMM2",
+    "lbf/8x8-3p-2f-v2",
+    "mpe/15a_3c",
+    "mpe/15a_3c_shuffle",
+    "mpe/15a_3c_original",
+    "mpe/simple_spread_v3",
+    "roll_call/4x4-8",
+]
 
 
 @pytest.fixture
-def cuda(monkeypatch) -> StandIn:
+def card(monkeypatch) -> StandIn:
     stand_in = StandIn()
-    monkeypatch.setattr(gpu, "cuda_target", lambda: stand_in)
+    monkeypatch.setattr(gpu, "Card", lambda: stand_in)
     return stand_in
 
 
-def play(made: contract.Env, step: contract.TimeStep, steps: int, seed: int) -> list[torch.Tensor]:
-    """Random legal actions from an instant on; what every instant shows."""
-    generator, seen = torch.Generator().manual_seed(seed), []
-    for _ in range(steps):
-        chances = torch.rand(step.avail_actions.shape, generator=generator)
-        step = made.step(torch.where(step.avail_actions, chances, -1.0).argmax(-1))
-        seen += [x.clone() for x in step]
-        if step.ended.any():
-            step = made.reset(step.ended.clone())
-    return seen
+@pytest.mark.parametrize("task", TASKS)
+def test_a_thread_for_each_copy_plays_the_cpu_s_episodes(task: str, card: StandIn):
+    here, there = (envs.make(task, [3, 4], 35, device=device) for device in ("cpu", "cuda"))
+    ours, theirs = (play(each, each.reset(), 12, 0) for each in (here, there))
+    assert all(map(torch.equal, ours, theirs))
+    assert card.launched == 25  # a start, and then a step and a masked start twelve times
 
 
-@pytest.mark.parametrize("task", ["smac/3s5z_vs_3s6z", "smac/MMM2"])
-def test_a_thread_for_each_copy_plays_the_cpu_s_battles(task: str, cuda: StandIn):
-    here, there = (
-        envs.make(task, [3, 4], 35),
-        envs.make(task, [3, 4], 35, device="cuda"),
-    )  # two blocks, the last not full
-    for ours, theirs in zip(
-        play(here, here.reset(), 12, 0), play(there, there.reset(), 12, 0), strict=True
-    ):
-        assert torch.equal(ours, theirs)
-    assert cuda.launched >= 13
+def test_threads_beyond_the_last_copy_touch_nothing(card: StandIn, monkeypatch):
+    monkeypatch.setattr(card, "threads", lambda copies: (-(-copies // 64), 64))
+    here, there = (envs.make("lbf/8x8-3p-2f-v2", [3], 70, device=d) for d in ("cpu", "cuda"))
+    assert all(map(torch.equal, *(play(each, each.reset(), 3, 0) for each in (here, there))))
 
 
-def test_battles_go_on_from_what_was_saved_on_either_device(cuda: StandIn):
-    made = [envs.make("smac/3m", [1], 4, device=device) for device in ("cuda", "cuda", "cpu")]
+@pytest.mark.parametrize("task", ["smac/3m", "lbf/8x8-3p-2f-v2", "mpe/15a_3c"])
+def test_episodes_go_on_from_what_was_saved_on_either_device(task: str, card: StandIn):
+    made = [envs.make(task, [1], 4, device=device) for device in ("cuda", "cuda", "cpu")]
     play(made[0], made[0].reset(), 5, 1)
     saved = made[0].state_dict()
     first, *others = [play(each, each.load_state_dict(saved), 5, 2) for each in made]
@@ -98,11 +58,41 @@ def test_battles_go_on_from_what_was_saved_on_either_device(cuda: StandIn):
         assert all(map(torch.equal, first, other))
 
 
-def test_without_a_gpu_the_option_is_refused_and_says_what_to_do():
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_goes_on_from_the_same_state_by_itself(copied, card: StandIn):
+    made = envs.make("smac/3m", [1], 4, device="cuda")
+    play(made, made.reset(), 3, 1)
+    other = copied(made)
+    assert all(map(torch.equal, play(made, made.now, 4, 2), play(other, other.now, 4, 2)))
+
+
+def test_the_state_that_is_all_observations_lies_in_their_memory(card: StandIn):
+    now = envs.make("lbf/8x8-3p-2f-v2", [1], 4, device="cuda").reset()
+    assert now.state.data_ptr() == now.obs.data_ptr()
+
+
+def test_what_is_no_action_is_played_as_the_nearest_one(card: StandIn):
+    here, there = (envs.make("lbf/8x8-3p-2f-v2", [1], 4, device=d) for d in ("cpu", "cuda"))
+    here.reset(), there.reset()
+    actions = torch.tensor([-7, 3, 99]).expand(1, 4, 3)
+    assert all(map(torch.equal, here.step(actions.clamp(0, 5)), there.step(actions)))
+
+
+def test_other_axes_than_the_env_s_are_refused(card: StandIn):
+    made = envs.make("lbf/8x8-3p-2f-v2", [1, 2], 4, device="cuda")
+    with pytest.raises(UserError, match=r"Expected a mask of \[2, 4\]"):
+        made.reset(torch.ones(4, 2, dtype=torch.bool))
+    made.reset()
+    with pytest.raises(UserError, match=r"Expected a tensor of int64 actions of shape \(2, 4, 3\)"):
+        made.step(torch.zeros(4, 2, 3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("task", ["smac/3m", "lbf/8x8-3p-2f-v2", "mpe/15a_3c", "roll_call/4x4-8"])
+def test_without_a_gpu_the_option_is_refused_and_says_what_to_do(task: str):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match=r"numba-cuda.*leave the option out"):
-        envs.make("smac/3m", [0], 1, device="cuda")
+        envs.make(task, [0], 1, device="cuda")
 
 
 def test_the_game_itself_has_no_such_option():

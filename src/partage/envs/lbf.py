@@ -22,6 +22,7 @@ from partage.config.pins import require
 from partage.errors import UserError, one_of
 from partage.sims.batch import Batched
 from partage.sims.contract import Env
+from partage.sims.devices import DEVICES, batched
 from partage.sims.foraging.grid import Units
 from partage.sims.foraging.rules import kernel
 from partage.sims.foraging.tasks import HORIZON, Task, named
@@ -36,8 +37,13 @@ def make(
     """Return the copies of the task; engine "package" is lbforaging 2.0.0, one per copy."""
     one_of("engine of lbf", engine, ["batched", "package"])
     limits = ("truncation", "terminal")
+    devices = DEVICES if engine == "batched" else DEVICES[:1]
     chosen = choose(
-        options, reward=("team", "individual"), time_limit=limits, units=("package", "smac")
+        options,
+        reward=("team", "individual"),
+        time_limit=limits,
+        units=("package", "smac"),
+        device=devices,
     )
     found, team = named(task), chosen["reward"] == "team"
     units = found.smac_units() if chosen["units"] == "smac" else Units()
@@ -55,13 +61,8 @@ def make(
             copies,
             chosen["time_limit"],
         )
-    return Batched(
-        spec,
-        partial(kernel, found, team, units),
-        seeds,
-        copies,
-        chosen["time_limit"],
-    )
+    made = partial(kernel, found, team, units)
+    return batched(chosen["device"], spec, made, seeds, copies, chosen["time_limit"])
 
 
 # What changes in the package's environment, and is saved.

@@ -20,6 +20,7 @@ from partage.config.pins import require
 from partage.errors import one_of
 from partage.sims.batch import Batched
 from partage.sims.contract import Env
+from partage.sims.devices import DEVICES, batched
 from partage.sims.options import choose
 from partage.sims.particles.spread import NEAR, kernel
 from partage.sims.particles.tasks import Task, named
@@ -32,7 +33,8 @@ def make(
 ) -> Env:
     """Return the copies of the task; engine "package" is mpe2 1.1.1, one per copy."""
     one_of("engine of mpe", engine, ["batched", "package"])
-    chosen = choose(options, time_limit=("truncation", "terminal"))
+    devices = DEVICES if engine == "batched" else DEVICES[:1]
+    chosen = choose(options, time_limit=("truncation", "terminal"), device=devices)
     found = named(task)
     if engine == "package":
         require(__file__)
@@ -43,7 +45,8 @@ def make(
             copies,
             chosen["time_limit"],
         )
-    return Batched(found.spec, partial(kernel, found), seeds, copies, chosen["time_limit"])
+    made = partial(kernel, found)
+    return batched(chosen["device"], found.spec, made, seeds, copies, chosen["time_limit"])
 
 
 def integrate_velocity_first(world: Any, p_force: Sequence[Any]) -> None:

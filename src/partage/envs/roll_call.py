@@ -15,8 +15,8 @@ from typing import Any
 
 from partage.errors import UserError, one_of
 from partage.sims import roll_call as rules
-from partage.sims.batch import Batched, Kernel
 from partage.sims.contract import Env, Spec
+from partage.sims.devices import DEVICES, batched
 from partage.sims.options import choose
 
 
@@ -25,7 +25,7 @@ def make(
 ) -> Env:
     """Return the copies of the task. Raises `UserError` for what does not exist."""
     one_of("engine of roll_call", engine, ["batched"])
-    chosen = choose(options, time_limit=("terminal", "truncation"))
+    chosen = choose(options, time_limit=("terminal", "truncation"), device=DEVICES)
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)-([1-9]\d*)", task)
     if found is None:
         raise UserError(
@@ -40,5 +40,5 @@ def make(
         horizon=horizon,
         common_reward=True,
     )
-    kernel = Kernel(rules.Rules(n_actions, horizon), rules.World(), rules.begin, rules.advance)
-    return Batched(spec, lambda _: kernel, seeds, copies, chosen["time_limit"])
+    kernel = rules.kernel(n_actions, horizon)
+    return batched(chosen["device"], spec, lambda _: kernel, seeds, copies, chosen["time_limit"])

@@ -38,11 +38,13 @@ is won.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from partage.errors import one_of
 from partage.sims.batch import Batched
 from partage.sims.contract import Env, Spec
+from partage.sims.devices import DEVICES, batched
 from partage.sims.options import choose
 from partage.sims.skirmish.data import find_map
 from partage.sims.skirmish.simulator import Options, make_kernel
@@ -69,20 +71,16 @@ def make(
     return (make_games if engine == "package" else make_simulators)(task, seeds, copies, options)
 
 
-def make_simulators(
-    task: str, seeds: Sequence[int], copies: int, options: dict[str, Any]
-) -> Batched:
+def make_simulators(task: str, seeds: Sequence[int], copies: int, options: dict[str, Any]) -> Env:
     """Return copies of our simulator of the map's battles."""
-    chosen = choose(options, **CHOICES, device=("cpu", "cuda"))
+    chosen = choose(options, **CHOICES, device=DEVICES)
     battle_map = find_map(task)
     open_choices = Options(
         ignore_recovery=chosen["reward"] == "v2", keep_order=chosen["enemies"] == "sorted"
     )
 
-    def simulate(count: int) -> Any:
-        return make_kernel(battle_map, open_choices, count, chosen["device"])
-
-    return Batched(battle_map.spec, simulate, seeds, copies, chosen["time_limit"])
+    made = partial(make_kernel, battle_map, open_choices)
+    return batched(chosen["device"], battle_map.spec, made, seeds, copies, chosen["time_limit"])
 
 
 def make_games(task: str, seeds: Sequence[int], copies: int, options: dict[str, Any]) -> Batched:

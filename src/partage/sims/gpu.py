@@ -1,113 +1,252 @@
-"""Run a compiled simulator on a GPU, a thread for each copy.
+"""Run a compiled simulator on a GPU, a thread for each copy: `OnGpu`.
 
-The very functions that the CPU runs for one copy after the other are compiled for the GPU. The
-simulator's arrays stay there; what is buffers goes there and back at every step. A GPU may round a
-product and a sum once where the CPU rounds twice: a battle that hangs on a last digit goes another
-way there.
+The very functions that the CPU runs for one copy after the other are compiled for the GPU, and
+launched on torch's current stream, over torch's own memory. So nothing goes through the host, a
+step or a new episode is one launch, and a CUDA graph may hold it. Draws are counted per copy
+(`random_numbers`), and products and sums are rounded one by one as on the CPU: both devices play
+the same, but for the last digit of an exponential or a logarithm (contacts of simple_spread_v3).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Int64
+from torch import Tensor
 
 from partage.errors import UserError
+from partage.sims.batch import Batched, check_actions, check_mask
 from partage.sims.buffers import Buffers
-from partage.sims.copying import by_name, owned
-from partage.sims.saved_arrays import load_arrays, save_arrays
+from partage.sims.contract import Spec, TimeLimit, TimeStep
+from partage.sims.in_place import begin_copy_step, clear_copy, end_copy_step
+from partage.sims.kernel import Kernel
+from partage.sims.saved_arrays import records_as_bytes
 
-BLOCK = 64  # threads that start together
+MULTIPROCESSORS = 132  # of an H100 or H200: what few copies are spread over
+WARPS = 8  # of one multiprocessor that have registers enough for a simulator's threads
+WARP = 32  # threads that run in step
 
 
 def cuda_target() -> Any:
-    """Return Numba's CUDA target. Raises `UserError` where it finds no GPU."""
+    """Return Numba's CUDA target. Raises `UserError` where it or torch finds no GPU."""
     try:
         from numba import cuda
 
-        if cuda.is_available():
+        if cuda.is_available() and torch.cuda.is_available():
+            cuda.dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # few copies are no mistake
             return cuda
     except ImportError:
         pass
     raise UserError(
-        "Option device='cuda' needs an NVIDIA GPU and numba-cuda, and Numba finds no GPU here: "
-        "run `pip install 'numba-cuda[cu13]'` where there is one, or leave the option out."
+        "Option device='cuda' needs an NVIDIA GPU, numba-cuda and a torch built for CUDA, and "
+        "there is no GPU that Numba and torch find here: run `pip install 'numba-cuda[cu13]'` "
+        "where there is one, or leave the option out."
     )
 
 
-def gpu_kernel_again(rules: Any, world: Any, start: Any, move: Any) -> "GpuKernel":
-    """Return the kernel whose parts `GpuKernel.__reduce__` named."""
-    return GpuKernel(rules, owned(world), start(), move())
+class Card:
+    """The GPU that torch uses now: its memory as Numba sees it, and functions that it runs."""
+
+    def __init__(self) -> None:
+        self.cuda = cuda_target()
+        self.device = torch.device("cuda", torch.cuda.current_device())
+        self.streams: dict[int, Any] = {}  # of Numba, by their address
+
+    def seen(self, tensor: Tensor, dtype: np.dtype) -> Any:
+        """Return a tensor's memory as Numba's array, of records where the last axis is bytes."""
+        shape, strides = tuple(tensor.shape), tensor.stride()
+        if dtype.names is not None:
+            shape, strides = shape[:-1], strides[:-1]
+        interface = {
+            "shape": shape,
+            "strides": tuple(stride * tensor.element_size() for stride in strides),
+            "typestr": dtype,
+            "data": (tensor.data_ptr(), False),
+            "version": 2,
+        }
+        return self.cuda.from_cuda_array_interface(interface, owner=tensor)
+
+    def threads(self, copies: int) -> tuple[int, int]:
+        """Return how many blocks of how many threads play so many copies.
+
+        Copies take different ways through the rules, so a warp of few copies is done earlier: its
+        other lanes stay empty as long as there is room for that.
+        """
+        block = min(max(copies // (MULTIPROCESSORS * WARPS), 1), WARP)
+        return -(-copies // block), block
+
+    def compile(self, function: Callable[..., None], given: Sequence[Any]) -> Any:
+        """Return a kernel compiled for such arguments."""
+        with rounding_products(self.cuda):
+            return self.cuda.jit(function).specialize(*given)
+
+    def launch(self, compiled: Any, copies: int, given: Sequence[Any]) -> None:
+        """Run a thread for each copy, on torch's current stream; return at once."""
+        address = torch.cuda.current_stream(self.device).cuda_stream
+        if address not in self.streams:
+            self.streams[address] = self.cuda.external_stream(address)
+        blocks, block = self.threads(copies)
+        compiled[blocks, block, self.streams[address]](*given)
 
 
-class GpuKernel:
-    """Run a `Sim` on the GPU: as `Kernel`, but with functions for one copy, their last argument.
+@contextmanager
+def rounding_products(cuda: Any) -> Iterator[None]:
+    """Have what is compiled meanwhile round a product before it adds it, as CPUs' code does."""
+    nvvm = cuda.cudadrv.nvvm
+    usual = nvvm.compile_ir
+    nvvm.compile_ir = partial(usual, fma=0)
+    try:
+        yield
+    finally:
+        nvvm.compile_ir = usual
 
-    `rules` are the task's constants and `world` its arrays [C, ...], both NamedTuples.
+
+def kernels(cuda: Any, sim: Kernel) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Return a new episode and a step, each as a thread does it for its copy."""
+    start, move = sim.start_copy, sim.move_copy
+
+    def restart(rules, world, buffers, where):
+        copy = cuda.grid(1)
+        if copy < where.shape[0] and where[copy]:
+            clear_copy(buffers, copy)
+            start(rules, world, buffers, copy)
+
+    def step(rules, world, buffers, actions, horizon, terminal):
+        copy = cuda.grid(1)
+        if copy < actions.shape[0]:
+            b = buffers
+            begin_copy_step(b.live, b.clock, b.reward, b.feature, copy)
+            if b.live[copy]:
+                move(rules, world, b, actions, copy)
+            end_copy_step(b.live, b.clock, b.terminated, b.truncated, horizon, terminal, copy)
+
+    return restart, step
+
+
+class OnGpu:
+    """`Env` of R x B copies on a GPU: as `Batched`, but what it takes and gives lies on the card.
+
+    After the first of each, `reset` and `step` take no memory and wait for nothing, so a CUDA graph
+    may hold them. To look at the actions would be to wait: a number that is no action is played as
+    the nearest one. What is saved goes on on either device.
     """
 
+    game = None  # compiled code of the CPU cannot play it
+
     def __init__(
-        self, rules: Any, world: Any, start: Callable[..., None], move: Callable[..., None]
+        self,
+        spec: Spec,
+        sim: Callable[[int], Kernel],
+        seeds: Sequence[int],
+        copies: int,
+        time_limit: TimeLimit,
     ) -> None:
-        self.cuda = cuda_target()
-        self._made_of = rules, world, start, move
-        self.rules = self._to_device(rules)
-        self.host_world = world  # receives what was saved, on its way to the GPU
-        self.world = self._to_device(world)
-        self.start = self._compile(start)
-        self.move = self._compile(move)
+        self._go_on_from(Batched(spec, sim, seeds, copies, time_limit))
 
-    def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
-        """Start an episode in the copies marked."""
-        self._launch(self.start, buffers, where)
+    def _go_on_from(self, host: Batched) -> None:
+        """Take over the episodes of copies that a CPU plays."""
+        self.card, self.host = Card(), host
+        self.spec, self.runs, self.copies = host.spec, host.runs, host.copies
+        self.device, sim, spec = self.card.device, host.sim, host.spec
+        self._buffers = Buffers(*map(self._place, host.buffers))
+        if spec.state_is_obs:
+            state = self._buffers.obs.view(len(host.buffers.obs), -1)
+            self._buffers = self._buffers._replace(state=state)
+        self._world = type(sim.world)(*map(self._place, sim.world))
+        self._rules = self._placed_rules(sim.rules)
+        count, n = len(host.buffers.live), spec.n_agents
+        self._where = torch.zeros(count, dtype=torch.bool, device=self.device)
+        self._actions = torch.zeros(count, n, dtype=torch.int64, device=self.device)
+        views = {name: self._view(getattr(self._buffers, name)) for name in TimeStep._fields}
+        self.now = TimeStep(**views)
+        self._compile()
 
-    def advance(self, buffers: Buffers, actions: Int64[np.ndarray, "C N"]) -> None:
-        """Move the live copies by a step."""
-        self._launch(self.move, buffers, actions)
+    def _place(self, array: np.ndarray) -> Tensor:
+        """Return an array's copy on the card; one of records has its bytes as a last axis."""
+        return torch.from_numpy(records_as_bytes(array)).to(self.device, copy=True)
 
-    def save(self) -> dict[str, Any]:
-        """Return copies of the world's arrays, as a CPU's `Kernel` saves them."""
-        arrays = [array.copy_to_host() for array in self.world]
-        return save_arrays(type(self.host_world)(*arrays))
+    def _placed_rules(self, rules: Any) -> Any:
+        """Return the task's constants with their arrays on the card, as Numba sees them."""
+        fields = []
+        for field in rules:
+            is_array = isinstance(field, np.ndarray)
+            fields.append(self.card.seen(self._place(field), field.dtype) if is_array else field)
+        return type(rules)(*fields)
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from saved arrays, whichever device they come from."""
-        load_arrays(self.host_world, state)
-        self.world = self._to_device(self.host_world)
+    def _seen(self, tensors: Any, arrays: Any) -> Any:
+        """Return a NamedTuple of tensors as Numba sees them, each of its array's type."""
+        pairs = zip(tensors, arrays, strict=True)
+        return type(arrays)(*(self.card.seen(tensor, array.dtype) for tensor, array in pairs))
 
-    def close(self) -> None:
-        """Do nothing: the arrays go with this object."""
+    def _compile(self) -> None:
+        """Compile both kernels, and lay out what they are given at every launch."""
+        card, host = self.card, self.host
+        places = (
+            self._rules,
+            self._seen(self._world, host.sim.world),
+            self._seen(self._buffers, host.buffers),
+        )
+        self._given_where = (*places, card.seen(self._where, np.dtype(bool)))
+        actions = card.seen(self._actions, np.dtype(np.int64))
+        self._given_actions = (*places, actions, self.spec.horizon, host.terminal)
+        restart, step = kernels(card.cuda, host.sim)
+        self._restart = card.compile(restart, self._given_where)
+        self._step = card.compile(step, self._given_actions)
+
+    def _view(self, tensor: Tensor) -> Tensor:
+        """Return ``[C, ...]`` as ``[R, B, ...]``, in the same memory."""
+        return tensor.view(self.runs, self.copies, *tensor.shape[1:])
+
+    def reset(self, where: Bool[Tensor, "R B"] | None = None) -> TimeStep:
+        """Start a new episode in the copies marked (all when None)."""
+        if where is None:
+            self._where.fill_(True)
+        else:
+            check_mask(where, (self.runs, self.copies))
+            self._view(self._where).copy_(where)
+        self.card.launch(self._restart, len(self._where), self._given_where)
+        return self.now
+
+    def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep:
+        """Move every live copy by one step, and end the episodes whose time is up."""
+        check_actions(actions, (self.runs, self.copies, self.spec.n_agents))
+        self._view(self._actions).copy_(actions)
+        self._actions.clamp_(0, self.spec.n_actions - 1)
+        self.card.launch(self._step, len(self._actions), self._given_actions)
+        return self.now
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the buffers and the simulator's state, as the CPU's `Batched` saves them."""
+        for array, tensor in self._pairs():
+            torch.from_numpy(records_as_bytes(array)).copy_(tensor)
+        return self.host.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> TimeStep:
+        """Go on from what either device has saved, and return that instant."""
+        self.host.load_state_dict(state)
+        for array, tensor in self._pairs():
+            tensor.copy_(torch.from_numpy(records_as_bytes(array)))
+        return self.now
+
+    def _pairs(self) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Return each array on the host with the same on the card."""
+        arrays = (*self.host.sim.world, *self.host.buffers)
+        return zip(arrays, (*self._world, *self._buffers), strict=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what a copy is made of: nothing of it lies on the GPU."""
-        rules, world, start, move = self._made_of
-        return gpu_kernel_again, (rules, world, by_name(start), by_name(move)), self.save()
+        """Return what a copy is made of: the copies as they are now, by way of the host."""
+        self.state_dict()
+        return on_gpu, (self.host,)
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.load(state)
+    def close(self) -> None:
+        """Do nothing: what lies on the card goes with this object."""
 
-    def _to_device(self, arrays: Any) -> Any:
-        """Return a NamedTuple with its arrays copied to the GPU."""
-        fields = [self.cuda.to_device(x) if isinstance(x, np.ndarray) else x for x in arrays]
-        return type(arrays)(*fields)
 
-    def _compile(self, one_copy: Callable[..., None]) -> Any:
-        """Return a function that is run by a thread for each copy."""
-        cuda = self.cuda
-
-        @cuda.jit
-        def every_copy(rules, world, buffers, given):
-            copy = cuda.grid(1)
-            if copy < given.shape[0]:
-                one_copy(rules, world, buffers, given, copy)
-
-        return every_copy
-
-    def _launch(self, every_copy: Any, buffers: Buffers, given: np.ndarray) -> None:
-        """Run the function for all copies, and copy back what it has written into `buffers`."""
-        device_buffers = self._to_device(buffers)
-        device_given = self.cuda.to_device(given)
-        blocks = -(-len(given) // BLOCK)  # rounded up
-        every_copy[blocks, BLOCK](self.rules, self.world, device_buffers, device_given)
-        for array, result in zip(buffers, device_buffers, strict=True):
-            result.copy_to_host(array)
+def on_gpu(host: Batched) -> OnGpu:
+    """Return copies on the GPU that go on from those of a CPU."""
+    made = OnGpu.__new__(OnGpu)
+    made._go_on_from(host)
+    return made

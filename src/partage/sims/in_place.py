@@ -14,7 +14,7 @@ from numba import typeof, types
 from numba.extending import intrinsic
 
 from partage.sims.buffers import Buffers
-from partage.sims.compilation import compiled
+from partage.sims.compilation import compiled, inlined
 
 
 class Game(NamedTuple):
@@ -53,6 +53,54 @@ def call_at(context, at, rules, world, buffers, given):
 _call: Any = intrinsic(call_at)
 
 
+@inlined
+def clear_copy(buffers: Buffers, copy: int) -> None:
+    """Set what starts with every episode."""
+    buffers.reward[copy] = 0
+    buffers.feature[copy] = 0
+    buffers.terminated[copy] = False
+    buffers.truncated[copy] = False
+    buffers.score[copy] = 0
+    buffers.clock[copy] = 0
+    buffers.live[copy] = True
+
+
+@inlined
+def begin_copy_step(
+    live: Bool[np.ndarray, "C"],
+    clock: Int64[np.ndarray, "C"],
+    reward: Float32[np.ndarray, "C N"],
+    feature: Float32[np.ndarray, "C"],
+    copy: int,
+) -> None:
+    """Move a live copy's clock on; any other earns nothing."""
+    if live[copy]:
+        clock[copy] += 1
+    else:
+        reward[copy] = 0
+        feature[copy] = 0
+
+
+@inlined
+def end_copy_step(
+    live: Bool[np.ndarray, "C"],
+    clock: Int64[np.ndarray, "C"],
+    terminated: Bool[np.ndarray, "C"],
+    truncated: Bool[np.ndarray, "C"],
+    horizon: int,
+    terminal: bool,
+    copy: int,
+) -> None:
+    """End the episode if its time is up, and let a copy idle whose episode has ended."""
+    if live[copy]:
+        if not terminated[copy] and clock[copy] >= horizon:
+            if terminal:
+                terminated[copy] = True
+            else:
+                truncated[copy] = True
+        live[copy] = not (terminated[copy] or truncated[copy])
+
+
 @compiled
 def begin_step(
     live: Bool[np.ndarray, "C"],
@@ -62,11 +110,7 @@ def begin_step(
 ) -> None:
     """Move the clocks of live copies on; the others earn nothing."""
     for copy in range(len(live)):
-        if live[copy]:
-            clock[copy] += 1
-        else:
-            reward[copy] = 0
-            feature[copy] = 0
+        begin_copy_step(live, clock, reward, feature, copy)
 
 
 @compiled
@@ -80,13 +124,7 @@ def end_step(
 ) -> None:
     """End the episodes whose time is up, and let those that have ended idle."""
     for copy in range(len(live)):
-        if live[copy]:
-            if not terminated[copy] and clock[copy] >= horizon:
-                if terminal:
-                    terminated[copy] = True
-                else:
-                    truncated[copy] = True
-            live[copy] = not (terminated[copy] or truncated[copy])
+        end_copy_step(live, clock, terminated, truncated, horizon, terminal, copy)
 
 
 @compiled
@@ -94,13 +132,7 @@ def clear(buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
     """Set what starts with every episode in the copies marked."""
     for copy in range(len(where)):
         if where[copy]:
-            buffers.reward[copy] = 0
-            buffers.feature[copy] = 0
-            buffers.terminated[copy] = False
-            buffers.truncated[copy] = False
-            buffers.score[copy] = 0
-            buffers.clock[copy] = 0
-            buffers.live[copy] = True
+            clear_copy(buffers, copy)
 
 
 @compiled

@@ -15,6 +15,7 @@ from torch import Tensor
 from partage.errors import UserError
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
+from partage.sims.kernel import Kernel
 
 
 class Rules(NamedTuple):
@@ -52,6 +53,11 @@ def ceiling(
     return horizon * sum(largest.values()) / n_agents
 
 
+def kernel(n_actions: int, horizon: int) -> Kernel:
+    """Return the compiled simulator, of any number of copies."""
+    return Kernel(Rules(n_actions, horizon), World(), begin, advance, begin_copy, advance_copy)
+
+
 @inlined
 def observe(rules: Rules, buffers: Buffers, copy: int) -> None:
     """Write the time step, one-hot, to every agent and as the state.
@@ -66,12 +72,32 @@ def observe(rules: Rules, buffers: Buffers, copy: int) -> None:
         buffers.state[copy, time] = 1
 
 
+@inlined
+def begin_copy(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
+    """Start a copy's episode."""
+    observe(rules, buffers, copy)
+
+
+@inlined
+def advance_copy(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"], copy: int
+) -> None:
+    """Move a copy by a step."""
+    n_agents = actions.shape[1]
+    right = 0
+    for n in range(n_agents):
+        right += actions[copy, n] == n % rules.n_actions
+    buffers.reward[copy] = right / n_agents
+    buffers.score[copy] += np.float32(right / n_agents)
+    observe(rules, buffers, copy)
+
+
 @compiled
 def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
     """Start an episode in the copies marked."""
     for copy in range(len(where)):
         if where[copy]:
-            observe(rules, buffers, copy)
+            begin_copy(rules, world, buffers, copy)
 
 
 @compiled
@@ -79,12 +105,6 @@ def advance(
     rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"]
 ) -> None:
     """Move the live copies by a step."""
-    copies, n_agents = actions.shape
-    for copy in range(copies):
+    for copy in range(len(actions)):
         if buffers.live[copy]:
-            right = 0
-            for n in range(n_agents):
-                right += actions[copy, n] == n % rules.n_actions
-            buffers.reward[copy] = right / n_agents
-            buffers.score[copy] += np.float32(right / n_agents)
-            observe(rules, buffers, copy)
+            advance_copy(rules, world, buffers, actions, copy)

@@ -14,11 +14,11 @@ ones are taken out, those behind them close up.
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from partage.sims.batch import Kernel
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
 from partage.sims.foraging.grid import Rules, Units, World, place_foods, place_players
 from partage.sims.foraging.tasks import Task
+from partage.sims.kernel import Kernel
 
 NORTH, SOUTH, WEST, EAST, LOAD = 1, 2, 3, 4, 5
 
@@ -52,7 +52,7 @@ def kernel(task: Task, team: bool, units: Units, copies: int) -> Kernel:
         target=zeros(players),
         earned=np.zeros((copies, players)),
     )
-    return Kernel(rules, world, begin, advance)
+    return Kernel(rules, world, begin, advance, begin_copy, advance_copy)
 
 
 @inlined
@@ -185,15 +185,34 @@ def observe(rules: Rules, world: World, buffers: Buffers, copy: int, player: int
         entries[absent], entries[absent + 1], entries[absent + 2] = -1, -1, 0
 
 
+@inlined
+def begin_copy(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
+    """Start a copy's episode: players, then foods, at random places."""
+    place_players(rules, world, buffers, copy)
+    place_foods(rules, world, buffers, copy)
+    for player in range(world.row.shape[1]):
+        observe(rules, world, buffers, copy, player)
+
+
+@inlined
+def advance_copy(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C P"], copy: int
+) -> None:
+    """Move a copy by a step."""
+    walk(rules, world, actions, copy)
+    load(rules, world, actions, copy)
+    pay(rules, world, buffers, copy)
+    for player in range(world.row.shape[1]):
+        observe(rules, world, buffers, copy, player)
+    buffers.terminated[copy] = world.foods[copy] == 0
+
+
 @compiled
 def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
-    """Start an episode in the copies marked: players, then foods, at random places."""
+    """Start an episode in the copies marked."""
     for copy in range(len(where)):
         if where[copy]:
-            place_players(rules, world, buffers, copy)
-            place_foods(rules, world, buffers, copy)
-            for player in range(world.row.shape[1]):
-                observe(rules, world, buffers, copy, player)
+            begin_copy(rules, world, buffers, copy)
 
 
 @compiled
@@ -203,9 +222,4 @@ def advance(
     """Move the live copies by a step."""
     for copy in range(len(actions)):
         if buffers.live[copy]:
-            walk(rules, world, actions, copy)
-            load(rules, world, actions, copy)
-            pay(rules, world, buffers, copy)
-            for player in range(world.row.shape[1]):
-                observe(rules, world, buffers, copy, player)
-            buffers.terminated[copy] = world.foods[copy] == 0
+            advance_copy(rules, world, buffers, actions, copy)

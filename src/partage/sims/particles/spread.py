@@ -24,9 +24,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from partage.sims.batch import Kernel
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
+from partage.sims.kernel import Kernel
 from partage.sims.particles import simple_spread
 from partage.sims.particles.simple_spread import gap
 from partage.sims.particles.tasks import Task
@@ -57,6 +57,7 @@ class World(NamedTuple):
     velocity: Float64[np.ndarray, "C N 2"]
     landmark: Float64[np.ndarray, "C L 2"]
     distance: Float64[np.ndarray, "C N"]  # to the own landmark (coloured tasks)
+    force: Float64[np.ndarray, "C N 2"]  # scratch: what pushes an agent in this step
 
 
 def kernel(task: Task, copies: int) -> Kernel:
@@ -75,8 +76,9 @@ def kernel(task: Task, copies: int) -> Kernel:
         velocity=np.zeros((copies, task.n_agents, 2)),
         landmark=np.zeros((copies, task.n_landmarks, 2)),
         distance=np.zeros((copies, task.n_agents)),
+        force=np.zeros((copies, task.n_agents, 2)),
     )
-    return Kernel(rules, world, begin, advance)
+    return Kernel(rules, world, begin, advance, begin_copy, advance_copy)
 
 
 @inlined
@@ -85,8 +87,7 @@ def move(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: in
 
     The two integrations differ only in when the position moves.
     """
-    position, velocity = world.position[copy], world.velocity[copy]
-    force = np.zeros(position.shape)
+    position, velocity, force = world.position[copy], world.velocity[copy], world.force[copy]
     for n in range(len(position)):
         action = actions[copy, n]
         force[n, 0] = FORCE * ((action == 2) - (action == 1))
@@ -154,17 +155,25 @@ def observe_coloured(rules: Rules, world: World, buffers: Buffers, copy: int) ->
 
 
 @inlined
-def shuffle(rules: Rules, buffers: Buffers, copy: int) -> None:
-    """Put every observation in its colour's order.
+def entry(world: World, copy: int, n: int, place: int) -> float:
+    """Return what stands at a place of an agent's observation before it is shuffled."""
+    if place < 2:
+        return world.velocity[copy, n, place]
+    if place < 4:
+        return world.position[copy, n, place - 2]
+    mark, axis = (place - 4) // 2, place % 2
+    if mark < world.landmark.shape[1]:
+        return world.landmark[copy, mark, axis] - world.position[copy, n, axis]
+    return world.distance[copy, n]
 
-    It is a pass of its own: inside the loop above it would cost that loop its speed in the tasks
-    that are not shuffled.
-    """
-    entries = buffers.obs[copy].copy()
-    for n in range(len(entries)):
+
+@inlined
+def observe_shuffled(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
+    """Write what `observe_coloured` writes, in the order of each agent's colour."""
+    for n in range(len(rules.colour)):
         order = rules.order[rules.colour[n]]
         for place in range(len(order)):
-            buffers.obs[copy, n, place] = entries[n, order[place]]
+            buffers.obs[copy, n, place] = entry(world, copy, n, order[place])
 
 
 @inlined
@@ -174,10 +183,10 @@ def observe(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
         simple_spread.observe(
             world.position[copy], world.velocity[copy], world.landmark[copy], buffers.obs[copy]
         )
+    elif rules.shuffled:
+        observe_shuffled(rules, world, buffers, copy)
     else:
         observe_coloured(rules, world, buffers, copy)
-        if rules.shuffled:
-            shuffle(rules, buffers, copy)
     state, n_agents = buffers.state[copy], world.position.shape[1]
     for n in range(n_agents):
         state[2 * n], state[2 * n + 1] = world.position[copy, n, 0], world.position[copy, n, 1]
@@ -191,25 +200,49 @@ def observe(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
         )
 
 
+@inlined
+def scatter(buffers: Buffers, copy: int, places: Float64[np.ndarray, "P 2"], reach: float) -> None:
+    """Draw places, uniform in [-reach, reach]^2."""
+    for n in range(len(places)):
+        for axis in range(2):
+            places[n, axis] = uniform(buffers.key, buffers.counter, copy, -reach, reach)
+
+
+@inlined
+def begin_copy(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
+    """Start a copy's episode: agents at rest and landmarks at random places."""
+    world.velocity[copy] = 0
+    scatter(buffers, copy, world.position[copy], 1.0)
+    scatter(buffers, copy, world.landmark[copy], rules.reach)
+    if not rules.simple:
+        measure(rules, world, copy)
+    observe(rules, world, buffers, copy)
+
+
+@inlined
+def advance_copy(
+    rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"], copy: int
+) -> None:
+    """Move a copy by a step."""
+    move(rules, world, actions, copy)
+    if rules.simple:
+        simple_spread.earn(world.position[copy], world.landmark[copy], buffers.reward[copy])
+    else:
+        measure(rules, world, copy)
+        earn_coloured(rules, world, buffers, copy)
+    observe(rules, world, buffers, copy)
+    total = 0.0
+    for reward in buffers.reward[copy]:
+        total += reward
+    buffers.score[copy] += np.float32(total)
+
+
 @compiled
 def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
-    """Start an episode in the copies marked: agents at rest and landmarks at random places."""
+    """Start an episode in the copies marked."""
     for copy in range(len(where)):
         if where[copy]:
-            world.velocity[copy] = 0
-            for n in range(len(rules.colour)):
-                for axis in range(2):
-                    world.position[copy, n, axis] = uniform(
-                        buffers.key, buffers.counter, copy, -1.0, 1.0
-                    )
-            for mark in range(world.landmark.shape[1]):
-                for axis in range(2):
-                    world.landmark[copy, mark, axis] = uniform(
-                        buffers.key, buffers.counter, copy, -rules.reach, rules.reach
-                    )
-            if not rules.simple:
-                measure(rules, world, copy)
-            observe(rules, world, buffers, copy)
+            begin_copy(rules, world, buffers, copy)
 
 
 @compiled
@@ -219,14 +252,4 @@ def advance(
     """Move the live copies by a step."""
     for copy in range(len(actions)):
         if buffers.live[copy]:
-            move(rules, world, actions, copy)
-            if rules.simple:
-                simple_spread.earn(world.position[copy], world.landmark[copy], buffers.reward[copy])
-            else:
-                measure(rules, world, copy)
-                earn_coloured(rules, world, buffers, copy)
-            observe(rules, world, buffers, copy)
-            total = 0.0
-            for reward in buffers.reward[copy]:
-                total += reward
-            buffers.score[copy] += np.float32(total)
+            advance_copy(rules, world, buffers, actions, copy)

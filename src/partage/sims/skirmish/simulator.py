@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from partage.sims.batch import Kernel
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean, lean_inlined
-from partage.sims.gpu import GpuKernel
+from partage.sims.kernel import Kernel
 from partage.sims.random_numbers import integer
 from partage.sims.skirmish.actions import give_orders
 from partage.sims.skirmish.beams import sweep
@@ -47,15 +46,11 @@ class Options(NamedTuple):
     keep_order: bool = False  # enemy j of an episode stands where enemy j of every episode does
 
 
-def make_kernel(
-    battle_map: BattleMap, options: Options, copies: int, device: str = "cpu"
-) -> Kernel | GpuKernel:
+def make_kernel(battle_map: BattleMap, options: Options, copies: int) -> Kernel:
     """Return the compiled simulator of that many copies."""
     rules = make_rules(battle_map, options.ignore_recovery, options.keep_order)
     world = blank(rules, copies)
-    if device == "cuda":
-        return GpuKernel(rules, world, begin_copy, advance_copy)
-    return Kernel(rules, world, begin, advance)
+    return Kernel(rules, world, begin, advance, begin_copy, advance_copy)
 
 
 @lean_inlined
@@ -147,40 +142,37 @@ def run_loops(rules: Rules, world: World, buffers: Buffers, copy: int, loops: in
 
 
 @lean_inlined
-def begin_copy(
-    rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"], copy: int
-) -> None:
-    """Begin a copy's battle if it is marked."""
-    if where[copy]:
-        units = world.units[copy]
-        for slot in range(len(units)):
-            spawn(rules, units, slot)
-        if not rules.keep_order:
-            trade_places(rules, units, buffers, copy)
-        world.burns[copy] = 0
-        world.loop[copy] = 0
-        run_loops(rules, world, buffers, copy, SETTLING)
-        begin_episode(rules, world, copy)
-        observe(rules, world, buffers, copy)
+def begin_copy(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
+    """Begin a copy's battle."""
+    units = world.units[copy]
+    for slot in range(len(units)):
+        spawn(rules, units, slot)
+    if not rules.keep_order:
+        trade_places(rules, units, buffers, copy)
+    world.burns[copy] = 0
+    world.loop[copy] = 0
+    run_loops(rules, world, buffers, copy, SETTLING)
+    begin_episode(rules, world, copy)
+    observe(rules, world, buffers, copy)
 
 
 @lean_inlined
 def advance_copy(
     rules: Rules, world: World, buffers: Buffers, actions: Int64[np.ndarray, "C N"], copy: int
 ) -> None:
-    """Advance a copy's battle by a step if it is going on."""
-    if buffers.live[copy]:
-        give_orders(rules, world, actions, copy)
-        run_loops(rules, world, buffers, copy, LOOPS_PER_STEP)
-        pay(rules, world, buffers, copy)
-        observe(rules, world, buffers, copy)
+    """Advance a copy's battle by a step."""
+    give_orders(rules, world, actions, copy)
+    run_loops(rules, world, buffers, copy, LOOPS_PER_STEP)
+    pay(rules, world, buffers, copy)
+    observe(rules, world, buffers, copy)
 
 
 @lean
 def begin(rules: Rules, world: World, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
     """Begin the battles marked."""
     for copy in range(len(where)):
-        begin_copy(rules, world, buffers, where, copy)
+        if where[copy]:
+            begin_copy(rules, world, buffers, copy)
 
 
 @lean
@@ -189,4 +181,5 @@ def advance(
 ) -> None:
     """Advance all battles that are going on by a step."""
     for copy in range(len(actions)):
-        advance_copy(rules, world, buffers, actions, copy)
+        if buffers.live[copy]:
+            advance_copy(rules, world, buffers, actions, copy)
