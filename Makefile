@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 RUN := .venv/bin/python -m
 
-.PHONY: reproduce report football starcraft containers test test-slurm test-containers test-trixie check bench calibration clean
+.PHONY: reproduce report football starcraft containers test test-slurm test-containers test-trixie test-gpu check bench bench-gpu calibration clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(RUN) snakemake --cores $(CORES)
@@ -21,6 +21,9 @@ starcraft: .venv/ready  ## what plays StarCraft II, but for the game itself (doc
 
 test: .venv/ready  ## all tests
 	$(RUN) pytest --numprocesses auto
+
+test-gpu: .venv/ready  ## what runs on a GPU, where torch finds one; else each test says why it is skipped
+	$(RUN) pytest -rs tests/test_cuda.py
 
 test-slurm: .venv/ready  ## the workflow on a throw-away SLURM on this machine (root; containers/debian.sh installs it)
 	$(RUN) pytest tests/cluster/test_slurm.py
@@ -45,6 +48,9 @@ containers: .venv/ready  ## an Apptainer image for each family that the figures 
 
 bench: .venv/ready  ## speed against targets and peers; writes benchmarks/results
 	$(RUN) benchmarks
+
+bench-gpu: .venv/ready  ## learning on a GPU: what works there, whether it waits, how fast it is; three minutes
+	$(RUN) benchmarks.gpu
 
 calibration: .venv/ready  ## what training costs on this machine, as the suite brings it, and README's table of it: ten minutes
 	$(RUN) benchmarks.costs --measure

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from partage.config.settings import check, read_learners
 from partage.errors import look_up
+from partage.rl import graphs
 from partage.rl.rollout import Policy, Rollout
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec
@@ -76,4 +77,5 @@ def make(
         where = f"learner {name!r}"
         check(look_up(fields, "setting", key, where), value, where)
     module = importlib.import_module(f"partage.learners.{name}")
+    graphs.prepare(torch.device(device))
     return module.make(spec, module.Settings(**settings), seeds, torch.device(device))

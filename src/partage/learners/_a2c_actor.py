@@ -39,6 +39,8 @@ class Actor:
     ) -> None:
         self.net, self.n_agents, self.device = net, spec.n_agents, device
         self.generators = generators([stream(seed, "actions") for seed in seeds])
+        # on a card: whether acting asks it for nothing, and goes through the same sets for good
+        self.captured = True
 
     def initial(self, copies: int, explore: bool) -> None:
         """Return the memory that an episode begins with: none."""
@@ -58,6 +60,6 @@ class Actor:
         logits = from_rows(self.net.logits(rows), self.n_agents)[:, :, 0]
         avail = step.avail_actions.to(self.device)
         if not explore:
-            return Choice(greedy(logits, avail).cpu()), memory
+            return Choice(greedy(logits, avail).to(step.obs.device)), memory
         noise = uniform(self.generators, *logits.shape[1:3]).to(self.device)
-        return Choice(categorical(logits, avail, noise).cpu()), memory
+        return Choice(categorical(logits, avail, noise).to(step.obs.device)), memory

@@ -26,6 +26,8 @@ class Actor:
     choice or given (`test_groups`): one for all, or drawn at random.
     """
 
+    captured = True  # on a card: acting asks it for nothing
+
     def __init__(
         self,
         nets: Networks,
@@ -141,8 +143,8 @@ class Actor:
         q = (q_u + q_v).unflatten(1, copies_and_agents)  # eq. 6
         actions = choose(q, avail, memory.action_noise, memory.t)
         notes = {
-            "roles": memory.roles.unflatten(1, copies_and_agents).cpu(),
-            "groups": memory.groups.unflatten(1, copies_and_agents).cpu(),
+            "roles": memory.roles.unflatten(1, copies_and_agents).to(step.obs.device),
+            "groups": memory.groups.unflatten(1, copies_and_agents).to(step.obs.device),
         }
         memory = self.remember(q_u, q_v, avail, actions.to(self.device), memory)
         return Choice(actions, notes), memory

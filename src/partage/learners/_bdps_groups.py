@@ -19,6 +19,7 @@ from partage.rl.losses import total
 from partage.sharing import assignment
 
 Features = Literal["own", "attention"]
+SHORT = 256  # entries of a table that is multiplied rather than looked up
 
 
 class GroupSelector(nn.Module):
@@ -48,11 +49,14 @@ class GroupSelector(nn.Module):
         self.adds_own = features == "own"
         self.everyone = assignment.full(len(generators), 1)
         # a count of players is a number with a digit for each role, the first the lowest
-        self.place_values = (n_agents + 1) ** torch.arange(roles)
+        place_values = (n_agents + 1) ** torch.arange(roles)
         counts = [c for c in product(range(n_agents + 1), repeat=roles) if sum(c) <= n_agents]
         counts.sort(key=lambda digits: digits[::-1])  # in the order of their numbers
-        self.counts = torch.tensor(counts)  # [E, K]: players of each role
-        self.numbers = (self.counts * self.place_values).sum(1)
+        players = torch.tensor(counts)
+        # they follow from the task: moved to the device, and not saved
+        self.place_values = nn.Buffer(place_values, persistent=False)
+        self.counts = nn.Buffer(players, persistent=False)  # [E, K]: players of each role
+        self.numbers = nn.Buffer((players * place_values).sum(1), persistent=False)
         self.features = MLP(generators, 1, [roles, hidden], end=True)
         self.heads = Bank(generators, 1, hidden, roles * hidden)  # W of each of k heads
         self.score = Bank(generators, 1, hidden, 2 * roles)  # a^T [W x_i || W x_j], of each head
@@ -87,7 +91,7 @@ class GroupSelector(nn.Module):
         scores = self.score(features, self.everyone).reshape(runs, k, 2, k)
         of_i, of_j = scores.unbind(2)
         e = functional.leaky_relu(of_i[:, :, None] + of_j[:, None], 0.2)  # [R, i, j, head]
-        players = self.counts.to(e.device)[None, :, None, :, None]
+        players = self.counts[None, :, None, :, None]
         weight = players * (e - e.amax(2, keepdim=True)).exp()[:, None]
         return weight / weight.sum(3, keepdim=True).clamp(min=1e-12)
 
@@ -99,11 +103,7 @@ class GroupSelector(nn.Module):
         h: Float32[Tensor, "R M H"],
     ) -> Float32[Tensor, "R T M H"]:
         """Return the GRU's states at every instant; `h` is the one before the first."""
-        entry = self._entries(roles, alive)
-        first_of_run = torch.arange(len(entry), device=roles.device) * attention.shape[1]
-        entry = entry + first_of_run[:, None, None, None]
-        fed = attention.flatten(0, 1).index_select(0, entry.flatten())
-        rows = fed.unflatten(0, entry.shape).flatten(2, 3)
+        rows = look_up(attention, self._entries(roles, alive)).flatten(2, 3)
         # its inputs' weights are in `attention` already
         cell = self.memory.select(self.everyone)._replace(wx=None)
         return run_gru(rows[:, None], h[:, None], cell)[:, 0]
@@ -113,13 +113,31 @@ class GroupSelector(nn.Module):
     ) -> Int64[Tensor, "R T B N"]:
         """Return where in its run's `attention` each agent finds its own."""
         players = (functional.one_hot(roles, self.roles) * alive[..., None]).sum(3)
-        number = (players * self.place_values.to(roles.device)).sum(-1)
-        place = torch.searchsorted(self.numbers.to(roles.device), number)
+        number = (players * self.place_values).sum(-1)
+        place = torch.searchsorted(self.numbers, number)
         return place[..., None] * self.roles + roles
 
     def values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N V"]:
         """Return the value of each group to agents in these states."""
         return from_rows(self.value(to_rows(states, 1), self.everyone), states.shape[3])
+
+
+def look_up(
+    tables: Float32[Tensor, "R E G"], entry: Int64[Tensor, "R T B N"]
+) -> Float32[Tensor, "R T B N G"]:
+    """Return the entries of each run's table.
+
+    On a card the gradient of what is looked up is added up in any order. Where a table is short and
+    a gradient is wanted, it is multiplied by ones and zeros there.
+    """
+    runs, entries = tables.shape[:2]
+    if tables.device.type != "cpu" and torch.is_grad_enabled() and entries <= SHORT:
+        ones = entry.flatten(1)[..., None] == torch.arange(entries, device=entry.device)
+        return (ones.float() @ tables).unflatten(1, entry.shape[1:])
+    first_of_run = torch.arange(runs, device=entry.device) * entries
+    places = entry + first_of_run[:, None, None, None]
+    found = tables.flatten(0, 1).index_select(0, places.flatten())
+    return found.unflatten(0, entry.shape)
 
 
 class Effects(NamedTuple):

@@ -16,7 +16,9 @@ from partage.nn.mixer import Mixer
 from partage.nn.networks import Sharing
 from partage.nn.optimiser import Optimiser
 from partage.nn.state import copy_runs, load, move
+from partage.rl.card_replay import CardReplay
 from partage.rl.exploration import Exploration
+from partage.rl.graphs import Part, PartOf, from_host
 from partage.rl.losses import masked_mse, td_target, total
 from partage.rl.noise import Streams, generators
 from partage.rl.replay import Replay
@@ -67,6 +69,9 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
     """
 
     segment = None  # whole episodes
+    captured = (
+        False  # on a card: whether an update asks it for nothing, so that a graph can be made
+    )
 
     def __init__(
         self,
@@ -84,7 +89,14 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         rmsprop = partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
         self.optimiser = Optimiser(self.nets, rmsprop, s.clip)
         self.exploration = Exploration(seeds, s.epsilon_start, s.epsilon_end, s.epsilon_anneal)
+        self.exploration.move(device)
         self.replay = Replay(len(seeds), s.buffer, spec)
+        # of what is collected on a card
+        self.card_replay = CardReplay(len(seeds), s.buffer, spec, device)
+        self.source: Replay | CardReplay = self.replay
+        self.active = torch.ones(len(seeds), dtype=torch.bool)  # runs of the update under way
+        self.storing = PartOf(self._store, device, self.captured)
+        self.updating = Part(self._update, device, self.captured)
         self.sampling = generators([stream(seed, "replay") for seed in seeds])
         self.generators = [*self.exploration.generators, *self.sampling]
         self.streams = Streams(self.generators)
@@ -94,23 +106,33 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Store the episodes, take a gradient step, and copy to the target networks when due."""
-        active = rollout.active
-        self.exploration.steps += rollout.steps
-        self.replay.add(rollout, {"team_reward": self.team_reward(rollout)})
+        active, on_card = rollout.active, rollout.filled.device.type != "cpu"
+        self.active = self.card_replay.active = active
+        self.source = self.card_replay if on_card else self.replay
+        measures = (self.storing if on_card else self._store)(rollout)
         episodes_before = self.episodes
         self.episodes += self.copies
-        measures = {"epsilon": self.exploration.epsilon()}
         # counted in episodes collected: a run that stopped early may have fewer
         if min(self.episodes, self.settings.buffer) >= self.settings.batch:
-            batch = self.replay.sample(self.settings.batch, self.sampling)
-            batch = {name: x.to(self.device) for name, x in batch.items()}
-            measures |= self.update(batch, active.to(self.device))
+            measures = measures | (self.updating if on_card else self._update)()
         target_every = self.settings.target_every
         if self.episodes // target_every > episodes_before // target_every:
             self.update_targets(active)
             self.blocks = self._blocks_of(rollout)
         self.streams.settle(active)
         return measures
+
+    def _store(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Count a rollout's steps, and store its episodes."""
+        self.exploration.steps += rollout.steps.to(self.device)
+        self.source.add(rollout, {"team_reward": self.team_reward(rollout)})
+        return {"epsilon": self.exploration.epsilon()}
+
+    def _update(self) -> dict[str, Tensor]:
+        """Draw a batch and take a step on it."""
+        batch = self.source.sample(self.settings.batch, self.sampling)
+        batch = {name: x.to(self.device) for name, x in batch.items()}
+        return self.update(batch, from_host(lambda: self.active).to(self.device))
 
     def team_reward(self, rollout: Rollout) -> Float32[Tensor, "R B T"]:
         """Return the reward of each transition that is learned from."""
@@ -124,7 +146,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         """Return what each agent went through most often, as before in runs that have ended."""
         blocks, active = {}, rollout.active[:, None]
         for name, before in self.blocks.items():
-            now = most_frequent(rollout.notes[name], rollout.filled)
+            now = most_frequent(rollout.notes[name], rollout.filled).cpu()
             blocks[name] = torch.where(active, now, before)
         return blocks
 

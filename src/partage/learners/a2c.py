@@ -41,6 +41,7 @@ from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
 from partage.nn.state import hold, load, move
+from partage.rl.graphs import PartOf, from_host
 from partage.rl.losses import n_step_returns
 from partage.rl.noise import Streams, generators
 from partage.rl.rollout import Rollout
@@ -151,9 +152,20 @@ class A2C:
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
         self.optimiser = Optimiser(self.net, adam, settings.clip)
         self.streams = Streams(self.policy.generators)
+        self.active = torch.ones(len(seeds), dtype=torch.bool)  # runs of the update under way
+        self.policy.captured = share is None  # else the sharing moves
+        self.updating = PartOf(self._update, device, share is None)
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Take one step down policy, value and entropy losses   (A2C; MPD §3.2)."""
+        self.active = rollout.active
+        update = self._update if rollout.filled.device.type == "cpu" else self.updating
+        measures = update(rollout)
+        self.streams.settle(self.active)
+        return measures
+
+    def _update(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Take the step, of the runs that are `active`."""
         s = self.settings
         rows = to_rows(rollout.obs.to(self.device), self.net.sets)
         value = self._per_agent(self.net.values(rows))  # [R, B, T + 1, N]
@@ -173,8 +185,8 @@ class A2C:
         # the dead's too: what was before them is bootstrapped from it
         value_loss = _sum_over_agents(advantage.square(), filled)
         loss = policy_loss - s.entropy * entropy + s.value * value_loss
-        norm = self.optimiser.step(loss, rollout.active.to(self.device))
-        self.streams.settle(rollout.active)
+        active = from_host(lambda: self.active).to(self.device)
+        norm = self.optimiser.step(loss, active)
         return {
             "policy_loss": policy_loss.detach(),
             "value_loss": value_loss.detach(),

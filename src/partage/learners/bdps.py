@@ -57,6 +57,8 @@ class Settings(_bdps_settings.Settings):
 class BDPS(OffPolicyLearner[Networks, Settings]):
     """QMIX whose agents go through the networks of their role and of their group."""
 
+    captured = True
+
     def __init__(
         self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
     ) -> None:

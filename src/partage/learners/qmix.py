@@ -125,6 +125,8 @@ class Memory(NamedTuple):
 class EpsilonGreedy:
     """Acts by the agents' own values, those of ``nets.agent``."""
 
+    captured = True  # on a card: acting asks it for nothing
+
     def __init__(
         self, nets: ValueNetworks, spec: Spec, exploration: Exploration, device: torch.device
     ) -> None:
@@ -164,6 +166,8 @@ class EpsilonGreedy:
 
 class QMIX(OffPolicyLearner[Networks, Settings]):
     """Agents' values joined by a mixer that is monotonic in each of them."""
+
+    captured = True
 
     def __init__(
         self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device

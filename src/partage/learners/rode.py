@@ -86,7 +86,7 @@ class RODE(OffPolicyLearner[Networks, Settings]):
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Learn representations, or cluster by them once; then take QMIX's steps."""
-        old_enough = self.exploration.steps > self.settings.encode_until
+        old_enough = (self.exploration.steps > self.settings.encode_until).cpu()
         due = ~self.clustered & old_enough & active.cpu() & are_numbers(self.nets.z).cpu()
         # zero in runs that no longer learn representations
         measures = {"encoder_loss": torch.zeros(active.shape)}

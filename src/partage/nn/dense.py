@@ -89,22 +89,29 @@ def apply_layers_torch(
     """Do as `apply_layers` in torch's own operations, on any device."""
     x, places = rows.flatten(2, 3), None if hot is None else hot.flatten(2)
     for layer in layers:
-        x = x @ pick(layer.weight, layer.sharing) + _biases(layer, x, places)
+        x = _with_biases(x @ pick(layer.weight, layer.sharing), layer, places)
         x = x.relu() if layer.relu else x
         places = None  # the first alone has one-hot inputs
     return x.unflatten(2, rows.shape[2:4])
 
 
-def _biases(
-    layer: Layer, x: Float32[Tensor, "R G M I"], hot: Int64[Tensor, "R G M"] | None
+def _with_biases(
+    y: Float32[Tensor, "R G M O"], layer: Layer, hot: Int64[Tensor, "R G M"] | None
 ) -> Float32[Tensor, "R G M O"]:
-    """Return each row's entry of the table of biases."""
-    runs, groups, count, _ = x.shape
-    agents, outputs = layer.table.shape[2] // layer.entries, layer.table.shape[3]
-    entry = torch.arange(count, device=x.device) % agents * layer.entries
-    entry = entry.expand(runs, groups, count) if hot is None else entry + hot + 1
-    tables = pick(layer.table, layer.sharing).expand(runs, groups, -1, -1)
-    return tables.gather(2, entry[..., None].expand(*entry.shape, outputs))
+    """Add each row's entry of the table of biases.
+
+    What is looked up is multiplied by ones and zeros: a gradient that is added up place by place
+    would come in another order each time.
+    """
+    agents = layer.table.shape[2] // layer.entries
+    tables = pick(layer.table, layer.sharing).unflatten(2, (agents, layer.entries))
+    by_agent = y.unflatten(2, (-1, agents))  # [R, G, M / agents, agents, O]
+    if hot is None:
+        return (by_agent + tables[:, :, None, :, 0]).flatten(2, 3)
+    entry = torch.arange(layer.entries, device=y.device) - 1
+    ones = (hot.unflatten(2, (-1, agents))[..., None] == entry).to(y.dtype)
+    looked_up = ones.transpose(2, 3) @ tables  # [R, G, agents, M / agents, O]
+    return (by_agent + looked_up.transpose(2, 3)).flatten(2, 3)
 
 
 def apply_layers_sorted(

@@ -4,8 +4,7 @@ On the CPU one compiled call walks through all instants. At each, every set mult
 go through it, 64 at a time, and a row's gates stay in the cache from their products to the new
 state. Which set a row goes through may change from instant to instant (`partage.nn.routing`);
 usually it does not, and each set has its own rows in the order of time. Sums are taken row after
-row, so a run's bits depend neither on its pack nor on zeros behind its last row. On other devices
-it is the library's GRU, set by set.
+row, so a run's bits X
 """
 
 from functools import lru_cache
@@ -28,6 +27,7 @@ from partage.kernels.gru import (
     walk_forward,
 )
 from partage.nn.bank import Bank, Rows, within
+from partage.nn.recurrence import walk
 from partage.sharing.assignment import Assignment, pick
 
 
@@ -133,18 +133,16 @@ def _order_of_fixed_sets(stretches: int, time: int, rows: int) -> Order:
 def run_gru_torch(
     x: Float32[Tensor, "K T M I"], h: Float32[Tensor, "K M H"], cell: GRUWeights
 ) -> Float32[Tensor, "K T M H"]:
-    """Do as `run_gru` with the library's GRU of each set, on any device."""
+    """Do as `run_gru` in torch's own operations, on any device."""
     hidden, wide = h.shape[-1], cell.wh.shape[1]
     x, h = _padded(x, h, cell)
-    wx = torch.eye(3 * wide, device=x.device).expand(len(x), -1, -1) if cell.wx is None else cell.wx
-    wh = cell.wh.roll(-wide, -1)
-    bx, bh = cell.bias[:, wide:], functional.pad(cell.bias[:, :wide], (2 * wide, 0))
-    states = []
-    for k in range(len(x)):
-        weights = [wx[k].T, wh[k].T, bx[k], bh[k]]
-        # with biases, 1 layer, no dropout, not training, one direction, copies not first
-        states.append(torch.gru(x[k], h[k, None], weights, True, 1, 0.0, False, False, False)[0])
-    return torch.stack(states)[..., :hidden]
+    bias = cell.bias[:, None, wide:]
+    from_x = x.flatten(1, 2)
+    from_x = from_x + bias if cell.wx is None else torch.baddbmm(bias, from_x, cell.wx)
+    weight = cell.wh.roll(-wide, -1)  # in torch's order
+    of_h = functional.pad(cell.bias[:, :wide], (2 * wide, 0))
+    states = walk(from_x.unflatten(1, x.shape[1:3]), h, weight[:, None], of_h[:, None])
+    return states[..., :hidden]
 
 
 def run_gru_sorted(

@@ -12,6 +12,7 @@ from partage.kernels import acting
 from partage.nn.bank import Bank, Init, Rows, from_rows, linear_init, to_rows
 from partage.nn.dense import Layer, apply_layers, apply_layers_sorted
 from partage.nn.gru import GRU, GRUWeights, run_gru, run_gru_sorted
+from partage.nn.recurrence import walk
 from partage.nn.routing import Reorder, routes
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -236,23 +237,21 @@ class RoutedQ(nn.Module):
         self, x: Tensor, h: Tensor, index: Tensor
     ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
         """Do as `forward` on any device: bring every row through all sets, and select."""
-        values, states, h = [], [], h.detach()
-        for t in range(x.shape[1]):
-            used = index[:, t]
-            encoded = _select_of_all(self.encoder, x[:, t], used).relu()
-            from_x = _select_of_all(self.memory.inputs, encoded, used)
-            from_h = _select_of_all(self.memory.hidden, h, used)
-            (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
-            h = torch.lerp((xn + (xr + hr).sigmoid() * hn).tanh(), h, (xz + hz).sigmoid())
-            states.append(h)
-            values.append(_select_of_all(self.head, h, used))
-        return torch.stack(values, 1), torch.stack(states, 1)
+        encoded = _select_of_all(self.encoder, x, index).relu()
+        from_x = _select_of_all(self.memory.inputs, encoded, index)
+        hidden = self.memory.hidden
+        states = walk(from_x, h.detach(), hidden.weight, hidden.bias, index)
+        return _select_of_all(self.head, states, index), states
 
 
 def _select_of_all(
-    bank: Bank, rows: Float32[Tensor, "R M I"], used: Int64[Tensor, "R M"]
-) -> Float32[Tensor, "R M O"]:
+    bank: Bank, rows: Float32[Tensor, "R T M I"], used: Int64[Tensor, "R T M"]
+) -> Float32[Tensor, "R T M O"]:
     """Return rows behind the set that each of them uses."""
-    all_sets = torch.einsum("rmi,rsio->rsmo", rows, bank.weight) + bank.bias[:, :, None]
-    place = used[:, None, :, None].expand(-1, -1, -1, all_sets.shape[-1])
-    return all_sets.gather(1, place).squeeze(1)
+    sets = bank.weight.shape[1]
+    side_by_side = bank.weight.transpose(1, 2).flatten(2)  # [R, I, S * O]
+    bias = bank.bias.flatten(1)[:, None]
+    all_sets = torch.baddbmm(bias, rows.flatten(1, 2), side_by_side)
+    all_sets = all_sets.unflatten(-1, (sets, -1)).unflatten(1, rows.shape[1:3])
+    own = used[..., None] == torch.arange(sets, device=used.device)
+    return all_sets.masked_fill(~own[..., None], 0.0).sum(3)

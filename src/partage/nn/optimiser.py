@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,6 +30,27 @@ class Optimiser:
         self.flat = nn.Parameter(functional.pad(values, (0, -len(values) % ALIGNED)))
         self._lie_end_to_end()
         self.torch = make([self.flat])
+        self.run_of: Int64[Tensor, "E"] | None = None  # of each number; None: a step may ask
+        if self.flat.device.type != "cpu":
+            self.make_unasked()
+        self._count_on_card()
+
+    def make_unasked(self) -> None:
+        """Take steps without asking who is active: a card would have to be waited for."""
+        parts = [torch.arange(len(p)).repeat_interleave(p[0].numel()) for p in self.parameters]
+        run_of = torch.cat(parts)
+        run_of = functional.pad(run_of, (0, len(self.flat) - len(run_of)))
+        self.run_of = run_of.to(self.flat.device)
+
+    def _count_on_card(self) -> None:
+        """Have torch's optimiser count its steps where the parameters are, if that is a card."""
+        if self.flat.device.type != "cuda":
+            return
+        for group in self.torch.param_groups:
+            if "capturable" in group:
+                group["capturable"] = True
+        for name, x in self.torch.state[self.flat].items():
+            self.torch.state[self.flat][name] = x.to(self.flat.device)
 
     def _lie_end_to_end(self) -> None:
         """Make the parameters views of the one tensor, and give that a gradient to fill."""
@@ -54,6 +75,7 @@ class Optimiser:
         """
         own = {name: x.shape for name, x in self.torch.state[self.flat].items()}
         self.torch.load_state_dict(deepcopy(dict(state)))
+        self._count_on_card()
         for name, x in self.torch.state[self.flat].items():
             # torch's own optimisers have neither moments nor a count before their first step
             if x.shape not in ({own[name]} if own else {self.flat.shape, torch.Size()}):
@@ -106,6 +128,10 @@ class Optimiser:
         for gradient, scaled in zip(gradients, self.gradients, strict=True):
             torch.mul(gradient, scale, out=scaled)
         counts = norm.isfinite() if active is None else norm.isfinite() & active
+        if self.run_of is not None:
+            everyone = torch.ones_like(counts)
+            self._step_unasked(counts, everyone if active is None else active, self.run_of)
+            return norm
         if not counts.all():
             for scaled in self.gradients:
                 scaled[~counts] = 0
@@ -117,6 +143,25 @@ class Optimiser:
         else:
             self._step_all_but(~active)
         return norm
+
+    @torch.no_grad()
+    def _step_unasked(
+        self, counts: Bool[Tensor, "R"], active: Bool[Tensor, "R"], run_of: Int64[Tensor, "E"]
+    ) -> None:
+        """Take the optimiser's step of the active runs; gradients that do not count are zero."""
+        for scaled in self.gradients:
+            scaled.masked_fill_(~counts[:, None], 0.0)
+        if isinstance(self.torch, AdamOfRuns):
+            self.torch.stepping = active
+            self.torch.step()
+            return
+        before = [x.clone() for x in self._values_and_moments()]
+        self.torch.step()
+        after = self._values_and_moments()
+        before += [torch.zeros_like(x) for x in after[len(before) :]]  # made by the first step
+        moves = active[run_of]
+        for now, was in zip(after, before, strict=True):
+            now.copy_(torch.where(moves, now, was))
 
     @torch.no_grad()
     def _step_all_but(self, still: Bool[Tensor, "R"]) -> None:

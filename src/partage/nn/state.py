@@ -24,9 +24,10 @@ def hold(networks: nn.Module, **assignments: Assignment) -> None:
 
 def move(networks: nn.Module, device: torch.device) -> None:
     """Move networks to a device, all but their assignments."""
+    held = _held(networks)
     networks.to(device)
-    for name, index in _held(networks).items():
-        setattr(networks, name, index.cpu())
+    for name, index in held.items():
+        setattr(networks, name, index)
 
 
 def load(networks: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -45,6 +45,10 @@ class Exploration:
         self.steps = torch.zeros(len(seeds), dtype=torch.int64)  # environment steps seen so far
         self.since = torch.zeros_like(self.steps)  # where epsilon's schedule began
 
+    def move(self, device: torch.device) -> None:
+        """Count steps on a device."""
+        self.steps, self.since = self.steps.to(device), self.since.to(device)
+
     def epsilon(self) -> Float32[Tensor, "R"]:
         """Return each run's probability of a random choice."""
         return linear_schedule(self.start, self.end, self.anneal, self.steps - self.since)
@@ -54,7 +58,8 @@ class Exploration:
     ) -> ExplorationNoise:
         """Draw the noise of so many choices of every agent."""
         noise = uniform(self.generators, times, copies, n_agents, options + 1)
-        at_random = noise[..., 0] < self.epsilon()[:, None, None, None]
+        epsilon = self.epsilon().to(noise.device)
+        at_random = noise[..., 0] < epsilon[:, None, None, None]
         return ExplorationNoise(at_random, 1 + noise[..., 1:])
 
 
@@ -66,10 +71,12 @@ def choose(
 ) -> Int64[Tensor, "R B N"]:
     """Return the best available option, or any available one where the noise says so.
 
-    `t` counts the episode's choices; without noise the best is always chosen.
+    `t` counts the episode's choices; without noise the best is always chosen. It is where `avail`
+    is.
     """
-    best = greedy(values, avail.to(values.device)).cpu()
+    best = greedy(values, avail.to(values.device)).to(avail.device)
     if noise is None:
         return best
-    any_available = (avail * noise.preference[:, t]).argmax(-1)
-    return torch.where(noise.at_random[:, t], any_available, best)
+    at_random, preference = (x[:, t].to(avail.device) for x in noise)
+    any_available = (avail * preference).argmax(-1)
+    return torch.where(at_random, any_available, best)

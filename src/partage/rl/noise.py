@@ -1,7 +1,7 @@
 """Random numbers of R runs side by side, each run's from a generator of its own.
 
 A run so draws the same numbers alone as in a pack. All draws are made on the CPU: they are the same
-whatever device trains.
+whatever device trains. Within a part of training on a card they are sent there (`rl.graphs`).
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float32
 from torch import Generator, Tensor
+
+from partage.rl.graphs import from_host
 
 
 def generators(seeds: Sequence[int]) -> list[Generator]:
@@ -18,12 +20,12 @@ def generators(seeds: Sequence[int]) -> list[Generator]:
 
 def uniform(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
     """Draw numbers in [0, 1) of this shape for each run."""
-    return torch.stack([torch.rand(shape, generator=generator) for generator in generators])
+    return from_host(lambda: torch.stack([torch.rand(shape, generator=g) for g in generators]))
 
 
 def normal(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
     """Draw standard normal numbers of this shape for each run."""
-    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+    return from_host(lambda: torch.stack([torch.randn(shape, generator=g) for g in generators]))
 
 
 def restore(generators: Sequence[Generator], states: Sequence[Tensor]) -> None:

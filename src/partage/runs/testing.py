@@ -41,7 +41,7 @@ class Testing:
             return
         start = self.env.state_dict() if self.other_ways else None
         played = collect_episodes(self.env, self.learner.policy, due, False)
-        outcome = outcomes(played, self.env.spec)
+        outcome = outcomes(played.counted(), self.env.spec)
         due = metrics.end_what_failed_test(due, outcome)
         metrics.log_test(due, outcome)
         self.best.update(due, outcome, metrics.env_steps, self.learner)
@@ -58,7 +58,7 @@ class Testing:
         for name, policy in self.other_ways.items():
             self.env.load_state_dict(start)
             played = collect_episodes(self.env, policy, due, False)
-            outcome = outcomes(played, self.env.spec)
+            outcome = outcomes(played.counted(), self.env.spec)
             metrics.log_test(due, outcome, name)
             scores[name] = outcome["test_score"].mean(1)
         self.env.load_state_dict(end)

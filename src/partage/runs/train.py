@@ -83,10 +83,11 @@ class Training:
         self.learner = learners.make(
             recipe.learner, environments.spec(recipe), all_settings(recipe), seeds, device
         )
-        self.env = environments.make(recipe, "env", self.learner.copies)
+        plays_on = environments.device_for(self.learner.policy, device)
+        self.env = environments.make(recipe, "env", self.learner.copies, plays_on)
         self.testing = None
         if recipe.test_every:
-            test_env = environments.make(recipe, "test", recipe.test_episodes)
+            test_env = environments.make(recipe, "test", recipe.test_episodes, plays_on)
             self.testing = Testing(test_env, self.learner)
         self.metrics = Metrics(recipe, self.env.spec, self.learner.copies)
         # where a segment stopped; whole episodes leave none
@@ -122,6 +123,7 @@ class Training:
         active = self.active
         rollout = self._collect(active)
         measures = self.learner.learn(rollout)
+        rollout = rollout.counted()  # behind learning: a card is asked once a round
         self.metrics.count(rollout)
         self.metrics.end_what_failed(rollout, measures, active, self.learner)
         self.metrics.log_sharing(self.learner.sharing())

@@ -1,0 +1,170 @@
+"""Parts of training that a card plays from a graph: captured once, then started in one launch.
+
+A graph computes again what was captured, in the same memory. What the host decides anew each time
+(noise, which episodes to learn from, which runs take part) is fed to it: `from_host` notes how it
+is made, and before every replay it is made again, in the same order, and copied to the card without
+waiting. So the draws are those of the CPU, number for number. On the CPU there are no graphs: a
+part is a function that is called. All calls of torch's for graphs and streams are here.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+WARM_UP = 2  # calls before the capture: libraries and optimisers take their memory in them
+ResultT = TypeVar("ResultT")
+
+
+class Feed:
+    """What the host makes anew for each call of a part, and where it lies on the card."""
+
+    def __init__(self, made: Tensor, device: torch.device) -> None:
+        self.there = torch.empty_like(made, device=device)
+        self.make: Callable[[], Tensor] = lambda: made
+        self.first: Tensor | None = None  # made in the capture, for the replay that follows it
+
+    def send(self, made: Tensor) -> None:
+        """Copy what was made to the card, without waiting for it."""
+        pinned = made.pin_memory() if self.there.device.type == "cuda" else made
+        self.there.copy_(pinned, non_blocking=True)
+
+    def renew(self) -> None:
+        """Make it anew, and send it."""
+        first, self.first = self.first, None
+        self.send(self.make() if first is None else first)
+
+
+class Place:
+    """Where the part that is being called computes, and what is fed to it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.capturing = device, False
+        self.feeds: list[Feed] = []
+        self.next = 0  # the feed that the part asks for next
+
+    def feed(self, make: Callable[[], Tensor]) -> Tensor:
+        """Return the part's next feed, on the device.
+
+        Its memory is taken in the first call: what is taken in a capture is the graph's to reuse.
+        """
+        made = make()
+        if self.next == len(self.feeds):
+            if self.capturing:
+                raise RuntimeError("a part asks for more when it is captured than it did before")
+            self.feeds.append(Feed(made, self.device))
+        feed = self.feeds[self.next]
+        self.next += 1
+        feed.make = make
+        if self.capturing:
+            feed.first = made
+        else:
+            feed.send(made)
+        return feed.there
+
+
+_here: list[Place] = []  # of the part that is being called, if one is
+
+
+def from_host(make: Callable[[], Tensor]) -> Tensor:
+    """Return what `make` makes on the CPU: within a part, on its device, and anew at each replay.
+
+    `make` must not read what the part computes.
+    """
+    return _here[-1].feed(make) if _here else make()
+
+
+def prepare(device: torch.device) -> None:
+    """Leave the default stream, where nothing can be captured; once in a process."""
+    if device.type != "cuda" or torch.cuda.current_stream(device).cuda_stream:
+        return
+    before, own = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    own.wait_stream(before)
+    torch.cuda.set_stream(own)
+
+
+@contextmanager
+def _computing(place: Place) -> Iterator[None]:
+    """Say where a part computes.
+
+    Torch's deterministic ways of indexing wait for the card: a part indexes places that differ.
+    """
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    place.next = 0
+    _here.append(place)
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        _here.pop()
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+
+
+class Part(Generic[ResultT]):
+    """A function without arguments, of tensors that keep their memory.
+
+    On a card it is called a few times and then captured, if it can be (`captured`); its results lie
+    in the same memory from call to call.
+    """
+
+    def __init__(
+        self, function: Callable[[], ResultT], device: torch.device, captured: bool = True
+    ) -> None:
+        self.function, self.device = function, device
+        self.captured = captured and device.type == "cuda"
+        self.calls, self.place = 0, Place(device)
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> ResultT:
+        """Return the function's result."""
+        if self.device.type == "cpu":
+            return self.function()
+        self.calls += 1
+        if not self.captured or self.calls <= WARM_UP:
+            with _computing(self.place):
+                return self.function()
+        graph = self.graph or self._capture()
+        for feed in self.place.feeds:
+            feed.renew()
+        graph.replay()
+        return self.result
+
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        """Capture the function: nothing is computed yet."""
+        torch.cuda.synchronize(self.device)
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
+        self.place.capturing = True
+        with (
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            _computing(self.place),
+        ):
+            self.result = self.function()
+        self.graph = graph
+        return graph
+
+
+class PartOf(Generic[ResultT]):
+    """A part that is given what another part has made: it is another one where that lies elsewhere.
+
+    Given are tuples of tensors whose first is the same tensor where all are.
+    """
+
+    def __init__(
+        self, function: Callable[[Any], ResultT], device: torch.device, captured: bool = True
+    ) -> None:
+        self.function, self.device, self.captured = function, device, captured
+        self.first: Tensor | None = None
+        self.part: Part[ResultT] | None = None
+
+    def __call__(self, given: Any) -> ResultT:
+        """Return the function's result."""
+        if self.device.type == "cpu":
+            return self.function(given)
+        if self.part is None or given[0] is not self.first:
+            self.first = given[0]
+            self.part = Part(partial(self.function, given), self.device, self.captured)
+        return self.part()

@@ -1,0 +1,90 @@
+"""Collecting on a card: the loops of `rollout` without a question to the card, to be captured.
+
+Nothing here depends on what happened: episodes are played to the horizon, and copies that have
+ended idle. What is returned keeps its memory, and holds until the next call.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from partage.rl.experience import Rollout, blank, device_of, write_instant, write_transition
+from partage.rl.graphs import Part, from_host
+from partage.sims.contract import Env
+
+KEPT = 16  # collectors, so that what was captured is captured once
+
+
+class Episodes:
+    """Whole episodes of an environment on a card."""
+
+    def __init__(self, env: Env, policy: Any, explore: bool) -> None:
+        self.env, self.policy, self.explore = env, policy, explore
+        self.where = torch.ones(env.runs, dtype=torch.bool)
+        # in tests a policy draws from generators that begin anew
+        captured = explore and getattr(policy, "captured", False)
+        self.part = Part(self._play, device_of(env), captured)
+
+    def collect(self, where: Bool[Tensor, "R"]) -> Rollout:
+        """Play one whole episode in every copy of the runs marked; the others stay idle."""
+        self.where = where
+        return self.part()._replace(took_part=where)
+
+    def _play(self) -> Rollout:
+        env, policy, horizon = self.env, self.policy, self.env.spec.horizon
+        out, where = blank(env, horizon), from_host(lambda: self.where)
+        live = where[:, None].expand(env.runs, env.copies).clone()
+        step, memory = env.reset(live), policy.initial(env.copies, self.explore)
+        for t in range(horizon):
+            write_instant(out, t, step)
+            choice, memory = policy(step, memory, self.explore)
+            step = env.step(choice.actions)
+            write_transition(out, t, choice, step, live)
+            live = live & ~step.ended
+        write_instant(out, horizon, step)
+        out.terminated.logical_and_(out.filled)  # a copy keeps its flags while it idles
+        out.truncated.logical_and_(out.filled)
+        return out
+
+
+class Segments:
+    """Segments of an environment on a card, by a policy that remembers nothing."""
+
+    def __init__(self, env: Any, policy: Any, time: int) -> None:
+        self.env, self.policy, self.time = env, policy, time
+        self.where = torch.ones(env.runs, dtype=torch.bool)
+        self.part = Part(self._play, device_of(env), getattr(policy, "captured", False))
+
+    def collect(self, where: Bool[Tensor, "R"] | None) -> Rollout:
+        """Play on from where all copies are; nothing is filled of runs that are not marked."""
+        self.where = torch.ones(self.env.runs, dtype=torch.bool) if where is None else where
+        return self.part()._replace(took_part=self.where)
+
+    def _play(self) -> Rollout:
+        env, out, where = self.env, blank(self.env, self.time), from_host(lambda: self.where)
+        counts = where[:, None].expand(env.runs, env.copies)
+        final_obs, step = torch.zeros_like(out.obs[:, :, :-1]), env.now
+        for t in range(self.time):
+            write_instant(out, t, step)
+            choice, _ = self.policy(step, None, True)
+            step = env.step(choice.actions)
+            write_transition(out, t, choice, step, counts)
+            final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
+            step = env.reset(step.ended)
+        write_instant(out, self.time, step)
+        return out._replace(final_obs=final_obs, terminated=out.terminated & out.filled)
+
+
+@lru_cache(maxsize=KEPT)
+def episodes(env: Env, policy: Any, explore: bool) -> Episodes:
+    """Return what collects whole episodes, the same for the same."""
+    return Episodes(env, policy, explore)
+
+
+@lru_cache(maxsize=KEPT)
+def segments(env: Env, policy: Any, time: int) -> Segments:
+    """Return what collects segments, the same for the same."""
+    return Segments(env, policy, time)

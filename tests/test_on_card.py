@@ -1,0 +1,230 @@
+"""The parts of training that a card captures, without a card.
+
+On the CPU they collect, draw and descend as the CPU's own. On torch's device ``meta`` tensors have
+no values, so whatever would wait for a card raises an error; and a watch finds what would be copied
+from the host unasked.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from benchmarks.stand_in import roll_call
+from partage import envs, learners
+from partage.learners import a2c, bdps
+from partage.nn.optimiser import Optimiser
+from partage.rl import graphs, noise, on_card
+from partage.rl.card_replay import CardReplay
+from partage.rl.replay import Replay
+from partage.rl.rollout import Rollout, collect_episodes, collect_segment, team_reward
+
+SETTINGS = {
+    "qmix": {"copies": 16},
+    "bdps": {"copies": 16, "period": 2},
+    "a2c": {},
+}
+FEW = torch.tensor([True, False, True])
+
+
+class Watch(TorchDispatchMode):
+    """Raises an error where tensors of the host and of a card meet within a part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asleep = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        given, _ = tree_flatten((args, kwargs or {}))
+        tensors = [x for x in given if isinstance(x, torch.Tensor)]
+        if tensors and graphs._here and not self.asleep:
+            returned, _ = tree_flatten(out)
+            # a number without axes goes with the launch
+            met = {x.device.type for x in tensors if x.dim() or x.device.type != "cpu"}
+            met |= {x.device.type for x in returned if isinstance(x, torch.Tensor)}
+            assert len(met) == 1, f"{func} takes tensors of the host to the card"
+        return out
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    """Watches, but for what is fed; fused and capturable optimisers know no device meta."""
+    found, feed = Watch(), graphs.Place.feed
+
+    def unwatched(self: graphs.Place, make: Any) -> torch.Tensor:
+        found.asleep = True
+        try:
+            return feed(self, make)
+        finally:
+            found.asleep = False
+
+    def plain(optimiser: Any, *args: Any, fused: bool = False, **settings: Any) -> Any:
+        return partial(optimiser, *args, **settings)
+
+    monkeypatch.setattr(graphs.Place, "feed", unwatched)
+    for module in (a2c, bdps):
+        monkeypatch.setattr(module, "partial", plain)
+    with found:
+        yield found
+
+
+@pytest.mark.parametrize("sharing", ["id", "full", "none"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_neither_acting_nor_an_update_asks_a_card_for_anything(
+    name: str, sharing: str, watch: Watch
+):
+    if (name, sharing) == ("bdps", "none"):
+        pytest.skip("bdps shares in roles and groups: it has no such setting")
+    settings = {**SETTINGS[name], "sharing": sharing}
+    probe = roll_call([0, 1], 1, "meta")
+    learner = learners.make(name, probe.spec, settings, [0, 1], "meta")
+    env = roll_call([0, 1], learner.copies, "meta")
+    everyone, step, measures = torch.ones(2, dtype=torch.bool), env.reset(), {}
+    for _ in range(3):
+        if learner.segment is None:
+            rollout = collect_episodes(env, learner.policy, everyone, True)
+        else:
+            rollout, step, _ = collect_segment(env, learner.policy, step, None, learner.segment)
+        assert rollout.obs.device.type == "meta"
+        measures = learner.learn(rollout)
+    assert "gradient_norm" in measures
+
+
+def test_the_watch_sees_what_comes_from_the_host(watch: Watch):
+    part = graphs.Part(lambda: torch.ones(2).to("meta"), torch.device("meta"))
+    with pytest.raises(AssertionError, match="of the host"):
+        part()
+
+
+def test_a_part_is_fed_what_is_drawn_number_for_number_and_anew_each_time():
+    ours, theirs = (noise.generators([3, 4]) for _ in range(2))
+    sent: list[torch.Tensor] = []
+
+    class Noted(graphs.Feed):
+        def send(self, made: torch.Tensor) -> None:
+            sent.append(made)
+
+    part = graphs.Part(lambda: noise.uniform(ours, 5), torch.device("meta"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "Feed", Noted)
+        for _ in range(2):
+            assert part().device.type == "meta"
+    assert torch.equal(torch.stack(sent), torch.stack([noise.uniform(theirs, 5) for _ in range(2)]))
+    assert not torch.equal(sent[0], sent[1])
+
+
+@pytest.mark.parametrize("name", ["qmix", "bdps"])
+def test_episodes_for_a_card_are_those_of_the_cpu_behind_which_copies_idle(name: str):
+    task, seeds = "lbf/5x5-4p-1f-v3", [0, 1, 2]
+    spec, settings = envs.make(task, [0], 1).spec, {"copies": 2}
+    rollouts = []
+    for collect in (collect_episodes, lambda *a: on_card.Episodes(a[0], a[1], True).collect(a[2])):
+        learner = learners.make(name, spec, settings, seeds)
+        rollouts.append(collect(envs.make(task, seeds, 2), learner.policy, FEW, True))
+    here, there = rollouts
+    time = here.filled.shape[2]
+    assert time < spec.horizon and torch.equal(there.active, here.active)
+    assert not there.filled[:, :, time:].any()
+    for field in ("actions", "reward", "terminated", "truncated", "score"):
+        ours, theirs = (getattr(x, field)[:, :, :time] for x in rollouts)
+        assert torch.equal(ours[here.filled], theirs[here.filled]), field
+    assert torch.equal(here.obs[:, :, :time][here.filled], there.obs[:, :, :time][here.filled])
+
+
+def test_segments_for_a_card_are_those_of_the_cpu():
+    task, seeds = "mpe/15a_3c", [0, 1, 2]
+    spec = envs.make(task, [0], 1).spec
+    rollouts = []
+    for on in (False, True):
+        learner, env = learners.make("a2c", spec, {}, seeds), envs.make(task, seeds, 8)
+        step, found = env.reset(), []
+        segments = on_card.Segments(env, learner.policy, 5)
+        for _ in range(12):
+            if on:
+                found.append(segments.collect(FEW))
+            else:
+                rollout, step, _ = collect_segment(env, learner.policy, step, None, 5, FEW)
+                found.append(rollout)
+        rollouts.append(found)
+    assert any(rollout.truncated.any() for rollout in rollouts[0])
+    for ours, theirs in zip(*rollouts, strict=True):
+        for field in ("obs", "actions", "reward", "terminated", "truncated", "filled"):
+            assert torch.equal(getattr(ours, field), getattr(theirs, field)), field
+        if ours.final_obs is not None:
+            assert theirs.final_obs is not None
+            assert torch.equal(ours.final_obs, theirs.final_obs)
+
+
+def played(rounds: int) -> tuple[Any, list[Rollout]]:
+    """Episodes of unequal lengths of three runs, of which one sits out now and then."""
+    task = "lbf/5x5-4p-1f-v3"
+    env = envs.make(task, [0, 1, 2], 2)
+    learner = learners.make("qmix", env.spec, {"copies": 2}, [0, 1, 2])
+    everyone = torch.ones(3, dtype=torch.bool)
+    collector, found = on_card.Episodes(env, learner.policy, True), []
+    for number in range(rounds):
+        where = FEW if number % 3 == 2 else everyone
+        found.append(collector.collect(where))
+    return env.spec, found
+
+
+def test_the_replay_of_a_card_draws_the_episodes_that_the_cpu_s_draws():
+    spec, rollouts = played(9)
+    here = Replay(3, 10, spec)
+    there = CardReplay(3, 10, spec, torch.device("cpu"))
+    generators = [noise.generators([5, 6, 7]) for _ in range(2)]
+    for number, rollout in enumerate(rollouts):
+        extra = {"team_reward": team_reward(rollout.reward, spec)}
+        there.active = rollout.active
+        for replay in (here, there):
+            replay.add(rollout, extra)
+        if number < 2:  # fewer than are drawn
+            continue
+        ours, theirs = here.sample(6, generators[0]), there.sample(6, generators[1])
+        assert ours.keys() == theirs.keys()
+        filled, time = ours["filled"], ours["filled"].shape[2]
+        assert torch.equal(theirs["filled"][:, :, :time], filled)
+        assert not theirs["filled"][:, :, time:].any()
+        for name, x in ours.items():
+            other = theirs[name][:, :, : x.shape[2]]
+            assert x.dtype == other.dtype
+            assert torch.equal(x[:, :, :time][filled], other[:, :, :time][filled]), name
+
+
+def test_the_replay_of_a_card_goes_on_from_what_it_saved():
+    spec, rollouts = played(4)
+    made = [CardReplay(3, 5, spec, torch.device("cpu")) for _ in range(2)]
+    for rollout in rollouts:
+        made[0].active = rollout.active
+        made[0].add(rollout, {"team_reward": team_reward(rollout.reward, spec)})
+    made[1].load_state_dict(made[0].state_dict())
+    drawn = [replay.sample(3, noise.generators([1, 2, 3])) for replay in made]
+    for name, x in drawn[0].items():
+        assert torch.equal(x, drawn[1][name])
+
+
+@pytest.mark.parametrize("kind", [torch.optim.RMSprop, torch.optim.Adam])
+def test_a_step_that_asks_nothing_is_the_step_that_asks(kind: Any, monkeypatch):
+    """One run has ended, another's gradient is no number."""
+    results = []
+    for unasked in (False, True):
+        module = torch.nn.Linear(3, 2, dtype=torch.float32)
+        module.weight = torch.nn.Parameter(torch.arange(24.0).view(4, 2, 3))
+        module.bias = torch.nn.Parameter(torch.arange(8.0).view(4, 2))
+        optimiser = Optimiser(module, partial(kind, lr=0.1), 5.0)
+        if unasked:
+            optimiser.make_unasked()
+        for number in range(3):
+            active = torch.tensor([True, number == 0, True, True])
+            weight = torch.tensor([1.0, 2.0, 1.0, 30.0])
+            weight[2] = torch.inf if number == 1 else 1.0
+            x = module.weight.flatten(1).square().sum(1) + module.bias.sum(1)
+            optimiser.step(weight * x, active)
+        results.append([x.clone() for x in optimiser._values_and_moments()])
+    for ours, theirs in zip(*results, strict=True):
+        assert torch.equal(ours, theirs)
