@@ -22,15 +22,17 @@ from partage.config.schema import at_scale
 from partage.errors import UserError
 from partage.nn.gru import GRUWeights, run_gru_torch
 from partage.rl import rollout
+from partage.runs import environments
 from partage.runs.divergence import _on_cpu
 from partage.runs.process import prepare
 
 CARD = "cuda"
+LBF = "lbf/15x15-4p-5f-v2"
 # what is measured: algorithm, task, runs, the issue's target (environment steps a second)
 TABLE = [
-    ("qmix", "lbf/15x15-4p-5f", 20, 100_000),
+    ("qmix", LBF, 20, 100_000),
     ("nps", "mpe/15a_3c", 20, 400_000),
-    ("bdps", "lbf/15x15-4p-5f", 20, 40_000),
+    ("bdps", LBF, 20, 40_000),
     ("qmix", "smac/5m_vs_6m", 20, 60_000),
 ]
 SMOKE = {
@@ -41,7 +43,7 @@ SMOKE = {
     "seps": {},
     "cds": {"copies": 16},
     "eoi": {"copies": 16},
-    "rode": {"copies": 16},
+    "rode": {"copies": 16, "clusters": 3},
 }
 CAPTURED = ("qmix", "bdps", "a2c")
 
@@ -83,7 +85,8 @@ def on_roll_call(name: str, device: str = CARD, seeds: tuple[int, ...] = (0, 1))
     probe = roll_call(seeds, 1, device)
     settings = dict(SMOKE[name])
     learner = learners.make(name, probe.spec, settings, seeds, device)
-    return Trained(learner, roll_call(seeds, learner.copies, device))
+    plays_on = environments.device_for(learner.policy, device)
+    return Trained(learner, roll_call(seeds, learner.copies, plays_on))
 
 
 def gates() -> None:
@@ -189,6 +192,7 @@ def of_paper(algorithm: str, task: str, runs: int) -> Trained:
     """R runs as the paper's plan has them, on the card."""
     variant = plan.load().variants[algorithm]
     settings = {key: at_scale(x, "paper", algorithm) for key, x in variant.settings.items()}
+    settings |= {"period": 10} if (algorithm, task) == ("bdps", LBF) else {}
     probe, seeds = envs.make(task, [0], 1), list(range(runs))
     learner = learners.make(variant.learner, probe.spec, settings, seeds, CARD)
     try:

@@ -1,64 +1,145 @@
-"""The same code on a GPU. Where there is none, these tests say so and are skipped."""
+"""The same code on a GPU (``make test-gpu``). Where there is none, these tests say so and skip."""
 
 import pytest
 import torch
 
+from benchmarks.stand_in import RollCall
 from partage import envs, learners
+from partage.nn.gru import GRUWeights, run_gru_torch
 from partage.rl import rollout
+from partage.runs.process import prepare
+from partage.sims.contract import Env
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="torch finds no CUDA device on this machine"
 )
 TASK = "roll_call/4x4-8"
+SETTINGS = {
+    "a2c": {"lr": 3e-3},
+    "bdps": {"epsilon_anneal": 3000, "period": 2},
+    "cds": {},
+    "eoi": {},
+    "mdps": {},
+    "qmix": {"epsilon_anneal": 3000},
+    "rode": {"clusters": 3},
+    "seps": {},
+}
+CAPTURED = ("a2c", "bdps", "qmix")
 
 
-def after(
-    device: str, name: str, sharing: str, updates: int
-) -> tuple[learners.Learner, dict[str, torch.Tensor]]:
-    game = envs.make(TASK, seeds=[0, 1], copies=8)
-    settings = {"sharing": sharing, "copies": 8} | (
-        {"epsilon_anneal": 3000} if name == "qmix" else {"lr": 3e-3}
-    )
-    learns = learners.make(name, game.spec, settings, [0, 1], device)
-    everyone, step = torch.ones(2, dtype=torch.bool), game.reset()
-    measures: dict[str, torch.Tensor] = {}
-    for _ in range(updates):
-        if learns.segment is None:
-            collected = rollout.collect_episodes(game, learns.policy, everyone, True)
+@pytest.fixture(autouse=True)
+def as_in_training():
+    prepare("cuda")
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_flush_denormal(False)
+
+
+class Trained:
+    """Two runs of a learner, which plays roll call on its device or on the CPU."""
+
+    def __init__(self, name: str, learns_on: str, plays_on: str, **more: object) -> None:
+        probe = envs.make(TASK, [0], 1)
+        settings = {**SETTINGS[name], "copies": 8, **more}
+        self.learner = learners.make(name, probe.spec, settings, [0, 1], learns_on)
+        self.env: Env = envs.make(TASK, [0, 1], 8)
+        if plays_on == "cuda":
+            self.env = RollCall([0, 1], 8, "cuda", probe.spec)
+        self.everyone = torch.ones(2, dtype=torch.bool)
+        self.step = self.env.reset()
+
+    def update(self) -> dict[str, torch.Tensor]:
+        policy, segment = self.learner.policy, self.learner.segment
+        if segment is None:
+            found = rollout.collect_episodes(self.env, policy, self.everyone, True)
         else:
-            collected, step, _ = rollout.collect_segment(
-                game, learns.policy, step, None, learns.segment
+            found, self.step, _ = rollout.collect_segment(
+                self.env, policy, self.step, None, segment
             )
-        measures = learns.learn(collected)
-    return learns, {key: value.cpu() for key, value in measures.items()}
+        return self.learner.learn(found)
+
+    def after(self, updates: int) -> "Trained":
+        for _ in range(updates):
+            self.measures = {key: value.cpu() for key, value in self.update().items()}
+        return self
+
+    def parameters(self) -> list[torch.Tensor]:
+        state = self.learner.state_dict(replay=False)
+        return [x.cpu() for x in (state.get("nets") or state["net"]).values()]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_each_learner_learns_on_the_gpu_what_the_cpu_plays(name: str):
+    measures = Trained(name, "cuda", "cpu").after(6).measures
+    assert all(value.isfinite().all() for value in measures.values())
 
 
 @pytest.mark.parametrize("sharing", ["full", "id", "none"])
 @pytest.mark.parametrize("name", ["a2c", "qmix"])
 def test_the_first_updates_on_the_gpu_are_those_on_the_cpu_to_rounding(name: str, sharing: str):
-    (_, cpu), (_, gpu) = after("cpu", name, sharing, 5), after("cuda", name, sharing, 5)
-    for key, value in cpu.items():
-        torch.testing.assert_close(gpu[key], value, rtol=1e-2, atol=1e-3)
+    here = Trained(name, "cpu", "cpu", sharing=sharing).after(6)
+    there = Trained(name, "cuda", "cuda", sharing=sharing).after(6)
+    for key, value in here.measures.items():
+        torch.testing.assert_close(there.measures[key], value, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_nothing_waits_for_the_gpu_within_an_episode_or_an_update(name: str):
+    trained = Trained(name, "cuda", "cuda").after(6)  # of which the first are not captured
+    warmed = trained.learner
+    trained = Trained(name, "cuda", "cuda")
+    trained.learner = warmed  # on another environment: its episodes are not captured yet
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(6):
+            trained.update()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_two_runs_on_the_gpu_are_equal_and_graphs_do_what_was_captured(name: str):
+    found = [Trained(name, "cuda", "cuda") for _ in range(3)]
+    learner = found[2].learner
+    for part in (learner.updating, learner.policy, getattr(learner, "storing", learner.updating)):
+        part.captured = False
+    first, *others = [trained.after(30).parameters() for trained in found]
+    for other in others:
+        assert all(map(torch.equal, first, other))
 
 
 @pytest.mark.parametrize("name", ["a2c", "qmix"])
 def test_a_learner_without_sharing_reaches_its_roll_call_ceiling_on_the_gpu(name: str):
-    learns, _ = after("cuda", name, "none", 600 if name == "a2c" else 200)
-    test = envs.make(TASK, seeds=[5, 6], copies=4)
-    greedy = rollout.collect_episodes(test, learns.policy, torch.ones(2, dtype=torch.bool), False)
+    trained = Trained(name, "cuda", "cuda", sharing="none").after(600 if name == "a2c" else 200)
+    test, everyone = envs.make(TASK, seeds=[5, 6], copies=4), torch.ones(2, dtype=torch.bool)
+    greedy = rollout.collect_episodes(test, trained.learner.policy, everyone, False)
     assert greedy.reward[..., 0].sum(2).min() == test.spec.horizon
 
 
-def test_battles_on_the_gpu_are_the_cpu_s_to_rounding_and_go_on_from_what_was_saved():
+def test_fused_gates_are_the_plain_ones_forward_and_backward():
+    generator = torch.Generator().manual_seed(0)
+    sizes = (3, 7, 48), (3, 48), (3, 16, 48), (3, 48), (3, 6, 5, 7), (3, 5, 16)
+    given = [torch.randn(size, generator=generator) for size in sizes]
+    results = []
+    for device in ("cpu", "cuda"):
+        wx, bx, wh, bh, x, h = own = [y.detach().to(device).requires_grad_() for y in given]
+        states = run_gru_torch(x, h, GRUWeights.of(wx, bx, wh, bh))
+        results.append([states, *torch.autograd.grad(states.square().sum(), own)])
+    for here, there in zip(*results, strict=True):
+        torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("task", [TASK, "lbf/8x8-2p-2f-coop-v3", "mpe/15a_3c", "smac/MMM2"])
+def test_simulators_on_the_gpu_play_the_cpu_s_episodes_and_go_on_from_what_was_saved(task: str):
     pytest.importorskip("numba.cuda")
-    here, there = (envs.make("smac/MMM2", [0, 1], 50, device=device) for device in ("cpu", "cuda"))
+    here, there = (envs.make(task, [0, 1], 50, device=device) for device in ("cpu", "cuda"))
     step, same = here.reset(), there.reset()
     for _ in range(4):
         for now, then in zip(step, same, strict=True):
-            torch.testing.assert_close(then, now, rtol=1e-3, atol=1e-3)
+            torch.testing.assert_close(then.cpu(), now, rtol=1e-3, atol=1e-3)
         legal = step.avail_actions.int().argmax(-1)
-        step, same = here.step(legal), there.step(legal)
+        step, same = here.step(legal), there.step(legal.to("cuda"))
     saved = there.state_dict()
-    first = [x.clone() for x in there.step(legal)]
+    first = [x.clone() for x in there.step(legal.to("cuda"))]
     there.load_state_dict(saved)
-    assert all(map(torch.equal, first, there.step(legal)))
+    assert all(map(torch.equal, first, there.step(legal.to("cuda"))))

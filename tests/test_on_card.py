@@ -47,7 +47,7 @@ class Watch(TorchDispatchMode):
             # a number without axes goes with the launch
             met = {x.device.type for x in tensors if x.dim() or x.device.type != "cpu"}
             met |= {x.device.type for x in returned if isinstance(x, torch.Tensor)}
-            assert len(met) == 1, f"{func} takes tensors of the host to the card"
+            assert len(met) <= 1, f"{func} takes tensors of the host to the card"
         return out
 
 
@@ -128,7 +128,7 @@ def test_episodes_for_a_card_are_those_of_the_cpu_behind_which_copies_idle(name:
         rollouts.append(collect(envs.make(task, seeds, 2), learner.policy, FEW, True))
     here, there = rollouts
     time = here.filled.shape[2]
-    assert time < spec.horizon and torch.equal(there.active, here.active)
+    assert not here.filled[FEW].all() and torch.equal(there.active, here.active)
     assert not there.filled[:, :, time:].any()
     for field in ("actions", "reward", "terminated", "truncated", "score"):
         ours, theirs = (getattr(x, field)[:, :, :time] for x in rollouts)

@@ -45,8 +45,7 @@ from partage.nn.optimiser import Optimiser
 from partage.rl.noise import generators, normal, uniform
 from partage.sims.contract import Spec, stream
 
-# what makes it quick on the small tasks of its tests
-QUICK = {"period": 2}
+QUICK = {"period": 2}  # on the small tasks of its tests
 
 
 @dataclass(frozen=True)
@@ -177,8 +176,7 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         online = self._group_values(self.nets, batch, roles, zero)
         s = self.settings
         loss = period_loss(online, target, batch["groups"], s.group_period, batch, s)
-        values, counts = self._decisions(online, batch)
-        found = effects(values, counts)
+        found = effects(*self._decisions(online, batch))
         return loss, {
             "group_loss": loss.detach(),
             "group/main": found.main,

@@ -43,12 +43,13 @@ class Optimiser:
         self.run_of = run_of.to(self.flat.device)
 
     def _count_on_card(self) -> None:
-        """Have torch's optimiser count its steps where the parameters are, if that is a card."""
-        if self.flat.device.type != "cuda":
-            return
+        """Have torch's optimiser count its steps on a card, where the parameters are there."""
+        on_card = self.flat.device.type == "cuda"
         for group in self.torch.param_groups:
             if "capturable" in group:
-                group["capturable"] = True
+                group["capturable"] = on_card
+        if not on_card:
+            return
         for name, x in self.torch.state[self.flat].items():
             self.torch.state[self.flat][name] = x.to(self.flat.device)
 
