@@ -23,7 +23,7 @@ test: .venv/ready  ## all tests
 	$(RUN) pytest --numprocesses auto
 
 test-gpu: .venv/ready  ## what runs on a GPU, where torch finds one; else each test says why it is skipped
-	$(RUN) pytest -rs tests/test_cuda.py
+	$(RUN) pytest -rs tests/test_cuda.py tests/test_cuda_simulators.py
 
 test-slurm: .venv/ready  ## the workflow on a throw-away SLURM on this machine (root; containers/debian.sh installs it)
 	$(RUN) pytest tests/cluster/test_slurm.py
@@ -49,7 +49,8 @@ containers: .venv/ready  ## an Apptainer image for each family that the figures 
 bench: .venv/ready  ## speed against targets and peers; writes benchmarks/results
 	$(RUN) benchmarks
 
-bench-gpu: .venv/ready  ## learning on a GPU: what works there, whether it waits, how fast it is; three minutes
+bench-gpu: .venv/ready  ## simulators and learning on a GPU: what works there, whether it waits, how fast it is; five minutes
+	$(RUN) benchmarks.gpu_simulators
 	$(RUN) benchmarks.gpu
 
 calibration: .venv/ready  ## what training costs on this machine, as the suite brings it, and README's table of it: ten minutes

@@ -1,26 +1,35 @@
 """A stand-in for a GPU: each thread of a kernel in turn, in compiled code of the CPU."""
 
+import ctypes
+
 import numpy as np
 import torch
 
-from partage.sims import contract, gpu
+from partage.sims import card, contract
+from partage.sims.side_by_side import layout
 
 
-class StandIn(gpu.Card):
+class StandIn(card.Card):
     """A card whose memory is the host's."""
 
     def __init__(self) -> None:
         self.cuda, self.device = self, torch.device("cpu")  # `cuda` as far as kernels call it
         self.thread, self.launched = -1, 0
+        self.kept: list[torch.Tensor] = []
 
     def grid(self, dimensions: int) -> int:
         assert dimensions == 1
         return self.thread
 
     def seen(self, tensor: torch.Tensor, dtype: np.dtype) -> np.ndarray:
-        records = dtype.names is not None
-        shape = tensor.shape[:-1] if records else tensor.shape
-        return tensor.numpy().view(dtype).reshape(shape)
+        shape, strides, kind = layout(tensor, dtype)
+        if not tensor.numel():
+            return np.zeros(shape, kind)
+        extent = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+        address = ctypes.c_char * (extent + kind.itemsize)
+        memory = address.from_address(tensor.data_ptr())
+        self.kept.append(tensor)
+        return np.ndarray(shape, kind, memory, 0, strides)
 
     def compile(self, function, given):
         return function

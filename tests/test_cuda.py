@@ -127,19 +127,3 @@ def test_fused_gates_are_the_plain_ones_forward_and_backward():
         results.append([states, *torch.autograd.grad(states.square().sum(), own)])
     for here, there in zip(*results, strict=True):
         torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("task", [TASK, "lbf/8x8-2p-2f-coop-v3", "mpe/15a_3c", "smac/MMM2"])
-def test_simulators_on_the_gpu_play_the_cpu_s_episodes_and_go_on_from_what_was_saved(task: str):
-    pytest.importorskip("numba.cuda")
-    here, there = (envs.make(task, [0, 1], 50, device=device) for device in ("cpu", "cuda"))
-    step, same = here.reset(), there.reset()
-    for _ in range(4):
-        for now, then in zip(step, same, strict=True):
-            torch.testing.assert_close(then.cpu(), now, rtol=1e-3, atol=1e-3)
-        legal = step.avail_actions.int().argmax(-1)
-        step, same = here.step(legal), there.step(legal.to("cuda"))
-    saved = there.state_dict()
-    first = [x.clone() for x in there.step(legal.to("cuda"))]
-    there.load_state_dict(saved)
-    assert all(map(torch.equal, first, there.step(legal.to("cuda"))))

@@ -8,8 +8,6 @@ the same, but for the last digit of an exponential or a logarithm (contacts of s
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,91 +15,13 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from partage.errors import UserError
 from partage.sims.batch import Batched, check_actions, check_mask
 from partage.sims.buffers import Buffers
+from partage.sims.card import Card
 from partage.sims.contract import Spec, TimeLimit, TimeStep
 from partage.sims.in_place import begin_copy_step, clear_copy, end_copy_step
 from partage.sims.kernel import Kernel
-from partage.sims.saved_arrays import records_as_bytes
-
-MULTIPROCESSORS = 132  # of an H100 or H200: what few copies are spread over
-WARPS = 8  # of one multiprocessor that have registers enough for a simulator's threads
-WARP = 32  # threads that run in step
-
-
-def cuda_target() -> Any:
-    """Return Numba's CUDA target. Raises `UserError` where it or torch finds no GPU."""
-    try:
-        from numba import cuda
-
-        if cuda.is_available() and torch.cuda.is_available():
-            cuda.dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # few copies are no mistake
-            return cuda
-    except ImportError:
-        pass
-    raise UserError(
-        "Option device='cuda' needs an NVIDIA GPU, numba-cuda and a torch built for CUDA, and "
-        "there is no GPU that Numba and torch find here: run `pip install 'numba-cuda[cu13]'` "
-        "where there is one, or leave the option out."
-    )
-
-
-class Card:
-    """The GPU that torch uses now: its memory as Numba sees it, and functions that it runs."""
-
-    def __init__(self) -> None:
-        self.cuda = cuda_target()
-        self.device = torch.device("cuda", torch.cuda.current_device())
-        self.streams: dict[int, Any] = {}  # of Numba, by their address
-
-    def seen(self, tensor: Tensor, dtype: np.dtype) -> Any:
-        """Return a tensor's memory as Numba's array, of records where the last axis is bytes."""
-        shape, strides = tuple(tensor.shape), tensor.stride()
-        if dtype.names is not None:
-            shape, strides = shape[:-1], strides[:-1]
-        interface = {
-            "shape": shape,
-            "strides": tuple(stride * tensor.element_size() for stride in strides),
-            "typestr": dtype,
-            "data": (tensor.data_ptr(), False),
-            "version": 2,
-        }
-        return self.cuda.from_cuda_array_interface(interface, owner=tensor)
-
-    def threads(self, copies: int) -> tuple[int, int]:
-        """Return how many blocks of how many threads play so many copies.
-
-        Copies take different ways through the rules, so a warp of few copies is done earlier: its
-        other lanes stay empty as long as there is room for that.
-        """
-        block = min(max(copies // (MULTIPROCESSORS * WARPS), 1), WARP)
-        return -(-copies // block), block
-
-    def compile(self, function: Callable[..., None], given: Sequence[Any]) -> Any:
-        """Return a kernel compiled for such arguments."""
-        with rounding_products(self.cuda):
-            return self.cuda.jit(function).specialize(*given)
-
-    def launch(self, compiled: Any, copies: int, given: Sequence[Any]) -> None:
-        """Run a thread for each copy, on torch's current stream; return at once."""
-        address = torch.cuda.current_stream(self.device).cuda_stream
-        if address not in self.streams:
-            self.streams[address] = self.cuda.external_stream(address)
-        blocks, block = self.threads(copies)
-        compiled[blocks, block, self.streams[address]](*given)
-
-
-@contextmanager
-def rounding_products(cuda: Any) -> Iterator[None]:
-    """Have what is compiled meanwhile round a product before it adds it, as CPUs' code does."""
-    nvvm = cuda.cudadrv.nvvm
-    usual = nvvm.compile_ir
-    nvvm.compile_ir = partial(usual, fma=0)
-    try:
-        yield
-    finally:
-        nvvm.compile_ir = usual
+from partage.sims.side_by_side import place, place_side_by_side, words
 
 
 def kernels(cuda: Any, sim: Kernel) -> tuple[Callable[..., None], Callable[..., None]]:
@@ -151,11 +71,12 @@ class OnGpu:
         self.card, self.host = Card(), host
         self.spec, self.runs, self.copies = host.spec, host.runs, host.copies
         self.device, sim, spec = self.card.device, host.sim, host.spec
-        self._buffers = Buffers(*map(self._place, host.buffers))
+        self._buffers = Buffers(*(place(array, self.device) for array in host.buffers))
         if spec.state_is_obs:
             state = self._buffers.obs.view(len(host.buffers.obs), -1)
             self._buffers = self._buffers._replace(state=state)
-        self._world = type(sim.world)(*map(self._place, sim.world))
+        world = [place_side_by_side(array, self.device) for array in sim.world]
+        self._world = type(sim.world)(*world)
         self._rules = self._placed_rules(sim.rules)
         count, n = len(host.buffers.live), spec.n_agents
         self._where = torch.zeros(count, dtype=torch.bool, device=self.device)
@@ -164,16 +85,14 @@ class OnGpu:
         self.now = TimeStep(**views)
         self._compile()
 
-    def _place(self, array: np.ndarray) -> Tensor:
-        """Return an array's copy on the card; one of records has its bytes as a last axis."""
-        return torch.from_numpy(records_as_bytes(array)).to(self.device, copy=True)
-
     def _placed_rules(self, rules: Any) -> Any:
         """Return the task's constants with their arrays on the card, as Numba sees them."""
-        fields = []
+        fields: list[Any] = []
         for field in rules:
-            is_array = isinstance(field, np.ndarray)
-            fields.append(self.card.seen(self._place(field), field.dtype) if is_array else field)
+            if isinstance(field, np.ndarray):
+                fields.append(self.card.seen(place(field, self.device), field.dtype))
+            else:
+                fields.append(field)
         return type(rules)(*fields)
 
     def _seen(self, tensors: Any, arrays: Any) -> Any:
@@ -221,14 +140,14 @@ class OnGpu:
     def state_dict(self) -> dict[str, Any]:
         """Return the buffers and the simulator's state, as the CPU's `Batched` saves them."""
         for array, tensor in self._pairs():
-            torch.from_numpy(records_as_bytes(array)).copy_(tensor)
+            torch.from_numpy(words(array)).copy_(tensor)
         return self.host.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> TimeStep:
         """Go on from what either device has saved, and return that instant."""
         self.host.load_state_dict(state)
         for array, tensor in self._pairs():
-            tensor.copy_(torch.from_numpy(records_as_bytes(array)))
+            tensor.copy_(torch.from_numpy(words(array)))
         return self.now
 
     def _pairs(self) -> Iterator[tuple[np.ndarray, Tensor]]:

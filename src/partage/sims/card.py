@@ -1,0 +1,89 @@
+"""`Card`: the GPU that torch uses, as Numba sees it: memory, compiled kernels, launches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from partage.errors import UserError
+from partage.sims.side_by_side import layout
+
+MULTIPROCESSORS = 132  # of an H100 or H200: what few copies are spread over
+WARPS = 16  # of one multiprocessor that have registers enough for a simulator's threads
+WARP = 32  # threads that run in step
+
+
+def cuda_target() -> Any:
+    """Return Numba's CUDA target. Raises `UserError` where it or torch finds no GPU."""
+    try:
+        from numba import cuda
+
+        if cuda.is_available() and torch.cuda.is_available():
+            cuda.dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # few copies are no mistake
+            return cuda
+    except ImportError:
+        pass
+    raise UserError(
+        "Option device='cuda' needs an NVIDIA GPU, numba-cuda and a torch built for CUDA, and "
+        "there is no GPU that Numba and torch find here: run `pip install 'numba-cuda[cu13]'` "
+        "where there is one, or leave the option out."
+    )
+
+
+class Card:
+    """The GPU that torch uses now: its memory as Numba sees it, and functions that it runs."""
+
+    def __init__(self) -> None:
+        self.cuda = cuda_target()
+        self.device = torch.device("cuda", torch.cuda.current_device())
+        self.streams: dict[int, Any] = {}  # of Numba, by their address
+
+    def seen(self, tensor: Tensor, dtype: np.dtype) -> Any:
+        """Return a tensor's memory as Numba's array of that type (see `side_by_side`)."""
+        shape, strides, kind = layout(tensor, dtype)
+        interface = {
+            "shape": shape,
+            "strides": strides,
+            "typestr": kind,
+            "data": (tensor.data_ptr(), False),
+            "version": 2,
+        }
+        return self.cuda.from_cuda_array_interface(interface, owner=tensor)
+
+    def threads(self, copies: int) -> tuple[int, int]:
+        """Return how many blocks of how many threads play so many copies.
+
+        Copies take different ways through the rules, so a warp of few copies is done earlier: its
+        other lanes stay empty as long as there is room for that.
+        """
+        block = min(max(copies // (MULTIPROCESSORS * WARPS), 1), WARP)
+        return -(-copies // block), block
+
+    def compile(self, function: Callable[..., None], given: Sequence[Any]) -> Any:
+        """Return a kernel compiled for such arguments."""
+        with rounding_products(self.cuda):
+            return self.cuda.jit(function).specialize(*given)
+
+    def launch(self, compiled: Any, copies: int, given: Sequence[Any]) -> None:
+        """Run a thread for each copy, on torch's current stream; return at once."""
+        address = torch.cuda.current_stream(self.device).cuda_stream
+        if address not in self.streams:
+            self.streams[address] = self.cuda.external_stream(address)
+        blocks, block = self.threads(copies)
+        compiled[blocks, block, self.streams[address]](*given)
+
+
+@contextmanager
+def rounding_products(cuda: Any) -> Iterator[None]:
+    """Have what is compiled meanwhile round a product before it adds it, as CPUs' code does."""
+    nvvm = cuda.cudadrv.nvvm
+    usual = nvvm.compile_ir
+    nvvm.compile_ir = partial(usual, fma=0)
+    try:
+        yield
+    finally:
+        nvvm.compile_ir = usual
