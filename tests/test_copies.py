@@ -141,7 +141,7 @@ def test_a_copy_goes_on_in_another_process(task: str) -> None:
 def test_compiled_functions_are_found_by_their_names_so_that_nothing_is_compiled_anew() -> None:
     found = pickle.loads(pickle.dumps(by_name(simulator.advance)))
     assert found() is simulator.advance
-    assert len(pickle.dumps(make("smac/3m", [0], 1).sim.start)) > len(pickle.dumps(found))
+    assert len(pickle.dumps(make("smac/3m", [0], 1)._sim.start)) > len(pickle.dumps(found))
 
 
 def test_a_copy_of_a_pool_has_workers_of_its_own() -> None:
@@ -170,6 +170,6 @@ def test_an_episode_that_cannot_be_saved_is_not_copied() -> None:
 def test_a_copy_keeps_the_state_in_the_observations_memory() -> None:
     env = make("lbf/8x8-2p-2f-v3", [0], 2)
     other = by_pickle(env)
-    assert np.shares_memory(other.buffers.obs, other.buffers.state)
-    assert np.shares_memory(other.buffers.obs, other.now.obs.numpy())
-    assert not np.shares_memory(other.buffers.obs, env.buffers.obs)
+    assert np.shares_memory(other._buffers.obs, other._buffers.state)
+    assert np.shares_memory(other._buffers.obs, other.now.obs.numpy())
+    assert not np.shares_memory(other._buffers.obs, env._buffers.obs)

@@ -110,7 +110,7 @@ def test_the_same_battle_is_the_same_through_smacv2_as_through_our_simulator(
     ours: Any = make(f"smac/{name}", [0], 1, reward=reward)
     # with 1 both sides of bane_vs_bane die at once, and the game's next battle begins before ours
     dice = np.random.default_rng(2)
-    ours.buffers.key[0] = 12345
+    ours._buffers.key[0] = 12345
     theirs = games(name, reward=reward)
     total = 0.0
     for seed in (12345, None):  # then the map's own next battle

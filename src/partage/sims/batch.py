@@ -104,17 +104,17 @@ class Batched:
                 f"observations, got state_dim={spec.state_dim}."
             )
         self.spec, self.runs, self.copies = spec, len(seeds), copies
-        self.buffers = idle_buffers(spec, seeds, copies)
-        self.sim = sim(len(seeds) * copies)
-        self.terminal = time_limit == "terminal"  # what the clock's end is called
+        self._buffers = idle_buffers(spec, seeds, copies)
+        self._sim = sim(len(seeds) * copies)
+        self._terminal = time_limit == "terminal"  # what the clock's end is called
         self._name_memory()
 
     def _name_memory(self) -> None:
         """Give the buffers' memory its other names: the state, the instant, the game."""
-        buffers = owned(self.buffers)
+        buffers = owned(self._buffers)
         if self.spec.state_is_obs:
             buffers = buffers._replace(state=buffers.obs.reshape(len(buffers.obs), -1))
-        self.buffers = buffers
+        self._buffers = buffers
         views = {name: self._view(getattr(buffers, name)) for name in TimeStep._fields}
         self._step = TimeStep(**views)
         vars(self).pop("game", None)
@@ -122,13 +122,13 @@ class Batched:
     @cached_property
     def game(self) -> Game | None:
         """The simulator as compiled code plays it; None where it is not compiled."""
-        sim, buffers = self.sim, self.buffers
+        sim, buffers = self._sim, self._buffers
         if not isinstance(sim, Kernel):
             return None
         actions = np.zeros((len(buffers.live), self.spec.n_agents), np.int64)
         start = address(sim.start, sim.rules, sim.world, buffers, buffers.live)
         move = address(sim.move, sim.rules, sim.world, buffers, actions)
-        horizon, terminal = self.spec.horizon, self.terminal
+        horizon, terminal = self.spec.horizon, self._terminal
         return Game(start, move, sim.rules, sim.world, buffers, horizon, terminal)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -154,21 +154,21 @@ class Batched:
 
     def reset(self, where: Bool[Tensor, "R B"] | None = None) -> TimeStep:
         """Start a new episode in the copies marked (all when None)."""
-        buffers = self.buffers
+        buffers = self._buffers
         if where is None:
             where = torch.ones(self.runs, self.copies, dtype=torch.bool)
         check_mask(where, (self.runs, self.copies))
         chosen = where.bool().cpu().numpy().reshape(-1)
         clear(buffers, chosen)
-        self.sim.begin(buffers, chosen)
+        self._sim.begin(buffers, chosen)
         return self._step
 
     def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep:
         """Move every live copy by one step, and end the episodes whose time is up."""
-        b, checked = self.buffers, self._checked(actions)
+        b, checked = self._buffers, self._checked(actions)
         begin_step(b.live, b.clock, b.reward, b.feature)
-        self.sim.advance(b, checked)
-        end_step(b.live, b.clock, b.terminated, b.truncated, self.spec.horizon, self.terminal)
+        self._sim.advance(b, checked)
+        end_step(b.live, b.clock, b.terminated, b.truncated, self.spec.horizon, self._terminal)
         return self._step
 
     def _checked(self, actions: Int64[Tensor, "R B N"]) -> Int64[np.ndarray, "C N"]:
@@ -178,7 +178,7 @@ class Batched:
         by_copy = np.ascontiguousarray(by_copy)
         if self._exist(by_copy):
             return by_copy
-        live = by_copy[self.buffers.live]
+        live = by_copy[self._buffers.live]
         if live.size and not self._exist(live):
             raise UserError(
                 f"Expected actions in 0..{self.spec.n_actions - 1}, got {live.min()}..{live.max()}."
@@ -190,17 +190,17 @@ class Batched:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the buffers and the simulator's state, copied."""
-        return {"buffers": save_arrays(self.buffers), "sim": self.sim.save()}
+        return {"buffers": save_arrays(self._buffers), "sim": self._sim.save()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> TimeStep:
         """Go on from a saved state, and return the instant at which it was saved."""
-        self.sim.load(state["sim"])  # first: it refuses what another engine or task has saved
-        load_arrays(self.buffers, state["buffers"])
+        self._sim.load(state["sim"])  # first: it refuses what another engine or task has saved
+        load_arrays(self._buffers, state["buffers"])
         return self._step
 
     def close(self) -> None:
         """End the simulator."""
-        self.sim.close()
+        self._sim.close()
 
 
 def check_mask(where: Any, expected: tuple[int, int]) -> None:

@@ -70,15 +70,15 @@ class OnGpu:
         """Take over the episodes of copies that a CPU plays."""
         self.card, self.host = Card(), host
         self.spec, self.runs, self.copies = host.spec, host.runs, host.copies
-        self.device, sim, spec = self.card.device, host.sim, host.spec
-        self._buffers = Buffers(*(place(array, self.device) for array in host.buffers))
+        self.device, sim, spec = self.card.device, host._sim, host.spec
+        self._buffers = Buffers(*(place(array, self.device) for array in host._buffers))
         if spec.state_is_obs:
-            state = self._buffers.obs.view(len(host.buffers.obs), -1)
+            state = self._buffers.obs.view(len(host._buffers.obs), -1)
             self._buffers = self._buffers._replace(state=state)
         world = [place_side_by_side(array, self.device) for array in sim.world]
         self._world = type(sim.world)(*world)
         self._rules = self._placed_rules(sim.rules)
-        count, n = len(host.buffers.live), spec.n_agents
+        count, n = len(host._buffers.live), spec.n_agents
         self._where = torch.zeros(count, dtype=torch.bool, device=self.device)
         self._actions = torch.zeros(count, n, dtype=torch.int64, device=self.device)
         views = {name: self._view(getattr(self._buffers, name)) for name in TimeStep._fields}
@@ -105,13 +105,13 @@ class OnGpu:
         card, host = self.card, self.host
         places = (
             self._rules,
-            self._seen(self._world, host.sim.world),
-            self._seen(self._buffers, host.buffers),
+            self._seen(self._world, host._sim.world),
+            self._seen(self._buffers, host._buffers),
         )
         self._given_where = (*places, card.seen(self._where, np.dtype(bool)))
         actions = card.seen(self._actions, np.dtype(np.int64))
-        self._given_actions = (*places, actions, self.spec.horizon, host.terminal)
-        restart, step = kernels(card.cuda, host.sim)
+        self._given_actions = (*places, actions, self.spec.horizon, host._terminal)
+        restart, step = kernels(card.cuda, host._sim)
         self._restart = card.compile(restart, self._given_where)
         self._step = card.compile(step, self._given_actions)
 
@@ -152,7 +152,7 @@ class OnGpu:
 
     def _pairs(self) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Return each array on the host with the same on the card."""
-        arrays = (*self.host.sim.world, *self.host.buffers)
+        arrays = (*self.host._sim.world, *self.host._buffers)
         return zip(arrays, (*self._world, *self._buffers), strict=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
