@@ -120,7 +120,7 @@ def test_a_part_is_fed_what_is_drawn_number_for_number_and_anew_each_time():
 
 @pytest.mark.parametrize("name", ["qmix", "bdps"])
 def test_episodes_for_a_card_are_those_of_the_cpu_behind_which_copies_idle(name: str):
-    task, seeds = "lbf/5x5-4p-1f-v3", [0, 1, 2]
+    task, seeds = "smac/3m", [0, 1, 2]
     spec, settings = envs.make(task, [0], 1).spec, {"copies": 2}
     rollouts = []
     for collect in (collect_episodes, lambda *a: on_card.Episodes(a[0], a[1], True).collect(a[2])):
@@ -162,7 +162,7 @@ def test_segments_for_a_card_are_those_of_the_cpu():
 
 def played(rounds: int) -> tuple[Any, list[Rollout]]:
     """Episodes of unequal lengths of three runs, of which one sits out now and then."""
-    task = "lbf/5x5-4p-1f-v3"
+    task = "smac/3m"
     env = envs.make(task, [0, 1, 2], 2)
     learner = learners.make("qmix", env.spec, {"copies": 2}, [0, 1, 2])
     everyone = torch.ones(3, dtype=torch.bool)

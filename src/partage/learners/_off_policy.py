@@ -206,7 +206,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             "episodes": self.episodes,
         }
         if replay:
-            state["replay"] = self.replay.state_dict()
+            state["replay"] = self.source.state_dict()
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -221,7 +221,9 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         self.blocks = state["blocks"]
         self.episodes = state["episodes"]
         if "replay" in state:
-            self.replay.load_state_dict(state["replay"])
+            of_card = "stored" in state["replay"]
+            self.source = self.card_replay if of_card else self.replay
+            self.source.load_state_dict(state["replay"])
 
 
 def previous_actions(actions: Int64[Tensor, "R B T N"]) -> Int64[Tensor, "R B T1 N"]:

@@ -27,7 +27,7 @@ from partage.kernels.gru import (
     walk_forward,
 )
 from partage.nn.bank import Bank, Rows, within
-from partage.nn.recurrence import walk
+from partage.nn.recurrence import CardCells
 from partage.sharing.assignment import Assignment, pick
 
 
@@ -74,12 +74,13 @@ class GRU(nn.Module):
         self.inputs = Bank(generators, sets, inputs, 3 * hidden, init)
         self.hidden = Bank(generators, sets, hidden, 3 * hidden, init)
 
-    def select(self, index: Assignment) -> GRUWeights:
+    def select(self, index: Assignment) -> "GRUWeights | CardCells":
         """Return the cells that each agent goes through; they hold until the next update."""
         banks = self.inputs, self.hidden
-        weights = [pick(bank.weight, index).flatten(0, 1) for bank in banks]
-        biases = [pick(bank.bias, index).flatten(0, 1) for bank in banks]
-        return GRUWeights.of(weights[0], biases[0], weights[1], biases[1])
+        wx, wh = (pick(bank.weight, index).flatten(0, 1) for bank in banks)
+        bx, bh = (pick(bank.bias, index).flatten(0, 1) for bank in banks)
+        on_cpu = wx.device.type == "cpu"
+        return GRUWeights.of(wx, bx, wh, bh) if on_cpu else CardCells(wx, bx, wh, bh)
 
     def forward(
         self, rows: Rows, h: Float32[Tensor, "R G M H"], index: Assignment
@@ -89,7 +90,7 @@ class GRU(nn.Module):
 
 
 def run_gru(
-    rows: Rows, h: Float32[Tensor, "R G M H"], cell: GRUWeights
+    rows: Rows, h: Float32[Tensor, "R G M H"], cell: GRUWeights | CardCells
 ) -> Float32[Tensor, "R G T M H"]:
     """Do as `GRU.forward` with what its `select` returned.
 
@@ -97,10 +98,10 @@ def run_gru(
     `ValueError` for shapes that do not fit.
     """
     runs, groups, time, rows_at_once, _ = rows.shape
+    if isinstance(cell, CardCells):
+        cells = cell if len(cell.wh) == runs * groups else cell.each(groups)
+        return cells(rows.flatten(0, 1), h.flatten(0, 1)).unflatten(0, (runs, groups))
     cell = _cell_of_each_group(cell, runs, groups)
-    if rows.device.type != "cpu":
-        states = run_gru_torch(rows.flatten(0, 1), h.flatten(0, 1), cell)
-        return states.unflatten(0, (runs, groups))
     order = _order_of_fixed_sets(runs * groups, time, rows_at_once)
     states = run_gru_sorted(rows.flatten(0, 3), h.flatten(0, 2), cell, order)
     return states.unflatten(0, rows.shape[:4])
@@ -136,13 +137,9 @@ def run_gru_torch(
     """Do as `run_gru` in torch's own operations, on any device."""
     hidden, wide = h.shape[-1], cell.wh.shape[1]
     x, h = _padded(x, h, cell)
-    bias = cell.bias[:, None, wide:]
-    from_x = x.flatten(1, 2)
-    from_x = from_x + bias if cell.wx is None else torch.baddbmm(bias, from_x, cell.wx)
-    weight = cell.wh.roll(-wide, -1)  # in torch's order
-    of_h = functional.pad(cell.bias[:, :wide], (2 * wide, 0))
-    states = walk(from_x.unflatten(1, x.shape[1:3]), h, weight[:, None], of_h[:, None])
-    return states[..., :hidden]
+    wh = cell.wh.roll(-wide, -1)  # in torch's order
+    bh = functional.pad(cell.bias[:, :wide], (2 * wide, 0))
+    return CardCells(cell.wx, cell.bias[:, wide:], wh, bh)(x, h)[..., :hidden]
 
 
 def run_gru_sorted(

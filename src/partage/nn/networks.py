@@ -12,7 +12,7 @@ from partage.kernels import acting
 from partage.nn.bank import Bank, Init, Rows, from_rows, linear_init, to_rows
 from partage.nn.dense import Layer, apply_layers, apply_layers_sorted
 from partage.nn.gru import GRU, GRUWeights, run_gru, run_gru_sorted
-from partage.nn.recurrence import walk
+from partage.nn.recurrence import CardCells, walk
 from partage.nn.routing import Reorder, routes
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -124,7 +124,7 @@ class SelectedRecurrent(NamedTuple):
 
     sets: int
     encoder: Layer
-    memory: GRUWeights
+    memory: GRUWeights | CardCells
 
     def __call__(
         self,

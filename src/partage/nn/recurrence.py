@@ -8,7 +8,7 @@ row takes its own. Nothing waits for the card, and nothing is added in an order 
 On the CPU the same is said in plain operations, for tests.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float32, Int64
@@ -105,6 +105,28 @@ def _places(used: Int64[Tensor, "T K M"], width: int) -> Int64[Tensor, "T K M 1 
 def _masks(used: Int64[Tensor, "T K M"], sets: int) -> Float32[Tensor, "T K M S 1"]:
     """Return which of all sets' numbers are each row's own."""
     return (used[..., None, None] == torch.arange(sets, device=used.device)[:, None]).float()
+
+
+class CardCells(NamedTuple):
+    """GRUs of K stretches, gates in torch's order (reset, update, new)."""
+
+    wx: Float32[Tensor, "K I 3H"] | None  # None: the rows are what it would give
+    bx: Float32[Tensor, "K 3H"]
+    wh: Float32[Tensor, "K H 3H"]
+    bh: Float32[Tensor, "K 3H"]
+
+    def each(self, groups: int) -> "CardCells":
+        """Return a cell for each of so many groups of a run, where there was one for all."""
+        repeated = [None if x is None else x.repeat_interleave(groups, 0) for x in self]
+        return CardCells(*repeated)  # type: ignore[arg-type]
+
+    def __call__(
+        self, x: Float32[Tensor, "K T M I"], h: Float32[Tensor, "K M H"]
+    ) -> Float32[Tensor, "K T M H"]:
+        """Return the states after each instant; `h` is the one before the first."""
+        bias, rows = self.bx[:, None], x.flatten(1, 2)
+        from_x = rows + bias if self.wx is None else torch.baddbmm(bias, rows, self.wx)
+        return walk(from_x.unflatten(1, x.shape[1:3]), h, self.wh[:, None], self.bh[:, None])
 
 
 def walk(

@@ -11,11 +11,51 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from partage.rl.experience import Rollout, blank, device_of, write_instant, write_transition
+from partage.rl.experience import Choice, Rollout, blank, change_tensors, device_of
 from partage.rl.graphs import Part, from_host
-from partage.sims.contract import Env
+from partage.sims.contract import Env, TimeStep
 
 KEPT = 16  # collectors, so that what was captured is captured once
+
+
+def blank_by_time(env: Env, time: int) -> Rollout:
+    """Return a rollout that is yet to be filled in, in memory instant after instant.
+
+    So what is written of an instant lies together, and many fields are copied at once.
+    """
+    out = change_tensors(blank(env, time), lambda _, x: x.movedim(2, 0).clone().movedim(0, 2))
+    if env.spec.state_is_obs:
+        return out._replace(state=out.obs.flatten(-2))
+    return out
+
+
+def write_what_is_seen(out: Rollout, t: int, step: TimeStep) -> None:
+    """Write what is seen at instant t."""
+    numbers = ["obs"] if out.state.data_ptr() == out.obs.data_ptr() else ["obs", "state"]
+    for names in (numbers, ["avail_actions", "alive"]):
+        _copy([getattr(out, name)[:, :, t] for name in names], [getattr(step, n) for n in names])
+
+
+def write_what_came(out: Rollout, t: int, choice: Choice, step: TimeStep, filled: Tensor) -> None:
+    """Write what was chosen at instant t, and what came of it."""
+    for name, note in choice.notes.items():
+        if name not in out.notes:
+            time = out.filled.shape[2]
+            memory = note.new_zeros(time, *note.shape)
+            out.notes[name] = memory.movedim(0, 2)
+    numbers = ["reward", "score", "feature"]
+    _copy([getattr(out, n)[:, :, t] for n in numbers], [getattr(step, n) for n in numbers])
+    flags = ["terminated", "truncated"]
+    places = [getattr(out, n)[:, :, t] for n in [*flags, "filled"]]
+    _copy(places, [*(getattr(step, n) for n in flags), filled])
+    whole = {"actions": out.actions, **out.notes}
+    chosen = {"actions": choice.actions, **choice.notes}
+    _copy([x[:, :, t] for x in whole.values()], [chosen[name] for name in whole])
+
+
+def _copy(places: list[Tensor], values: list[Tensor]) -> None:
+    """Copy tensors of one kind to their places, all in one launch where they lie alike."""
+    torch._foreach_copy_(places, values)
 
 
 class Episodes:
@@ -35,16 +75,16 @@ class Episodes:
 
     def _play(self) -> Rollout:
         env, policy, horizon = self.env, self.policy, self.env.spec.horizon
-        out, where = blank(env, horizon), from_host(lambda: self.where)
+        out, where = blank_by_time(env, horizon), from_host(lambda: self.where)
         live = where[:, None].expand(env.runs, env.copies).clone()
         step, memory = env.reset(live), policy.initial(env.copies, self.explore)
         for t in range(horizon):
-            write_instant(out, t, step)
+            write_what_is_seen(out, t, step)
             choice, memory = policy(step, memory, self.explore)
             step = env.step(choice.actions)
-            write_transition(out, t, choice, step, live)
+            write_what_came(out, t, choice, step, live)
             live = live & ~step.ended
-        write_instant(out, horizon, step)
+        write_what_is_seen(out, horizon, step)
         out.terminated.logical_and_(out.filled)  # a copy keeps its flags while it idles
         out.truncated.logical_and_(out.filled)
         return out
@@ -64,17 +104,17 @@ class Segments:
         return self.part()._replace(took_part=self.where)
 
     def _play(self) -> Rollout:
-        env, out, where = self.env, blank(self.env, self.time), from_host(lambda: self.where)
-        counts = where[:, None].expand(env.runs, env.copies)
+        env, out = self.env, blank_by_time(self.env, self.time)
+        counts = from_host(lambda: self.where)[:, None].expand(env.runs, env.copies).clone()
         final_obs, step = torch.zeros_like(out.obs[:, :, :-1]), env.now
         for t in range(self.time):
-            write_instant(out, t, step)
+            write_what_is_seen(out, t, step)
             choice, _ = self.policy(step, None, True)
             step = env.step(choice.actions)
-            write_transition(out, t, choice, step, counts)
+            write_what_came(out, t, choice, step, counts)
             final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
             step = env.reset(step.ended)
-        write_instant(out, self.time, step)
+        write_what_is_seen(out, self.time, step)
         return out._replace(final_obs=final_obs, terminated=out.terminated & out.filled)
 
 

@@ -99,9 +99,9 @@ class Training:
         self.code = record.code(recipe.learner, recipe.family)  # now: files may be edited later
         # of the parts before a resume, where it was other code
         self.earlier_code: list[str] = []
-        # the experience of learners that keep any, and where it lies on the disk
+        # the experience of learners that keep any on the CPU, and where it lies on the disk
         replay = getattr(self.learner, "replay", None)
-        self.replay = replay if isinstance(replay, Replay) else None
+        self.replay = replay if isinstance(replay, Replay) and plays_on == "cpu" else None
         self.stored: list[Stored] = []
 
     @property
