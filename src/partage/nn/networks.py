@@ -227,7 +227,9 @@ class RoutedQ(nn.Module):
         rows: Any = Reorder.apply(x.flatten(0, 2), way.to, way.back)
         encoded = apply_layers_sorted(rows, way.bounds, [self.encoder.select(sets, relu=True)])
         first = h.detach().flatten(0, 1)
-        states = run_gru_sorted(encoded, first, self.memory.select(sets), way.order)
+        cells = self.memory.select(sets)
+        assert isinstance(cells, GRUWeights)  # as on the CPU
+        states = run_gru_sorted(encoded, first, cells, way.order)
         q = apply_layers_sorted(states, way.bounds, [self.head.select(sets)])
         q_in_order: Any = Reorder.apply(q, way.back, way.to)
         states_in_order: Any = Reorder.apply(states, way.back, way.to)

@@ -23,7 +23,7 @@ def gates(from_x: Tensor, from_h: Tensor, h: Tensor) -> Two:
     `from_x` and `from_h` are ``[L, 3H]`` in torch's order (reset, update, new), `h` is ``[L, H]``.
     """
     if h.device.type == "cuda":
-        return torch._thnn_fused_gru_cell(from_x, from_h, h)
+        return torch.ops.aten._thnn_fused_gru_cell(from_x, from_h, h)
     (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
     reset, update = (xr + hr).sigmoid(), (xz + hz).sigmoid()
     new = (xn + reset * hn).tanh()

@@ -27,6 +27,10 @@ class Feed:
         self.make: Callable[[], Tensor] = lambda: made
         self.first: Tensor | None = None  # made in the capture, for the replay that follows it
 
+    def takes(self, made: Tensor) -> bool:
+        """Return whether its memory is of that kind."""
+        return self.there.shape == made.shape and self.there.dtype == made.dtype
+
     def send(self, made: Tensor) -> None:
         """Copy what was made to the card, without waiting for it."""
         pinned = made.pin_memory() if self.there.device.type == "cuda" else made
@@ -52,10 +56,11 @@ class Place:
         Its memory is taken in the first call: what is taken in a capture is the graph's to reuse.
         """
         made = make()
-        if self.next == len(self.feeds):
+        known = self.next < len(self.feeds) and self.feeds[self.next].takes(made)
+        if not known:
             if self.capturing:
                 raise RuntimeError("a part asks for more when it is captured than it did before")
-            self.feeds.append(Feed(made, self.device))
+            self.feeds[self.next :] = [Feed(made, self.device)]
         feed = self.feeds[self.next]
         self.next += 1
         feed.make = make

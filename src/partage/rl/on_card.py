@@ -55,7 +55,7 @@ def write_what_came(out: Rollout, t: int, choice: Choice, step: TimeStep, filled
 
 def _copy(places: list[Tensor], values: list[Tensor]) -> None:
     """Copy tensors of one kind to their places, all in one launch where they lie alike."""
-    torch._foreach_copy_(places, values)
+    torch._foreach_copy_(places, values)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class Episodes:
