@@ -49,8 +49,9 @@ containers: .venv/ready  ## an Apptainer image for each family that the figures 
 bench: .venv/ready  ## speed against targets and peers; writes benchmarks/results
 	$(RUN) benchmarks
 
-bench-gpu: .venv/ready  ## simulators and learning on a GPU: what works there, whether it waits, how fast it is; five minutes
+bench-gpu: .venv/ready  ## simulators and learning on a GPU: what works there, what waits, how fast it is; five minutes
 	$(RUN) benchmarks.gpu_simulators
+	$(RUN) benchmarks.gpu
 	$(RUN) benchmarks.gpu
 
 calibration: .venv/ready  ## what training costs on this machine, as the suite brings it, and README's table of it: ten minutes

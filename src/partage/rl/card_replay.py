@@ -119,6 +119,7 @@ def _refuse_what_does_not_fit(needed: int, device: torch.device) -> None:
     if device.type != "cuda":
         return
     free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if needed > free:
         raise UserError(
             f"The replay takes {needed / 1e9:.1f} GB, but {device} has {free / 1e9:.1f} GB left: "
