@@ -52,7 +52,6 @@ bench: .venv/ready  ## speed against targets and peers; writes benchmarks/result
 bench-gpu: .venv/ready  ## simulators and learning on a GPU: what works there, what waits, how fast it is; five minutes
 	$(RUN) benchmarks.gpu_simulators
 	$(RUN) benchmarks.gpu
-	$(RUN) benchmarks.gpu
 
 calibration: .venv/ready  ## what training costs on this machine, as the suite brings it, and README's table of it: ten minutes
 	$(RUN) benchmarks.costs --measure
