@@ -36,7 +36,7 @@ TASKS = (
 )
 TIMED = (BATTLE, "lbf/15x15-4p-5f-v2", "mpe/15a_3c")
 MANY, RUNS, FEW = 16_384, 20, 8  # copies of one run; runs, and copies of each
-COMPARED, STEPS = 128, 60  # copies of each of two runs, and steps that both devices play
+COMPARED, STEPS = 64, 60  # copies of each of two runs, and steps that both devices play
 BLOCKS = (1, 2, 4, 8, 16, 32)  # threads that start together
 TARGET = 20e6  # joint steps a second of battles
 
@@ -109,7 +109,7 @@ def allocations() -> int:
 
 def waits_for_nothing(task: str) -> str:
     """Take steps and masked starts where waiting is an error, and count what memory they take."""
-    made = envs.make(task, [0, 1], 64, device="cuda")
+    made = envs.make(task, [0, 1], COMPARED, device="cuda")
     step = made.reset()
     actions, where = legal(step, torch.rand_like(step.avail_actions, dtype=torch.float)), step.ended
     made.step(actions), made.reset(where)
@@ -133,7 +133,7 @@ def captured(do: Callable[[], None]) -> torch.cuda.CUDAGraph:
 
 def replays(task: str) -> str:
     """Play a graph of a step and a masked start against the same step by step."""
-    plain, held = (envs.make(task, [0, 1], 64, device="cuda") for _ in range(2))
+    plain, held = (envs.make(task, [0, 1], COMPARED, device="cuda") for _ in range(2))
     chances = torch.rand(30, *plain.reset().avail_actions.shape, device="cuda")
     actions, where = torch.empty_like(chances[0, ..., 0], dtype=torch.int64), held.reset().ended
     held.load_state_dict(plain.state_dict())
@@ -178,7 +178,7 @@ class Recorded:
             self.env.step(actions)
             self.env.reset(ended)
 
-    def seconds(self, do: Callable[[], None], times: int = 5) -> tuple[float, float]:
+    def seconds(self, do: Callable[[], None], times: int = 3) -> tuple[float, float]:
         """Return the median seconds a step on the card's clock, and on the host's for launching."""
         card, host = [], []
         for _ in range(times):
@@ -199,7 +199,7 @@ def speed(task: str, seeds: int, copies: int) -> None:
     """Print joint steps a second, by the number of threads that start together."""
     game, count = Recorded(task, seeds, copies), seeds * copies
     name, usual = f"{task} x {count}", game.env.card.threads
-    plain, host = game.seconds(game.play, 3)
+    plain, host = game.seconds(game.play)
     say(f"{name}: {plain * 1e6:.1f} us a step by launches, the host busy for {host * 1e6:.1f} us")
     for block in (usual(count)[1], *BLOCKS):
         game.env.card.threads = lambda n, block=block: (-(-n // block), block)
@@ -229,7 +229,7 @@ def compile_all() -> None:
     for task in TASKS:
         with part(f"compiling {task}"):
             begun = time.perf_counter()
-            made: Any = envs.make(task, [0], 8, device="cuda")
+            made: Any = envs.make(task, [0, 1], COMPARED, device="cuda")
             seconds = time.perf_counter() - begun
             registers = [each.get_regs_per_thread() for each in (made._restart, made._step)]
             say(f"{task}: compiled in {seconds:.1f} s, registers of a start and a step {registers}")

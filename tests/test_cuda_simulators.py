@@ -97,22 +97,21 @@ class Compiler(StandIn):
         self.cuda, self.made = cuda, []
 
     def compile(self, function, given):
-        from numba import typeof
-
-        with card.rounding_products(self.cuda):
-            text, _ = self.cuda.compile_ptx(function, tuple(map(typeof, given)), cc=(9, 0))
-        self.made.append(text)
-        return function
+        compiled = card.Card.compile(self, function, given)
+        self.made += [each.inspect_asm((9, 0)) for each in compiled.overloads.values()]
+        return compiled
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_simulators_compile_for_a_gpu_that_is_not_there(task: str, monkeypatch):
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed here")
     from numba import cuda
-    from numba.cuda import dispatcher
+    from numba.cuda import codegen, dispatcher
 
     capability = SimpleNamespace(compute_capability=(9, 0))
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: capability)
+    monkeypatch.setattr(codegen.CUDACodeLibrary, "_ensure_cc", lambda library, cc: (9, 0, "a"))
+    monkeypatch.setattr(dispatcher._Kernel, "bind", lambda kernel: None)
     compiler = Compiler(cuda)
     monkeypatch.setattr(gpu, "Card", lambda: compiler)
     envs.make(task, [0, 1], 20, device="cuda")

@@ -1,8 +1,9 @@
 """`Card`: the GPU that torch uses, as Numba sees it: memory, compiled kernels, launches."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Card:
     def compile(self, function: Callable[..., None], given: Sequence[Any]) -> Any:
         """Return a kernel compiled for such arguments."""
         with rounding_products(self.cuda):
-            return self.cuda.jit(function).specialize(*given)
+            return for_gpu(self.cuda, function).specialize(*given)
 
     def launch(self, compiled: Any, copies: int, given: Sequence[Any]) -> None:
         """Run a thread for each copy, on torch's current stream; return at once."""
@@ -75,6 +76,12 @@ class Card:
             self.streams[address] = self.cuda.external_stream(address)
         blocks, block = self.threads(copies)
         compiled[blocks, block, self.streams[address]](*given)
+
+
+@cache
+def for_gpu(cuda: Any, function: Callable[..., None]) -> Any:
+    """Return what compiles a kernel, once for each kind of arguments."""
+    return cuda.jit(inspect.unwrap(function))  # the tests wrap functions in a type checker
 
 
 @contextmanager

@@ -8,6 +8,7 @@ the same, but for the last digit of an exponential or a logarithm (contacts of s
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,9 @@ from partage.sims.kernel import Kernel
 from partage.sims.side_by_side import place, place_side_by_side, words
 
 
-def kernels(cuda: Any, sim: Kernel) -> tuple[Callable[..., None], Callable[..., None]]:
-    """Return a new episode and a step, each as a thread does it for its copy."""
-    start, move = sim.start_copy, sim.move_copy
+@cache
+def kernels(cuda: Any, start: Any, move: Any) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Return a new episode and a step, each as a thread does it for its copy (see `Kernel`)."""
 
     def restart(rules, world, buffers, where):
         copy = cuda.grid(1)
@@ -111,7 +112,7 @@ class OnGpu:
         self._given_where = (*places, card.seen(self._where, np.dtype(bool)))
         actions = card.seen(self._actions, np.dtype(np.int64))
         self._given_actions = (*places, actions, self.spec.horizon, host._terminal)
-        restart, step = kernels(card.cuda, host._sim)
+        restart, step = kernels(card.cuda, host._sim.start_copy, host._sim.move_copy)
         self._restart = card.compile(restart, self._given_where)
         self._step = card.compile(step, self._given_actions)
 
