@@ -5,6 +5,7 @@ no values, so whatever would wait for a card raises an error; and a watch finds 
 from the host unasked.
 """
 
+import contextlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -116,6 +117,48 @@ def test_a_part_is_fed_what_is_drawn_number_for_number_and_anew_each_time():
             assert part().device.type == "meta"
     assert torch.equal(torch.stack(sent), torch.stack([noise.uniform(theirs, 5) for _ in range(2)]))
     assert not torch.equal(sent[0], sent[1])
+
+
+class Graph:
+    """A CUDA graph without a card: what it replays is nothing."""
+
+    replayed = 0
+
+    def replay(self) -> None:
+        Graph.replayed += 1
+
+
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
+    """Captures on device meta as on a card."""
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: None)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_is_captured_draws_and_stores_what_is_called_would(name: str, captures: None):
+    results = []
+    for captured in (False, True):
+        probe, Graph.replayed = roll_call([0, 1], 1, "meta"), 0
+        learner = learners.make(name, probe.spec, SETTINGS[name], [0, 1], "meta")
+        env = roll_call([0, 1], learner.copies, "meta")
+        learner.updating.captured = captured
+        if learner.segment is None:
+            collector = on_card.Episodes(env, learner.policy, True)
+            learner.storing.captured = captured
+        else:
+            collector = on_card.Segments(env, learner.policy, learner.segment)
+        collector.part.captured = captured
+        for number in range(9):
+            where = torch.tensor([True, number != 7])
+            learner.learn(collector.collect(where))
+        drawn = [g.get_state() for g in learner.streams.generators]
+        results.append((drawn, getattr(getattr(learner, "card_replay", None), "stored", 0)))
+        assert bool(Graph.replayed) == captured
+    assert results[0][1] == results[1][1]
+    assert all(map(torch.equal, results[0][0], results[1][0]))
 
 
 @pytest.mark.parametrize("name", ["qmix", "bdps"])

@@ -122,7 +122,7 @@ class Part(Generic[ResultT]):
         self.function, self.device = function, device
         self.captured = captured and device.type == "cuda"
         self.calls, self.place = 0, Place(device)
-        self.graph: torch.cuda.CUDAGraph | None = None
+        self.graph: Any = None  # torch's
 
     def __call__(self) -> ResultT:
         """Return the function's result."""
@@ -138,7 +138,7 @@ class Part(Generic[ResultT]):
         graph.replay()
         return self.result
 
-    def _capture(self) -> torch.cuda.CUDAGraph:
+    def _capture(self) -> Any:
         """Capture the function: nothing is computed yet."""
         torch.cuda.synchronize(self.device)
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
