@@ -210,6 +210,38 @@ def speed(task: str, seeds: int, copies: int) -> None:
             f" (blocks of {block})")  # fmt: skip
 
 
+def launches(task: str) -> str:
+    """Return what a launch takes of the host, as Numba does it and with arguments laid out once."""
+    from numba.cuda import dispatcher
+
+    made: Any = envs.make(task, [0, 1], COMPARED, device="cuda")
+    made.reset()
+    kernel, laid_out = next(iter(made._step.overloads.values())), []
+    for kind, value in zip(kernel.argument_types, made._given_actions, strict=True):
+        kernel._prepare_args(kind, value, 0, [], laid_out)
+    stream = dispatcher.driver._to_core_stream(next(iter(made.card.streams.values())))
+    blocks, block = made.card.threads(2 * COMPARED)
+    code = kernel._codelibrary.get_cufunc().kernel
+
+    def prepared() -> None:
+        config = dispatcher.LaunchConfig(grid=blocks, block=block)
+        dispatcher.launch(stream, config, code, *laid_out)
+
+    def usual() -> None:
+        made.card.launch(made._step, 2 * COMPARED, made._given_actions)
+
+    seconds = []
+    for do in (usual, prepared):
+        do()
+        torch.cuda.synchronize()
+        begun = time.perf_counter()
+        for _ in range(200):
+            do()
+        seconds.append((time.perf_counter() - begun) / 200)
+        torch.cuda.synchronize()
+    return f"{seconds[0] * 1e6:.1f} us a launch by Numba, {seconds[1] * 1e6:.1f} us laid out once"
+
+
 def reference(task: str, path: Path) -> subprocess.Popen[bytes]:
     """Start a process that plays on the CPU meanwhile."""
     command = [sys.executable, "-m", "benchmarks.gpu_simulators", "--cpu", task, str(path)]
@@ -248,6 +280,9 @@ def everything() -> None:
             say(f"{task}: {waits_for_nothing(task)}")
         with part(f"graph of {task}"):
             say(f"{task}: {replays(task)}")
+    for task in (BATTLE, "roll_call/4x4-8"):
+        with part(f"launches of {task}"):
+            say(f"{task}: {launches(task)}")
     for task in TIMED:
         for seeds, copies in ((1, MANY), (RUNS, FEW)):
             with part(f"speed of {task}"):
