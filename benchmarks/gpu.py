@@ -5,11 +5,14 @@ late is left out. A card that is lost to one part's error is got back by startin
 """
 
 import argparse
+import json
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,14 +20,19 @@ from torch import Tensor
 
 from benchmarks.stand_in import RollCall, roll_call
 from partage import envs, learners
+from partage.cli.parser import main as cli
 from partage.config import plan
+from partage.config.recipe import Recipe
 from partage.config.schema import at_scale
 from partage.errors import UserError
 from partage.nn.gru import GRUWeights, run_gru_torch
 from partage.rl import rollout
+from partage.rl.experience import device_of
 from partage.runs import environments
 from partage.runs.divergence import _on_cpu
 from partage.runs.process import prepare
+from partage.runs.train import Training
+from partage.sharing.assignment import sets_in_use
 
 CARD = "cuda"
 LBF = "lbf/15x15-4p-5f-v2"
@@ -34,12 +42,15 @@ TABLE = [
     ("nps", "mpe/15a_3c", 20, 400_000),
     ("bdps", LBF, 20, 40_000),
     ("qmix", "smac/5m_vs_6m", 20, 60_000),
+    ("mdps", "mpe/15a_3c", 20, 0),  # no target: beside nps
 ]
+# what the real trainer trains on the card, by its own command
+PILOTS = [("qmix", "lbf/8x8-2p-2f-coop-v3", "3"), ("mdps", "mpe/15a_3c", "20")]
 SMOKE = {
     "qmix": {"copies": 16, "epsilon_anneal": 3000},
     "bdps": {"copies": 16, "epsilon_anneal": 3000, "period": 2},
     "a2c": {"lr": 3e-3},
-    "mdps": {},
+    "mdps": {"period": 4, "data": 4, "fuse": 0.02},  # moves in the smoke runs
     "seps": {},
     "cds": {"copies": 16},
     "eoi": {"copies": 16},
@@ -111,8 +122,8 @@ def gates() -> None:
 
 def smoke(name: str) -> None:
     """A few updates of a learner: eager, then captured."""
-    began, trained = time.monotonic(), on_roll_call(name)
-    for _ in range(6):
+    began, trained, measures = time.monotonic(), on_roll_call(name), {}
+    for _ in range(10):
         measures = trained.round()
     values = {key: [round(float(y), 3) for y in x] for key, x in list(measures.items())[:4]}
     say(f"smoke {name}: works ({time.monotonic() - began:.1f} s) {values}")
@@ -165,7 +176,22 @@ def learns(name: str) -> None:
     test = roll_call((5, 6), 4, CARD)
     greedy = rollout.collect_episodes(test, trained.learner.policy, trained.everyone, False)
     last = greedy.reward[..., 0].sum(2).mean().item()
-    say(f"learns {name}: return {first:.2f} at first, {last:.2f} greedily after 300 updates")
+    say(
+        f"learns {name}: return {first:.2f} at first, {last:.2f} greedily after 300 updates "
+        f"(ceiling {ceiling(trained.learner, test.spec):.2f})"
+    )
+
+
+def ceiling(learner: Any, spec: Any) -> float:
+    """The highest return in roll call: agents that go through one set without an id act alike.
+
+    Each instant the share of agents that do their own action is earned; who acts alike can be right
+    for one of them.
+    """
+    sharing = next(iter(learner.sharing().values()), None)
+    in_id = getattr(learner.settings, "sharing", "") != "full"
+    apart = spec.n_agents if in_id or sharing is None else int(sets_in_use(sharing).min())
+    return spec.horizon * apart / spec.n_agents
 
 
 def against_cpu(name: str, updates: int = 200) -> None:
@@ -215,7 +241,7 @@ def milliseconds(function: Callable[[], Any], times: int = 10) -> float:
 def measure(algorithm: str, task: str, runs: int, target: int, seconds: float) -> None:
     """Environment steps a second, training included; and where the time goes."""
     began, trained = time.monotonic(), of_paper(algorithm, task, runs)
-    for _ in range(40):
+    for _ in range(10):  # a part is captured in its third call
         trained.counted_round()
     say(f"measure {algorithm} {task}: ready after {time.monotonic() - began:.1f} s")
     torch.cuda.synchronize()
@@ -233,6 +259,42 @@ def measure(algorithm: str, task: str, runs: int, target: int, seconds: float) -
     say(f"  acting {milliseconds(trained.collect):.2f} ms", end_of(trained, found))
     say(f"  {launches(trained)}")
     say(f"  memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
+
+
+def pilot(algorithm: str, task: str, seeds: str) -> None:
+    """`partage run` on the card; then half a run, saved and taken up by another trainer."""
+    with tempfile.TemporaryDirectory() as folder:
+        began, given = time.monotonic(), [algorithm, task, "--seeds", seeds, "--scale", "smoke"]
+        code = cli(["run", *given, "--device", CARD, "--results", folder])
+        say(f"pilot {algorithm} {task}: exit code {code} in {time.monotonic() - began:.1f} s")
+        record = next(Path(folder).rglob("record.json"))
+        facts = json.loads(record.read_text())
+        say("  ", {name: facts[name] for name in ("device", "gpu", "wall_seconds")})
+        recipe = Recipe.load(record.with_name("recipe.json"))
+        taken_up(recipe, Path(folder) / "taken_up")
+
+
+def taken_up(recipe: Recipe, folder: Path) -> None:
+    """Whether a run that was saved and taken up ends as one that was not."""
+    folder.mkdir()
+    ends, total = [], 0
+    whole = Training(recipe, CARD)
+    while whole.active.any():
+        whole.advance()
+        total += 1
+    say(f"  plays on {device_of(whole.env)}: {whole.env.__class__.__name__}, {total} updates")
+    ends.append(whole)
+    first = Training(recipe, CARD)
+    for _ in range(total // 2):
+        first.advance()
+    first.save(folder)
+    second = Training(recipe, CARD)
+    second.resume(folder)
+    while second.active.any():
+        second.advance()
+    ends.append(second)
+    curves = [trained.metrics.curve() for trained in ends]
+    say(f"  taken up at update {total // 2}: curves equal: {curves[0].equals(curves[1])}")
 
 
 def end_of(trained: Trained, found: rollout.Rollout) -> str:
@@ -269,14 +331,16 @@ def main() -> None:
         return
     prepare(CARD)
     say(torch.cuda.get_device_name(), "torch", torch.__version__)
-    parts: list[tuple[str, Callable[[], None]]] = [("gates", gates)]
-    parts += [(f"smoke {name}", lambda name=name: smoke(name)) for name in SMOKE]
-    parts += [(f"waiting {name}", lambda name=name: waiting(name)) for name in CAPTURED]
-    parts += [(f"twice {name}", lambda name=name: twice(name)) for name in CAPTURED]
-    parts += [
+    parts: list[tuple[str, Callable[[], None]]] = [
         (f"measure {row[0]} {row[1]}", lambda row=row: measure(*row, arguments.each))
         for row in TABLE
     ]
+    parts += [("smoke mdps", lambda: smoke("mdps"))]
+    parts += [(f"pilot {row[0]}", lambda row=row: pilot(*row)) for row in PILOTS]
+    parts += [("gates", gates)]
+    parts += [(f"smoke {name}", lambda name=name: smoke(name)) for name in SMOKE if name != "mdps"]
+    parts += [(f"waiting {name}", lambda name=name: waiting(name)) for name in CAPTURED]
+    parts += [(f"twice {name}", lambda name=name: twice(name)) for name in CAPTURED]
     parts += [(f"learns {name}", lambda name=name: learns(name)) for name in CAPTURED]
     parts += [("against CPU qmix", lambda: against_cpu("qmix"))]
     began = time.monotonic()

@@ -19,16 +19,19 @@ from benchmarks.stand_in import roll_call
 from partage import envs, learners
 from partage.learners import a2c, bdps
 from partage.nn.optimiser import Optimiser
+from partage.nn.state import THERE, load, share, used
 from partage.rl import graphs, noise, on_card
 from partage.rl.card_replay import CardReplay
 from partage.rl.replay import Replay
 from partage.rl.rollout import Rollout, collect_episodes, collect_segment, team_reward
+from partage.sharing import assignment
 
 SETTINGS = {
     "qmix": {"copies": 16},
     "bdps": {"copies": 16, "period": 2},
     "a2c": {},
 }
+MOVING = {"mdps": {}, "seps": {"clusters": 2, "pretraining": 2, "data": 2}}
 FEW = torch.tensor([True, False, True])
 
 
@@ -96,6 +99,54 @@ def test_neither_acting_nor_an_update_asks_a_card_for_anything(
     assert "gradient_norm" in measures
 
 
+@pytest.mark.parametrize("name", MOVING)
+def test_sharing_that_has_moved_is_not_brought_to_a_card_within_acting_or_an_update(
+    name: str, watch: Watch
+):
+    probe = roll_call([0, 1], 1, "meta")
+    learner: Any = learners.make(name, probe.spec, MOVING[name], [0, 1], "meta")
+    env = roll_call([0, 1], learner.copies, "meta")
+    collector = on_card.Segments(env, learner.policy, learner.segment)
+    together, measures = torch.zeros(2, 4, dtype=torch.int64), {}
+    for others_set in (0, 1):
+        index = together.clone()
+        index[:, 2:] = others_set
+        share(learner.a2c.net, front_of=index, back_of=index)
+        for _ in range(3):
+            measures = learner.a2c.learn(collector.collect(torch.ones(2, dtype=torch.bool)))
+        assert torch.equal(learner.sharing()["front"], index)
+    assert "gradient_norm" in measures
+
+
+def test_today_s_sharing_lies_where_yesterday_s_lay_on_a_card():
+    spec = roll_call([0, 1], 1).spec
+    learner: Any = learners.make("mdps", spec, {}, [0, 1])
+    net = learner.a2c.net
+    # a card's copies, where they can be read
+    net.register_buffer(f"back_of{THERE}", net.back_of.clone(), persistent=False)
+    there = used(net, "back_of")
+    together = torch.zeros(2, 4, dtype=torch.int64)
+    share(net, back_of=together)
+    assert used(net, "back_of") is there and torch.equal(there, together)
+    load(net, net.state_dict() | {"back_of": together + 1})
+    assert used(net, "back_of") is there and there.eq(1).all()
+
+
+@pytest.mark.parametrize("sets", [2, 4])
+def test_sets_that_are_picked_unasked_are_those_that_are_picked_and_so_are_their_gradients(
+    sets: int,
+):
+    bank = torch.randn(2, sets, 3, 5, requires_grad=True)
+    index = torch.tensor([[0, 1, 1, 0], [1, 1, 1, 1]])
+    results = []
+    for function in (assignment.pick, assignment._pick_unasked):
+        picked = function(bank, index)
+        (gradient,) = torch.autograd.grad(picked.square().sum(), bank)
+        results.append((picked, gradient))
+    assert torch.equal(results[0][0], results[1][0])
+    torch.testing.assert_close(*(x[1] for x in results))
+
+
 def test_the_watch_sees_what_comes_from_the_host(watch: Watch):
     part = graphs.Part(lambda: torch.ones(2).to("meta"), torch.device("meta"))
     with pytest.raises(AssertionError, match="of the host"):
@@ -142,7 +193,7 @@ def test_what_is_captured_draws_and_stores_what_is_called_would(name: str, captu
     results = []
     for captured in (False, True):
         probe, Graph.replayed = roll_call([0, 1], 1, "meta"), 0
-        learner = learners.make(name, probe.spec, SETTINGS[name], [0, 1], "meta")
+        learner: Any = learners.make(name, probe.spec, SETTINGS[name], [0, 1], "meta")
         env = roll_call([0, 1], learner.copies, "meta")
         learner.updating.captured = captured
         if learner.segment is None:

@@ -28,6 +28,7 @@ from torch import Generator, Tensor, nn
 
 from partage.errors import UserError
 from partage.learners import Learner
+from partage.nn.state import share
 from partage.runs import record, train
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -143,8 +144,9 @@ def test_a_sharing_that_moves_moves_in_the_target_networks_when_they_are_copied_
 
 def test_two_assignments_set_to_one_tensor_are_loaded_apart() -> None:
     one, other = (player("mdps", [0, 1]).learner.a2c for _ in range(2))  # type: ignore[attr-defined]
-    other.net.front_of = other.net.back_of = torch.zeros_like(other.net.back_of)
-    one.net.front_of = torch.zeros_like(one.net.front_of)
+    together = torch.zeros_like(other.net.back_of)
+    share(other.net, front_of=together, back_of=together)
+    share(one.net, front_of=torch.zeros_like(one.net.front_of))
     reloaded(one, other)
     assert torch.equal(other.net.front_of, one.net.front_of)
     assert torch.equal(other.net.back_of, one.net.back_of)

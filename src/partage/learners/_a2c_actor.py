@@ -39,8 +39,7 @@ class Actor:
     ) -> None:
         self.net, self.n_agents, self.device = net, spec.n_agents, device
         self.generators = generators([stream(seed, "actions") for seed in seeds])
-        # on a card: whether acting asks it for nothing, and goes through the same sets for good
-        self.captured = True
+        self.captured = True  # on a card: acting asks it for nothing
 
     def initial(self, copies: int, explore: bool) -> None:
         """Return the memory that an episode begins with: none."""

@@ -27,7 +27,7 @@ class DynamicA2C(Generic[ExperienceT]):
         experience: ExperienceT,
         share: FixedSharing | None = None,
     ) -> None:
-        self.a2c = A2C(spec, settings, seeds, device, share)
+        self.a2c = A2C(spec, settings, seeds, device, share, moving=True)
         self.policy, self.copies = self.a2c.policy, self.a2c.copies
         self.segment = self.a2c.segment
         self.generators = generators([stream(seed, "codes") for seed in seeds])

@@ -40,7 +40,7 @@ from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
 from partage.nn.pointwise import log_softmax
-from partage.nn.state import hold, load, move
+from partage.nn.state import hold, load, move, used
 from partage.rl.graphs import PartOf, from_host
 from partage.rl.losses import n_step_returns
 from partage.rl.noise import Streams, generators
@@ -85,7 +85,7 @@ class ActorCritic(nn.Module):
     """Actor ``back(front(o))`` and critic; the critic is shared as the actor's back is.
 
     A learner that moves the sharing gives `share` its banks' size, and moves `front_of` and
-    `back_of`.
+    `back_of` (`partage.nn.state.share`).
     """
 
     front_of: Assignment
@@ -121,8 +121,8 @@ class ActorCritic(nn.Module):
 
     def logits(self, rows: Rows) -> Float32[Tensor, "R G T M A"]:
         """Return the actor's logits for observations laid out as rows."""
-        layers = [*self.front.select(self.front_of), *self.back.select(self.back_of)]
-        return apply_layers(rows, layers)
+        front, back = used(self, "front_of"), used(self, "back_of")
+        return apply_layers(rows, [*self.front.select(front), *self.back.select(back)])
 
     def in_place(self) -> tuple[Bank, ...]:
         """Return the actor's layers for compiled acting: views of the parameters."""
@@ -130,7 +130,7 @@ class ActorCritic(nn.Module):
 
     def values(self, rows: Rows) -> Float32[Tensor, "R G T M 1"]:
         """Return the critic's values of observations laid out as rows."""
-        return self.critic(rows, self.back_of)
+        return self.critic(rows, used(self, "back_of"))
 
 
 class A2C:
@@ -143,18 +143,18 @@ class A2C:
         seeds: Sequence[int],
         device: torch.device,
         share: FixedSharing | None = None,
+        moving: bool = False,
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
         self.net = ActorCritic(spec, settings, seeds, share)
-        move(self.net, device)
+        move(self.net, device, moving)
         self.policy = Actor(self.net, spec, seeds, device)
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
         self.optimiser = Optimiser(self.net, adam, settings.clip)
         self.streams = Streams(self.policy.generators)
         self.active = torch.ones(len(seeds), dtype=torch.bool)  # runs of the update under way
-        self.policy.captured = share is None  # else the sharing moves
-        self.updating = PartOf(self._update, device, share is None)
+        self.updating = PartOf(self._update, device)
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Take one step down policy, value and entropy losses   (A2C; MPD §3.2)."""

@@ -30,6 +30,8 @@ from partage.distances.distance import Experience
 from partage.errors import UserError
 from partage.learners import a2c
 from partage.learners._dynamic_a2c import DynamicA2C
+from partage.nn.state import share
+from partage.rl.experience import on_host
 from partage.rl.losses import are_numbers
 from partage.rl.rollout import Rollout
 from partage.sharing.fuse_divide import (
@@ -85,11 +87,11 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Take the actor-critic's step; at the end of a period measure, and move the sharing."""
-        measures = self.a2c.learn(rollout)
+        measures = dict(self.a2c.learn(rollout))
         self.updates += 1
         since = self.updates % self.settings.period
         if since == 0 or since > self.settings.period - self.settings.data:
-            self._collect(rollout)
+            self._collect(on_host(rollout))
         if since == 0:
             self.distances = self._measure(rollout.active)
             self._move(rollout.active)
@@ -165,8 +167,9 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
             fuse_back=s.fuse * s.fuse_back,
             divide=2 * s.fuse,
         )
-        net.front_of = torch.where(active[:, None], front, net.front_of)
-        net.back_of = torch.where(active[:, None], back, net.back_of)
+        front = torch.where(active[:, None], front, net.front_of)
+        back = torch.where(active[:, None], back, net.back_of)
+        share(net, front_of=front, back_of=back)
         networks = {"front": [net.front], "back": [net.back, net.critic]}
         for move in moves:
             if move.source == move.target or not active[move.run]:

@@ -30,6 +30,8 @@ from partage.learners import a2c
 from partage.learners._clustering import k_means
 from partage.learners._dynamic_a2c import DynamicA2C
 from partage.nn.networks import FixedSharing
+from partage.nn.state import share
+from partage.rl.experience import on_host
 from partage.rl.losses import are_numbers
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
@@ -76,10 +78,10 @@ class SePS(DynamicA2C[list[Transitions]]):
             return self.a2c.learn(rollout)
         collected = self.updates * s.data // s.pretraining
         if collected > (self.updates - 1) * s.data // s.pretraining:  # `data` of them, evenly
-            self.experience.append(self._transitions(rollout))
+            self.experience.append(self._transitions(on_host(rollout)))
         if self.updates == s.pretraining:
             labels = self.cluster(self.identify(rollout.active), rollout.active)
-            self.a2c.net.front_of = self.a2c.net.back_of = labels
+            share(self.a2c.net, front_of=labels, back_of=labels)
             self.experience = []
         self.streams.settle(rollout.active)
         self.a2c.streams.settle(rollout.active)

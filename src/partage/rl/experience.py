@@ -124,6 +124,11 @@ def change_tensors(episodes: Rollout, change: Callable[[str, Tensor], Tensor]) -
     return episodes._replace(**tensors, notes=notes)
 
 
+def on_host(episodes: Rollout) -> Rollout:
+    """Return them on the CPU: what lies on a card holds until more is collected."""
+    return change_tensors(episodes, lambda _, x: x.cpu())
+
+
 def choose(where: Bool[Tensor, "R B"], new: Tensor, old: Tensor) -> Tensor:
     """Return `new` in the copies marked and `old` elsewhere, ``[R, B, ...]``."""
     mask = where.to(old.device).view(*where.shape, *(1,) * (old.dim() - 2))

@@ -70,12 +70,14 @@ def sets_in_use(assignment: Assignment) -> Int64[Tensor, "R"]:
 def pick(parameter: Float32[Tensor, "R S *P"], assignment: Assignment) -> Float32[Tensor, "R G *P"]:
     """Return each agent's own set of a bank's parameter.
 
-    Where there is one set, or agent n uses set n, the parameter itself is returned, uncopied.
+    Where there is one set, or agent n uses set n, the parameter itself is returned, uncopied. An
+    assignment that lies on a card is not looked at.
     """
     runs, sets = parameter.shape[:2]
     if sets == 1:
         return parameter
-    assignment = assignment.cpu()
+    if assignment.device.type != "cpu":
+        return _pick_unasked(parameter, assignment)
     if _is_none(assignment, sets):
         return parameter
     if not 0 <= int(assignment.min()) <= int(assignment.max()) < sets:
@@ -83,6 +85,19 @@ def pick(parameter: Float32[Tensor, "R S *P"], assignment: Assignment) -> Float3
     first_set_of_run = torch.arange(runs)[:, None] * sets
     places = (assignment + first_set_of_run).flatten().to(parameter.device)
     return parameter.flatten(0, 1).index_select(0, places).unflatten(0, assignment.shape)
+
+
+def _pick_unasked(
+    parameter: Float32[Tensor, "R S *P"], assignment: Assignment
+) -> Float32[Tensor, "R G *P"]:
+    """Do as `pick`, whoever goes through what.
+
+    Sets are multiplied by ones and zeros, as a gradient that is added up place by place would come
+    in another order each time.
+    """
+    ones = assignment[..., None] == torch.arange(parameter.shape[1], device=assignment.device)
+    picked = ones.to(parameter.dtype) @ parameter.flatten(2)
+    return picked.unflatten(2, parameter.shape[2:])
 
 
 def _is_none(assignment: Assignment, sets: int) -> bool:
