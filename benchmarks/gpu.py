@@ -28,8 +28,8 @@ from partage.errors import UserError
 from partage.nn.gru import GRUWeights, run_gru_torch
 from partage.rl import rollout
 from partage.rl.experience import device_of
+from partage.rl.to_host import ToHost
 from partage.runs import environments
-from partage.runs.divergence import _on_cpu
 from partage.runs.process import prepare
 from partage.runs.train import Training
 from partage.sharing.assignment import sets_in_use
@@ -69,6 +69,7 @@ class Trained:
     def __init__(self, learner: Any, env: Any) -> None:
         self.learner, self.env, self.step = learner, env, None
         self.everyone = torch.ones(env.runs, dtype=torch.bool)
+        self.to_host = ToHost(device_of(env))
 
     def collect(self) -> rollout.Rollout:
         policy, segment = self.learner.policy, self.learner.segment
@@ -86,9 +87,7 @@ class Trained:
     def counted_round(self) -> int:
         """One update, and what the trainer asks of it; return the environment steps."""
         found = self.collect()
-        measures = self.learner.learn(found)
-        counted = found.counted()
-        _on_cpu(measures).isfinite().all()
+        counted, _ = self.to_host(found, self.learner.learn(found))
         return int(counted.filled.sum())
 
 
@@ -146,6 +145,7 @@ def waiting(name: str) -> None:
 
 def parameters(trained: Trained) -> list[Tensor]:
     state = trained.learner.state_dict(replay=False)
+    state = state.get("a2c", state)
     return [x.cpu() for x in (state.get("nets") or state.get("net")).values()]
 
 
@@ -155,8 +155,9 @@ def twice(name: str) -> None:
     for captured in (True, True, False):
         trained = on_roll_call(name)
         if not captured:
-            trained.learner.updating.captured = trained.learner.policy.captured = False
-            getattr(trained.learner, "storing", trained.learner.updating).captured = False
+            learner = getattr(trained.learner, "a2c", trained.learner)
+            learner.updating.captured = learner.policy.captured = False
+            getattr(learner, "storing", learner.updating).captured = False
         for _ in range(40):
             trained.round()
         found.append(parameters(trained))
@@ -299,7 +300,9 @@ def taken_up(recipe: Recipe, folder: Path) -> None:
 
 def end_of(trained: Trained, found: rollout.Rollout) -> str:
     learning = milliseconds(lambda: trained.learner.learn(found))
-    return f"learning {learning:.2f} ms, counting {milliseconds(found.counted):.2f} ms"
+    measures = trained.learner.learn(found)
+    counting = milliseconds(lambda: trained.to_host(found, measures))
+    return f"learning {learning:.2f} ms, counting {counting:.2f} ms"
 
 
 def launches(trained: Trained, updates: int = 5) -> str:
@@ -307,7 +310,7 @@ def launches(trained: Trained, updates: int = 5) -> str:
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
         for _ in range(updates):
-            trained.round()
+            trained.counted_round()
         torch.cuda.synchronize()
     names = ("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch", "cudaMemcpyAsync")
     counts = dict.fromkeys(names, 0)
@@ -340,7 +343,7 @@ def main() -> None:
     parts += [("gates", gates)]
     parts += [(f"smoke {name}", lambda name=name: smoke(name)) for name in SMOKE if name != "mdps"]
     parts += [(f"waiting {name}", lambda name=name: waiting(name)) for name in CAPTURED]
-    parts += [(f"twice {name}", lambda name=name: twice(name)) for name in CAPTURED]
+    parts += [(f"twice {name}", lambda name=name: twice(name)) for name in ("mdps", *CAPTURED)]
     parts += [(f"learns {name}", lambda name=name: learns(name)) for name in CAPTURED]
     parts += [("against CPU qmix", lambda: against_cpu("qmix"))]
     began = time.monotonic()

@@ -24,7 +24,8 @@ SETTINGS = {
     "rode": {"clusters": 3},
     "seps": {},
 }
-CAPTURED = ("a2c", "bdps", "qmix")
+CAPTURED = ("a2c", "bdps", "mdps", "qmix")
+MOVES = {"mdps": {"period": 8, "data": 4, "fuse": 0.02}}  # several times in 30 updates
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,7 @@ class Trained:
 
     def parameters(self) -> list[torch.Tensor]:
         state = self.learner.state_dict(replay=False)
+        state = state.get("a2c", state)
         return [x.cpu() for x in (state.get("nets") or state["net"]).values()]
 
 
@@ -99,8 +101,8 @@ def test_nothing_waits_for_the_gpu_within_an_episode_or_an_update(name: str):
 
 @pytest.mark.parametrize("name", CAPTURED)
 def test_two_runs_on_the_gpu_are_equal_and_graphs_do_what_was_captured(name: str):
-    found = [Trained(name, "cuda", "cuda") for _ in range(3)]
-    learner = found[2].learner
+    found = [Trained(name, "cuda", "cuda", **MOVES.get(name, {})) for _ in range(3)]
+    learner = getattr(found[2].learner, "a2c", found[2].learner)
     for part in (learner.updating, learner.policy, getattr(learner, "storing", learner.updating)):
         part.captured = False
     first, *others = [trained.after(30).parameters() for trained in found]

@@ -22,8 +22,10 @@ from partage.nn.optimiser import Optimiser
 from partage.nn.state import THERE, load, share, used
 from partage.rl import graphs, noise, on_card
 from partage.rl.card_replay import CardReplay
+from partage.rl.experience import COUNTED, change_tensors
 from partage.rl.replay import Replay
 from partage.rl.rollout import Rollout, collect_episodes, collect_segment, team_reward
+from partage.rl.to_host import ToHost
 from partage.sharing import assignment
 
 SETTINGS = {
@@ -170,6 +172,16 @@ def test_a_part_is_fed_what_is_drawn_number_for_number_and_anew_each_time():
     assert not torch.equal(sent[0], sent[1])
 
 
+def test_a_part_is_another_one_where_any_of_what_it_is_given_lies_elsewhere():
+    a, b, c = (torch.ones(2, device="meta") for _ in range(3))
+    of_all = graphs.PartOf(sum, torch.device("meta"), of=lambda tensors: tensors)
+    parts = []
+    for given in ((a, b), (a, b), (a, c)):
+        of_all(given)
+        parts.append(of_all.part)
+    assert parts[0] is parts[1] and parts[1] is not parts[2]
+
+
 class Graph:
     """A CUDA graph without a card: what it replays is nothing."""
 
@@ -265,6 +277,42 @@ def played(rounds: int) -> tuple[Any, list[Rollout]]:
         where = FEW if number % 3 == 2 else everyone
         found.append(collector.collect(where))
     return env.spec, found
+
+
+@pytest.mark.parametrize("plays_on_card", [False, True])
+def test_what_is_counted_comes_to_the_host_in_one_copy_as_it_was(
+    plays_on_card: bool,
+):
+    """Memory of the CPU's stands in for a card's."""
+    env, copies = roll_call([0, 1, 2], 2), []
+    learner = learners.make("qmix", env.spec, {"copies": 2}, [0, 1, 2])
+    rollout = collect_episodes(env, learner.policy, FEW, True)
+    td_loss = torch.tensor([1.5, -torch.inf, torch.nan])
+    rollout.obs[1, 0, 2] = torch.nan
+
+    class OnCard:
+        type = "cuda"
+
+    class There(torch.Tensor):
+        device = OnCard()
+
+        def cpu(self) -> torch.Tensor:
+            copies.append(self)
+            return self.as_subclass(torch.Tensor)
+
+    def there(x: torch.Tensor) -> torch.Tensor:
+        return x.as_subclass(There)
+
+    given = change_tensors(rollout, lambda _, x: there(x)) if plays_on_card else rollout
+    bring = ToHost(torch.device("cpu"))
+    counted, brought = bring(given, {"td_loss": there(td_loss)})
+    assert len(copies) == 1
+    assert brought["td_loss"].tolist()[:2] == [1.5, -torch.inf] and brought["td_loss"][2].isnan()
+    for name in COUNTED:
+        ours, theirs = getattr(rollout, name), getattr(counted, name)
+        assert ours.dtype == theirs.dtype and torch.equal(ours, theirs), name
+    sound = [bool(x.isfinite().all()) for x in counted.obs]
+    assert sound == [True, False, True]
 
 
 def test_the_replay_of_a_card_draws_the_episodes_that_the_cpu_s_draws():

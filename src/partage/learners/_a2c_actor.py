@@ -45,6 +45,13 @@ class Actor:
         """Return the memory that an episode begins with: none."""
         return None
 
+    def ahead(self, copies: int, time: int) -> Float32[Tensor, "R T B N"]:
+        """Return the memory of so many steps on a card: the numbers that they would draw.
+
+        A card is sent them at once.
+        """
+        return uniform(self.generators, time, copies, self.n_agents)
+
     def in_place(self, copies: int, time: int, explore: bool) -> ByLogits | None:
         """Return what acts for so many steps, with their noise."""
         if self.device.type != "cpu":
@@ -53,12 +60,18 @@ class Actor:
         return ByLogits(self.net.in_place(), uniform(self.generators, *sizes).numpy())
 
     @torch.no_grad()
-    def __call__(self, step: TimeStep, memory: None, explore: bool) -> tuple[Choice, None]:
-        """Choose everyone's action."""
+    def __call__(
+        self, step: TimeStep, memory: Tensor | None, explore: bool
+    ) -> tuple[Choice, Tensor | None]:
+        """Choose everyone's action, by numbers drawn `ahead` where there is such a memory."""
         rows = to_rows(step.obs.to(self.device)[:, :, None], self.net.sets)
         logits = from_rows(self.net.logits(rows), self.n_agents)[:, :, 0]
         avail = step.avail_actions.to(self.device)
         if not explore:
             return Choice(greedy(logits, avail).to(step.obs.device)), memory
-        noise = uniform(self.generators, *logits.shape[1:3]).to(self.device)
+        if memory is None:
+            noise = uniform(self.generators, *logits.shape[1:3])
+        else:
+            noise, memory = memory[:, 0], memory[:, 1:]
+        noise = noise.to(self.device)
         return Choice(categorical(logits, avail, noise).to(step.obs.device)), memory

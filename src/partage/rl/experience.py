@@ -10,6 +10,9 @@ from torch import Tensor
 from partage.sims.buffers import INSTANT_FIELDS
 from partage.sims.contract import Env, Spec, TimeStep
 
+# what is counted of a rollout
+COUNTED = ("reward", "terminated", "truncated", "filled", "score", "feature")
+
 
 class Choice(NamedTuple):
     """What a policy decided for all agents of all copies, and notes beside it (roles, ...)."""
@@ -55,8 +58,7 @@ class Rollout(NamedTuple):
 
     def counted(self) -> "Rollout":
         """Return it with what is counted on the CPU: all but what was observed and done."""
-        names = ("reward", "terminated", "truncated", "filled", "score", "feature")
-        return self._replace(**{name: getattr(self, name).cpu() for name in names})
+        return self._replace(**{name: getattr(self, name).cpu() for name in COUNTED})
 
 
 def device_of(env: Env) -> torch.device:

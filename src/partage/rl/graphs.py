@@ -7,7 +7,8 @@ waiting. So the draws are those of the CPU, number for number. On the CPU there 
 part is a function that is called. All calls of torch's for graphs and streams are here.
 """
 
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -155,21 +156,27 @@ class Part(Generic[ResultT]):
 class PartOf(Generic[ResultT]):
     """A part that is given what another part has made: it is another one where that lies elsewhere.
 
-    Given are tuples of tensors whose first is the same tensor where all are.
+    `of` are the tensors that tell where all that is given lies: of a tuple the first.
     """
 
     def __init__(
-        self, function: Callable[[Any], ResultT], device: torch.device, captured: bool = True
+        self,
+        function: Callable[[Any], ResultT],
+        device: torch.device,
+        captured: bool = True,
+        of: Callable[[Any], Sequence[Tensor]] = lambda given: given[:1],
     ) -> None:
-        self.function, self.device, self.captured = function, device, captured
-        self.first: Tensor | None = None
+        self.function, self.device, self.captured, self.of = function, device, captured, of
+        self.last: Sequence[Tensor] = ()
         self.part: Part[ResultT] | None = None
 
     def __call__(self, given: Any) -> ResultT:
         """Return the function's result."""
         if self.device.type == "cpu":
             return self.function(given)
-        if self.part is None or given[0] is not self.first:
-            self.first = given[0]
+        now = self.of(given)
+        same = len(now) == len(self.last) and all(map(operator.is_, now, self.last))
+        if self.part is None or not same:
+            self.last = now
             self.part = Part(partial(self.function, given), self.device, self.captured)
         return self.part()

@@ -91,7 +91,7 @@ class Episodes:
 
 
 class Segments:
-    """Segments of an environment on a card, by a policy that remembers nothing."""
+    """Segments of an environment on a card, by a policy whose noise is drawn ahead."""
 
     def __init__(self, env: Any, policy: Any, time: int) -> None:
         self.env, self.policy, self.time = env, policy, time
@@ -107,9 +107,10 @@ class Segments:
         env, out = self.env, blank_by_time(self.env, self.time)
         counts = from_host(lambda: self.where)[:, None].expand(env.runs, env.copies).clone()
         final_obs, step = torch.zeros_like(out.obs[:, :, :-1]), env.now
+        memory = self.policy.ahead(env.copies, self.time)
         for t in range(self.time):
             write_what_is_seen(out, t, step)
-            choice, _ = self.policy(step, None, True)
+            choice, memory = self.policy(step, memory, True)
             step = env.step(choice.actions)
             write_what_came(out, t, choice, step, counts)
             final_obs[:, :, t] = step.obs * step.truncated[..., None, None]

@@ -50,18 +50,11 @@ def find(
         found |= dict(_first({name: x.flatten(1) for name, x in seen.items()}, runs))
     if not measures:
         return found
-    values = _on_cpu(measures)  # [M, R]
+    values = torch.stack([x.detach() for x in measures.values()])  # [M, R]
     if not values.isfinite().all():
         by_name = {name: x[:, None] for name, x in zip(measures, values, strict=True)}
         found = dict(_first(by_name, runs)) | found
     return found
-
-
-def _on_cpu(measures: Mapping[str, Float32[Tensor, "R"]]) -> Float32[Tensor, "M R"]:
-    """Return measures side by side; those of a card come in one piece."""
-    values = [x.detach() for x in measures.values()]
-    there = next((x.device for x in values if x.device.type != "cpu"), values[0].device)
-    return torch.stack([x.to(there) for x in values]).cpu()
 
 
 def in_outcome(

@@ -22,6 +22,7 @@ from partage.config.recipe import Recipe
 from partage.rl.packing import Ring
 from partage.rl.replay import Replay
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
+from partage.rl.to_host import ToHost
 from partage.runs import checkpoint, environments, failure, fitting, record, saved_state
 from partage.runs.chunks import Stored
 from partage.runs.metrics import Metrics
@@ -90,6 +91,7 @@ class Training:
             test_env = environments.make(recipe, "test", recipe.test_episodes, plays_on)
             self.testing = Testing(test_env, self.learner)
         self.metrics = Metrics(recipe, self.env.spec, self.learner.copies)
+        self.to_host = ToHost(torch.device(device))
         # where a segment stopped; whole episodes leave none
         self.step: TimeStep | None = None
         self.memory: Memory = None
@@ -122,8 +124,7 @@ class Training:
             self.metrics.log_sharing(self.learner.sharing())
         active = self.active
         rollout = self._collect(active)
-        measures = self.learner.learn(rollout)
-        rollout = rollout.counted()  # behind learning: a card is asked once a round
+        rollout, measures = self.to_host(rollout, self.learner.learn(rollout))
         self.metrics.count(rollout)
         self.metrics.end_what_failed(rollout, measures, active, self.learner)
         self.metrics.log_sharing(self.learner.sharing())
