@@ -14,7 +14,7 @@ class StandIn(card.Card):
 
     def __init__(self) -> None:
         self.cuda, self.device = self, torch.device("cpu")  # `cuda` as far as kernels call it
-        self.thread, self.launched = -1, 0
+        self.thread, self.launched, self.multiprocessors = -1, 0, 132
         self.kept: list[torch.Tensor] = []
 
     def grid(self, dimensions: int) -> int:

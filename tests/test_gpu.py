@@ -7,12 +7,14 @@ thread after the other, in the compiled code of the CPU.
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from card import StandIn, play
 
 from partage import envs
 from partage.errors import UserError
+from partage.sims import card as card_module
 from partage.sims import gpu
 
 TASKS = [
@@ -93,6 +95,31 @@ def test_without_a_gpu_the_option_is_refused_and_says_what_to_do(task: str):
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match=r"numba-cuda.*leave the option out"):
         envs.make(task, [0], 1, device="cuda")
+
+
+def test_a_numba_cuda_that_does_not_load_is_refused_with_the_versions_that_are_there(monkeypatch):
+    def fails(name: str):
+        raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+    monkeypatch.setattr(card_module, "import_module", fails)
+    with pytest.raises(UserError) as refused:
+        envs.make("lbf/8x8-3p-2f-v2", [0], 1, device="cuda")
+    said = str(refused.value)
+    assert "pip install 'numpy<2.5'" in said and "no attribute 'row_stack'" in said
+    assert f"numpy {np.__version__}" in said and "\n" not in said
+
+
+def test_a_version_is_asked_for_that_no_package_has():
+    assert card_module.installed("no-such-package-at-all") == "missing"
+
+
+@pytest.mark.parametrize(
+    ("copies", "block"), [(1, 1), (160, 1), (1000, 2), (4096, 8), (16_384, 32), (10**6, 32)]
+)
+def test_few_copies_get_a_warp_each_and_many_fill_their_warps(
+    copies: int, block: int, card: StandIn
+):
+    assert card.threads(copies) == (-(-copies // block), block)
 
 
 def test_the_game_itself_has_no_such_option():

@@ -45,3 +45,11 @@ def test_a_header_may_say_that_its_list_is_complete(tmp_path: Path):
 def test_neither_recipe_names_a_package_or_a_version():
     for name in ("image.def", "Containerfile", "install.sh"):
         assert "==" not in (ROOT / "containers" / name).read_text()
+
+
+def test_what_the_gpu_needs_keeps_numpy_below_the_one_that_numba_cuda_cannot_load():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    numba_cuda, numpy = extras["cuda"]
+    assert numba_cuda.startswith("numba-cuda[cu13]==") and numpy == "numpy<2.5"

@@ -1,9 +1,12 @@
 """`Card`: the GPU that torch uses, as Numba sees it: memory, compiled kernels, launches."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -13,26 +16,54 @@ from torch import Tensor
 from partage.errors import UserError
 from partage.sims.side_by_side import layout
 
-MULTIPROCESSORS = 132  # of an H100 or H200: what few copies are spread over
-WARPS = 16  # of one multiprocessor that have registers enough for a simulator's threads
+SCHEDULERS = 4  # of a multiprocessor: warps that it plays at the same time
 WARP = 32  # threads that run in step
 
 
 def cuda_target() -> Any:
-    """Return Numba's CUDA target. Raises `UserError` where it or torch finds no GPU."""
-    try:
-        from numba import cuda
+    """Return Numba's CUDA target.
 
-        if cuda.is_available() and torch.cuda.is_available():
-            cuda.dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # few copies are no mistake
-            return cuda
-    except ImportError:
-        pass
-    raise UserError(
-        "Option device='cuda' needs an NVIDIA GPU, numba-cuda and a torch built for CUDA, and "
-        "there is no GPU that Numba and torch find here: run `pip install 'numba-cuda[cu13]'` "
-        "where there is one, or leave the option out."
+    Raises `UserError` where it does not load, or where it or torch finds no GPU.
+    """
+    cuda = None
+    try:
+        cuda = import_module("numba.cuda")
+        found = cuda.is_available() and torch.cuda.is_available()
+    except ModuleNotFoundError:
+        found = False
+    except Exception as error:  # of NumPy it uses names that a later one no longer has
+        raise does_not_load(error) from error
+    if cuda is None or not found:
+        raise UserError(
+            "Option device='cuda' needs an NVIDIA GPU, numba-cuda and a torch built for CUDA, and "
+            "there is no GPU that Numba and torch find here: run `pip install 'numba-cuda[cu13]' "
+            "'numpy<2.5'` where there is one, or leave the option out."
+        )
+    cuda.dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # few copies are no mistake
+    return cuda
+
+
+def does_not_load(error: Exception) -> UserError:
+    """Return what to say of an installed numba-cuda that cannot be imported or asked."""
+    there = ", ".join(f"{name} {installed(name)}" for name in ("numba-cuda", "numba", "numpy"))
+    return UserError(
+        "Option device='cuda' needs numba-cuda with a NumPy below 2.5, and what is installed does "
+        f"not load ({there}: {one_line(error)}): run `pip install 'numpy<2.5'`, or leave the "
+        "option out."
     )
+
+
+def installed(name: str) -> str:
+    """Return a package's version, "missing" where there is none."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's own words, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":. ")
 
 
 class Card:
@@ -41,6 +72,7 @@ class Card:
     def __init__(self) -> None:
         self.cuda = cuda_target()
         self.device = torch.device("cuda", torch.cuda.current_device())
+        self.multiprocessors = torch.cuda.get_device_properties(self.device).multi_processor_count
         self.streams: dict[int, Any] = {}  # of Numba, by their address
 
     def seen(self, tensor: Tensor, dtype: np.dtype) -> Any:
@@ -59,9 +91,11 @@ class Card:
         """Return how many blocks of how many threads play so many copies.
 
         Copies take different ways through the rules, so a warp of few copies is done earlier: its
-        other lanes stay empty as long as there is room for that.
+        other lanes stay empty while warps are fewer than can be played at the same time. A block
+        is a warp, of 1, 2, 4 .. 32 threads (what was best when measured).
         """
-        block = min(max(copies // (MULTIPROCESSORS * WARPS), 1), WARP)
+        share = copies / (SCHEDULERS * self.multiprocessors)
+        block = 2 ** round(math.log2(min(max(share, 1), WARP)))
         return -(-copies // block), block
 
     def compile(self, function: Callable[..., None], given: Sequence[Any]) -> Any:
