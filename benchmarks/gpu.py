@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -29,7 +30,7 @@ from partage.nn.gru import GRUWeights, run_gru_torch
 from partage.rl import rollout
 from partage.rl.experience import device_of
 from partage.rl.to_host import ToHost
-from partage.runs import environments
+from partage.runs import environments, record
 from partage.runs.process import prepare
 from partage.runs.train import Training
 from partage.sharing.assignment import sets_in_use
@@ -45,7 +46,10 @@ TABLE = [
     ("mdps", "mpe/15a_3c", 20, 0),  # no target: beside nps
 ]
 # what the real trainer trains on the card, by its own command
-PILOTS = [("qmix", "lbf/8x8-2p-2f-coop-v3", "3"), ("mdps", "mpe/15a_3c", "20")]
+PILOTS = [
+    ("qmix", "lbf/8x8-2p-2f-coop-v3", "3", "5000"),
+    ("mdps", "mpe/15a_3c", "20", "16000"),
+]
 SMOKE = {
     "qmix": {"copies": 16, "epsilon_anneal": 3000},
     "bdps": {"copies": 16, "epsilon_anneal": 3000, "period": 2},
@@ -262,40 +266,32 @@ def measure(algorithm: str, task: str, runs: int, target: int, seconds: float) -
     say(f"  memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
 
 
-def pilot(algorithm: str, task: str, seeds: str) -> None:
-    """`partage run` on the card; then half a run, saved and taken up by another trainer."""
+def pilot(algorithm: str, task: str, seeds: str, steps: str) -> None:
+    """`partage run` on the card; and whether a run that is saved half-way ends as that did."""
     with tempfile.TemporaryDirectory() as folder:
-        began, given = time.monotonic(), [algorithm, task, "--seeds", seeds, "--scale", "smoke"]
-        code = cli(["run", *given, "--device", CARD, "--results", folder])
+        began, given = time.monotonic(), [algorithm, task, "--seeds", seeds, "--steps", steps]
+        code = cli(["run", *given, "--scale", "smoke", "--device", CARD, "--results", folder])
         say(f"pilot {algorithm} {task}: exit code {code} in {time.monotonic() - began:.1f} s")
-        record = next(Path(folder).rglob("record.json"))
-        facts = json.loads(record.read_text())
-        say("  ", {name: facts[name] for name in ("device", "gpu", "wall_seconds")})
-        recipe = Recipe.load(record.with_name("recipe.json"))
-        taken_up(recipe, Path(folder) / "taken_up")
+        run = next(Path(folder).rglob("record.json")).parent
+        facts = json.loads((run / "record.json").read_text())
+        say(f"  on {facts['device']}, {facts['machine']['gpu']}: {facts['wall_seconds']} s")
+        resumed = taken_up(Recipe.load(run / "recipe.json"), Path(folder))
+        curves = record.read(run)[0], resumed.astype(dict(record.COLUMNS))
+        points = [set(curve.itertuples(index=False)) for curve in curves]
+        say(f"  taken up half-way: {len(points[0])} points, {len(points[0] ^ points[1])} differ")
 
 
-def taken_up(recipe: Recipe, folder: Path) -> None:
-    """Whether a run that was saved and taken up ends as one that was not."""
-    folder.mkdir()
-    ends, total = [], 0
-    whole = Training(recipe, CARD)
-    while whole.active.any():
-        whole.advance()
-        total += 1
-    say(f"  plays on {device_of(whole.env)}: {whole.env.__class__.__name__}, {total} updates")
-    ends.append(whole)
-    first = Training(recipe, CARD)
-    for _ in range(total // 2):
+def taken_up(recipe: Recipe, folder: Path) -> pd.DataFrame:
+    """The curve of a run that is saved half-way, and that another trainer takes up."""
+    first, second = Training(recipe, CARD), Training(recipe, CARD)
+    while first.metrics.env_steps.min() < recipe.steps // 2:
         first.advance()
     first.save(folder)
-    second = Training(recipe, CARD)
+    say(f"  plays on {device_of(first.env)}; saved after {first.metrics.updates} updates")
     second.resume(folder)
     while second.active.any():
         second.advance()
-    ends.append(second)
-    curves = [trained.metrics.curve() for trained in ends]
-    say(f"  taken up at update {total // 2}: curves equal: {curves[0].equals(curves[1])}")
+    return second.metrics.curve()
 
 
 def end_of(trained: Trained, found: rollout.Rollout) -> str:

@@ -99,8 +99,7 @@ class Training:
         self.clocks_at_start = Clocks.now()
         self.spent_before = Clocks(0.0, 0.0)  # by the parts of the run before a resume
         self.code = record.code(recipe.learner, recipe.family)  # now: files may be edited later
-        # of the parts before a resume, where it was other code
-        self.earlier_code: list[str] = []
+        self.earlier_code: list[str] = []  # of the parts before a resume, where it was other
         # the experience of learners that keep any on the CPU, and where it lies on the disk
         replay = getattr(self.learner, "replay", None)
         self.replay = replay if isinstance(replay, Replay) and plays_on == "cpu" else None
