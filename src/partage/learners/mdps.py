@@ -11,9 +11,10 @@ and call, fusions that do nothing but bar others, and divisions that copy set i 
 uses them.
 
 **Departures.** `rule = "intended"` is the algorithm that the text describes
-(`partage.sharing.fuse_divide`), `rule = "steady"` one that comes to rest: nobody joins a front that
-somebody too far away uses, and backs are decided when all fronts are. A division copies the
-optimiser's moments as well. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
+(`partage.sharing.fuse_divide`), `rule = "steady"` (the default) one that comes to rest: nobody
+joins a set that somebody too far away uses, and backs are decided when all fronts are. With `rule =
+"backs-divide"` agents of different fronts part in the back as well. A division copies the
+optimiser's moments, too. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
 """
 
 from collections.abc import Mapping, Sequence
