@@ -6,9 +6,9 @@ moved: closer than `fuse`, agents share; farther than twice that, they part. Net
 those of the actor-critic baselines (§3.2).
 
 **Reference code.** All agents begin with one front and a back of their own (the critic goes with
-the back); backs fuse at half the threshold. `rule = "literal"` is that code: one change an agent
-and call, fusions that do nothing but bar others, and divisions that copy set i into set j whoever
-uses them.
+the back); backs fuse at half the threshold, which is 0.5 wherever it plays. `rule = "literal"` is
+that code with the paper's thresholds: one change an agent and call, fusions that do nothing but bar
+others, and divisions that copy set i into set j whoever uses them.
 
 **Departures.** `rule = "intended"` is the algorithm that the text describes
 (`partage.sharing.fuse_divide`), `rule = "steady"` (the default) one that comes to rest: nobody
