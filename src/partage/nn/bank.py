@@ -112,7 +112,7 @@ class Bank(nn.Module):
             if self.agent_id:
                 table = table + ids  # [R, 1, N, O]
             if self.one_hot:
-                table = _with_places(table, one_hot)
+                table = with_places(table, one_hot)
             dense = dense.contiguous()  # once, not at every step that is acted
         return Layer(dense, table, index, 1 + self.one_hot, relu)
 
@@ -128,7 +128,7 @@ class Bank(nn.Module):
         own_id = ids.diagonal(dim1=1, dim2=2).transpose(1, 2)  # [R, N, O]
         table = (pick(self.bias, index) + own_id).unsqueeze(2)
         if self.one_hot:
-            table = _with_places(table, one_hot)
+            table = with_places(table, one_hot)
         everyone_its_own = assignment.none(*index.shape)
         return Layer(dense.contiguous(), table, everyone_its_own, 1 + self.one_hot, relu)
 
@@ -143,7 +143,7 @@ class Bank(nn.Module):
         return self.select(index, relu)(rows, hot)
 
 
-def _with_places(
+def with_places(
     table: Float32[Tensor, "R S N O"], one_hot: Float32[Tensor, "R S A O"]
 ) -> Float32[Tensor, "R S E O"]:
     """Return a table with an entry of each agent for every place of a one; the first: no one."""
