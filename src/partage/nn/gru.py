@@ -102,7 +102,7 @@ def run_gru(
 
 
 def unroll(
-    fed: Float32[Tensor, "R M 3H"], h: Float32[Tensor, "R M H"], cell: GRUWeights, time: int
+    fed: Float32[Tensor, "R M G"], h: Float32[Tensor, "R M H"], cell: GRUWeights, time: int
 ) -> Float32[Tensor, "R T M H"]:
     """Return the states at so many instants of rows whose gates are fed the same at every one.
 

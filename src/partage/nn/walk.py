@@ -36,12 +36,12 @@ def walk_through_time(
     x: Float32[Tensor, "X I"],
     fed: Int64[Tensor, "N"],  # N = L, or 0 where it is not read
     first: Float32[Tensor, "F H"],
-    wx: Float32[Tensor, "C I 3H"],
-    wh: Float32[Tensor, "C H 3H"],
-    bias: Float32[Tensor, "C 4H"],
+    wx: Float32[Tensor, "C J G3"],
+    wh: Float32[Tensor, "C H G3"],
+    bias: Float32[Tensor, "C G4"],
     order: Order,
 ) -> Float32[Tensor, "L H"]:
-    """Return the states after sorted rows; with I = 0 `x` is the table ``[E, 3H]`` of `Walk`.
+    """Return the states after sorted rows; with J = 0 `x` is the table ``[E, 3H]`` of `Walk`.
 
     Nothing is kept where nobody asks for gradients.
     """
