@@ -265,7 +265,7 @@ def test_an_interrupted_calibration_goes_on_and_a_finished_one_is_left_alone(
     with pytest.raises(KeyboardInterrupt):
         calibrate.calibrate(path, anew=True, cells=cells)
     assert len(asked) == 3 and calibration.load(tmp_path) == done  # the old one is there yet
-    calibrate.calibrate(path, cells=cells)
+    calibrate.calibrate(path, anew=True, cells=cells)
     assert asked[2] == asked[3] and len(asked) == count
     path.write_text(dataclasses.replace(done, code="older").text())
     calibrate.calibrate(path, cells=cells)

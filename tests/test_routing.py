@@ -10,40 +10,36 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from partage.nn import routing
-from partage.nn.routed import Inputs, RoutedQ
+from partage.nn.routed import RoutedQ
 from partage.nn.routing import InOrder, routes
 from partage.rl.noise import generators
 from partage.sharing.assignment import none
-
-SEEN = Inputs(obs=4, n_actions=5, agent_id=2, beside=3)
 
 
 class Case(NamedTuple):
     """A network, what its rows read, where they begin, and their sets."""
 
     net: RoutedQ
-    x: Tensor  # [R, T, M, obs + beside]
-    places: Tensor
+    x: Tensor
     h: Tensor
     used: Tensor  # the set of each row
 
 
 def case(runs: int, time: int, rows: int, sets: int, seed: int = 0) -> Case:
     g = torch.Generator().manual_seed(seed)
-    net = RoutedQ(generators(range(runs)), sets, SEEN, 8)
+    net = RoutedQ(generators(range(runs)), sets, 7, 5, 8)
     shape = (runs, time, rows)
     x, h = torch.randn(*shape, 7, generator=g), torch.randn(runs, rows, 8, generator=g)
-    places = torch.randint(-1, 11, shape, generator=g)  # 2 ids of 5 actions or none
-    return Case(net, x, places, h, torch.randint(sets, shape, generator=g))
+    return Case(net, x, h, torch.randint(sets, shape, generator=g))
 
 
 def sorted_values(one: Case) -> tuple[Tensor, Tensor]:
     """Return values and states in the rows' own order, by sorting them."""
     way, size = routes(one.used, one.net.sets), one.used.numel()
     sharing = none(len(one.x), one.net.sets)
-    x, places = one.x.flatten(0, 2)[way.to], one.places.flatten()[way.to]
+    x = one.x.flatten(0, 2)[way.to]
     found = []
-    for y in one.net(x, places, one.h, way, sharing):
+    for y in one.net(x, one.h, way, sharing):
         in_order: Any = InOrder.apply(y, way.to, size)
         found.append(in_order.unflatten(0, one.used.shape))
     return found[0], found[1]
@@ -51,9 +47,7 @@ def sorted_values(one: Case) -> tuple[Tensor, Tensor]:
 
 def values_of_all(one: Case) -> tuple[Tensor, Tensor]:
     """Return the same by bringing all rows through all sets."""
-    obs, beside = one.x.split([SEEN.obs, SEEN.beside], -1)
-    x = torch.cat((obs, SEEN.one_hot(one.places), beside), -1)
-    return one.net(x, one.places, one.h, None, one.used)
+    return one.net(one.x, one.h, None, one.used)
 
 
 @settings(max_examples=30, deadline=None)
@@ -99,10 +93,10 @@ def test_one_order_by_pairs_serves_the_sets_of_either(levels: tuple[int, int]) -
     one, (first, second) = case(2, 4, 9, levels[0] * levels[1]), levels
     way = routes(one.used, first * second)
     pair = torch.arange(first * second).expand(2, -1)
-    x, places = one.x.flatten(0, 2)[way.to], one.places.flatten()[way.to]
+    x = one.x.flatten(0, 2)[way.to]
     for sets, of in ((first, lambda pair: pair // second), (second, lambda pair: pair % second)):
-        net = RoutedQ(generators([0, 1]), sets, SEEN, 8)
-        q, _ = net(x, places, one.h, way, of(pair))
+        net = RoutedQ(generators([0, 1]), sets, 7, 5, 8)
+        q, _ = net(x, one.h, way, of(pair))
         alone = one._replace(net=net, used=of(one.used))
         torch.testing.assert_close(q, values_of_all(alone)[0].flatten(0, 2)[way.to])
 
@@ -111,12 +105,11 @@ def test_a_run_s_gradient_is_the_same_in_a_pack_and_behind_longer_padding_to_the
     one = case(3, 9, 40, 2)
     longer = one._replace(
         x=torch.cat((one.x, torch.randn(3, 4, 40, 7)), 1),
-        places=torch.cat((one.places, one.places[:, :4]), 1),
         used=torch.cat((one.used, one.used[:, -1:].expand(-1, 4, -1)), 1),
     )
     left_out = longer._replace(used=torch.cat((one.used, torch.full((3, 4, 40), -1)), 1))
-    x, places, h, used = (y[1:2] for y in (one.x, one.places, one.h, one.used))
-    alone = Case(RoutedQ(generators([1]), 2, SEEN, 8), x, places, h, used)
+    x, h, used = (y[1:2] for y in (one.x, one.h, one.used))
+    alone = Case(RoutedQ(generators([1]), 2, 7, 5, 8), x, h, used)
     gradients = []
     for this, run in ((one, 1), (longer, 1), (left_out, 1), (alone, 0)):
         q = sorted_values(this)[0][:, :9]
@@ -150,8 +143,8 @@ def test_one_instant_at_a_time_is_all_of_them_at_once(sets: int) -> None:
         q, states = sorted_values(one)
         h = one.h
         for t in range(6):
-            x, places, used = (y[:, t : t + 1] for y in (one.x, one.places, one.used))
-            now, after = sorted_values(Case(one.net, x, places, h, used))
+            x, used = (y[:, t : t + 1] for y in (one.x, one.used))
+            now, after = sorted_values(Case(one.net, x, h, used))
             torch.testing.assert_close(now[:, 0], q[:, t], rtol=1e-5, atol=1e-6)
             h = after[:, 0]
         torch.testing.assert_close(h, states[:, -1], rtol=1e-5, atol=1e-6)

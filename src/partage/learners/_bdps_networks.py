@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
+from torch.nn import functional
 
 from partage.learners._bdps_groups import GroupSelector, Histories
 from partage.learners._bdps_settings import Settings
@@ -17,7 +18,7 @@ from partage.learners._off_policy import MixedNetworks
 from partage.learners._periods import PeriodValues, gather_time
 from partage.nn.mixer import Mixer
 from partage.nn.pointwise import log_softmax
-from partage.nn.routed import Inputs, RoutedQ
+from partage.nn.routed import RoutedQ
 from partage.nn.routing import InOrder, Routes, routes
 from partage.rl.losses import total
 from partage.rl.noise import generators
@@ -28,11 +29,10 @@ class Rows(NamedTuple):
     """What R runs' M rows see at T instants, and through which role and group they go.
 
     On the CPU they are sorted by role and group, both at once (`partage.nn.routing`); elsewhere
-    they are as they are, and one-hot inputs stand in them.
+    they are as they are.
     """
 
-    x: Float32[Tensor, "L O"]  # elsewhere [R, T, M, F]
-    places: Int64[Tensor, "L"]  # of last actions and ids   (`partage.nn.routed.Inputs`)
+    x: Float32[Tensor, "L F"]  # elsewhere [R, T, M, F]
     way: Routes | None  # None: not sorted
     roles: Int64[Tensor, "R K"]  # of each stretch; elsewhere [R, T, M]
     groups: Int64[Tensor, "R K"]
@@ -53,13 +53,13 @@ class Networks(MixedNetworks):
         super().__init__()
         s = settings
         self.spec, self.settings = spec, s
-        n = spec.n_agents
-        seen = Inputs(spec.obs_dim, spec.n_actions, n if s.sharing == "id" else 0)
+        n, ids = spec.n_agents, spec.n_agents if s.sharing == "id" else 0
+        inputs = spec.obs_dim + spec.n_actions + ids
         g = generators([stream(seed, "networks") for seed in seeds])
         self.mixer = Mixer(g, n, spec.state_dim, s.mixer, s.hyper)
-        self.roles = RoutedQ(g, s.roles, seen, s.hidden)
+        self.roles = RoutedQ(g, s.roles, inputs, spec.n_actions, s.hidden)
         if s.levels == "both":
-            self.groups = RoutedQ(g, s.groups, seen._replace(beside=s.hidden), s.hidden)
+            self.groups = RoutedQ(g, s.groups, inputs + s.hidden, spec.n_actions, s.hidden)
             self.selector = GroupSelector(g, n, s.roles, s.groups, s.hidden, s.group_features)
             self.group_mixer = Mixer(g, n, spec.state_dim, s.mixer, s.hyper)
 
@@ -74,23 +74,32 @@ class Networks(MixedNetworks):
 
         Rows whose role is negative are left out.
         """
-        s, seen = self.settings, self.roles.inputs
-        places = to_agent_rows(seen.places(last_action))
+        s, x = self.settings, self._inputs(obs, last_action)
         if obs.device.type != "cpu":
-            x = torch.cat((to_agent_rows(obs), seen.one_hot(places)), -1)
-            return Rows(x, places, None, roles, groups, roles.shape)
+            return Rows(x, None, roles, groups, roles.shape)
         teams = s.groups if s.levels == "both" else 1
         pair = torch.where(roles < 0, -1, roles * teams + groups) if teams > 1 else roles
         way = routes(pair, s.roles * teams)
         stretch = torch.arange(s.roles * teams).expand(len(obs), -1)
         return Rows(
-            x=to_agent_rows(obs).flatten(0, 2).index_select(0, way.to),
-            places=places.flatten().index_select(0, way.to),
+            x=x.flatten(0, 2).index_select(0, way.to),
             way=way,
             roles=stretch // teams,
             groups=stretch % teams,
             shape=roles.shape,
         )
+
+    def _inputs(
+        self, obs: Float32[Tensor, "R B T N O"], last_action: Int64[Tensor, "R B T N"]
+    ) -> Float32[Tensor, "R T M F"]:
+        """Return observation, last action and agent's id side by side, as rows."""
+        # -1 falls into the first column, which is cut off
+        one_hot = functional.one_hot(last_action + 1, self.spec.n_actions + 1)[..., 1:].float()
+        parts = [obs, one_hot]
+        if self.settings.sharing == "id":
+            ids = torch.eye(self.spec.n_agents, device=obs.device)
+            parts.append(ids.expand(*obs.shape[:4], -1))
+        return torch.cat([to_agent_rows(part) for part in parts], -1)
 
     def values(
         self, rows: Rows, h_u: Float32[Tensor, "R M H"], h_v: Float32[Tensor, "R M H"]
@@ -100,13 +109,13 @@ class Networks(MixedNetworks):
         Values are ``[R, T, M, A]``, and zeros of rows left out; hidden states lie as the rows do.
         `h_u` and `h_v` are the states before the first instant.
         """
-        q_u, h_u = self.roles(rows.x, rows.places, h_u, rows.way, rows.roles)
+        q_u, h_u = self.roles(rows.x, h_u, rows.way, rows.roles)
         q_u_in_order = rows.in_order(q_u)
         if self.settings.levels == "individual":
             return q_u_in_order, torch.zeros_like(q_u_in_order), h_u, h_u
         role_state = h_u.detach() if self.settings.hidden_state == "detached" else h_u
         x = torch.cat((rows.x, role_state), -1)
-        q_v, h_v = self.groups(x, rows.places, h_v, rows.way, rows.groups)
+        q_v, h_v = self.groups(x, h_v, rows.way, rows.groups)
         return q_u_in_order, rows.in_order(q_v), h_u, h_v
 
     def group_values(self, histories: Histories) -> PeriodValues:

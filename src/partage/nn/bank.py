@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int64, Num
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from partage.kernels import acting
 from partage.nn.dense import Layer
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment, pick
@@ -112,9 +113,14 @@ class Bank(nn.Module):
             if self.agent_id:
                 table = table + ids  # [R, 1, N, O]
             if self.one_hot:
-                table = with_places(table, one_hot)
+                table = _with_places(table, one_hot)
             dense = dense.contiguous()  # once, not at every step that is acted
         return Layer(dense, table, index, 1 + self.one_hot, relu)
+
+    def in_place(self, index: Assignment) -> acting.Bank:
+        """Return the same for compiled acting: views of the parameters, on the CPU."""
+        weight, bias = self.weight.detach().numpy(), self.bias.detach().numpy()
+        return acting.Bank(weight, bias, index.numpy(), self.one_hot, self.agent_id)
 
     def _select_by_agent(self, index: Assignment, relu: bool) -> Layer:
         """Do as `select` where each agent has an id in several sets: a set of each agent's own."""
@@ -128,7 +134,7 @@ class Bank(nn.Module):
         own_id = ids.diagonal(dim1=1, dim2=2).transpose(1, 2)  # [R, N, O]
         table = (pick(self.bias, index) + own_id).unsqueeze(2)
         if self.one_hot:
-            table = with_places(table, one_hot)
+            table = _with_places(table, one_hot)
         everyone_its_own = assignment.none(*index.shape)
         return Layer(dense.contiguous(), table, everyone_its_own, 1 + self.one_hot, relu)
 
@@ -143,7 +149,7 @@ class Bank(nn.Module):
         return self.select(index, relu)(rows, hot)
 
 
-def with_places(
+def _with_places(
     table: Float32[Tensor, "R S N O"], one_hot: Float32[Tensor, "R S A O"]
 ) -> Float32[Tensor, "R S E O"]:
     """Return a table with an entry of each agent for every place of a one; the first: no one."""
