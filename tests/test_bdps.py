@@ -41,6 +41,7 @@ def scripted(
         copies = h.shape[1] // 4
         return torch.tensor(roles(now["t"] // one.settings.period) * copies).expand(len(h), -1)
 
+    monkeypatch.setattr(one.policy, "in_place", lambda *_: None)  # compiled code reads no script
     monkeypatch.setattr(one.policy, "think", watched)
     monkeypatch.setattr(one.selector, "roles", choose)
     if one.settings.levels == "both":

@@ -23,7 +23,7 @@ class RoutedQ(nn.Module):
         self, generators: list[Generator], sets: int, inputs: int, n_actions: int, hidden: int
     ) -> None:
         super().__init__()
-        self.sets, self.n_actions = sets, n_actions
+        self.sets = sets
         self.encoder = Bank(generators, sets, inputs, hidden)
         self.memory = GRU(generators, sets, hidden, hidden)
         self.head = Bank(generators, sets, hidden, n_actions)
