@@ -90,7 +90,7 @@ def run_gru(
     `ValueError` for shapes that do not fit.
     """
     runs, groups, time, rows_at_once, _ = rows.shape
-    cells = _cell_of_each_group(len(cell.wh), runs, groups)
+    cells = cell_of_each_group(len(cell.wh), runs, groups)
     if rows.device.type != "cpu":
         wx = None if cell.wx is None else cell.wx[cells]
         each = GRUWeights(wx, cell.wh[cells], cell.bias[cells])
@@ -117,7 +117,7 @@ def unroll(
     return states.unflatten(0, (runs, time, rows))
 
 
-def _cell_of_each_group(cells: int, runs: int, groups: int) -> list[int]:
+def cell_of_each_group(cells: int, runs: int, groups: int) -> list[int]:
     """Return the cell of each of R * G groups: its own, or its run's one."""
     if cells == runs * groups:
         return list(range(cells))
