@@ -8,6 +8,7 @@ from torch import Tensor
 
 from partage import learners
 from partage.learners import qmix
+from partage.nn import real
 from partage.nn.real import real_instants, real_rows
 from partage.sims.contract import Spec
 
@@ -63,13 +64,13 @@ def learn(learner: qmix.QMIX) -> list[dict[str, list[float]]]:
 def count_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that receives how many rows go through the GRU at each pass."""
     walked: list[int] = []
-    plain: Any = qmix.real_values.__globals__["run_gru_sorted"]
+    plain = real.run_gru_sorted
 
     def counting(x: Tensor, *others: Any) -> Tensor:
         walked.append(len(x))
         return plain(x, *others)
 
-    monkeypatch.setitem(qmix.real_values.__globals__, "run_gru_sorted", counting)
+    monkeypatch.setattr(real, "run_gru_sorted", counting)
     return walked
 
 
@@ -87,8 +88,8 @@ def walk_everything(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_real_row_follows_the_one_of_its_copy_an_instant_earlier() -> None:
     # one run, one group, two instants; of three rows the second ends after the first instant
-    real = torch.tensor([[[[True, True, True], [True, False, True]]]])
-    rows = real_rows(real, 1)
+    there = torch.tensor([[[[True, True, True], [True, False, True]]]])
+    rows = real_rows(there, 1)
     assert rows.places.tolist() == [0, 1, 2, 3, 5] and rows.bounds.tolist() == [0, 5]
     assert rows.order.before.tolist() == [-1, -2, -3, 0, 2]
     assert rows.order.bounds.tolist() == [[[0, 3]], [[3, 5]]]
