@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from benchmarks import episodes, training
 from benchmarks.report import number, row
@@ -23,6 +24,7 @@ from partage.config import plan
 from partage.learners import qmix
 from partage.nn.networks import Sharing
 from partage.runs.process import prepare
+from partage.sims.contract import Spec
 
 
 class Case(NamedTuple):
@@ -82,6 +84,14 @@ def updates(case: Case, quick: bool) -> list[dict[str, Any]]:
     return [*rows, row(f"{what}, plain PyTorch", plain_speeds, unit)]
 
 
+def chosen(spec: Spec, runs: int, size: int, period: int) -> Tensor:
+    """Roles or groups of every agent ``[R, B, T, N]``, drawn anew each period."""
+    generator, periods = torch.Generator().manual_seed(0), -(-spec.horizon // period)
+    shape = runs, size, periods, spec.n_agents
+    drawn = torch.randint(2, shape, generator=generator).repeat_interleave(period, 2)
+    return drawn[:, :, : spec.horizon]
+
+
 def costs(quick: bool) -> list[dict[str, Any]]:
     """What an update of each learner on QMIX's chassis costs, in QMIX updates, at LBF sizes."""
     spec, size = (episodes.LBF, 32) if not quick else (episodes.LBF._replace(horizon=12), 2)
@@ -91,10 +101,8 @@ def costs(quick: bool) -> list[dict[str, Any]]:
         recipe = plan.load().recipes_of(algorithm, task, plan.Request(scale="paper"))[0]
         made: Any = learners.make(recipe.learner, spec, recipe.settings, list(range(runs)))
         batch, active = episodes.batch(spec, runs, size), torch.ones(runs, dtype=torch.bool)
-        shape, generator = batch["actions"].shape, torch.Generator().manual_seed(0)
-        batch |= {
-            name: torch.randint(2, shape, generator=generator) for name in ("roles", "groups")
-        }
+        period = int(recipe.settings.get("period", 5))
+        batch |= {name: chosen(spec, runs, size, period) for name in ("roles", "groups")}
         if recipe.learner == "rode":
             made.clustered[:] = True  # as it is from 50,000 steps on
         return lambda: len(made.update(batch, active)["td_loss"])

@@ -5,7 +5,6 @@ learner's work.
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -45,8 +44,13 @@ TARGETS = {
 }
 
 
-SHEET = tomllib.loads((ROOT / "src/partage/config/sheets/algorithms.toml").read_text())
-LEARNERS = {name: entry["learner"] for name, entry in SHEET.items()}
+LEARNERS = {"qmix", "qmix-ns", "cds", "eoi", "rode", "bdps", "bdps-individual"} | {
+    "fps",
+    "fps-id",
+    "nps",
+    "seps",
+    "mdps",
+}
 
 
 def test_a_quick_run_reports_every_named_target_and_the_profiles_and_writes_nothing():
@@ -64,9 +68,7 @@ def test_a_quick_run_reports_every_named_target_and_the_profiles_and_writes_noth
         assert found[what].split()[1] == target, what
     assert "quick: the numbers mean nothing" in ran.stdout and torch.__version__ in ran.stdout
     trained = {name.split()[1].rstrip(",") for name in found if name.startswith("training ")}
-    assert {learner for name, learner in LEARNERS.items() if name in trained} == set(
-        LEARNERS.values()
-    )
+    assert trained == LEARNERS
     assert ran.stdout.count("| part | what | self CPU time, % | calls |") == 7
     assert "partage.nn.walk.walk_backward" in profiled(ran.stdout)
     assert all(callable(resolve_name(name)) for name in profiled(ran.stdout))
