@@ -160,11 +160,11 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             choosing = choosing.masked_fill(~batch["avail_actions"][:, :, 1:], -torch.inf)
             best = choosing.argmax(-1, keepdim=True)
             next_q = next_values.gather(-1, best).squeeze(-1)
-            next_total = self.target.mixer(next_q, state[:, :, 1:])
+            next_total = self.target.mixer(next_q, state[:, :, 1:], mask)
             target = td_target(
                 batch["team_reward"], next_total, batch["terminated"], self.settings.gamma
             )
-        loss = masked_mse(self.nets.mixer(chosen, state[:, :, :-1]), target, mask)
+        loss = masked_mse(self.nets.mixer(chosen, state[:, :, :-1], mask), target, mask)
         return loss, {"td_loss": loss.detach(), "q_target": masked_mean(target, mask)}
 
     def _attributes(self, kind: type) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float32, Int64, Num
+from jaxtyping import Float32, Int64, Shaped
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -61,7 +61,7 @@ def make_sets_equal(banks: nn.Module) -> None:
         parameter.data[:] = parameter.data[:, :1].clone()
 
 
-def to_rows(x: Num[Tensor, "R B T N F"], sets: int) -> Num[Tensor, "R G T M F"]:
+def to_rows(x: Shaped[Tensor, "R B T N F"], sets: int) -> Shaped[Tensor, "R G T M F"]:
     """Lay features out for banks of this many sets."""
     if sets == 1:
         return x.transpose(1, 2).flatten(2, 3).unsqueeze(1)

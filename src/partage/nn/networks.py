@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import torch
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 
 from partage.kernels import acting
 from partage.nn.bank import Bank, Init, Rows, from_rows, linear_init, to_rows
-from partage.nn.dense import Layer, apply_layers, apply_layers_sorted
-from partage.nn.gru import GRU, GRUWeights, run_gru, run_gru_sorted
-from partage.nn.routing import Reorder, routes
+from partage.nn.dense import Layer, apply_layers
+from partage.nn.gru import GRU, GRUWeights, run_gru
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 
@@ -191,68 +189,3 @@ class SelectedQ(NamedTuple):
         states = self.body(obs, last_action, h)
         q = from_rows(self.head(states), obs.shape[3])
         return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]
-
-
-class RoutedQ(nn.Module):
-    """S whole agents' networks FC ReLU, GRU, FC, among which rows may move at any instant.
-
-    A row's hidden state stays its own: the next network goes on from it.
-    """
-
-    def __init__(
-        self, generators: list[Generator], sets: int, inputs: int, n_actions: int, hidden: int
-    ) -> None:
-        super().__init__()
-        self.sets, self.n_actions = sets, n_actions
-        self.encoder = Bank(generators, sets, inputs, hidden)
-        self.memory = GRU(generators, sets, hidden, hidden)
-        self.head = Bank(generators, sets, hidden, n_actions)
-
-    def in_place(self, used: Assignment) -> tuple[acting.Body, acting.Bank]:
-        """Return body and head for compiled acting, for rows ``[R, M]`` that use these sets."""
-        banks = self.encoder, self.memory.inputs, self.memory.hidden
-        return acting.Body(*(bank.in_place(used) for bank in banks)), self.head.in_place(used)
-
-    def forward(
-        self,
-        x: Float32[Tensor, "R T M F"],
-        h: Float32[Tensor, "R M H"],
-        index: Int64[Tensor, "R T M"],
-    ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
-        """Return action values and hidden states at every instant; no gradient goes to `h`."""
-        if x.device.type != "cpu":
-            return self.compute_all_and_select(x, h, index)
-        way, sets = routes(index, self.sets), assignment.none(len(x), self.sets)
-        rows: Any = Reorder.apply(x.flatten(0, 2), way.to, way.back)
-        encoded = apply_layers_sorted(rows, way.bounds, [self.encoder.select(sets, relu=True)])
-        first = h.detach().flatten(0, 1)
-        states = run_gru_sorted(encoded, first, self.memory.select(sets), way.order)
-        q = apply_layers_sorted(states, way.bounds, [self.head.select(sets)])
-        q_in_order: Any = Reorder.apply(q, way.back, way.to)
-        states_in_order: Any = Reorder.apply(states, way.back, way.to)
-        return q_in_order.unflatten(0, index.shape), states_in_order.unflatten(0, index.shape)
-
-    def compute_all_and_select(
-        self, x: Tensor, h: Tensor, index: Tensor
-    ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
-        """Do as `forward` on any device: bring every row through all sets, and select."""
-        values, states, h = [], [], h.detach()
-        for t in range(x.shape[1]):
-            used = index[:, t]
-            encoded = _select_of_all(self.encoder, x[:, t], used).relu()
-            from_x = _select_of_all(self.memory.inputs, encoded, used)
-            from_h = _select_of_all(self.memory.hidden, h, used)
-            (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
-            h = torch.lerp((xn + (xr + hr).sigmoid() * hn).tanh(), h, (xz + hz).sigmoid())
-            states.append(h)
-            values.append(_select_of_all(self.head, h, used))
-        return torch.stack(values, 1), torch.stack(states, 1)
-
-
-def _select_of_all(
-    bank: Bank, rows: Float32[Tensor, "R M I"], used: Int64[Tensor, "R M"]
-) -> Float32[Tensor, "R M O"]:
-    """Return rows behind the set that each of them uses."""
-    all_sets = torch.einsum("rmi,rsio->rsmo", rows, bank.weight) + bank.bias[:, :, None]
-    place = used[:, None, :, None].expand(-1, -1, -1, all_sets.shape[-1])
-    return all_sets.gather(1, place).squeeze(1)
