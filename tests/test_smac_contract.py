@@ -207,7 +207,7 @@ def test_a_maps_sizes_and_largest_reward_are_smacs(name: str) -> None:
         make_rules(find_map(name)),
         SIZES[name],
     )
-    assert find_map(name).spec == (n_agents, n_actions, obs, state, limit, True)
+    assert find_map(name).spec[:6] == (n_agents, n_actions, obs, state, limit, True)
     assert (rules.n_agents, rules.n_enemies, rules.max_reward) == (n_agents, n_enemies, most)
     assert names_of(rules)[:n_agents] == AGENTS[name]
 

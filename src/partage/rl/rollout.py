@@ -62,6 +62,7 @@ class Rollout(NamedTuple):
     # In a segment the next episode starts within it: here the observations the old one ended on,
     # where it was truncated (None: nowhere). In whole episodes they are in `obs` itself.
     final_obs: Float32[Tensor, "R B T N O"] | None = None
+    final_state: Float32[Tensor, "R B T S"] | None = None  # likewise
 
     @property
     def steps(self) -> Int64[Tensor, "R"]:
@@ -207,7 +208,7 @@ def collect_segment(
         _write_transition(out, t, choice, step, ~step.void & counts)
         out.terminated[:, :, t] &= out.filled[:, :, t]
         if step.truncated.any():
-            out = _write_final_obs(out, t, step)
+            out = _write_end(out, t, step)
         if step.ended.any():
             ended = step.ended.clone()  # `step` may be a view of what `reset` writes to
             step = env.reset(ended)
@@ -216,13 +217,15 @@ def collect_segment(
     return out, step, memory
 
 
-def _write_final_obs(out: Rollout, t: int, step: TimeStep) -> Rollout:
-    """Write the observations that truncated episodes ended on."""
-    final_obs = out.final_obs
-    if final_obs is None:
+def _write_end(out: Rollout, t: int, step: TimeStep) -> Rollout:
+    """Write the observations and states that truncated episodes ended on."""
+    final_obs, final_state = out.final_obs, out.final_state
+    if final_obs is None or final_state is None:
         final_obs = torch.zeros_like(out.obs[:, :, :-1])
+        final_state = torch.zeros_like(out.state[:, :, :-1])
     final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
-    return out._replace(final_obs=final_obs)
+    final_state[:, :, t] = step.state * step.truncated[..., None]
+    return out._replace(final_obs=final_obs, final_state=final_state)
 
 
 def _renew_memory(where: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:

@@ -13,3 +13,4 @@ class Spec(NamedTuple):
     horizon: int  # most steps an episode can last
     # True: one team reward, the same number for all agents; False: each agent has its own
     common_reward: bool
+    types: tuple[str, ...] = ()  # of each agent, the same in all episodes; (): it names none

@@ -113,6 +113,7 @@ class BattleMap(NamedTuple):
             state_dim=n * (4 + ally) + e * (3 + enemy) + n * n_actions,
             horizon=self.limit,
             common_reward=True,
+            types=tuple(unit for group in self.allies for unit in [group.unit] * group.number),
         )
 
 
@@ -163,7 +164,7 @@ def parse_groups(tables: list[dict[str, Any]]) -> tuple[Group, ...]:
 def find_map(task: str) -> BattleMap:
     """Return the map of that name. Raises `UserError` where there is none.
 
-    >>> find_map("5m_vs_6m").spec
-    Spec(n_agents=5, n_actions=12, obs_dim=55, state_dim=98, horizon=70, common_reward=True)
+    >>> find_map("5m_vs_6m").spec[:6]
+    (5, 12, 55, 98, 70, True)
     """
     return look_up(maps(), "map of smac", task)
