@@ -145,6 +145,8 @@ def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray
     drawn = metric.isin([figure.metric, *figure.beside, *figure.also])
     if algorithm == figure.strip:
         drawn |= metric.str.startswith("sharing/") & (curve["seed"] == SHARING_SEED)
+    if figure.kind == "ceilings":
+        drawn |= metric.str.startswith("sharing/")
     return drawn.to_numpy()
 
 
