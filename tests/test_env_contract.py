@@ -17,6 +17,7 @@ from partage.config.pins import pins, require
 from partage.envs import ENVS, load, make
 from partage.errors import UserError
 from partage.sims.contract import Env, TimeStep
+from partage.sims.skirmish.armies import armies
 from partage.sims.skirmish.data import maps
 
 FOOTBALL = pytest.mark.skipif(
@@ -35,6 +36,7 @@ CASES = [
     ("lbf/6x6-3p-2f-v3", "batched"),
     ("lbf/2s-5x5-3p-2f-v2", "batched"),
     *((f"smac/{name}", "batched") for name in maps()),
+    *((f"smacv2/{name}_5_vs_5", "batched") for name in armies()),
     ("mpe/15a_3c_shuffle", "package"),
     ("mpe/simple_spread_v3", "package"),
     ("lbf/6x6-3p-2f-v3", "package"),
@@ -48,6 +50,7 @@ TASK_OF = {
     "mpe": "15a_3c",
     "lbf": "8x8-2p-2f-v3",
     "smac": "3m",
+    "smacv2": "zerg_5_vs_5",
 }
 every_env = pytest.mark.parametrize(("task", "engine"), CASES)
 # In battles idle agents die early, and the score is the victory: tests/test_smac_contract.py has
