@@ -172,9 +172,9 @@ def test_what_is_shown_is_laid_out_as_smacv2_has_it(army: str) -> None:
         step = env.now
         for copy in np.flatnonzero(~step.ended[0].numpy()):
             for agent in range(5):
-                expected = torch.tensor(shown(army, env, copy, agent))
+                expected = torch.tensor(shown(army, env, copy, agent), dtype=torch.float32)
                 torch.testing.assert_close(step.obs[0, copy, agent], expected)
-            expected = torch.tensor(state_of(army, env, copy, last[copy]))
+            expected = torch.tensor(state_of(army, env, copy, last[copy]), dtype=torch.float32)
             torch.testing.assert_close(step.state[0, copy], expected)
         seen_dead = seen_dead or not step.alive.all()
         actions = random_actions(step.avail_actions, generator)

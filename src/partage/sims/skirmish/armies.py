@@ -45,9 +45,12 @@ class Scenario(NamedTuple):
 
     @property
     def spec(self) -> Spec:
-        """Return smacv2's sizes: those of v1, and an agent's place in its own entries."""
+        """Return smacv2's sizes: those of v1, and an agent's place in its own entries.
+
+        It names no types: an agent's is another in each battle.
+        """
         spec = self.battle_map.spec
-        return spec._replace(obs_dim=spec.obs_dim + 2)
+        return spec._replace(obs_dim=spec.obs_dim + 2, types=())
 
     @property
     def battle_map(self) -> BattleMap:
@@ -88,8 +91,8 @@ def armies() -> dict[str, Army]:
 def find_scenario(task: str) -> Scenario:
     """Return the scenario of that name. Raises `UserError` where there is none.
 
-    >>> find_scenario("terran_5_vs_5").spec
-    Spec(n_agents=5, n_actions=11, obs_dim=82, state_dim=120, horizon=200, common_reward=True)
+    >>> find_scenario("terran_5_vs_5").spec[:6]
+    (5, 11, 82, 120, 200, True)
     """
     found = re.fullmatch(rf"({'|'.join(armies())})_([1-9]\d{{0,4}})_vs_\2", task)
     if found is None:
