@@ -212,7 +212,7 @@ def test_a_maps_sizes_and_largest_reward_are_smacs(name: str) -> None:
     )
     assert find_map(name).spec[:6] == (n_agents, n_actions, obs, state, limit, True)
     assert (rules.n_agents, rules.n_enemies, rules.max_reward) == (n_agents, n_enemies, most)
-    assert names_of(rules)[:n_agents] == AGENTS[name]
+    assert names_of(rules)[:n_agents] == AGENTS[name] == list(find_map(name).spec.types)
 
 
 @every_map

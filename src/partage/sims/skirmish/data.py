@@ -90,6 +90,14 @@ class BattleMap(NamedTuple):
         return sum(group.number for group in self.enemies)
 
     @property
+    def agent_types(self) -> tuple[str, ...]:
+        """Return each agent's unit type: SMAC numbers agents by type first."""
+        types: list[str] = []
+        for group in self.allies:
+            types += [group.unit] * group.number
+        return tuple(sorted(types))
+
+    @property
     def shows_ally_shield(self) -> bool:
         """Return whether SMAC shows the allies' shields."""
         return self.races[0] == "P"
@@ -113,7 +121,7 @@ class BattleMap(NamedTuple):
             state_dim=n * (4 + ally) + e * (3 + enemy) + n * n_actions,
             horizon=self.limit,
             common_reward=True,
-            types=tuple(unit for group in self.allies for unit in [group.unit] * group.number),
+            types=self.agent_types,
         )
 
 
