@@ -80,6 +80,7 @@ def test_a_dot_lies_at_its_sets_and_return_and_a_ring_at_what_it_explores() -> N
     assert sampled == pytest.approx(most)
     words = " ".join(text.get_text() for text in canvas.texts)
     assert "not a result" in words and "sets of parameters" in words
+    assert "rings: the same as they explore" in words.replace("\n", " ")
 
 
 def test_a_figure_of_ceilings_keeps_everyones_sharing_and_one_of_curves_does_not() -> None:

@@ -4,6 +4,8 @@ Lines are the best returns for so many sets of parameters: of deterministic poli
 stochastic ones. A dot is a run at its end, greedy; a ring is the same run as it explores.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -20,7 +22,7 @@ from partage.sims.games.tasks import Game, named
 
 X_LABEL = "sets of parameters in use"
 Y_LABEL = "return (1 is the most there is)"
-APART = 0.09  # between the dots of two algorithms with as many sets
+APART = 0.07  # between the dots of two algorithms with as many sets
 DOT, RING = 30, 44  # areas in square points
 
 
@@ -38,6 +40,8 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
             _draw_ceilings(axes, game)
             _draw_runs(axes, plan, figure, frame, game, task, [scores[i] for scores in finals])
             _style_panel(axes, game, plan.tasks[task].label, column == 0)
+            if i == 0:
+                _explain(axes)
         layout.write_below(canvas, page, X_LABEL)
         layout.write_above(canvas, page, plan, figure)
         return canvas
@@ -46,10 +50,10 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
 def _draw_ceilings(axes: Axes, game: Game) -> None:
     """Draw the best returns, greedy and by chance, for each number of sets."""
     sets = np.arange(1, game.n_agents + 1)
-    lines = [("greedy", ceilings.greedy, "-")]
+    lines = [(ceilings.greedy, "-")]
     if game.view != "own":  # there the past tells apart who draws
-        lines.append(("sampled", ceilings.sampled, "--"))
-    for _, best, dashes in lines:
+        lines.append((ceilings.sampled, "--"))
+    for best, dashes in lines:
         heights = [ceilings.of_sets(game, int(s), best) / game.horizon for s in sets]
         axes.plot(sets, heights, color=style.FAINT, linewidth=1.2, linestyle=dashes, zorder=1)
     if game.view == "own" and game.kind == "specialisation":
@@ -90,9 +94,22 @@ def _style_panel(axes: Axes, game: Game, words: str, first: bool) -> None:
     axes.set_axisbelow(True)
     if first:
         axes.set_ylabel(Y_LABEL, fontsize=9.5)
+    sns.despine(ax=axes)
+
+
+def _explain(axes: Axes) -> None:
+    """Say in a panel what its lines and marks are."""
+    of_line: dict[str, Any] = {"color": style.FAINT, "linewidth": 1.2}
+    of_mark: dict[str, Any] = {
+        "color": "none",
+        "marker": "o",
+        "markeredgecolor": style.FAINT,
+        "markersize": 5,
+    }
     keys = [
-        Line2D([], [], color=style.FAINT, linewidth=1.2, label="greedy ceiling"),
-        Line2D([], [], color=style.FAINT, linewidth=1.2, linestyle="--", label="by chance"),
+        Line2D([], [], **of_line, label="ceiling, greedy"),
+        Line2D([], [], **of_line, linestyle="--", label="ceiling, sampled"),
+        Line2D([], [], **of_mark, markerfacecolor=style.FAINT, label="run, greedy"),
+        Line2D([], [], **of_mark, markerfacecolor="none", label="run, exploring"),
     ]
     axes.legend(handles=keys, fontsize=6.5, frameon=False, loc="lower right")
-    sns.despine(ax=axes)
