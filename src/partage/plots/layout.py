@@ -151,7 +151,7 @@ def provenance_note(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
         parts = [
             f"{figure.paper}. Scale {scale}, engine {engine}, {seeds} each",
             "dots: runs at their end, played greedily; rings: the same as they explore",
-            "lines: the most that so many sets can earn, by deterministic and by stochastic policies",
+            "lines: the most that so many sets can earn, with policies that draw (dashed) or not",
         ]
     else:
         bands = f"bands: 95{NO_BREAK}% stratified bootstrap over seeds"
