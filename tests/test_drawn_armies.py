@@ -3,6 +3,7 @@ code.
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,3 +236,13 @@ def test_a_scenario_that_is_not_there_is_refused(task: str) -> None:
         make(f"smacv2/{task}", [0], 1)
     with pytest.raises(UserError, match="at most 32"):
         make("smacv2/terran_99_vs_99", [0], 1)
+
+
+def test_the_game_itself_is_refused_in_a_sentence_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SC2PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="engine='package' of smac"):
+        make("smacv2/terran_5_vs_5", [0], 1, engine="package")
+    with pytest.raises(UserError, match="option 'relaunch'"):
+        make("smacv2/terran_5_vs_5", [0], 1, relaunch=7)

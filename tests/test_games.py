@@ -230,5 +230,6 @@ def test_a_partition_of_other_agents_and_a_crowd_are_refused() -> None:
     for best in (greedy, sampled):
         with pytest.raises(UserError, match="4 agents, got 2"):
             best(SPEC_4, [0, 1])
-    with pytest.raises(UserError, match="at most 1,000"):
-        named("games/specialisation-2000x2-2")
+    for sizes, most in (("2000x2-2", "1,000"), ("4x3000-2", "10,000"), ("4x3-10001", "10,000")):
+        with pytest.raises(UserError, match=f"at most {most}"):
+            named(f"games/specialisation-{sizes}")

@@ -10,6 +10,7 @@ Kind = Literal["specialisation", "synchronisation", "roll_call"]
 View = Literal["clock", "last", "own"]
 
 MOST_AGENTS, WHY_AGENTS = 1_000, "who chose alike is counted pair by pair"
+MOST_ENTRIES, WHY_ENTRIES = 10_000, "each is an entry of what is observed"
 SIZES = "<agents>x<actions>-<horizon>"
 OF_FAMILY = {  # what a name's pattern has besides the sizes
     "games": r"(?P<kind>specialisation|synchronisation)-{sizes}(-(?P<view>last|own))?",
@@ -69,4 +70,7 @@ def named(task: str) -> Game:
         view=said.get("view") or "clock",
     )
     at_most(f"{task}: the number of agents", game.n_agents, MOST_AGENTS, WHY_AGENTS)
+    joint = game.n_agents * game.n_actions
+    at_most(f"{task}: agents times actions", joint, MOST_ENTRIES, WHY_ENTRIES)
+    at_most(f"{task}: the horizon", game.horizon, MOST_ENTRIES, WHY_ENTRIES)
     return game
