@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from standin import install
+from standin.drawn import DrawnBattle, rules_of
 
 from partage.envs import make
 from partage.envs.smacv2 import setup_of
 from partage.sims.skirmish.armies import find_scenario
-from partage.sims.skirmish.drawn import arm, rules_of
+from partage.sims.skirmish.drawn import arm
 from partage.sims.skirmish.observations import observe
 from partage.sims.starcraft.game import Game, Supervision
 
@@ -32,12 +33,21 @@ def games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def game(army: str) -> Game:
         scenario = find_scenario(f"{army}_5_vs_5")
-        made.append(Game(setup_of(scenario, "v2", Supervision(timeout=60))))
+        made.append(Game(setup_of(scenario, "v2", Supervision(timeout=300))))
         return made[-1]
 
     yield game
     for one in made:
         one.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled() -> None:
+    """The battle, so that no game takes its time over it."""
+    battle = DrawnBattle("32x32_flat", 0)
+    battle.create(2005, 1, 8.0, 16.0)
+    battle.create(48, 2, 24.0, 16.0)
+    battle.advance(1)
 
 
 def shown_by_ours(ours: Any, theirs: Any, army: str, last: list[int]) -> Any:
@@ -62,7 +72,7 @@ def shown_by_ours(ours: Any, theirs: Any, army: str, last: list[int]) -> Any:
         mine["cooldown"] = unit.weapon_cooldown
     arm(kernel.rules, world, 0)
     world.last_action[0] = last
-    observe(rules_of(kernel.rules.battle, world, 0), world, buffers, 0)
+    observe(rules_of(kernel), world, buffers, 0)
     return buffers
 
 

@@ -1,15 +1,24 @@
 """Fight battles whose units a client creates, on the map on which smacv2 draws its own."""
 
 from partage.sims import batch
+from partage.sims.batch import Kernel
 from partage.sims.skirmish.armies import Scenario, armies
 from partage.sims.skirmish.drawing import settle
-from partage.sims.skirmish.drawn import make_drawn_kernel, order_idle, rules_of, start
+from partage.sims.skirmish.drawn import make_drawn_kernel, order_idle, start
 from partage.sims.skirmish.simulator import LOOPS_PER_STEP, run_loops
+from partage.sims.skirmish.world import Rules
 from standin.battle import CUSTOM, GAME_TYPES, Battle
 
-MAP = "32x32_flat"
 NAMES = sorted(GAME_TYPES)  # of the types that the map brings, in their order
 TYPES_IN_ALL = CUSTOM + len(NAMES)  # of the game and the map: these are the last
+
+
+def rules_of(kernel: Kernel) -> Rules:
+    """Return the rules of a kernel's first copy, with what was drawn for it."""
+    world = kernel.world
+    return kernel.rules.battle._replace(
+        traits=world.traits[0], damage=world.damage[0], max_reward=world.max_reward[0]
+    )
 
 
 class DrawnBattle(Battle):
@@ -51,7 +60,7 @@ class DrawnBattle(Battle):
         self.world.spawn[0] = [place for _, _, *place in self.wanted]
         settle(self.kernel.rules, self.world, 0)
         start(self.kernel.rules, self.world, 0)
-        self.rules = rules_of(self.kernel.rules.battle, self.world, 0)
+        self.rules = rules_of(self.kernel)
         self.wanted = []
 
     def advance(self, loops: int) -> None:

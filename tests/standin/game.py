@@ -75,12 +75,13 @@ class Game:
         if not request.options.raw or request.race == common_pb2.NoRace:
             answer.error = sc2api_pb2.ResponseJoinGame.MissingOptions
             return
-        # only here, as it takes seconds to load
-        from standin.battle import Battle
-        from standin.drawn import MAP, DrawnBattle
+        # only here, as they take seconds to load
+        if self.map == "32x32_flat":
+            from standin.drawn import DrawnBattle as Battle
+        else:
+            from standin.battle import Battle
 
-        made = DrawnBattle if self.map == MAP else Battle
-        self.battle = made(self.map, self.seed)
+        self.battle = Battle(self.map, self.seed)
         self.status = sc2api_pb2.in_game
         answer.player_id = 1
 
@@ -143,8 +144,8 @@ class Game:
     def data(self, request: sc2api_pb2.RequestData, answer: sc2api_pb2.ResponseData) -> None:
         from standin.drawn import TYPES_IN_ALL
 
-        for _ in range(TYPES_IN_ALL):
-            answer.units.add()
+        for number in range(TYPES_IN_ALL):
+            answer.units.add().unit_id = number
 
     def save_replay(
         self, request: sc2api_pb2.RequestSaveReplay, answer: sc2api_pb2.ResponseSaveReplay

@@ -10,7 +10,7 @@ differently are told apart from then on: see `symmetry_breaking`.
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -120,16 +120,16 @@ def symmetry_breaking(game: Game) -> float:
             f"Expected as many actions as agents, so that all can be alone, got {game.n_actions} "
             f"for {game.n_agents}."
         )
-    alone = {0: 1.0}  # settled agents -> chance of so many
+    alone: Mapping[int, float] = {0: 1.0}  # settled agents -> chance of so many
     earned = 0.0
     for _ in range(game.horizon):
-        after: Counter[int] = Counter()
+        after: dict[int, float] = defaultdict(float)
         for settled, chance in alone.items():
             drawing, free = game.n_agents - settled, game.n_actions - settled
             earned += chance * (settled + _distinct(free, drawing)) / game.n_agents
             for more, share in _singles(drawing, free).items():
                 after[settled + more] += chance * share
-        alone = dict(after)
+        alone = after
     return earned
 
 

@@ -1,7 +1,7 @@
 """Which games there are: their names, and the sizes that follow. Loads no torch, nor Numba."""
 
 import re
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from partage.errors import UserError, at_most, look_up
 from partage.sims.spec import Spec
@@ -61,7 +61,7 @@ def named(task: str) -> Game:
     found = re.fullmatch(pattern.replace("{sizes}", sizes), name)
     if found is None:
         raise UserError(f"Unknown task {task}: expected {family}/{GRAMMAR[family]}.")
-    said = found.groupdict()
+    said: dict[str, Any] = found.groupdict()
     game = Game(
         kind=said.get("kind", "roll_call"),
         n_agents=int(said["n"]),
