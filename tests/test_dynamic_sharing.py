@@ -9,7 +9,7 @@ from partage.config import settings
 from partage.distances import distance
 from partage.errors import UserError
 from partage.learners import FOLDER, make, mdps, seps
-from partage.runs.metrics import moves
+from partage.runs.sharing_points import moves
 
 
 def of(player: Player, kind: type):

@@ -24,6 +24,7 @@ from torch import Tensor
 from partage import envs, learners
 from partage.errors import UserError
 from partage.rl.rollout import collect_episodes, collect_segment
+from partage.sharing.overlap import Shares
 from partage.sims import contract
 from partage.sims.contract import TimeStep
 from partage.sims.roll_call import ceiling
@@ -43,7 +44,9 @@ def policies(player: Player, run: int) -> list[int]:
     """Who can act differently: agents with the same sets in every block, unless an id tells them
     apart.
     """
-    blocks = [index[run].tolist() for index in player.learner.sharing().values()]
+    shared = player.learner.sharing().values()
+    indices = [x.index if isinstance(x, Shares) else x for x in shared]
+    blocks = [index[run].tolist() for index in indices]
     if player.learner.settings.sharing == "id":
         return list(range(player.env.spec.n_agents))
     sets = list(zip(*blocks, strict=True))

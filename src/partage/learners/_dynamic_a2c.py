@@ -6,10 +6,11 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from partage.learners.a2c import A2C, Settings
+from partage.learners.a2c import A2C, ActorCritic, Settings
 from partage.nn.networks import FixedSharing
 from partage.rl.noise import Streams, generators
 from partage.sharing.assignment import Assignment
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 ExperienceT = TypeVar("ExperienceT")
@@ -27,7 +28,7 @@ class DynamicA2C(Generic[ExperienceT]):
         experience: ExperienceT,
         share: FixedSharing | None = None,
     ) -> None:
-        self.a2c = A2C(spec, settings, seeds, device, share)
+        self.a2c = A2C(spec, settings, seeds, device, ActorCritic(spec, settings, seeds, share))
         self.policy, self.copies = self.a2c.policy, self.a2c.copies
         self.segment = self.a2c.segment
         self.generators = generators([stream(seed, "codes") for seed in seeds])
@@ -39,7 +40,7 @@ class DynamicA2C(Generic[ExperienceT]):
         """Return each agent's policy on its own observations, availability left aside."""
         return self.a2c.probabilities(obs, actions)
 
-    def sharing(self) -> dict[str, Assignment]:
+    def sharing(self) -> Mapping[str, Assignment | Shares]:
         """Return who goes through which set by now, block by block."""
         return self.a2c.sharing()
 

@@ -44,6 +44,7 @@ from partage.rl.noise import Streams, generators, uniform
 from partage.rl.rollout import Choice, Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, TimeStep, stream
 
 Sharing = Literal["full", "id", "none", "front"]
@@ -53,8 +54,7 @@ Sharing = Literal["full", "id", "none", "front"]
 class Settings:
     """The settings of the actor-critic baselines."""
 
-    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: the actor's front only, as
-    # MDPS begins
+    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: actor's front only (MDPS)
     sharing: Sharing = "full"  # MPD §3.2
     copies: int = 8  # environment copies   (reference code)
     segment: int = 5  # transitions of each copy in an update   (reference code)
@@ -160,11 +160,11 @@ class A2C:
         settings: Settings,
         seeds: Sequence[int],
         device: torch.device,
-        share: FixedSharing | None = None,
+        net: ActorCritic | None = None,
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
-        self.net = ActorCritic(spec, settings, seeds, share)
+        self.net = net or ActorCritic(spec, settings, seeds)
         move(self.net, device)
         self.policy = Actor(self.net, spec, seeds, device)
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
@@ -228,7 +228,7 @@ class A2C:
         logits = self.net.logits(to_rows(obs.to(self.device), self.net.sets))
         return from_rows(log_softmax(logits).exp(), self.n_agents)
 
-    def sharing(self) -> dict[str, Assignment]:
+    def sharing(self) -> Mapping[str, Assignment | Shares]:
         """Return who goes through which set, block by block."""
         return {"front": self.net.front_of, "back": self.net.back_of}
 

@@ -93,8 +93,8 @@ class Recurrent(nn.Module):
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
         """Return an empty memory for every agent of so many copies."""
-        weight = self.encoder.weight
-        return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
+        bias = self.encoder.bias
+        return bias.new_zeros(len(bias), copies, n_agents, self.hidden)
 
     def initial_for(self, obs: Float32[Tensor, "R B T N O"]) -> Float32[Tensor, "R B N H"]:
         """Return an empty memory for every agent and copy that these observations show."""
@@ -234,6 +234,7 @@ def _select_of_all(
     bank: Bank, rows: Float32[Tensor, "R M I"], used: Int64[Tensor, "R M"]
 ) -> Float32[Tensor, "R M O"]:
     """Return rows behind the set that each of them uses."""
-    all_sets = torch.einsum("rmi,rsio->rsmo", rows, bank.weight) + bank.bias[:, :, None]
+    weight, bias = bank.sets()
+    all_sets = torch.einsum("rmi,rsio->rsmo", rows, weight) + bias[:, :, None]
     place = used[:, None, :, None].expand(-1, -1, -1, all_sets.shape[-1])
     return all_sets.gather(1, place).squeeze(1)
