@@ -42,6 +42,13 @@ CASES = {
         {"copies": 4, "pretraining": 16, "data": 8, "clusters": 3},
         600,
     ),
+    "derived": (
+        "qmix_derived",
+        "lbf/5x5-2p-1f-v3",
+        "terminal",
+        {"sets": "random", "batch": 4, "buffer": 9, "target_every": 3, "hidden": 16},
+        500,
+    ),
 }
 
 

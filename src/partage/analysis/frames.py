@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from partage import _io
+from partage.analysis import sharing
 from partage.analysis.series import Series
 from partage.config import outcomes
 from partage.config.plan import Figure, Request
@@ -64,6 +65,8 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
         recipe = made["recipe"]
         conditions.append((folder, {key: recipe[key] for key in IN_COMMON}))
         _check_alike(figure, conditions)
+        if any(metric.partition("/")[0] in sharing.SCALE for metric in figure.metrics):
+            curve = sharing.with_scale(curve)
         _check_measured(figure, recipe["algorithm"], curve, folder)
         drawn = curve[_is_drawn(figure, recipe["algorithm"], curve)]
         parts.append(drawn.assign(algorithm=recipe["algorithm"], task=recipe["task"]))
@@ -142,9 +145,10 @@ def _check_measured(figure: Figure, algorithm: str, curve: pd.DataFrame, folder:
 def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray:
     """Return for each row of a curve whether the figure draws it."""
     metric = curve["metric"]
-    drawn = metric.isin([figure.metric, *figure.beside, *figure.also])
+    drawn = metric.isin(figure.metrics)
     if algorithm == figure.strip:
-        drawn |= metric.str.startswith("sharing/") & (curve["seed"] == SHARING_SEED)
+        who = metric.str.startswith(("sharing/", "overlap/"))
+        drawn |= who & (curve["seed"] == SHARING_SEED)
     if figure.kind == "ceilings":
         drawn |= metric.str.startswith("sharing/")
     return drawn.to_numpy()

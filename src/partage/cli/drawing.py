@@ -44,7 +44,7 @@ def frame(arguments: argparse.Namespace) -> None:
 
 def draw(arguments: argparse.Namespace) -> None:
     """Draw a figure and write its table, from its frame."""
-    from partage.plots import figures, files
+    from partage.plots import figures, files, heat_maps
 
     request = options.request_of(arguments, arguments.figure)
     config = options.plan_for(request)
@@ -53,6 +53,7 @@ def draw(arguments: argparse.Namespace) -> None:
         picture = request.root / "figures" / figure.name
         files.save(figures.draw(config, figure, rows), *_pictures(picture))
         _save_tables(config, figure, rows, request.root / "tables" / figure.name)
+        heat_maps.save_films(config, figure, rows, picture)
 
 
 def _frame_path(request: Request, figure: Figure) -> Path:

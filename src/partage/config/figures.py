@@ -63,6 +63,11 @@ class Figure(NamedTuple):
         tasks = self.only.get(algorithm, self.tasks)
         return algorithm in self.algorithms and task in self.tasks and task in tasks
 
+    @property
+    def metrics(self) -> list[str]:
+        """Return all metrics that are drawn."""
+        return [self.metric, *self.beside, *self.also]
+
     def line_of(self, metric: str) -> str:
         """Return what of the seeds the curves and tables of a metric follow: one of LINES."""
         return self.lines.get(metric, self.line)

@@ -35,7 +35,7 @@ class Settings(Protocol):
 
 
 def derive(layers: Sequence[Bank], settings: Settings, n_agents: int, seeds: Sequence[int]) -> None:
-    """Give each agent a set derived from each bank of one, which are a network's layers in order."""
+    """Give each agent a set derived from each of these banks, a network's layers in order."""
     draws = generators([stream(seed, "sets") for seed in seeds])
     for bank in layers:
         if settings.sets == "bias":
