@@ -10,11 +10,13 @@ from learning import as_in_training  # noqa: F401 (fixture)
 from matplotlib.figure import Figure as Canvas
 from small import curve, finish, outcome, small_plan
 
-from partage import learners
+from partage import envs, learners
 from partage.analysis import frames, sharing
+from partage.config import plan as planning
 from partage.config.plan import Plan, Request
 from partage.config.recipe import Recipe, run_dir
 from partage.errors import UserError
+from partage.learners.a2c import A2C
 from partage.plots import curves, heat_maps
 from partage.runs import record
 from partage.runs.train import Training
@@ -208,3 +210,29 @@ def test_a_film_shows_who_shares_how_much(
     without = frame[~frame["metric"].str.startswith("overlap/")]
     heat_maps.save_films(plan, plan.figures["first"], without, tmp_path / "other")
     assert not list(tmp_path.glob("other*"))
+
+
+@pytest.mark.parametrize("task", ["mpe/15a_3c", "mpe/30a_3c"])
+def test_wide_sharing_is_as_large_as_none_and_narrow_none_as_small_as_sharing(task: str) -> None:
+    sheets = planning.load()
+    probe = envs.make(task, [0], 1)
+
+    def parameters(variant: str, **settings: object) -> int:
+        learner = learners.make("a2c", probe.spec, settings, [0])
+        assert isinstance(learner, A2C), variant
+        return sum(p.numel() for p in learner.net.parameters())
+
+    def hidden(variant: str) -> int:
+        (layer,) = sheets.variants[variant].layers_for(task)
+        return layer.values["hidden"]
+
+    full, none = parameters("fps", sharing="full"), parameters("nps", sharing="none")
+    wide = parameters("fps-wide", sharing="full", hidden=hidden("fps-wide"))
+    assert abs(wide - none) < 0.01 * none
+    narrow = hidden("nps-narrow")
+    sizes = {
+        h: parameters("nps-narrow", sharing="none", hidden=h) for h in range(narrow - 1, narrow + 2)
+    }
+    assert min(sizes, key=lambda h: abs(sizes[h] - full)) == narrow
+    (rows,) = sheets.variants["nps-rows"].layers_for(task)
+    assert rows.values["copies"] == probe.spec.n_agents * 8

@@ -5,7 +5,7 @@ sharing and, but for masks, begins as that would: codes are drawn from streams o
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -25,43 +25,40 @@ from partage.sims.contract import stream
 Derived = Literal["bias", "head", "film", "random", "mask", "spectrum", "low-rank", "hypernetwork"]
 
 
-class Settings(Protocol):
-    """The settings that say what is derived."""
+class Code(NamedTuple):
+    """What each agent has of its own."""
 
-    sharing: str
-    sets: Derived
-    keep: float
-    rank: int
+    kind: Derived
+    keep: float  # share of the weights that a random mask keeps
+    rank: int  # of low-rank offsets
 
 
-def derive(layers: Sequence[Bank], settings: Settings, n_agents: int, seeds: Sequence[int]) -> None:
+def derive(layers: Sequence[Bank], code: Code, n_agents: int, seeds: Sequence[int]) -> None:
     """Give each agent a set derived from each of these banks, a network's layers in order."""
     draws = generators([stream(seed, "sets") for seed in seeds])
     for bank in layers:
-        if settings.sets == "bias":
+        if code.kind == "bias":
             own_biases(bank, n_agents)
-        elif settings.sets == "head" and bank is layers[-1]:
+        elif code.kind == "head" and bank is layers[-1]:
             own_sets(bank, n_agents)
         else:
-            bank.derivation = _derivation(bank, settings, n_agents, draws)
+            bank.derivation = _derivation(bank, code, n_agents, draws)
 
 
-def _derivation(
-    bank: Bank, settings: Settings, n_agents: int, draws: Sequence[Generator]
-) -> nn.Module:
-    match settings.sets:
+def _derivation(bank: Bank, code: Code, n_agents: int, draws: Sequence[Generator]) -> nn.Module:
+    match code.kind:
         case "film":
             return Scale(bank, n_agents)
         case "random":
             inputs, outputs = bank.weight.shape[2:]
-            kept = drawn_mask(draws, settings.keep, n_agents, inputs, outputs)
+            kept = drawn_mask(draws, code.keep, n_agents, inputs, outputs)
             return FixedMask(kept, torch.ones_like(kept[:, :, 0]))
         case "mask":
             return LearnedMask(bank, n_agents, draws)
         case "spectrum":
             return Spectrum(bank, n_agents, draws)
         case "low-rank":
-            return LowRank(bank, n_agents, draws, settings.rank)
+            return LowRank(bank, n_agents, draws, code.rank)
         case "hypernetwork":
             codes = torch.eye(n_agents)
             return Hypernetwork(bank, codes, draws, init=_zeros, learned=False)
@@ -75,11 +72,11 @@ def _zeros(weight: Tensor, bias: Tensor, generator: Generator) -> None:
     bias.zero_()
 
 
-def check(settings: Settings) -> None:
+def check(sharing: str, code: Code) -> None:
     """Raise `UserError` where sets cannot be derived so."""
-    if settings.sharing not in ("full", "id"):
+    if sharing not in ("full", "id"):
         raise UserError(
             "Sets are derived from a base that all share: sharing is full, or id with an id in the "
-            f"input, not {settings.sharing!r}."
+            f"input, not {sharing!r}."
         )
-    check_keep(settings.keep)
+    check_keep(code.keep)

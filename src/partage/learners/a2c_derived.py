@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from partage.learners import _derived, a2c
-from partage.learners._derived import Derived
+from partage.learners._derived import Code, Derived
 from partage.learners.a2c import A2C, ActorCritic
 from partage.nn.tangents import overlap
 from partage.sharing import assignment
@@ -47,10 +47,11 @@ class DerivedA2C(A2C):
 
 def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device) -> DerivedA2C:
     """Return the actor-critic for this task, one run per seed."""
-    _derived.check(settings)
+    code = Code(settings.sets, settings.keep, settings.rank)
+    _derived.check(settings.sharing, code)
     net = ActorCritic(spec, settings, seeds)
     for layers in ([*net.front.banks, *net.back.banks], [*net.critic.banks]):
-        _derived.derive(layers, settings, spec.n_agents, seeds)
+        _derived.derive(layers, code, spec.n_agents, seeds)
     net.sets = spec.n_agents
     net.front_of = net.back_of = assignment.none(len(seeds), spec.n_agents)
     return DerivedA2C(spec, settings, seeds, device, net)

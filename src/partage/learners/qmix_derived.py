@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from partage.learners import _derived, _off_policy, qmix
-from partage.learners._derived import Derived
+from partage.learners._derived import Code, Derived
 from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.tangents import overlap
 from partage.sharing import assignment
@@ -39,10 +39,11 @@ class DerivedQMIX(OffPolicyLearner[qmix.Networks, Settings]):
     def __init__(
         self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
     ) -> None:
-        _derived.check(settings)
+        code = Code(settings.sets, settings.keep, settings.rank)
+        _derived.check(settings.sharing, code)
         nets = qmix.Networks(spec, settings, seeds)
         body, head = nets.agent.body, nets.agent.head
-        _derived.derive([body.encoder, head], settings, spec.n_agents, seeds)
+        _derived.derive([body.encoder, head], code, spec.n_agents, seeds)
         body.sets = spec.n_agents
         nets.assignment = assignment.none(len(seeds), spec.n_agents)
         super().__init__(spec, settings, seeds, device, nets)
