@@ -16,7 +16,7 @@ from partage.nn.dense import apply_layers_torch
 from partage.nn.derived import multiply, spread
 from partage.nn.generated import Hypernetwork, Mixture, Spectrum
 from partage.nn.gru import GRU, run_gru
-from partage.nn.masks import FixedMask, LearnedMask, drawn_mask, whole_neurons
+from partage.nn.masks import FixedMask, LearnedMask, drawn_mask, shrink, shrink_torch, whole_neurons
 from partage.nn.networks import RecurrentQ, fixed_sharing
 from partage.nn.optimiser import Optimiser
 from partage.nn.state import copy_runs
@@ -122,6 +122,20 @@ def test_a_learned_mask_shrinks_what_it_keeps_and_gradients_go_where_it_keeps() 
     assert bank.weight.grad[0, 0].tolist() == [[2, 1], [0, 1]]
     of_thresholds = torch.tensor([[[-0.09, 0.09], [0, 0]], [[-0.09, 0], [0, 0.09]]])
     torch.testing.assert_close(mask.thresholds.grad[0], of_thresholds)
+
+
+def test_a_learned_mask_is_that_of_torch_s_own_operations_and_so_are_its_gradients() -> None:
+    weight, upstream = noise(0, 2, 1, I, O), noise(2, 2, N, I, O)
+    weight[0, 0, 0, 0] = 0.0
+    thresholds = noise(1, 2, N, I, O) - 1
+    found = []
+    for function in (shrink, shrink_torch):
+        leaves = [weight.clone().requires_grad_(), thresholds.clone().requires_grad_()]
+        made = function(*leaves)
+        found.append([made, *torch.autograd.grad((made * upstream).sum(), leaves)])
+    for left, right in zip(*found, strict=True):
+        assert right.any() and not right.all()
+        torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-6)
 
 
 def test_thresholds_start_where_they_cut_little() -> None:

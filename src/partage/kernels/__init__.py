@@ -10,6 +10,7 @@ kernel             twin                                  compared in
 `mlp_backward`
 `gru`              `partage.nn.gru.run_gru_torch`        ``tests/test_gru.py``
 `mixing`           `partage.nn.mixer.mix_torch`          ``tests/test_mixer.py``
+`masks`            `partage.nn.masks.shrink_torch`       ``tests/test_derived.py``
 `pointwise`        `partage.nn.pointwise`, function by   ``tests/test_pointwise.py``
                    function
 =================  ====================================  ==============================

@@ -1,12 +1,15 @@
 """Masks: each set is the base where it keeps it."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 from torch import Generator, Tensor, nn
 
 from partage.errors import UserError
+from partage.kernels.masks import shrink_gradients, shrink_rows
 from partage.nn.bank import Bank, Sets
 from partage.nn.derived import Met, Products, draw, spread, uniform
 from partage.nn.pointwise import elementwise
@@ -27,14 +30,12 @@ class LearnedMask(nn.Module):
         self.thresholds = nn.Parameter(draw(generators, *shape, fill=uniform(-2 * START, -START)))
 
     def forward(self, base: Sets) -> Sets:
-        weight = spread(base.weight, self.count)
-        kept = weight.abs() - elementwise(torch.sigmoid, self.thresholds)
-        return Sets(weight.sign() * kept.relu(), spread(base.bias, self.count))
+        return Sets(shrink(base.weight, self.thresholds), spread(base.bias, self.count))
 
     @torch.no_grad()
     def mask(self, base: Sets) -> Bool[Tensor, "R S I O"]:
         """Return which weights each set keeps."""
-        return base.weight.abs() > elementwise(torch.sigmoid, self.thresholds)
+        return shrink(base.weight, self.thresholds) != 0
 
     def products(self, base: Sets, met: Met) -> Products:
         """Return how many weights and biases two sets both keep.
@@ -42,6 +43,56 @@ class LearnedMask(nn.Module):
         What thresholds themselves learn, at most a sixteenth of that, is left out.
         """
         return _both(self.mask(base).float(), met) + base.bias.shape[2]
+
+
+def shrink(
+    weight: Float32[Tensor, "R 1 I O"], thresholds: Float32[Tensor, "R S I O"]
+) -> Float32[Tensor, "R S I O"]:
+    """Return ``sign(w) max(|w| - sigmoid(s), 0)`` for the thresholds of each set."""
+    if weight.device.type != "cpu":
+        return shrink_torch(weight, thresholds)
+    return Shrunk.apply(weight, thresholds)  # type: ignore[return-value]
+
+
+def shrink_torch(
+    weight: Float32[Tensor, "R 1 I O"], thresholds: Float32[Tensor, "R S I O"]
+) -> Float32[Tensor, "R S I O"]:
+    """Do as `shrink` in torch's own operations, on any device."""
+    kept = weight.abs() - elementwise(torch.sigmoid, thresholds)
+    return weight.sign() * kept.relu()
+
+
+class Shrunk(torch.autograd.Function):
+    """`shrink` for torch's gradients (CPU)."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, thresholds: Tensor) -> Tensor:
+        """Return the weights of each set."""
+        ctx.save_for_backward(weight, thresholds)
+        out = torch.empty(thresholds.shape)
+        shrink_rows(*_laid_out(weight, thresholds), out.flatten(2).numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of what `forward` was given."""
+        weight, thresholds = ctx.saved_tensors
+        d_weight, d_thresholds = torch.zeros(weight.shape), torch.empty(thresholds.shape)
+        shrink_gradients(
+            *_laid_out(weight, thresholds),
+            grad_outputs[0].contiguous().flatten(2).numpy(),
+            d_weight.flatten(1).numpy(),
+            d_thresholds.flatten(2).numpy(),
+        )
+        return d_weight, d_thresholds
+
+
+def _laid_out(weight: Tensor, thresholds: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return a layer's numbers end to end, as the compiled functions take them."""
+    return (
+        weight.detach().contiguous().flatten(1).numpy(),
+        thresholds.detach().contiguous().flatten(2).numpy(),
+    )
 
 
 def check_keep(keep: float) -> None:
