@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 RUN := .venv/bin/python -m
 
-.PHONY: reproduce report football starcraft containers test test-slurm test-containers test-trixie check bench clean
+.PHONY: reproduce report football starcraft containers test test-slurm test-containers test-trixie check bench calibration clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(RUN) snakemake --cores $(CORES)
@@ -45,6 +45,9 @@ containers: .venv/ready  ## an Apptainer image for each family that the figures 
 
 bench: .venv/ready  ## speed against targets and peers; writes benchmarks/results
 	$(RUN) benchmarks
+
+calibration: .venv/ready  ## what training costs on this machine, as the suite brings it, and README's table of it: ten minutes
+	$(RUN) benchmarks.costs --measure
 
 clean:  ## forget the environment, not the results
 	rm -rf .venv

@@ -11,7 +11,15 @@ from partage.rl.replay import Replay
 from partage.rl.rollout import Rollout, team_reward
 from partage.sims.contract import Spec
 
-LBF = Spec(n_agents=4, n_actions=6, obs_dim=27, state_dim=108, horizon=50, common_reward=False)
+LBF = Spec(
+    n_agents=4,
+    n_actions=6,
+    obs_dim=27,
+    state_dim=108,
+    horizon=50,
+    common_reward=False,
+    state_is_obs=True,
+)
 SMALL_MAP = Spec(
     n_agents=5, n_actions=12, obs_dim=55, state_dim=98, horizon=70, common_reward=True
 )  # 5m_vs_6m
@@ -34,9 +42,11 @@ def rollout(spec: Spec, lengths: Tensor, seed: int = 0) -> Rollout:
     avail = torch.rand(r, b, time + 1, n, a, generator=generator) < 0.7
     avail[..., 0] = True
     reward = normal(r, b, time, n)
+    obs = normal(r, b, time + 1, n, spec.obs_dim)
+    state = obs.flatten(-2) if spec.state_is_obs else normal(r, b, time + 1, spec.state_dim)
     return Rollout(
-        obs=normal(r, b, time + 1, n, spec.obs_dim),
-        state=normal(r, b, time + 1, spec.state_dim),
+        obs=obs,
+        state=state,
         avail_actions=avail,
         alive=torch.ones(r, b, time + 1, n, dtype=torch.bool),
         actions=torch.randint(a, (r, b, time, n), generator=generator),
@@ -52,7 +62,8 @@ def rollout(spec: Spec, lengths: Tensor, seed: int = 0) -> Rollout:
 
 def replay(spec: Spec, lengths: Tensor, seed: int = 0) -> Replay:
     """A replay that holds one such episode for each length."""
-    made, full = Replay(len(lengths), lengths.shape[1]), rollout(spec, lengths, seed)
+    made = Replay(len(lengths), lengths.shape[1], spec)
+    full = rollout(spec, lengths, seed)
     made.add(full, {"team_reward": team_reward(full.reward, spec)})
     return made
 

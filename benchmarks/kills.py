@@ -40,7 +40,7 @@ settings = { sharing = "full", batch = 4, buffer = 16, hidden = 16 }
 POOLED = """
 [lbf]
 engine = "package"
-steps = 20_000
+steps = 60_000
 seeds = 2
 log_every = 1_000
 test_every = 0

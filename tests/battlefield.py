@@ -27,7 +27,7 @@ class Field:
         made = make_kernel(battle_map, Options(keep_order=True), 1)
         self.rules: Rules = made.rules
         self.world: World = made.world
-        self.buffers: Buffers = idle_buffers(battle_map.spec, [0], 1, state_is_obs=False)
+        self.buffers: Buffers = idle_buffers(battle_map.spec, [0], 1)
         made.begin(self.buffers, np.ones(1, bool))
         self.unit = made.world.units[0]
         self.pause()

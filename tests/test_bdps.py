@@ -41,6 +41,7 @@ def scripted(
         return torch.tensor(roles(now["t"] // one.settings.period) * copies).expand(len(h), -1)
 
     monkeypatch.setattr(one.policy, "think", watched)
+    monkeypatch.setattr(one.policy, "in_place", lambda *_: None)  # which would not ask the script
     monkeypatch.setattr(one.selector, "roles", choose)
     if one.settings.levels == "both":
         values = torch.nn.functional.one_hot(torch.tensor(groups), 2).float()

@@ -14,7 +14,7 @@ from torch import Tensor
 from partage.config.recipe import SCHEMA, Recipe
 from partage.errors import UserError
 from partage.learners.a2c import A2C
-from partage.runs import record, train
+from partage.runs import environments, record, train
 
 OF_EPISODES = {"copies": 2, "batch": 4, "target_every": 8}
 LEARNERS: dict[str, dict[str, Any]] = {
@@ -85,13 +85,13 @@ def test_an_environment_s_nonsense_ends_its_run_and_no_other(
     name: str, field: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train.run(lay(tmp_path / "alone", recipe(name, [0])))
-    made = train._make_env
+    made = environments.make
 
     def make(one: Recipe, purpose: str, copies: int) -> Any:
         inner = made(one, purpose, copies)
         return Spoilt(inner, field, value) if purpose == "env" else inner
 
-    monkeypatch.setattr(train, "_make_env", make)
+    monkeypatch.setattr(environments, "make", make)
     words = {"obs": "observations", "reward": "reward"}[field]
     with pytest.raises(UserError, match=rf"seed 1 ended at update .* its {words} became {value}"):
         train.run(lay(tmp_path / "pack", recipe(name, [0, 1])))

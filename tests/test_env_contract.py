@@ -115,6 +115,9 @@ def test_shapes_and_dtypes_are_those_of_the_spec(task: str, engine: str) -> None
         for tensor, shape, dtype in zip(step, shapes, dtypes, strict=True):
             assert (tensor.shape, tensor.dtype) == ((3, 2, *shape), dtype)
             assert tensor.isfinite().all()
+        observed = step.obs.flatten(-2)
+        alike = observed.shape == step.state.shape and torch.equal(observed, step.state)
+        assert spec.state_is_obs == alike
     env.close()
 
 

@@ -18,6 +18,7 @@ from partage.errors import UserError
 from partage.sims.football.match import Football, Options, rings_reached
 from partage.sims.football.tasks import HORIZON, TASKS
 from partage.sims.football.view_cone import seen
+from partage.sims.spec import Spec
 
 real = pytest.mark.skipif(
     importlib.util.find_spec("gfootball") is None,
@@ -328,14 +329,8 @@ def test_what_the_header_pins_is_what_an_installation_is_held_to(
 ) -> None:
     assert pins(ENVS / "grf.py") == GOOD
     versions(monkeypatch, **GOOD, **{"pygame-ce": "2.5.8"})
-    assert make("grf/academy_3_vs_1_with_keeper", [0], 2, engine="package").spec == (
-        4,
-        19,
-        26,
-        33,
-        150,
-        True,
-    )
+    env = make("grf/academy_3_vs_1_with_keeper", [0], 2, engine="package")
+    assert env.spec == Spec(4, 19, 26, 33, 150, common_reward=True)
     assert (
         make(
             "grf/academy_pass_and_shoot_with_keeper", [0], 2, agents=3, engine="package"

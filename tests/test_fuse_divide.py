@@ -26,6 +26,14 @@ def on_a_line(*places: float) -> Tensor:
     return (x[:, None] - x[None, :]).abs()[None]
 
 
+def laid(
+    x: list[float], y: list[float], fronts: list[int], backs: list[int]
+) -> tuple[Tensor, Assignment, Assignment]:
+    """Distances of agents on a plane, and who shares which front and back."""
+    points = torch.tensor([x, y]).T
+    return torch.cdist(points, points)[None], torch.tensor([fronts]), torch.tensor([backs])
+
+
 def after(sets: Tensor, moves: list[Move], block: str) -> Tensor:
     """Parameters of each set once the moves are made; `sets` are theirs before."""
     sets = sets.clone()
@@ -98,21 +106,15 @@ cases = st.integers(2, 7).flatmap(
 @quick
 @given(cases)
 def test_only_a_fusion_changes_a_policy_and_only_to_one_within_the_threshold(case) -> None:
-    x, y, fronts, backs = case
-    points = torch.tensor([x, y]).T
-    d, front, back = (
-        torch.cdist(points, points)[None],
-        torch.tensor([fronts]),
-        torch.tensor([backs]),
-    )
-    sets = torch.arange(len(x), dtype=torch.float32)[None]
+    d, front, back = laid(*case)
+    sets = torch.arange(d.shape[1], dtype=torch.float32)[None]
     kept = front.clone(), back.clone()
     new_front, new_back, moves = fuse_divide(d, front, back, 1.0, 0.5, 2.0)
     assert torch.equal(front, kept[0]) and torch.equal(back, kept[1])
     for block, old, new, near in (("front", front, new_front, 1.0), ("back", back, new_back, 0.5)):
         before, now = sets[0, old[0]], after(sets, moves, block)[0, new[0]]
-        for j in range(len(x)):
-            origins = [i for i in range(len(x)) if before[i] == now[j]]
+        for j in range(d.shape[1]):
+            origins = [i for i in range(d.shape[1]) if before[i] == now[j]]
             assert now[j] == before[j] or any(d[0, i, j] < near for i in origins)
     for move in moves:
         if move.source != move.target:
@@ -138,13 +140,7 @@ def test_a_run_moves_as_it_would_alone(one, other) -> None:
 @quick
 @given(cases, st.sampled_from([STEADY, BACKS_DIVIDE]))
 def test_on_distances_that_do_not_change_the_sharing_comes_to_rest(case, rules: Rules) -> None:
-    x, y, fronts, backs = case
-    points = torch.tensor([x, y]).T
-    d, front, back = (
-        torch.cdist(points, points)[None],
-        torch.tensor([fronts]),
-        torch.tensor([backs]),
-    )
+    d, front, back = laid(*case)
     for _ in range(20):
         new_front, new_back, moves = fuse_divide(d, front, back, 1.0, 0.5, 2.0, rules)
         if torch.equal(new_front, front) and torch.equal(new_back, back):

@@ -206,6 +206,13 @@ def begun(folder: Path, one: Recipe) -> dict[str, Any]:
     return torch.load(io.BytesIO(checkpoint.load(folder) or b""), weights_only=True)
 
 
+def save_instead(folder: Path, state: dict[str, Any]) -> None:
+    """Lay another state beside the episodes of the last checkpoint."""
+    saved = checkpoint.load_whole(folder)
+    assert saved is not None
+    checkpoint.save(folder, zipped(state), saved.rings, saved.stored)
+
+
 @every_format
 @pytest.mark.parametrize("field", [None, *FIELDS])
 def test_a_crafted_checkpoint_is_refused_and_runs_nothing(
@@ -225,9 +232,9 @@ def test_a_crafted_checkpoint_is_refused_and_runs_nothing(
 
 def test_a_crafted_replay_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     state = begun(tmp_path, recipe("qmix"))
-    assert state["learner"]["replay"]
-    state["learner"]["replay"]["runs"] = Bomb(tmp_path / "mark")
-    checkpoint.save(tmp_path, zipped(state))
+    assert state["replay"]["obs"]
+    state["replay"]["obs"] = Bomb(tmp_path / "mark")
+    save_instead(tmp_path, state)
     assert "corrupt" in refused(lambda: train.run(tmp_path / "recipe.json"))
     assert not (tmp_path / "mark").exists()
 
@@ -348,6 +355,6 @@ def test_a_checkpoint_whose_parts_are_of_another_kind_is_refused_in_one_sentence
     for name in way:
         place = place[name]
     place[last] = value
-    checkpoint.save(tmp_path, zipped(state))
+    save_instead(tmp_path, state)
     said = refused(lambda: train.run(tmp_path / "recipe.json"))
     assert "does not fit today's code" in said

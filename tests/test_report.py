@@ -306,7 +306,6 @@ def test_words_from_records_cannot_break_the_page(sheets: Plan):
 @pytest.mark.parametrize(
     ("place", "request_of_it"),
     [
-        ("results/published", Request(scale="paper")),
         ("results/published/lab", Request(scale="lab", seed_count=3)),
     ],
 )

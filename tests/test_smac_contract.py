@@ -18,6 +18,7 @@ from partage.sims.skirmish.observations import observe
 from partage.sims.skirmish.rewards import begin_episode, pay
 from partage.sims.skirmish.rules import make_rules
 from partage.sims.skirmish.world import ATTACK, HEAL, MOVE, NOBODY, STOP, Rules, World, blank
+from partage.sims.spec import Spec
 
 # map: agents, enemies, limit, actions, observation, state, largest reward before scaling
 SIZES = {
@@ -100,7 +101,7 @@ def battle(name: str, copies: int = 1, **options: bool) -> Battle:
     rules = make_rules(find_map(name), **options)
     world, buffers = (
         blank(rules, copies),
-        batch.idle_buffers(find_map(name).spec, [0], copies, False),
+        batch.idle_buffers(find_map(name).spec, [0], copies),
     )
     world.health[:], world.shield[:] = rules.health_max, rules.shield_max
     world.x[:], world.y[:] = 16.5, 16.5
@@ -210,7 +211,8 @@ def test_a_maps_sizes_and_largest_reward_are_smacs(name: str) -> None:
         make_rules(find_map(name)),
         SIZES[name],
     )
-    assert find_map(name).spec[:6] == (n_agents, n_actions, obs, state, limit, True)
+    spec = find_map(name).spec
+    assert spec._replace(types=()) == Spec(n_agents, n_actions, obs, state, limit, True)
     assert (rules.n_agents, rules.n_enemies, rules.max_reward) == (n_agents, n_enemies, most)
     assert names_of(rules)[:n_agents] == AGENTS[name] == list(find_map(name).spec.types)
 

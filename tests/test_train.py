@@ -3,6 +3,7 @@ says why not.
 """
 
 import errno
+import hashlib
 import io
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from running import CASES, apart, lay, recipe, started, trained
 
 from partage import _io
 from partage.errors import UserError
+from partage.rl.replay import Replay
 from partage.runs import checkpoint, record, train
 from partage.runs.progress import Progress
 
@@ -62,7 +65,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
     path, chance, kills = lay(tmp_path, recipe(name)), random.Random(name), 0
     while not (tmp_path / "record.json").exists():
         process = started(lambda: train.run(path, checkpoint_every=0.0))
-        while not (tmp_path / "checkpoint").exists() and process.is_alive():
+        while not any(tmp_path.glob("checkpoint/[ab]")) and process.is_alive():
             time.sleep(0.005)
         process.join(chance.uniform(0.05, 0.25) if kills < 5 else 60)
         if process.is_alive():
@@ -117,6 +120,7 @@ def test_a_run_asked_to_stop_saves_itself_and_says_so(
     name: str, number: int, code: int, tmp_path: Path, undisturbed, monkeypatch, capsys
 ) -> None:
     path = lay(tmp_path, recipe(name))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has the tests ignore it
     with monkeypatch.context() as patched:
         stop_at(patched, 7, number)
         with pytest.raises(SystemExit) as stopped:
@@ -135,7 +139,7 @@ def checkpointed(folder: Path, name: str, monkeypatch, updates: int = 9, **more)
         stop_at(patched, updates, signal.SIGTERM)
         with pytest.raises(SystemExit):
             train.run(path, checkpoint_every=0.0)
-    assert len(list((folder / "checkpoint").iterdir())) == 2
+    assert len(newest_first(folder)) == 2
     return path
 
 
@@ -143,7 +147,7 @@ def newest_first(folder: Path) -> list[Path]:
     def save(path: Path) -> int:
         return int.from_bytes(path.read_bytes()[8:16], "little")
 
-    return sorted((folder / "checkpoint").iterdir(), key=save, reverse=True)
+    return sorted((folder / "checkpoint").glob("[ab]"), key=save, reverse=True)
 
 
 @every_learner
@@ -266,3 +270,87 @@ def listens(pid: int) -> bool:
         if line.startswith("SigCgt")
     )
     return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def lay_older(folder: Path, state: dict[str, Any]) -> bytes:
+    """Write a checkpoint as older code did, newer than those that are there; its payload."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    digest = hashlib.sha256(payload).digest()
+    header = checkpoint.HEADER.pack(checkpoint.OLDER, 10**6, len(payload), digest)
+    _io.write(folder / "checkpoint/a", header, payload)
+    return payload
+
+
+def test_a_checkpoint_of_code_that_kept_episodes_otherwise_is_refused_and_kept(
+    tmp_path: Path, monkeypatch
+) -> None:
+    path = checkpointed(tmp_path, "qmix", monkeypatch)
+    state = torch.load(io.BytesIO(checkpoint.load(tmp_path) or b""), weights_only=True)
+    del state["replay"]
+    state["learner"]["replay"] = {"runs": [{}, {}], "lengths": [[], []]}
+    payload = lay_older(tmp_path, state)
+    with pytest.raises(UserError, match="older code kept its episodes in another way") as refusal:
+        train.run(path)
+    assert "\n" not in str(refusal.value) and checkpoint.load(tmp_path) == payload
+
+
+def test_a_checkpoint_of_older_code_that_kept_no_episodes_is_gone_on_from(
+    tmp_path: Path, undisturbed, monkeypatch
+) -> None:
+    path = checkpointed(tmp_path, "a2c", monkeypatch)
+    state = torch.load(io.BytesIO(checkpoint.load(tmp_path) or b""), weights_only=True)
+    del state["replay"]
+    lay_older(tmp_path, state)
+    train.run(path)
+    assert_same_end(tmp_path, undisturbed["a2c"])
+    assert record.read(tmp_path)[1]["resumed"] == 1
+
+
+def test_a_run_whose_episodes_were_deleted_while_it_trained_writes_them_again(
+    tmp_path: Path, undisturbed, monkeypatch
+) -> None:
+    path, kept = lay(tmp_path, recipe("qmix")), train.Training.save
+
+    def delete_first(self: train.Training, folder: Path) -> None:
+        for chunk in folder.glob("checkpoint/episodes/*"):
+            chunk.unlink()
+        kept(self, folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Training, "save", delete_first)
+        stop_at(patched, 9, signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            train.run(path, checkpoint_every=0.0)
+    train.run(path)
+    assert_same_end(tmp_path, undisturbed["qmix"])
+
+
+def test_saving_and_going_on_never_copies_all_episodes(
+    tmp_path: Path, undisturbed, monkeypatch
+) -> None:
+    def copy(self: Replay) -> None:
+        raise AssertionError("all episodes were copied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replay, "state_dict", copy)
+        path = checkpointed(tmp_path, "qmix", monkeypatch)
+        train.run(path)
+    assert_same_end(tmp_path, undisturbed["qmix"])
+    assert record.read(tmp_path)[1]["resumed"] == 1
+
+
+def test_a_checkpoint_that_takes_long_is_not_soon_followed_by_another(
+    tmp_path: Path, monkeypatch
+) -> None:
+    saves, kept = [], train.Training.save
+
+    def count(self: train.Training, folder: Path) -> None:
+        saves.append(folder)
+        kept(self, folder)
+
+    monkeypatch.setattr(train.Training, "save", count)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e-9)
+    train.run(lay(tmp_path, recipe("a2c")), checkpoint_every=1e-9)
+    assert len(saves) == 1

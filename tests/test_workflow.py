@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from calibrated import calibration_of
 from small import ROOT, SECOND, edit, workflow
 
-from partage.config import plan
+from partage.config import calibration, plan
+from partage.config.jobs import ask
 from partage.config.recipe import write_recipes
 from partage.config.request import Request
 
@@ -349,3 +351,22 @@ def test_a_dry_run_of_the_whole_paper_scale_plan_has_a_job_for_each_run(tmp_path
     )
     assert ran.returncode == 0, ran.stderr
     assert len(runs) > 600 and re.search(f"train +{len(runs)}", ran.stdout + ran.stderr)
+
+
+def test_a_job_asks_for_the_memory_and_the_time_that_the_bill_says_of_its_run(root: Path):
+    made = calibration_of("toy/a", learner="one")
+    (root / "results" / calibration.FILE).write_text(made.text())
+    edit(root / SETTINGS, "hidden = 16", "hidden = 17")
+    slurm = ["--workflow-profile", "profiles/slurm", "--dry-run"]
+    ran = snakemake(root, *slurm)
+    sheets = plan.load(root)
+    (wanted,) = sheets.recipes_of("alpha", "toy/a", Request())
+    asked = ask(wanted, made, "cpu", 24)
+    assert f"mem_mb={asked.memory}," in ran.stdout + ran.stderr, ran.stderr
+    assert f"runtime={asked.minutes}," in ran.stdout + ran.stderr
+    assert asked.minutes != ask(wanted, None, "cpu", 24).minutes
+    ran = snakemake(root, *slurm, config="device=cuda runs_per_gpu=2")
+    assert ran.returncode == 2 and "runs_per_gpu=2 is for the GPUs of one machine" in ran.stderr
+    (root / "results" / calibration.FILE).write_text("{")
+    ran = snakemake(root, *slurm)
+    assert ran.returncode == 2 and "calibration.json is corrupt" in ran.stderr

@@ -24,10 +24,10 @@ def quickened(root: Path, minutes: int) -> Path:
     three seconds.
     """
     profile = root / "workflow/profiles/slurm/profile.yaml"
-    edit(profile, "runtime: attempt * 720", f"runtime: {minutes}")
-    edit(profile, "mem_mb: attempt * 6000", "mem_mb: attempt * 100")
+    asked = {"slurm_partition": "gpu", "gpu": 1, "runtime": minutes, "mem_mb": "attempt * 100"}
+    lines = [f"\n    {name}: {value}" for name, value in asked.items()]
+    edit(profile, "# set-resources:\n#   train:", f"set-resources:\n  train:{''.join(lines)}")
     edit(profile, "status-checks: 20", "status-checks: 3")
-    edit(profile, '# slurm_partition: "gpu"  ', 'slurm_partition: "gpu"\n    gpu: 1  ')
     return root
 
 

@@ -53,7 +53,7 @@ class Battle:
         found = find_map(name)
         self.rules = make_rules(found)
         self.world = blank(self.rules, 1)
-        self.buffers = batch.idle_buffers(found.spec, [0], 1, state_is_obs=False)
+        self.buffers = batch.idle_buffers(found.spec, [0], 1)
         self.buffers.key[0] = seed
         names, allies = line_up(found).names, found.n_agents
         custom = {unit: CUSTOM + number for number, unit in enumerate(sorted(set(names[:allies])))}

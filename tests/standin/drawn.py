@@ -38,7 +38,7 @@ class DrawnBattle(Battle):
         self.army, self.kernel = scenario.army.units, make_drawn_kernel(scenario, True, 1)
         self.world = self.kernel.world
         self.rules = self.kernel.rules.battle
-        self.buffers = batch.idle_buffers(scenario.spec, [0], 1, state_is_obs=False)
+        self.buffers = batch.idle_buffers(scenario.spec, [0], 1)
         self.buffers.key[0] = self.seed
 
     def create(self, unit_type: int, owner: int, x: float, y: float) -> None:

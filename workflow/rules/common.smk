@@ -22,6 +22,22 @@ def image_to_train(wildcards):
     return [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
 
 
+def memory_to_train(wildcards, attempt):
+    """Return the MB that a job of a run asks for: more, if it is tried again."""
+    return what_to_ask(wildcards, attempt).memory
+
+
+def minutes_to_train(wildcards):
+    """Return the minutes that a job of a run asks for: a run goes on from its checkpoint."""
+    return what_to_ask(wildcards).minutes
+
+
+def what_to_ask(wildcards, attempt=1):
+    """Return what a job of a run asks the scheduler for."""
+    wanted = RECIPE_OF.get(Path(ROOT, "runs", wildcards.run).as_posix())
+    return jobs.ask(wanted, CALIBRATION, REQUEST.device, REQUEST.job_hours, attempt)
+
+
 def curves_of_frame(wildcards):
     """Return a figure's curves; have its frame made anew where it is of other recipes or runs than these."""
     frame = Path(ROOT, "frames", f"{wildcards.figure}.parquet")

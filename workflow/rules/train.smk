@@ -22,6 +22,8 @@ rule train:
     threads: 1
     resources:
         gpu=int(REQUEST.device == "cuda"),
+        mem_mb=memory_to_train,
+        runtime=minutes_to_train,
     shell:
         f"trap : TERM; {PAGES} {PARTAGE} train {as_word(ROOT)}/runs/{{wildcards.run}}/recipe.json"
         f" --wait {DEVICE} > {{log:q}} 2>&1 {AFTER}"

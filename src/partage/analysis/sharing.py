@@ -62,10 +62,10 @@ def overlaps(of_seed: pd.DataFrame, block: str, x: str) -> tuple[np.ndarray, np.
     """
     is_pair = of_seed["metric"].str.startswith(f"overlap/{block}/")
     if is_pair.any():
-        return _of_pairs(of_seed[is_pair], x)
+        return _of_pairs(of_seed.loc[is_pair, :], x)
     is_block = of_seed["metric"].str.startswith(f"sharing/{block}/")
-    rows = of_seed[is_block]
-    agents = rows["metric"].str.rpartition("/")[2].astype(int)
+    rows = of_seed.loc[is_block, :]
+    agents = rows["metric"].astype(str).str.rpartition("/")[2].astype(int)
     groups = rows.assign(agent=agents).pivot(index=x, columns="agent", values="value")
     numbers = groups.to_numpy()
     return groups.index.to_numpy(), (numbers[:, :, None] == numbers[:, None]).astype(float)
@@ -102,7 +102,7 @@ def _scale(of_seed: pd.DataFrame, block: str) -> Iterator[pd.DataFrame]:
     if not is_block.any():
         return
     groups = of_seed[is_block].pivot(index=INSTANT, columns="metric", values="value")
-    instants = pd.MultiIndex.from_frame(of_seed[INSTANT].drop_duplicates().sort_values(INSTANT))
+    instants = pd.MultiIndex.from_frame(of_seed.loc[:, INSTANT].drop_duplicates().sort_values(INSTANT))
     for name, measure in zip(SCALE, (degree, effective_sets), strict=True):
         values = pd.Series([measure(row) for row in groups.to_numpy()], groups.index)
         points = values.reindex(instants, method="ffill").rename("value").reset_index()

@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from partage.cli import options
+from partage.cli import billing, options
 from partage.config import outcomes, plan
+from partage.config.figures import Figure
 from partage.config.recipe import Recipe, run_dir, write_recipes
+from partage.config.request import Request
 from partage.errors import UserError, one_of
 
 TOPICS = ("figures", "algorithms", "tasks", "runs")
@@ -36,10 +38,14 @@ def add_commands(commands: options.Commands) -> None:
         show_plan,
         "count the runs and steps that figures need, and what of it is made",
         "plan --scale paper --figures mpd-fig3,bdps-fig9",
+        "plan --scale paper --cost",
         planned=True,
     )
     options.add_figures_option(parser)
     parser.add_argument("--write", action="store_true", help="write the recipes that changed")
+    parser.add_argument(
+        "--cost", action="store_true", help="say what they take: CPU-hours, memory, disk"
+    )
 
     parser = commands.add(
         "show",
@@ -116,16 +122,24 @@ def show_plan(arguments: argparse.Namespace) -> None:
     ready, left_out = config.ready(request.figures)
     figures = [config.figures[name] for name in ready if name in config.figures]
     everything = config.recipes(figures, request)
-    print(f"scale {request.scale}, engine {request.engine}, in {request.root}")
-    print(f"{'figure':16}{'cells':>7}{'runs':>7}{'made':>7}{'env steps':>18}")
-    for figure in figures:
-        print(_planned(figure.name, config.recipes([figure], request), request.root))
-    print(_planned("total", everything, request.root))
+    if arguments.cost:
+        billing.show(request, config, figures)
+    else:
+        _show_runs(request, config, figures)
     if left_out:
         print(f"partage: left out: {left_out}", file=sys.stderr)
     if arguments.write:
         written = write_recipes(request.root, everything)
         print(f"{len(written)} of {len(everything)} recipes written, the others had not changed")
+
+
+def _show_runs(request: Request, config: plan.Plan, figures: Sequence[Figure]) -> None:
+    """Print how many runs and steps the figures need, and what of it is made."""
+    print(f"scale {request.scale}, engine {request.engine}, in {request.root}")
+    print(f"{'figure':16}{'cells':>7}{'runs':>7}{'made':>7}{'env steps':>18}")
+    for figure in figures:
+        print(_planned(figure.name, config.recipes([figure], request), request.root))
+    print(_planned("total", config.recipes(figures, request), request.root))
 
 
 def _planned(name: str, recipes: Sequence[Recipe], root: Path) -> str:

@@ -66,7 +66,7 @@ def _add_equal_code(commands: options.Commands) -> None:
         "--runs",
         type=Path,
         nargs="+",
-        default=[Path(f"{PUBLISHED}/runs"), Path(f"{PUBLISHED}/lab/runs")],
+        default=[Path(f"{PUBLISHED}/lab/runs")],
         metavar="DIR",
         help="runs whose recipes are trained, cut short (default: the published ones)",
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import partage
 from partage.cli import (
+    billing,
     catalogue,
     checking,
     completion,
@@ -102,7 +103,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"partage {partage.__version__}")
     commands = Commands(parser)
-    for topic in (catalogue, training, measuring, checking, exchange, drawing):
+    for topic in (catalogue, billing, training, measuring, checking, exchange, drawing):
         topic.add_commands(commands)
     parser.description = f"{DESCRIPTION}\n{commands.overview()}"
     return parser, commands

@@ -92,11 +92,7 @@ class Plan(NamedTuple):
         needs: dict[str, str] = {}
         for name in names:
             needs |= self.tasks[name].needs
-        for package, command in needs.items():
-            try:
-                importlib.metadata.version(package)
-            except importlib.metadata.PackageNotFoundError:
-                yield package, command
+        yield from lacking(needs).items()
 
     def engine(self, task: str, request: Request) -> str:
         """Return the engine that plays a task: the one asked for, unless it has only one."""
@@ -200,6 +196,17 @@ class Plan(NamedTuple):
         curves = [(variant.name, variant.label, variant.colour) for variant in variants]
         labels = [self.tasks[task].label for task in figure.tasks]
         return repr((figure, curves, labels))
+
+
+def lacking(needs: Mapping[str, str]) -> dict[str, str]:
+    """Return the packages that are not installed, of those needed, each with what installs it."""
+    missing = {}
+    for package, command in needs.items():
+        try:
+            importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            missing[package] = command
+    return missing
 
 
 def cells(recipes: Iterable[Recipe]) -> list[Cell]:

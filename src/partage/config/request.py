@@ -24,6 +24,7 @@ class Request:
     results: str = DEFAULTS["results"]
     device: str = "cpu"  # or cuda: each run gets a GPU
     runs_per_gpu: int = 1  # processes that share a GPU of this machine
+    job_hours: int = 24  # most time that a cluster's job is asked for: what its partition takes
     python: str = sys.executable  # what the workflow's jobs run `-m partage` with
 
     @staticmethod
@@ -44,6 +45,7 @@ class Request:
         at_least("seeds_per_run", request.seeds_per_run, 1)
         at_least("seed_count", request.seed_count, 0)
         at_least("runs_per_gpu", request.runs_per_gpu, 1)
+        at_least("job_hours", request.job_hours, 1)
         if wrong := re.search(r"[^\w./+@=-]", request.results):
             raise UserError(
                 f"results is a folder that a shell and Snakemake take as it stands: letters, "

@@ -61,7 +61,6 @@ def make(
         seeds,
         copies,
         chosen["time_limit"],
-        state_is_obs=True,
     )
 
 

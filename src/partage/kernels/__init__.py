@@ -13,11 +13,14 @@ kernel             twin                                  compared in
 `masks`            `partage.nn.masks.shrink_torch`       ``tests/test_derived.py``
 `pointwise`        `partage.nn.pointwise`, function by   ``tests/test_pointwise.py``
                    function
+`playing`          `partage.rl.rollout`, with the        ``tests/test_playing.py``
+                   policies of the learners
 =================  ====================================  ==============================
 
-(`auto_encoder` runs on the CPU alone; its test trains the same network in torch. `gemm` is what the
-others multiply with.) Where a function takes several arrays they come as a NamedTuple, whose fields
-say their shapes.
+(`playing` acts by `policies`: `acting` has the layers, `choices` what is chosen of their values,
+`roles` BDPS's own. `auto_encoder` runs on the CPU alone; its test trains the same network in torch.
+`gemm` is what the others multiply with.) Where a function takes several arrays they come as a
+NamedTuple, whose fields say their shapes.
 
 Fast-math flags are limited to those under which every lane and every loop remainder computes the
 same bits.
@@ -32,3 +35,4 @@ FAST_MATH = frozenset({"contract", "nsz", "nnan", "ninf"})
 
 compiled = _jit.compiler(SOURCES, fastmath=set(FAST_MATH))
 inlined = _jit.compiler(SOURCES, fastmath=set(FAST_MATH), inline="always")
+careful = _jit.compiler(SOURCES)  # for what has to tell numbers from what are none

@@ -70,7 +70,7 @@ def _write_biases(rows, table, entries, passed, hot):
 
 
 @compiled
-def _relu(rows):
+def relu(rows):
     """Set what is negative to zero."""
     for m in range(len(rows)):
         row = rows[m]
@@ -122,7 +122,7 @@ def _forward_block(rows, layers, tables, outputs, padded, starts, k, first):
         left, target = rows_from(before, start), rows_from(after, to)
         add_product(left, right, target, count, weight.shape[0], width)
         if layers.relu[n]:
-            _relu(block)
+            relu(block)
         before, start = after, to
 
 

@@ -2,36 +2,21 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
+from partage.kernels.roles import ByRoles
+from partage.learners._bdps_in_place import by_roles, choose_roles
+from partage.learners._bdps_memory import Memory
 from partage.learners._bdps_networks import Networks, advantage
 from partage.learners._bdps_roles import RoleSelector
 from partage.rl.exploration import Exploration, ExplorationNoise, choose
 from partage.rl.noise import generators, normal, uniform
 from partage.rl.rollout import Choice
 from partage.sims.contract import TimeStep, stream
-
-
-class Memory(NamedTuple):
-    """What `Actor` remembers within an episode."""
-
-    h_u: Float32[Tensor, "R M H"]  # hidden state of the roles' networks
-    h_v: Float32[Tensor, "R M H"]  # of the groups' networks
-    h_advantage: Float32[Tensor, "R M H"]  # of the role selector: what it has read so far
-    h_selector: Float32[Tensor, "R M H"]  # of the group selector
-    attention: Tensor | None  # the group selector's, for every count of players; None: no groups
-    roles: Int64[Tensor, "R M"]
-    groups: Int64[Tensor, "R M"]
-    last_action: Int64[Tensor, "R B N"]  # -1: none yet
-    action_noise: ExplorationNoise | None  # None: greedy
-    group_noise: ExplorationNoise | None
-    role_noise: Float32[Tensor, "R P M K"] | None  # of every period; None: the mean
-    given_groups: Int64[Tensor, "R P M"] | None  # of every group period; None: V chooses
-    t: int  # step of the episode
 
 
 class Actor:
@@ -91,6 +76,24 @@ class Actor:
             given_groups=None if explore else self._given_groups(rows),
             t=0,
         )
+
+    @property
+    def period(self) -> int:
+        """Steps between two choices of roles."""
+        return self.nets.settings.period
+
+    @torch.no_grad()
+    def in_place(self, copies: int, time: int, explore: bool) -> ByRoles | None:
+        """Return what acts in episodes that begin, with their noise; Python chooses the roles."""
+        if self.device.type != "cpu" or self.nets.settings.levels != "both":
+            return None
+        memory = self.initial(copies, explore)
+        return by_roles(self.nets, self.selector, memory, copies, time)
+
+    @torch.no_grad()
+    def begin_period(self, actor: ByRoles, step: TimeStep, t: int) -> None:
+        """Choose the roles of the period that begins at instant t."""
+        choose_roles(self.selector, actor, step, t, self.period)
 
     def _exploration_noise(self, copies: int) -> tuple[ExplorationNoise, ExplorationNoise | None]:
         """Draw the noise of an episode's actions, and of its choices of groups."""

@@ -67,6 +67,8 @@ class RoleSelector(nn.Module):
         # the running variance is the quotient of these two: no bias towards where it began
         self.variance = nn.Buffer(torch.zeros(len(generators)))
         self.weight = nn.Buffer(torch.zeros(len(generators)))
+        if code == "random":
+            self.requires_grad_(False)
 
     @property
     def scale(self) -> Float32[Tensor, "R"]:

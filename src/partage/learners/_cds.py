@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 
+from partage.kernels import acting
 from partage.learners._off_policy import MixedNetworks, Settings, previous_actions
 from partage.nn.bank import Bank, from_rows, to_rows
 from partage.nn.dense import Layer
@@ -68,6 +69,11 @@ class Diverse(nn.Module):
         """Return the networks that each agent goes through; `index` is of the shared ones."""
         own = self.own.select(assignment.none(*index.shape))
         return SelectedDiverse(self.body.select(index), self.head.select(index), own)
+
+    def in_place(self, index: Assignment) -> tuple[acting.Body, tuple[acting.Bank, ...]]:
+        """Return body and heads for compiled acting: views of the parameters."""
+        own = self.own.in_place(assignment.none(*index.shape))
+        return self.body.in_place(index), (self.head.in_place(index), own)
 
     def by_all_heads(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N J A"]:
         """Return the own values by every agent's head on every agent's states."""

@@ -85,7 +85,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         rmsprop = partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
         self.optimiser = Optimiser(self.nets, rmsprop, s.clip)
         self.exploration = Exploration(seeds, s.epsilon_start, s.epsilon_end, s.epsilon_anneal)
-        self.replay = Replay(len(seeds), s.buffer)
+        self.replay = Replay(len(seeds), s.buffer, spec)
         self.sampling = generators([stream(seed, "replay") for seed in seeds])
         self.generators = [*self.exploration.generators, *self.sampling]
         self.streams = Streams(self.generators)

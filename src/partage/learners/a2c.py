@@ -26,6 +26,8 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
+from partage.kernels.acting import Bank
+from partage.learners._a2c_actor import Actor
 from partage.nn.bank import (
     Rows,
     from_rows,
@@ -37,15 +39,15 @@ from partage.nn.bank import (
 from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
-from partage.nn.pointwise import categorical, greedy, log_softmax
+from partage.nn.pointwise import log_softmax
 from partage.nn.state import hold, load, move
 from partage.rl.losses import n_step_returns
-from partage.rl.noise import Streams, generators, uniform
-from partage.rl.rollout import Choice, Rollout
+from partage.rl.noise import Streams, generators
+from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sharing.overlap import Shares
-from partage.sims.contract import Spec, TimeStep, stream
+from partage.sims.contract import Spec, stream
 
 Sharing = Literal["full", "id", "none", "front"]
 
@@ -121,34 +123,13 @@ class ActorCritic(nn.Module):
         layers = [*self.front.select(self.front_of), *self.back.select(self.back_of)]
         return apply_layers(rows, layers)
 
+    def in_place(self) -> tuple[Bank, ...]:
+        """Return the actor's layers for compiled acting: views of the parameters."""
+        return (*self.front.in_place(self.front_of), *self.back.in_place(self.back_of))
+
     def values(self, rows: Rows) -> Float32[Tensor, "R G T M 1"]:
         """Return the critic's values of observations laid out as rows."""
         return self.critic(rows, self.back_of)
-
-
-class Actor:
-    """Samples from the policy when exploring, takes its most probable action when not."""
-
-    def __init__(
-        self, net: ActorCritic, spec: Spec, seeds: Sequence[int], device: torch.device
-    ) -> None:
-        self.net, self.n_agents, self.device = net, spec.n_agents, device
-        self.generators = generators([stream(seed, "actions") for seed in seeds])
-
-    def initial(self, copies: int, explore: bool) -> None:
-        """Return the memory that an episode begins with: none."""
-        return None
-
-    @torch.no_grad()
-    def __call__(self, step: TimeStep, memory: None, explore: bool) -> tuple[Choice, None]:
-        """Choose everyone's action."""
-        rows = to_rows(step.obs.to(self.device)[:, :, None], self.net.sets)
-        logits = from_rows(self.net.logits(rows), self.n_agents)[:, :, 0]
-        avail = step.avail_actions.to(self.device)
-        if not explore:
-            return Choice(greedy(logits, avail).cpu()), memory
-        noise = uniform(self.generators, *logits.shape[1:3]).to(self.device)
-        return Choice(categorical(logits, avail, noise).cpu()), memory
 
 
 class A2C:

@@ -18,7 +18,7 @@ import torch
 from partage.learners import _derived, a2c
 from partage.learners._derived import Code, Derived
 from partage.learners.a2c import A2C, ActorCritic
-from partage.nn.tangents import overlap
+from partage.nn.tangents import banks, overlap
 from partage.sharing import assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
@@ -50,8 +50,9 @@ def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.dev
     code = Code(settings.sets, settings.keep, settings.rank)
     _derived.check(settings.sharing, code)
     net = ActorCritic(spec, settings, seeds)
-    for layers in ([*net.front.banks, *net.back.banks], [*net.critic.banks]):
-        _derived.derive(layers, code, spec.n_agents, seeds)
+    actor = torch.nn.ModuleList([net.front, net.back])
+    for network in (actor, net.critic):
+        _derived.derive(list(banks(network)), code, spec.n_agents, seeds)
     net.sets = spec.n_agents
     net.front_of = net.back_of = assignment.none(len(seeds), spec.n_agents)
     return DerivedA2C(spec, settings, seeds, device, net)

@@ -68,7 +68,8 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
             g, settings.roles, width, settings.hidden, settings.code, settings.unit == "running"
         ).to(device)
         adam = partial(torch.optim.Adam, lr=settings.selector_lr, fused=True)
-        self.selector_optimiser = Optimiser(self.selector, adam, settings.clip)
+        if settings.code != "random":
+            self.selector_optimiser = Optimiser(self.selector, adam, settings.clip)
         if settings.levels == "both" and settings.clipping == "apart":
             self._clip_apart()
         self.policy = Actor(self.nets, self.selector, self.exploration, seeds, device)

@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from partage.errors import at_least
+from partage.kernels.policies import ByTurns
 from partage.learners import _off_policy, qmix
 from partage.learners._eoi import Individual
 from partage.learners._off_policy import OffPolicyLearner
@@ -89,12 +90,24 @@ class Actor:
         memory = self.base.initial(copies, explore)
         if not explore:
             return Memory(memory, None)
-        s, spec = self.settings, self.base.spec
-        noise = uniform(self.generators, 2 * spec.horizon + 1, copies)
-        of_episode, of_steps, of_agents = noise.split([1, spec.horizon, spec.horizon], 1)
+        return Memory(memory, self._turns(copies, self.base.spec.horizon))
+
+    def _turns(self, copies: int, time: int) -> Int64[Tensor, "R T B"]:
+        """Draw which agent acts for its individuality at each of so many steps; N: nobody."""
+        s, n_agents = self.settings, self.base.spec.n_agents
+        noise = uniform(self.generators, 2 * time + 1, copies)
+        of_episode, of_steps, of_agents = noise.split([1, time, time], 1)
         tried = (of_episode < s.episode_share) & (of_steps < s.step_share)
-        who = (of_agents * spec.n_agents).long()
-        return Memory(memory, torch.where(tried, who, spec.n_agents))
+        return torch.where(tried, (of_agents * n_agents).long(), n_agents)
+
+    def in_place(self, copies: int, time: int, explore: bool) -> ByTurns | None:
+        """Return what acts in episodes that begin, with their noise."""
+        base = self.base.in_place(copies, time, explore)
+        if base is None:
+            return None
+        who = self._turns(copies if explore else 0, time if explore else 0)
+        layers = self.individual.value.in_place(self.individual.everyone)
+        return ByTurns(base, layers, who.numpy())
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:

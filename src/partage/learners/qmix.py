@@ -17,10 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
+from partage.kernels.acting import Bank, Body
+from partage.kernels.policies import ByValues
 from partage.learners import _off_policy
 from partage.learners._off_policy import (
     MixedNetworks,
@@ -31,7 +34,7 @@ from partage.learners._off_policy import (
 from partage.nn.mixer import Mixer
 from partage.nn.networks import RecurrentQ, fixed_sharing
 from partage.nn.state import hold
-from partage.rl.exploration import Exploration, ExplorationNoise, choose
+from partage.rl.exploration import Exploration, ExplorationNoise, choose, in_place
 from partage.rl.noise import generators
 from partage.rl.rollout import Choice
 from partage.sharing.assignment import Assignment
@@ -88,6 +91,10 @@ class RecurrentAgent(Protocol):
         """Return the networks that each agent goes through."""
         ...
 
+    def in_place(self, index: Assignment) -> tuple[Body, tuple[Bank, ...]]:
+        """Return body and heads for compiled acting: views of the parameters."""
+        ...
+
 
 @runtime_checkable
 class ValueNetworks(Protocol):
@@ -131,6 +138,19 @@ class EpsilonGreedy:
         last_action = torch.full(h.shape[:3], -1, device=h.device)
         noise = self.exploration.episode_noise(horizon, copies, n, actions) if explore else None
         return Memory(agent, h, last_action, noise, 0)
+
+    def in_place(self, copies: int, time: int, explore: bool) -> ByValues | None:
+        """Return what acts in episodes that begin, with their noise."""
+        if self.device.type != "cpu":
+            return None
+        nets, spec = self.nets, self.spec
+        body, heads = nets.agent.in_place(nets.assignment)
+        h = nets.agent.initial(copies, spec.n_agents).flatten(0, 2)
+        noise = None
+        if explore:
+            noise = self.exploration.episode_noise(time, copies, spec.n_agents, spec.n_actions)
+        last = np.full(len(h), -1)
+        return ByValues(body, heads, in_place(noise), h.numpy(), last)
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:

@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int64, Num
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from partage.kernels import acting
 from partage.nn.dense import Layer
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment, pick
@@ -133,6 +134,12 @@ class Bank(nn.Module):
                 table = _with_places(table, one_hot)
             dense = dense.contiguous()  # once, not at every step that is acted
         return Layer(dense, table, index, 1 + self.one_hot, relu)
+
+    @torch.no_grad()
+    def in_place(self, index: Assignment) -> acting.Bank:
+        """Return the same for compiled acting: views of parameters, on the CPU, or derived sets."""
+        weight, bias = (x.detach().contiguous().numpy() for x in self.sets())
+        return acting.Bank(weight, bias, index.numpy(), self.one_hot, self.agent_id)
 
     def _select_by_agent(self, sets: Sets, index: Assignment, relu: bool) -> Layer:
         """Do as `select` where each agent has an id in several sets: a set of each agent's own."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 
+from partage.kernels import acting
 from partage.nn.bank import Bank, Init, Rows, from_rows, linear_init, to_rows
 from partage.nn.dense import Layer, apply_layers, apply_layers_sorted
 from partage.nn.gru import GRU, GRUWeights, run_gru, run_gru_sorted
@@ -68,6 +69,10 @@ class MLP(nn.Module):
         last = None if self.end else self.banks[-1]
         return [bank.select(index, relu=bank is not last) for bank in self.banks]  # type: ignore[operator]
 
+    def in_place(self, index: Assignment) -> tuple[acting.Bank, ...]:
+        """Return the same for compiled acting: views of the parameters."""
+        return tuple(bank.in_place(index) for bank in self.banks)  # type: ignore[operator]
+
     def forward(self, rows: Rows, index: Assignment) -> Float32[Tensor, "R G T M O"]:
         """Return each agent's rows behind its networks."""
         return apply_layers(rows, self.select(index))
@@ -106,6 +111,11 @@ class Recurrent(nn.Module):
         return SelectedRecurrent(
             self.sets, self.encoder.select(index, relu=True), self.memory.select(index)
         )
+
+    def in_place(self, index: Assignment) -> acting.Body:
+        """Return the same for compiled acting: views of the parameters."""
+        banks = self.encoder, self.memory.inputs, self.memory.hidden
+        return acting.Body(*(bank.in_place(index) for bank in banks))
 
 
 class SelectedRecurrent(NamedTuple):
@@ -154,6 +164,10 @@ class RecurrentQ(nn.Module):
         """Return the networks that each agent goes through; they hold until the next update."""
         return SelectedQ(self.body.select(index), self.head.select(index))
 
+    def in_place(self, index: Assignment) -> tuple[acting.Body, tuple[acting.Bank, ...]]:
+        """Return body and heads for compiled acting: views of the parameters."""
+        return self.body.in_place(index), (self.head.in_place(index),)
+
     def forward(
         self, obs: Tensor, last_action: Tensor, h: Tensor, index: Assignment
     ) -> tuple[Float32[Tensor, "R B T N A"], Float32[Tensor, "R B N H"]]:
@@ -193,6 +207,11 @@ class RoutedQ(nn.Module):
         self.encoder = Bank(generators, sets, inputs, hidden)
         self.memory = GRU(generators, sets, hidden, hidden)
         self.head = Bank(generators, sets, hidden, n_actions)
+
+    def in_place(self, used: Assignment) -> tuple[acting.Body, acting.Bank]:
+        """Return body and head for compiled acting, for rows ``[R, M]`` that use these sets."""
+        banks = self.encoder, self.memory.inputs, self.memory.hidden
+        return acting.Body(*(bank.in_place(used) for bank in banks)), self.head.in_place(used)
 
     def forward(
         self,

@@ -54,9 +54,11 @@ class Optimiser:
 
         Torch itself shares the moments with it. Raises `ValueError` for those of other sizes.
         """
+        own = {name: x.shape for name, x in self.torch.state[self.flat].items()}
         self.torch.load_state_dict(deepcopy(dict(state)))
         for name, x in self.torch.state[self.flat].items():
-            if x.shape not in (self.flat.shape, ()):
+            # torch's own optimisers have neither moments nor a count before their first step
+            if x.shape not in ({own[name]} if own else {self.flat.shape, torch.Size()}):
                 raise ValueError(f"{name} of the optimiser is of shape {list(x.shape)}")
 
     def _parts(self, flat: Tensor) -> Sequence[Tensor]:

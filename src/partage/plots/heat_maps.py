@@ -26,7 +26,7 @@ def of_block(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how much any two agents shared of a block: times ``[C]``, and ``[C, N, N]``."""
     mine = (frame["algorithm"] == algorithm) & (frame["task"] == task)
-    return sharing.overlaps(frame[mine & (frame["seed"] == SHARING_SEED)], block, x)
+    return sharing.overlaps(frame.loc[mine & (frame["seed"] == SHARING_SEED), :], block, x)
 
 
 def is_by_degrees(frame: pd.DataFrame, algorithm: str, task: str, block: str) -> bool:
@@ -75,8 +75,8 @@ def save_films(plan: Plan, figure: Figure, frame: pd.DataFrame, picture: Path) -
     That is where agents share more or less, and not all or nothing.
     """
     for task in figure.tasks:
-        mine = frame[(frame["algorithm"] == figure.strip) & (frame["task"] == task)]
-        if mine["metric"].str.startswith("overlap/").any():
+        mine = frame.loc[(frame["algorithm"] == figure.strip) & (frame["task"] == task), :]
+        if mine["metric"].astype(str).str.startswith("overlap/").any():
             words = f"{plan.variants[figure.strip].label} on {task}, seed {SHARING_SEED}"
             path = picture.with_name(f"{picture.name}-{task.replace('/', '-')}.gif")
             animate(frame, (figure.strip, task, figure.x), words, path)
@@ -89,8 +89,8 @@ def animate(frame: pd.DataFrame, whose: tuple[str, str, str], words: str, path: 
     `whose` names algorithm, task and the column of the x axis. It is a GIF of `FRAMES` instants.
     """
     algorithm, task, x = whose
-    mine = frame[(frame["algorithm"] == algorithm) & (frame["task"] == task)]
-    names, end = sharing.blocks(mine), float(mine[x].max())
+    mine = frame.loc[(frame["algorithm"] == algorithm) & (frame["task"] == task), :]
+    names, end = sharing.blocks(mine), float(mine[x].to_numpy().max())
     canvas = Canvas(figsize=(max(2.4 * len(names), 3.2), 2.9))
     panels = canvas.subplots(1, len(names), squeeze=False)[0]
     note = canvas.text(0.02, 0.03, "", fontsize=7, color=FAINT)

@@ -7,10 +7,12 @@ last must not move a run's generators.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
+from partage.kernels.choices import Noise
 from partage.nn.pointwise import greedy
 from partage.rl.losses import linear_schedule
 from partage.rl.noise import generators, uniform
@@ -25,6 +27,13 @@ class ExplorationNoise(NamedTuple):
 
     at_random: Bool[Tensor, "R T B N"]
     preference: Float32[Tensor, "R T B N A"]  # uniform, from 1 to 2
+
+
+def in_place(noise: ExplorationNoise | None) -> Noise:
+    """Return noise as compiled code takes it; None: there is none, all is greedy."""
+    if noise is None:
+        return Noise(np.empty((1, 0, 0, 0), bool), np.empty((1, 0, 0, 0, 0), np.float32))
+    return Noise(noise.at_random.numpy(), noise.preference.numpy())
 
 
 class Exploration:

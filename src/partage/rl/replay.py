@@ -4,16 +4,18 @@ Memory grows with what was seen, not with limits. How an episode is kept small, 
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor
 
-from partage.rl.packing import VALUES, Episode, Packing, ones
+from partage.rl.packing import Episode, Field, Packing, Ring, fields_of, spread
 from partage.rl.rollout import Rollout
 from partage.sims.buffers import INSTANT_FIELDS
+from partage.sims.contract import Spec
 
 
 def sample_transitions(
@@ -33,9 +35,11 @@ def sample_transitions(
 class Replay:
     """One bounded queue of episodes per run."""
 
-    def __init__(self, runs: int, capacity: int) -> None:
+    def __init__(self, runs: int, capacity: int, spec: Spec) -> None:
         self.queues: list[deque[Episode]] = [deque(maxlen=capacity) for _ in range(runs)]
+        self.stored = [0] * runs  # episodes of each run, with those that are gone
         self.packing = Packing()
+        self.spec = spec
 
     def __len__(self) -> int:
         """Return the number of episodes in the run that has fewest."""
@@ -43,25 +47,24 @@ class Replay:
 
     def nbytes(self) -> int:
         """Return the memory that all episodes take, in bytes."""
-        total = 0
-        for queue in self.queues:
-            for episode in queue:
-                total += sum(x.nbytes for x in episode.values())
-        return total
+        return sum(len(episode.data) for queue in self.queues for episode in queue)
 
     def add(self, rollout: Rollout, extra: Mapping[str, Tensor]) -> None:
         """Store each copy's episode.
 
         `extra` holds what is trained on in place of rewards, ``[R, B, T, ...]``.
         """
-        names = (*INSTANT_FIELDS, "actions", "terminated")
-        fields = {name: getattr(rollout, name) for name in names} | rollout.notes | dict(extra)
+        names = [*INSTANT_FIELDS, "actions", "terminated"]
+        if self.spec.state_is_obs:
+            names.remove("state")
+        tensors = {name: getattr(rollout, name) for name in names} | rollout.notes | dict(extra)
+        fields = {name: x.numpy() for name, x in tensors.items()}
         lengths = rollout.filled.sum(2)  # [R, B]; 0 where a copy was idle
         for r, b in lengths.nonzero().tolist():
-            episode: Episode = {}
-            for name, x in fields.items():
-                episode |= self.packing.pack(name, x[r, b, : _instants(name, int(lengths[r, b]))])
-            self.queues[r].append(episode)
+            steps = int(lengths[r, b])
+            own = {name: x[r, b] for name, x in fields.items()}
+            self.queues[r].append(Episode(steps, self.packing.pack(own, steps)))
+            self.stored[r] += 1
 
     def sample(self, batch: int, generators: Sequence[Generator]) -> dict[str, Tensor]:
         """Draw `batch` different episodes of each run, padded to the longest one drawn.
@@ -69,67 +72,97 @@ class Replay:
         Returns their fields ``[R, B, T(+1), ...]`` and the mask `filled` ``[R, B, T]``. A run that
         has fewer gives empty ones besides.
         """
-        runs = []
-        lengths = torch.zeros(len(self.queues), batch, dtype=torch.int64)
-        for r, (queue, generator) in enumerate(zip(self.queues, generators, strict=True)):
+        drawn = []
+        for queue, generator in zip(self.queues, generators, strict=True):
             index = torch.randperm(len(queue), generator=generator)[:batch].tolist()
-            run = [queue[i] for i in index]
-            lengths[r, : len(run)] = torch.tensor(_lengths(run))
-            runs.append(run)
+            drawn.append([queue[i] for i in index])
+        lengths = torch.zeros(len(drawn), batch, dtype=torch.int64)
+        for r, run in enumerate(drawn):
+            lengths[r, : len(run)] = torch.tensor([episode.steps for episode in run])
         time = int(lengths.max())
-        names = next(run[0] for run in runs if run)
-        out = {}
-        for name in names:
-            if VALUES not in name:
-                out[name] = self.packing.padded(name, runs, batch, _instants(name, time))
+        out = self._padded(drawn, batch, time)
+        if self.spec.state_is_obs:
+            out["state"] = out["obs"].flatten(-2)
         out["filled"] = torch.arange(time) < lengths[..., None]
         return out
 
+    def _padded(
+        self, drawn: Sequence[Sequence[Episode]], batch: int, time: int
+    ) -> dict[str, Tensor]:
+        """Return the fields of some episodes of each run, padded with zeros."""
+        # time before copies: the order of a bank's rows
+        out = {}
+        for name, field in self.packing.fields.items():
+            floats = field.kind in ("floats", "sparse")
+            width, kind = (field.width, np.float32) if floats else (field.row, np.uint8)
+            out[name] = np.zeros((len(drawn), time + field.later, batch, width), kind)
+        for r, run in enumerate(drawn):
+            for b, episode in enumerate(run):
+                for name, part in self.packing.parts(episode.data, episode.steps).items():
+                    sparse = part.values is not None
+                    rows = spread(part, self.packing.fields[name].width) if sparse else part.rows
+                    out[name][r, : len(rows), b] = rows
+        return {name: _tensor(x, self.packing.fields[name]) for name, x in out.items()}
+
+    def rings(self) -> list[Ring]:
+        """Return each run's episodes, uncopied."""
+        pairs = zip(self.stored, self.queues, strict=True)
+        return [Ring(stored - len(queue), list(queue)) for stored, queue in pairs]
+
     def state_dict(self) -> dict[str, Any]:
-        """Return each field of each run as one long tensor, and the episodes' lengths."""
-        return {
-            "runs": [_joined(queue) for queue in self.queues],
-            "lengths": [_lengths(queue) for queue in self.queues],
-            "widths": dict(self.packing.widths),
-            "sparse": dict(self.packing.sparse),
-        }
+        """Return the episodes of each run as one long row of bytes, and how to take it apart."""
+        runs = []
+        for ring in self.rings():
+            data = [np.frombuffer(episode.data, np.uint8) for episode in ring.episodes]
+            runs.append(
+                {
+                    "first": ring.first,
+                    "steps": [episode.steps for episode in ring.episodes],
+                    "sizes": [len(episode.data) for episode in ring.episodes],
+                    "data": torch.from_numpy(np.concatenate([np.empty(0, np.uint8), *data])),
+                }
+            )
+        return {"fields": self.packing.state_dict(), "runs": runs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
-        self.packing.widths, self.packing.sparse = dict(state["widths"]), dict(state["sparse"])
-        saved = zip(self.queues, state["runs"], state["lengths"], strict=True)
-        for queue, fields, lengths in saved:
+        rings = []
+        for run in state["runs"]:
+            data, place, episodes = run["data"].numpy().tobytes(), 0, []
+            for steps, size in zip(run["steps"], run["sizes"], strict=True):
+                episodes.append(Episode(steps, data[place : place + size]))
+                place += size
+            rings.append(Ring(run["first"], episodes))
+        self.load(state["fields"], rings)
+
+    def load(self, fields: Mapping[str, Any], rings: Sequence[Ring]) -> None:
+        """Go on from saved episodes, uncopied, and how their fields are kept.
+
+        Raises `ValueError` where they are of another kind.
+        """
+        self.packing.load_state_dict(fields)
+        self._check_fields(any(ring.episodes for ring in rings))
+        for r, (queue, ring) in enumerate(zip(self.queues, rings, strict=True)):
+            for episode in ring.episodes:
+                actions = self.packing.check(episode.data, episode.steps)["actions"].rows
+                if actions.max(initial=0) >= self.spec.n_actions:
+                    raise ValueError(f"an episode has action {actions.max()}")
             queue.clear()
-            queue.extend(_taken_apart(fields, lengths))
+            queue.extend(ring.episodes)
+            self.stored[r] = ring.first + len(ring.episodes)
+
+    def _check_fields(self, filled: bool) -> None:
+        """Raise `ValueError` where episodes have not the fields that the task's have."""
+        found = self.packing.fields
+        sparse = [name for name, field in found.items() if field.kind == "sparse"]
+        for name, field in fields_of(self.spec, sparse).items():
+            if filled and found.get(name) != field:
+                raise ValueError(f"{name} of an episode is {found.get(name)}, not {field}")
 
 
-def _lengths(episodes: Iterable[Episode]) -> list[int]:
-    """Return how many transitions each episode has."""
-    return [len(episode["actions"]) for episode in episodes]
-
-
-def _instants(name: str, length: int) -> int:
-    """Return how many instants a field has in so many transitions."""
-    return length + 1 if name in INSTANT_FIELDS else length
-
-
-def _joined(queue: Sequence[Episode]) -> Episode:
-    """Return the episodes laid end to end, field by field."""
-    names = queue[0] if queue else ()
-    joined: Episode = {}
-    for name in names:
-        joined[name] = torch.cat([episode[name] for episode in queue])
-    return joined
-
-
-def _taken_apart(fields: Episode, lengths: Sequence[int]) -> list[Episode]:
-    """Return episodes of these lengths again: the inverse of `_joined`."""
-    episodes: list[Episode] = [{} for _ in lengths]
-    for name, x in fields.items():
-        mask_name = name.removesuffix(VALUES)
-        sizes = [_instants(mask_name, length) for length in lengths]
-        if name != mask_name:  # as many floats as its mask has bits
-            sizes = [ones(bits) for bits in fields[mask_name].split(sizes)]
-        for episode, part in zip(episodes, x.split(sizes), strict=True):
-            episode[name] = part.clone()
-    return episodes
+def _tensor(x: np.ndarray, field: Field) -> Tensor:
+    """Return a field ``[R, T, B, width]`` as it came in, ``[R, B, T, ...]``."""
+    if field.kind == "bits":
+        x = np.unpackbits(x, axis=-1, count=field.width).view(bool)
+    shaped = torch.from_numpy(x.reshape(*x.shape[:3], *field.shape)).transpose(1, 2)
+    return shaped.long() if field.kind == "bytes" else shaped

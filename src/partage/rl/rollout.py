@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
+from partage.rl import playing
 from partage.sims.buffers import INSTANT_FIELDS
 from partage.sims.contract import Env, Spec, TimeStep
 
@@ -131,8 +132,27 @@ def collect_episodes(env: Env, policy: Policy, where: Bool[Tensor, "R"], explore
 
 def _play(env: Env, policy: Policy, live: Bool[Tensor, "R B"], explore: bool) -> Rollout:
     """Play one episode in every copy marked."""
-    out = _blank(env, env.spec.horizon)
-    step, memory, length = env.reset(live), policy.initial(env.copies, explore), 0
+    out, step = _blank(env, env.spec.horizon), env.reset(live)
+    compiled = playing.in_place(env, policy, env.spec.horizon, explore)
+    if compiled is not None:
+        length = compiled.fill_episodes(out, live)
+    else:
+        length = _fill_episodes(out, env, policy, step, live, explore)
+    out.terminated.logical_and_(out.filled)  # a copy keeps its flags while it idles
+    out.truncated.logical_and_(out.filled)
+    return _change_tensors(out, lambda name, x: x[:, :, : _instants(name, length)])
+
+
+def _fill_episodes(
+    out: Rollout,
+    env: Env,
+    policy: Policy,
+    step: TimeStep,
+    live: Bool[Tensor, "R B"],
+    explore: bool,
+) -> int:
+    """Play an episode in every copy marked, step by step; return the longest's steps."""
+    memory, length = policy.initial(env.copies, explore), 0
     for t in range(env.spec.horizon):
         _write_instant(out, t, step)
         choice, memory = policy(step, memory, explore)
@@ -143,9 +163,7 @@ def _play(env: Env, policy: Policy, live: Bool[Tensor, "R B"], explore: bool) ->
         if not live.any():
             break
     _write_instant(out, length, step)
-    out.terminated.logical_and_(out.filled)  # a copy keeps its flags while it idles
-    out.truncated.logical_and_(out.filled)
-    return _change_tensors(out, lambda name, x: x[:, :, : _instants(name, length)])
+    return length
 
 
 def _instants(name: str, time: int) -> int:
@@ -198,9 +216,12 @@ def collect_segment(
     truncated before the transition in which it did, which is not filled. Nothing is filled of runs
     that `where` does not mark (None: all are).
     """
-    out, counts = _blank(env, time), torch.ones(env.runs, 1, dtype=torch.bool)
+    out, counts = _blank(env, time), torch.ones(env.runs, env.copies, dtype=torch.bool)
     if where is not None:
-        counts = where[:, None]
+        counts &= where[:, None]
+    compiled = playing.in_place(env, policy, time, True) if memory is None else None
+    if compiled is not None:
+        return compiled.fill_segment(out, counts), compiled.now, None
     for t in range(time):
         _write_instant(out, t, step)
         choice, memory = policy(step, memory, True)
@@ -219,13 +240,10 @@ def collect_segment(
 
 def _write_end(out: Rollout, t: int, step: TimeStep) -> Rollout:
     """Write the observations and states that truncated episodes ended on."""
-    final_obs, final_state = out.final_obs, out.final_state
-    if final_obs is None or final_state is None:
-        final_obs = torch.zeros_like(out.obs[:, :, :-1])
-        final_state = torch.zeros_like(out.state[:, :, :-1])
-    final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
-    final_state[:, :, t] = step.state * step.truncated[..., None]
-    return out._replace(final_obs=final_obs, final_state=final_state)
+    full: Any = playing.with_room_for_ends(out) if out.final_obs is None else out
+    full.final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
+    full.final_state[:, :, t] = step.state * step.truncated[..., None]
+    return full
 
 
 def _renew_memory(where: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from partage import envs, learners
+from partage import learners
 from partage.config.earlier import all_settings
 from partage.config.recipe import MOST_EPISODES, Recipe
 from partage.distances import distance
@@ -22,7 +22,7 @@ from partage.errors import UserError, at_least, at_most
 from partage.learners import Learner
 from partage.rl.noise import generators
 from partage.rl.rollout import Rollout, collect_episodes
-from partage.runs import checkpoint, divergence, saved_state
+from partage.runs import checkpoint, divergence, environments, saved_state
 from partage.runs.metrics import outcomes
 from partage.runs.process import prepare
 from partage.sims.contract import Env, Spec, stream
@@ -182,8 +182,7 @@ def _facts(recipe: Recipe) -> dict[str, str]:
 
 def _untrained(recipe: Recipe, purpose: str, copies: int) -> tuple[Env, Learner]:
     """Return a task of its own for one purpose, and a learner that has learned nothing yet."""
-    seeds = [stream(seed, purpose) for seed in recipe.seeds]
-    env = envs.make(recipe.task, seeds, copies, engine=recipe.engine, **recipe.options)
+    env = environments.make(recipe, purpose, copies)
     return env, learners.make(recipe.learner, env.spec, all_settings(recipe), recipe.seeds)
 
 

@@ -14,6 +14,10 @@ from typing import Any
 from partage.config.cores import available_cores
 
 CPUINFO = Path("/proc/cpuinfo")  # of Linux
+CGROUP, CGROUPS = (
+    Path("/proc/self/cgroup"),
+    Path("/sys/fs/cgroup"),
+)  # what limits a job or container
 MAC = "Darwin"
 
 
@@ -50,3 +54,33 @@ def memory() -> float | None:
     except (AttributeError, OSError, ValueError):  # a name that this system does not know
         return None
     return round(size / 2**30, 1)
+
+
+def available_memory() -> float | None:
+    """Return the bytes of memory that this process may have: a job has less than the machine."""
+    gib = memory()
+    found = [gib * 2**30] if gib else []
+    for path in _limits():
+        try:
+            found.append(float(path.read_text()))
+        except (OSError, ValueError):
+            continue  # another version's file, or no limit: it says "max"
+    return min(found, default=None)
+
+
+def _limits() -> list[Path]:
+    """Return the files that may limit this process's memory: of its group, and of those above."""
+    files = []
+    try:
+        lines = CGROUP.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        root = CGROUPS / ("memory" if controllers else "")
+        if controllers in ("", "memory"):
+            group = root / name.lstrip("/")
+            for folder in (group, *group.parents):
+                if folder.is_relative_to(CGROUPS):
+                    files += [folder / "memory.max", folder / "memory.limit_in_bytes"]
+    return files

@@ -16,16 +16,19 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from partage import _io, envs, learners
+from partage import _io, learners
 from partage.config.earlier import all_settings
 from partage.config.recipe import Recipe
+from partage.rl.packing import Ring
+from partage.rl.replay import Replay
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
-from partage.runs import checkpoint, failure, record, saved_state
+from partage.runs import checkpoint, environments, failure, fitting, record, saved_state
+from partage.runs.chunks import Stored
 from partage.runs.metrics import Metrics
 from partage.runs.process import Clocks, Stop, prepare, vectors
 from partage.runs.progress import Progress
 from partage.runs.testing import NOTHING, Testing
-from partage.sims.contract import Env, Spec, TimeStep, stream
+from partage.sims.contract import TimeStep
 
 CHECKPOINT_EVERY = 300.0  # seconds
 LAST, BEST = "policy.pt", "best.pt"  # policies at the end, and of the best test
@@ -49,25 +52,25 @@ def run(
             checkpoint.clear(folder)  # a process may be killed between its last two acts
             print(f"partage: {folder} is trained already; delete that folder to train it again.")
             return
+        fitting.refuse_what_does_not_fit(recipe, path)
         training = Training(recipe, device)
         training.resume(folder)
         # an earlier training's: from here on whoever asks for policies gets this one's
         for name in (LAST, BEST, *record.OF_POLICIES):
             (folder / name).unlink(missing_ok=True)
         with Stop() as stop, Progress(recipe, folder) as progress:
-            saved = time.monotonic()
+            saved, pause = time.monotonic(), checkpoint_every
             while training.active.any():
                 training.advance()
                 progress.show(training.metrics)
-                if stop.code or time.monotonic() - saved >= checkpoint_every:
+                if stop.code or time.monotonic() - saved >= pause:
                     held.check()
+                    began = time.monotonic()
                     training.save(folder)
                     saved = time.monotonic()
+                    pause = checkpoint.seconds_until_next(checkpoint_every, saved - began)
                 if stop.code:
-                    print(
-                        f"partage: stopped; {folder} goes on from its checkpoint when it is run "
-                        f"again."
-                    )
+                    print(f"partage: stopped; run again, {folder} goes on from its checkpoint.")
                     raise SystemExit(stop.code)
         training.finish(folder, held.check)
 
@@ -78,12 +81,12 @@ class Training:
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         self.recipe, self.device, seeds = recipe, device, recipe.seeds
         self.learner = learners.make(
-            recipe.learner, _spec(recipe), all_settings(recipe), seeds, device
+            recipe.learner, environments.spec(recipe), all_settings(recipe), seeds, device
         )
-        self.env = _make_env(recipe, "env", self.learner.copies)
+        self.env = environments.make(recipe, "env", self.learner.copies)
         self.testing = None
         if recipe.test_every:
-            test_env = _make_env(recipe, "test", recipe.test_episodes)
+            test_env = environments.make(recipe, "test", recipe.test_episodes)
             self.testing = Testing(test_env, self.learner)
         self.metrics = Metrics(recipe, self.env.spec, self.learner.copies)
         # where a segment stopped; whole episodes leave none
@@ -92,10 +95,13 @@ class Training:
         self.resumed, self.started = 0, datetime.now(UTC)
         self.clocks_at_start = Clocks.now()
         self.spent_before = Clocks(0.0, 0.0)  # by the parts of the run before a resume
-        # now: files may be edited while it runs
-        self.code = record.code(recipe.learner, recipe.family)
+        self.code = record.code(recipe.learner, recipe.family)  # now: files may be edited later
         # of the parts before a resume, where it was other code
         self.earlier_code: list[str] = []
+        # the experience of learners that keep any, and where it lies on the disk
+        replay = getattr(self.learner, "replay", None)
+        self.replay = replay if isinstance(replay, Replay) else None
+        self.stored: list[Stored] = []
 
     @property
     def active(self) -> Bool[Tensor, "R"]:
@@ -147,7 +153,8 @@ class Training:
         """Write a checkpoint: all that is needed to go on as if nothing had happened."""
         state = {
             "recipe": self.recipe.hash,
-            "learner": self.learner.state_dict(),
+            "learner": self.learner.state_dict(replay=self.replay is None),
+            "replay": None if self.replay is None else self.replay.packing.state_dict(),
             "metrics": self.metrics.state_dict(),
             "env": self.env.state_dict(),
             **(self.testing.state_dict() if self.testing else NOTHING),
@@ -160,26 +167,37 @@ class Training:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        checkpoint.save(folder, buffer.getbuffer())
+        rings = [] if self.replay is None else self.replay.rings()
+        self.stored = checkpoint.save(folder, buffer.getbuffer(), rings, self.stored)
 
     def resume(self, folder: Path) -> None:
         """Go on from the last whole checkpoint of this very recipe, if there is one."""
-        payload = checkpoint.load(folder)
-        if payload is None:
+        saved = checkpoint.load_whole(folder)
+        if saved is None:
             return
-        state = saved_state.decode(payload, f"What lies in {folder}/checkpoint is", checkpoint.ANEW)
+        state = saved_state.decode(
+            saved.payload, f"What lies in {folder}/checkpoint is", checkpoint.ANEW
+        )
         with checkpoint.fits_todays_code(folder / "checkpoint"):
             if state["recipe"] != self.recipe.hash:
                 print(f"partage: the checkpoint in {folder} is another recipe's; starting anew.")
                 checkpoint.clear(folder)
                 return
+            self._load_replay(state, saved.rings)
             self._load(state)
+            self.stored = saved.stored
         if self.earlier_code:
             print("partage: going on from a checkpoint that other code wrote; the record says so.")
 
+    def _load_replay(self, state: dict[str, Any], rings: list[Ring]) -> None:
+        if self.replay is not None:
+            if "replay" in state["learner"]:
+                raise ValueError("older code kept its episodes in another way")
+            self.replay.load(state["replay"], rings)
+
     def _load(self, state: dict[str, Any]) -> None:
-        for name in ("learner", "metrics"):
-            saved_state.check_like(state[name], getattr(self, name).state_dict(), name)
+        saved_state.check_like(state["learner"], self.learner.state_dict(False), "learner")
+        saved_state.check_like(state["metrics"], self.metrics.state_dict(), "metrics")
         if self.testing:
             self.testing.check(state)
         self.learner.load_state_dict(state["learner"])
@@ -241,16 +259,3 @@ class Training:
         buffer = io.BytesIO()
         torch.save({"recipe": self.recipe.hash, **state}, buffer)
         _io.write(path, buffer.getbuffer())
-
-
-def _spec(recipe: Recipe) -> Spec:
-    """Return the sizes of the recipe's task."""
-    probe = envs.make(recipe.task, [0], 1, engine=recipe.engine, **recipe.options)
-    probe.close()
-    return probe.spec
-
-
-def _make_env(recipe: Recipe, purpose: str, copies: int) -> Env:
-    """Return the recipe's task, with a random stream of its own for each seed and purpose."""
-    seeds = [stream(seed, purpose) for seed in recipe.seeds]
-    return envs.make(recipe.task, seeds, copies, engine=recipe.engine, **recipe.options)

@@ -154,7 +154,7 @@ def _train_twice(command: list[str], options: dict[str, Any], folder: Path) -> s
 def _stop_after_checkpoint(process: subprocess.Popen[str], folder: Path) -> None:
     """Send SIGTERM a moment after the first checkpoint lies in the run's folder."""
     while process.poll() is None:
-        if any((folder / "checkpoint").glob("[!.]*")):
+        if any((folder / "checkpoint").glob("[ab]")):
             time.sleep(STOP_AFTER)
             process.terminate()
             return

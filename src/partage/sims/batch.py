@@ -5,6 +5,7 @@ copies, the clock and what its end is called, saving and going on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -16,13 +17,11 @@ from partage.errors import UserError, one_of
 from partage.sims.buffers import Buffers
 from partage.sims.contract import Spec, TimeLimit, TimeStep, stream
 from partage.sims.copying import by_name, owned
+from partage.sims.in_place import Game, address, begin_step, clear, end_step
 from partage.sims.saved_arrays import load_arrays, save_arrays
 
-# What starts from 0 with every episode.
-EPISODE_FIELDS = ("reward", "feature", "terminated", "truncated", "score", "clock")
-
 # Attributes of `Batched` that are the buffers' memory once more.
-OTHER_NAMES = ("_step", "_clock_flag")
+OTHER_NAMES = ("_step", "game")
 
 
 @runtime_checkable
@@ -87,17 +86,16 @@ def kernel_again(rules: Any, world: Any, start: Any, move: Any) -> Kernel:
     return Kernel(rules, owned(world), start(), move())
 
 
-def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bool) -> Buffers:
+def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int) -> Buffers:
     """Return the buffers of R x B idle copies, each with the key of its own generator."""
     count, n = len(seeds) * copies, spec.n_agents
     obs = np.zeros((count, n, spec.obs_dim), np.float32)
-    state = np.zeros((count, spec.state_dim), np.float32)
     keys = []
     for seed in seeds:
         keys += [stream(seed, "copy", copy) for copy in range(copies)]
     return Buffers(
         obs=obs,
-        state=obs.reshape(count, -1) if state_is_obs else state,
+        state=np.zeros((count, spec.state_dim), np.float32),
         avail_actions=np.ones((count, n, spec.n_actions), bool),
         alive=np.ones((count, n), bool),
         reward=np.zeros((count, n), np.float32),
@@ -115,8 +113,8 @@ def idle_buffers(spec: Spec, seeds: Sequence[int], copies: int, state_is_obs: bo
 class Batched:
     """`Env` of R x B copies of a simulator.
 
-    `sim` builds it for that many copies. With `state_is_obs` the state is all agents' observations,
-    in the same memory.
+    `sim` builds it for that many copies. Where the spec says that the state is all agents'
+    observations, they lie in the same memory.
 
     After pickle, cloudpickle or `copy.deepcopy` the copy goes on from the same state, by itself. A
     `TimeStep` that was copied along with it is not the copy's: take its `now`.
@@ -129,7 +127,6 @@ class Batched:
         seeds: Sequence[int],
         copies: int,
         time_limit: TimeLimit,
-        state_is_obs: bool = False,
     ) -> None:
         if not seeds or copies < 1:
             raise UserError(
@@ -137,22 +134,38 @@ class Batched:
                 f"{copies} copies."
             )
         one_of("time_limit", time_limit, get_args(TimeLimit))
+        if spec.state_is_obs and spec.state_dim != spec.n_agents * spec.obs_dim:
+            raise UserError(
+                f"Expected a state of {spec.n_agents} x {spec.obs_dim} numbers, since it is all "
+                f"observations, got state_dim={spec.state_dim}."
+            )
         self.spec, self.runs, self.copies = spec, len(seeds), copies
-        self._buffers = idle_buffers(spec, seeds, copies, state_is_obs)
+        self._buffers = idle_buffers(spec, seeds, copies)
         self._sim = sim(len(seeds) * copies)
-        self._time_limit, self._state_is_obs = time_limit, state_is_obs
+        self._terminal = time_limit == "terminal"  # what the clock's end is called
         self._name_memory()
 
     def _name_memory(self) -> None:
-        """Give the buffers' memory its other names: the state, the clock's flag, the instant."""
+        """Give the buffers' memory its other names: the state, the instant, the game."""
         buffers = owned(self._buffers)
-        if self._state_is_obs:
+        if self.spec.state_is_obs:
             buffers = buffers._replace(state=buffers.obs.reshape(len(buffers.obs), -1))
         self._buffers = buffers
-        ends_in_termination = self._time_limit == "terminal"
-        self._clock_flag = buffers.terminated if ends_in_termination else buffers.truncated
         views = {name: self._view(getattr(buffers, name)) for name in TimeStep._fields}
         self._step = TimeStep(**views)
+        vars(self).pop("game", None)
+
+    @cached_property
+    def game(self) -> Game | None:
+        """The simulator as compiled code plays it; None where it is not compiled."""
+        sim, buffers = self._sim, self._buffers
+        if not isinstance(sim, Kernel):
+            return None
+        actions = np.zeros((len(buffers.live), self.spec.n_agents), np.int64)
+        start = address(sim.start, sim.rules, sim.world, buffers, buffers.live)
+        move = address(sim.move, sim.rules, sim.world, buffers, actions)
+        horizon, terminal = self.spec.horizon, self._terminal
+        return Game(start, move, sim.rules, sim.world, buffers, horizon, terminal)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of (pickle, cloudpickle, `copy.deepcopy`).
@@ -186,22 +199,16 @@ class Batched:
                 f"Expected a mask of {list(expected)} copies to reset, got {_described(where)}."
             )
         chosen = where.bool().cpu().numpy().reshape(-1)
-        for name in EPISODE_FIELDS:
-            getattr(buffers, name)[chosen] = 0
-        buffers.live[chosen] = True
+        clear(buffers, chosen)
         self._sim.begin(buffers, chosen)
         return self._step
 
     def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep:
         """Move every live copy by one step, and end the episodes whose time is up."""
-        buffers, live = self._buffers, self._buffers.live
-        checked = self._checked(actions)
-        buffers.clock[live] += 1
-        buffers.reward[~live] = 0
-        buffers.feature[~live] = 0
-        self._sim.advance(buffers, checked)
-        self._clock_flag |= live & ~buffers.terminated & (buffers.clock >= self.spec.horizon)
-        live &= ~(buffers.terminated | buffers.truncated)
+        b, checked = self._buffers, self._checked(actions)
+        begin_step(b.live, b.clock, b.reward, b.feature)
+        self._sim.advance(b, checked)
+        end_step(b.live, b.clock, b.terminated, b.truncated, self.spec.horizon, self._terminal)
         return self._step
 
     def _checked(self, actions: Int64[Tensor, "R B N"]) -> Int64[np.ndarray, "C N"]:

@@ -13,4 +13,6 @@ class Spec(NamedTuple):
     horizon: int  # most steps an episode can last
     # True: one team reward, the same number for all agents; False: each agent has its own
     common_reward: bool
+    # the state is all agents' observations, one after the other: who stores both stores it once
+    state_is_obs: bool = False
     types: tuple[str, ...] = ()  # of each agent, the same in all episodes; (): it names none

@@ -43,6 +43,7 @@ class Task(NamedTuple):
             state_dim=self.n_players * obs_dim,
             horizon=HORIZON,
             common_reward=common_reward,
+            state_is_obs=True,
         )
 
     def smac_units(self) -> Units:
