@@ -102,7 +102,8 @@ def _scale(of_seed: pd.DataFrame, block: str) -> Iterator[pd.DataFrame]:
     if not is_block.any():
         return
     groups = of_seed[is_block].pivot(index=INSTANT, columns="metric", values="value")
-    instants = pd.MultiIndex.from_frame(of_seed.loc[:, INSTANT].drop_duplicates().sort_values(INSTANT))
+    measured = of_seed.loc[:, INSTANT].drop_duplicates()
+    instants = pd.MultiIndex.from_frame(measured.sort_values(INSTANT))
     for name, measure in zip(SCALE, (degree, effective_sets), strict=True):
         values = pd.Series([measure(row) for row in groups.to_numpy()], groups.index)
         points = values.reindex(instants, method="ffill").rename("value").reset_index()
