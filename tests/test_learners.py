@@ -43,7 +43,8 @@ def policies(player: Player, run: int) -> list[int]:
     """Who can act differently: agents with the same sets in every block, unless an id tells them
     apart.
     """
-    blocks = [index[run].tolist() for index in player.learner.sharing().values()]
+    sharing = player.learner.sharing()
+    blocks = [index[run].tolist() for block, index in sharing.items() if block != "critic"]
     if player.learner.settings.sharing == "id":
         return list(range(player.env.spec.n_agents))
     sets = list(zip(*blocks, strict=True))
