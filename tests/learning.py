@@ -102,7 +102,7 @@ class Player:
 
 def parts(one: Learner) -> dict[str, Any]:
     """The attributes of a learner, and of the one it contains."""
-    return vars(one) | (vars(one.a2c) if hasattr(one, "a2c") else {})  # type: ignore[attr-defined]
+    return vars(one) | (vars(one.base) if hasattr(one, "base") else {})  # type: ignore[attr-defined]
 
 
 def optimisers(one: Learner) -> list[Optimiser]:

@@ -44,8 +44,8 @@ def policies(player: Player, run: int) -> list[int]:
     """Who can act differently: agents with the same sets in every block, unless an id tells them
     apart.
     """
-    shared = player.learner.sharing().values()
-    indices = [x.index if isinstance(x, Shares) else x for x in shared]
+    acting = [x for block, x in player.learner.sharing().items() if block != "critic"]
+    indices = [x.index if isinstance(x, Shares) else x for x in acting]
     blocks = [index[run].tolist() for index in indices]
     if player.learner.settings.sharing == "id":
         return list(range(player.env.spec.n_agents))

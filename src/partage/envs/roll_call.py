@@ -29,4 +29,6 @@ def make(
     game = named(f"roll_call/{task}")
     constants = rules.Rules(game.n_actions, game.horizon)
     kernel = Kernel(constants, rules.World(), rules.begin, rules.advance)
-    return Batched(game.spec(True), lambda _: kernel, seeds, copies, chosen["time_limit"])
+    types = tuple(f"says {n % game.n_actions}" for n in range(game.n_agents))
+    spec = game.spec(True)._replace(types=types)
+    return Batched(spec, lambda _: kernel, seeds, copies, chosen["time_limit"])

@@ -28,14 +28,7 @@ from torch import Tensor, nn
 
 from partage.kernels.acting import Bank
 from partage.learners._a2c_actor import Actor
-from partage.nn.bank import (
-    Rows,
-    from_rows,
-    linear_init,
-    make_sets_equal,
-    orthogonal_init,
-    to_rows,
-)
+from partage.nn.bank import Rows, from_rows, linear_init, make_sets_equal, orthogonal_init, to_rows
 from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
@@ -202,6 +195,12 @@ class A2C:
     def _per_agent(self, rows: Rows) -> Float32[Tensor, "R B T N"]:
         """Return the critic's rows as each agent's values."""
         return from_rows(rows, self.n_agents).squeeze(-1)
+
+    def copy_set(self, block: str, run: int, source: int, target: int) -> None:
+        """Make set `target` of a block what set `source` is, values and moments."""
+        networks = [self.net.front] if block == "front" else [self.net.back, self.net.critic]
+        for network in networks:
+            self.optimiser.copy_set(network, run, source, target)
 
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
