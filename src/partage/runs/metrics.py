@@ -169,11 +169,14 @@ class Metrics:
                 metric = f"{name}/{way}" if way else name
                 self._add_point(r, metric, float(values[r].mean()))
 
-    def log_sharing(self, sharing: Mapping[str, Assignment | Shares]) -> None:
+    def log_sharing(
+        self, where: Bool[Tensor, "R"], sharing: Mapping[str, Assignment | Shares]
+    ) -> None:
         """Note who shares with whom wherever the partition changed, and how that came about.
 
         Metric ``sharing/<block>/<agent>`` is the agent's group, ``fuse/<block>/<agent>`` whose set
-        it took, ``divide/<block>/<agent>`` whom it left.
+        it took, ``divide/<block>/<agent>`` whom it left. How much agents share is noted of the runs
+        `where` it is time, if sets are derived.
         """
         for block, of_block in sharing.items():
             assignment = of_block.index if isinstance(of_block, Shares) else of_block
@@ -191,8 +194,9 @@ class Metrics:
                         self._add_groups(r, block, groups)
                         self._add_moves(r, block, before[r], now[r])
             self.assignments[block] = now
+        self._log_overlap(where, sharing)
 
-    def log_overlap(
+    def _log_overlap(
         self, where: Bool[Tensor, "R"], sharing: Mapping[str, Assignment | Shares]
     ) -> None:
         """Note of these runs how much agents share, where sets are derived (`sharing_points`)."""

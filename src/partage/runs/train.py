@@ -118,17 +118,15 @@ class Training:
         """Collect, learn, and measure the runs that passed a mark."""
         if self.metrics.updates == 0:
             self._test()
-            self.metrics.log_sharing(self.learner.sharing())
-            self.metrics.log_overlap(self.active, self.learner.sharing())
+            self.metrics.log_sharing(self.active, self.learner.sharing())
         active = self.active
         rollout = self._collect(active)
         measures = self.learner.learn(rollout)
         self.metrics.count(rollout)
         self.metrics.end_what_failed(rollout, measures, active, self.learner)
-        sharing, due = self.learner.sharing(), self.metrics.pass_marks("log", self.recipe.log_every)
-        self.metrics.log_sharing(sharing)
+        due = self.metrics.pass_marks("log", self.recipe.log_every)
+        self.metrics.log_sharing(due, self.learner.sharing())
         self.metrics.log_training(due, measures)
-        self.metrics.log_overlap(due, sharing)
         self._test()
 
     def _collect(self, active: Bool[Tensor, "R"]) -> Rollout:
