@@ -12,6 +12,7 @@ from learning import (  # noqa: F401
     VARIANTS,
     Player,
     as_in_training,
+    differing,
     known,
     lengthy,
     optimisers,
@@ -29,7 +30,7 @@ from partage.sims import contract
 from partage.sims.contract import TimeStep
 from partage.sims.roll_call import ceiling
 
-every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_variant = pytest.mark.parametrize("variant", differing())
 SMALL = "roll_call/3x3-5"
 
 

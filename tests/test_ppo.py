@@ -118,9 +118,11 @@ def test_one_critic_of_the_state_says_one_value_for_all_and_with_an_id_one_for_e
 def test_the_clock_s_end_is_valued_by_the_state_that_the_episode_ended_on() -> None:
     one = make(critic="state", gae_lambda=0.0, value_norm=False, critic_sharing="none")
     made = with_state(rollout(time=4))
-    made.truncated[:, :, 1] = True
+    truncated = made.truncated.clone()  # what the toy made is its `terminated` as well
+    truncated[:, :, 1] = True
     ended_on = torch.randn(made.state[:, :, :-1].shape, generator=torch.manual_seed(5))
-    made = made._replace(final_obs=made.obs[:, :, :-1], final_state=ended_on)
+    ends = {"final_obs": made.obs[:, :, :-1], "final_state": ended_on}
+    made = made._replace(truncated=truncated, **ends)
     with torch.no_grad():
         value = one.net.values(made.obs, made.state)
         last = one.net.values(made.obs[:, :, :-1], ended_on)
@@ -284,7 +286,7 @@ def test_mdps_moves_ppo_s_sharing_and_a_division_changes_no_policy(norms: str) -
         ({"clip": 0.0}, "clip is greater than 0"),
         ({"clip_norm": 0.0}, "clip_norm is greater than 0"),
         ({"gae_lambda": 1.5}, "gae_lambda is 0 to 1, but is 1.5"),
-        ({"value_norm_decay": 2.0}, "value_norm_decay is 0 to 1"),
+        ({"value_norm_decay": 2.0}, "value_norm_decay is below 1"),
         ({"actor_layers": 1}, "actor_layers is 2 to 5, but is 1"),
         ({"critic_layers": 6}, "critic_layers is 2 to 5, but is 6"),
     ],

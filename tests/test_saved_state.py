@@ -16,6 +16,7 @@ from learning import (  # noqa: F401 (a fixture)
     VARIANTS,
     Player,
     as_in_training,
+    differing,
     known,
     lengthy,
     optimisers,
@@ -30,7 +31,7 @@ from partage.errors import UserError
 from partage.learners import Learner
 from partage.runs import record, train
 
-every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_variant = pytest.mark.parametrize("variant", differing())
 LEARNERS = {x.learner: name for name, x in VARIANTS.items()}  # a variant of each
 every_learner = pytest.mark.parametrize("variant", LEARNERS.values())
 TRANSIENT = {"gradients", "hook"}  # written anew by every step

@@ -51,8 +51,14 @@ def trained(learner: str, seeds: list[int], **settings: object) -> pd.DataFrame:
     return training.metrics.curve()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("learner", ["a2c_derived", "qmix_derived"])
+@pytest.mark.parametrize(
+    ("learner", "kind"),
+    [
+        *(("a2c_derived", kind) for kind in KINDS),
+        ("qmix_derived", "mask"),
+        ("qmix_derived", "film"),
+    ],
+)
 def test_a_learner_of_each_kind_trains_alike_alone_and_in_a_pack_and_says_how_much_it_shares(
     learner: str, kind: str
 ) -> None:

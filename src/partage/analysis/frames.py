@@ -82,6 +82,9 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
     frame.attrs["curves"] = {
         _name(made["recipe"]): made["curve_sha256"] for _, _, made in runs if "curve_sha256" in made
     }
+    frame.attrs["networks"] = {
+        _pair(made["recipe"]): made["networks"] for _, _, made in runs if made.get("networks")
+    }
     entries = equal_code.read()
     frame.attrs["begun_by_other_code"] = [
         _name(made["recipe"]) for _, _, made in runs if equal_code.begun_by_other(entries, made)
@@ -96,7 +99,7 @@ def recipes_digest(recipes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """
     curves: dict[str, list[str]] = {}
     for recipe in recipes:
-        pair = f"{recipe['algorithm']} on {recipe['task']}"
+        pair = _pair(recipe)
         for seed in recipe["seeds"]:
             text = json.dumps({**recipe, "seeds": [seed]}, sort_keys=True)
             curves.setdefault(pair, []).append(text)
@@ -104,6 +107,11 @@ def recipes_digest(recipes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         pair: hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()
         for pair, texts in curves.items()
     }
+
+
+def _pair(recipe: Mapping[str, Any]) -> str:
+    """Return how an algorithm on a task is called within its figure."""
+    return f"{recipe['algorithm']} on {recipe['task']}"
 
 
 def _name(recipe: Mapping[str, Any]) -> str:

@@ -90,9 +90,13 @@ def check(s: Settings, spec: Spec) -> None:
     for name in ("clip", "clip_norm"):
         if getattr(s, name) <= 0:
             raise UserError(f"PPO's {name} is greater than 0, but is {getattr(s, name)}.")
-    for name in ("gae_lambda", "value_norm_decay"):
-        if getattr(s, name) > 1:
-            raise UserError(f"PPO's {name} is 0 to 1, but is {getattr(s, name)}.")
+    if s.gae_lambda > 1:
+        raise UserError(f"PPO's gae_lambda is 0 to 1, but is {s.gae_lambda}.")
+    if s.value_norm_decay >= 1:
+        raise UserError(
+            f"PPO's value_norm_decay is below 1, or it would learn no mean, but is "
+            f"{s.value_norm_decay}."
+        )
     for name in ("actor_layers", "critic_layers"):
         if not 2 <= getattr(s, name) <= MOST_LAYERS:
             raise UserError(f"PPO's {name} is 2 to {MOST_LAYERS}, but is {getattr(s, name)}.")

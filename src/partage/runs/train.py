@@ -22,7 +22,7 @@ from partage.config.recipe import Recipe
 from partage.rl.packing import Ring
 from partage.rl.replay import Replay
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
-from partage.runs import checkpoint, environments, failure, fitting, record, saved_state
+from partage.runs import checkpoint, environments, failure, fitting, record, saved_state, sizes
 from partage.runs.chunks import Stored
 from partage.runs.metrics import Metrics
 from partage.runs.process import Clocks, Stop, prepare, vectors
@@ -247,7 +247,7 @@ class Training:
             vectors=vectors(),
             ran=self.code,
         )
-        facts["earlier_code"] = self.earlier_code
+        facts |= {"earlier_code": self.earlier_code, "networks": sizes.of(self.learner)}
         check()
         record.write(folder, self.metrics.curve(), facts)
         failure.clear(folder)
