@@ -30,8 +30,17 @@ class Cost:
     predicted: bool  # from other cells
 
 
+def knows_speed(recipe: Recipe, calibration: Calibration) -> bool:
+    """Return whether the recipe's task was measured, on the engine that plays it."""
+    task = calibration.tasks.get(recipe.task)
+    return task is not None and task.engine == recipe.engine
+
+
 def of(recipe: Recipe, calibration: Calibration) -> Cost:
-    """Return what a run costs. Raises `UserError` for a task that was not calibrated."""
+    """Return what a run costs, its time by the engine measured (see `knows_speed`).
+
+    Raises `UserError` for a task that was not calibrated.
+    """
     if recipe.task not in calibration.tasks:
         raise UserError(
             f"Task {recipe.task} is not in the calibration: measure it as well with "

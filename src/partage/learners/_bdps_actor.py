@@ -1,4 +1,4 @@
-"""How BDPS acts: roles first, then groups, then actions. Rows are as in `_bdps`."""
+"""How BDPS acts: roles first, then groups, then actions. Rows are as in `_bdps_networks`."""
 
 import copy
 from collections.abc import Mapping, Sequence

@@ -30,8 +30,9 @@ class GroupSelector(nn.Module):
     the same sum, its equal terms taken together.
 
     With the features "attention" that is all: eq. 4-5 as printed. There an agent's own role cancels
-    out wherever its scores have one sign, and all agents are told the same (docs/fidelity.md). With
-    "own" the agent's own transformed features W x_i are added to each head's sum   [A24].
+    out wherever its scores have one sign, and all agents whose scores have that sign are told the
+    same (docs/fidelity.md). With "own" the agent's own transformed features W x_i are added to each
+    head's sum   [A24].
     """
 
     def __init__(

@@ -12,9 +12,12 @@ the actor; all critics of a run start equal, their first layer as torch.nn.Linea
 **Departures.** The critic has the reference's 3 layers: with the paper's 4 (`critic_layers`), seeds
 of networks that are not shared diverge (docs/fidelity.md). Returns are correct: the reference drops
 the terminal reward and bootstraps from the next episode; here `terminated` cuts and `truncated`
-bootstraps from the observation the episode ended on. Each run draws its networks from its own seed:
-a critic for all its sets, actors one by one (the reference seeds them with constants, so that all
-its runs start alike). `returns = "legacy"` and `same_init` bring the reference's choices back.
+bootstraps from the observation the episode ended on (`returns = "legacy"`: as there). Each run
+draws its networks from its own seed: a critic for all its sets, actors one by one (the reference
+seeds them with constants, so that all its runs start alike). `same_init` makes actors equal by the
+same draw; the reference's equal actors have no noise and a last layer of gain 0.01. Biases start at
+zero but for the noise, where the reference's first layers of front and back have torch's default.
+The dead's choices and entropy do not count.
 """
 
 from collections.abc import Mapping, Sequence

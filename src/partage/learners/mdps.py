@@ -6,14 +6,15 @@ moved: closer than `fuse`, agents share; farther than twice that, they part. Net
 those of the actor-critic baselines (§3.2).
 
 **Reference code.** All agents begin with one front and a back of their own (the critic goes with
-the back); backs fuse at half the threshold. `rule = "literal"` is that code: one change an agent
-and call, fusions that do nothing but bar others, and divisions that copy set i into set j whoever
-uses them.
+the back); backs fuse at half the threshold, which is 0.5 wherever it plays. `rule = "literal"` is
+that code with the paper's thresholds: one change an agent and call, fusions that do nothing but bar
+others, and divisions that copy set i into set j whoever uses them.
 
 **Departures.** `rule = "intended"` is the algorithm that the text describes
-(`partage.sharing.fuse_divide`), `rule = "steady"` one that comes to rest: nobody joins a front that
-somebody too far away uses, and backs are decided when all fronts are. A division copies the
-optimiser's moments as well. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
+(`partage.sharing.fuse_divide`), `rule = "steady"` (the default) one that comes to rest: nobody
+joins a set that somebody too far away uses, and backs are decided when all fronts are. With `rule =
+"backs-divide"` agents of different fronts part in the back as well. A division copies the
+optimiser's moments, too. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
 """
 
 from collections.abc import Mapping, Sequence

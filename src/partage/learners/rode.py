@@ -50,7 +50,7 @@ QUICK = {"encode_until": 1000, "clusters": 3, "interval": 2}
 
 @dataclass(frozen=True)
 class Settings(_rode_networks.Settings):
-    """The settings of RODE: of its networks (`_rode`), and of how it represents actions."""
+    """The settings of RODE, of its networks (`_rode_networks`) and how it represents actions."""
 
     encode_until: int = 50_000  # environment steps on which representations are learned   (RODE)
     encoder_lr: float = 5e-4  # RMSprop   (RODE)

@@ -11,8 +11,9 @@ with 10 starts; K given or of the smallest Davies-Bouldin index, at most 10 netw
 
 **Departures.** No update is made before the clustering (as the curves of MPD Fig. 3 show: delayed
 training), after 2,000 updates (MADPS). The code learns from `data` of these updates, spread evenly;
-the reference keeps all. What dead agents met is left out, and so are transitions that end an
-episode: what came next was another's beginning.
+the reference keeps all. What dead agents met is left out, and so are transitions into a terminal
+end: what came next was another's beginning. At a time limit the episode's own last observation is
+what came next.
 """
 
 from collections.abc import Sequence

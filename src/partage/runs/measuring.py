@@ -70,6 +70,7 @@ def play(recipe: Recipe) -> dict[str, Any]:
         "horizon": spec.horizon,
         "length": steps / copies,
         "longest": _longest(rollout.filled.sum(2).flatten()),
+        "engine": recipe.engine,
         "step_seconds": seconds / steps,
         "step_bytes": replay.nbytes() / steps,
     }
