@@ -296,6 +296,23 @@ def test_a_linear_hypernetwork_of_one_hot_codes_without_a_base_is_no_sharing() -
     assert torch.equal(bank.sets().weight, own.sets().weight)
 
 
+def test_one_hot_codes_pick_the_blocks_that_multiplying_by_them_would() -> None:
+    bank = Bank(generators([4, 5]), 1, I, O)
+    picked, multiplied = (
+        Hypernetwork(bank, torch.eye(N), generators([4, 5]), learned=learned)
+        for learned in (False, True)
+    )
+    assert picked.one_hot and not multiplied.one_hot
+    ways = noise(6, 2, N, I, O)
+    found = []
+    for made in (picked, multiplied):
+        sets = made(bank.sets())
+        wanted = bank.weight, made.weight_blocks
+        found.append([sets.weight, sets.bias, *torch.autograd.grad(sets.weight, wanted, ways)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_a_mixture_is_a_sum_of_the_base_s_sets() -> None:
     bank = Bank(generators([0]), 2, I, O)
     shares = torch.tensor([[[1.0, 0], [0.25, 0.75]]])

@@ -73,6 +73,8 @@ class Hypernetwork(nn.Module):
             self.code = nn.Parameter(codes)
         else:
             self.register_buffer("code", codes)
+        # each set has a block of its own and no other, so nothing is multiplied
+        self.one_hot = not (learned or hidden) and code.equal(torch.eye(self.count))
         self.hidden = nn.ModuleList()
         if hidden:
             self.hidden.extend(Bank(generators, 1, width, hidden) for _ in range(2))
@@ -88,6 +90,8 @@ class Hypernetwork(nn.Module):
         return for_weight, for_bias
 
     def forward(self, base: Sets) -> Sets:
+        if self.one_hot:
+            return Sets(base.weight + self.weight_blocks, base.bias + self.bias_blocks)
         for_weight, for_bias = self.features()
         weight = combined(for_weight, self.weight_blocks, base.weight)
         return Sets(weight, combined(for_bias, self.bias_blocks, base.bias))
