@@ -11,8 +11,11 @@ SAVING = 1.05  # of what is held: the most memory that writing a checkpoint take
 SLOTS = 2  # checkpoints that a run under way keeps, of all but the episodes, which both share
 POINT = 40  # bytes of a point of a curve on the disk, of both copies
 METRICS = 10  # that a mark logs
-PERIODS = {"mdps": "period"}  # the setting that says after how many updates an event recurs
-ONCE = ("seps",)  # learners with one event in a run
+PERIODS = {
+    "mdps": "period",
+    "mdps_ppo": "period",
+}  # the setting that says after how many updates an event recurs
+ONCE = ("seps", "seps_ppo")  # learners with one event in a run
 
 
 @dataclass(frozen=True)

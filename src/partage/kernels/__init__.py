@@ -14,6 +14,7 @@ kernel             twin                                  compared in
 `histories`        a row for every agent, in             ``tests/test_bdps.py``
                    `partage.learners._bdps_groups`
 `mixing`           `partage.nn.mixer.mix_torch`          ``tests/test_mixer.py``
+`masks`            `partage.nn.masks.shrink_torch`       ``tests/test_derived.py``
 `pointwise`        `partage.nn.pointwise`, function by   ``tests/test_pointwise.py``
                    function
 `playing`          `partage.rl.rollout`, with the        ``tests/test_playing.py``

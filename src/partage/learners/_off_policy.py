@@ -22,6 +22,7 @@ from partage.rl.noise import Streams, generators
 from partage.rl.replay import Replay
 from partage.rl.rollout import Rollout, team_reward
 from partage.sharing.assignment import Assignment
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 
@@ -128,7 +129,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             blocks[name] = torch.where(active, now, before)
         return blocks
 
-    def sharing(self) -> dict[str, Assignment]:
+    def sharing(self) -> Mapping[str, Assignment | Shares]:
         """Return what each agent went through most often, block by block.
 
         Counted in the episodes before the target networks were last copied to.

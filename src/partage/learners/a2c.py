@@ -31,14 +31,7 @@ from torch import Tensor, nn
 
 from partage.kernels.acting import Bank
 from partage.learners._a2c_actor import Actor
-from partage.nn.bank import (
-    Rows,
-    from_rows,
-    linear_init,
-    make_sets_equal,
-    orthogonal_init,
-    to_rows,
-)
+from partage.nn.bank import Rows, from_rows, linear_init, make_sets_equal, orthogonal_init, to_rows
 from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
@@ -49,6 +42,7 @@ from partage.rl.noise import Streams, generators
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 Sharing = Literal["full", "id", "none", "front"]
@@ -58,8 +52,7 @@ Sharing = Literal["full", "id", "none", "front"]
 class Settings:
     """The settings of the actor-critic baselines."""
 
-    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: the actor's front only, as
-    # MDPS begins
+    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: actor's front only (MDPS)
     sharing: Sharing = "full"  # MPD §3.2
     copies: int = 8  # environment copies   (reference code)
     segment: int = 5  # transitions of each copy in an update   (reference code)
@@ -144,11 +137,11 @@ class A2C:
         settings: Settings,
         seeds: Sequence[int],
         device: torch.device,
-        share: FixedSharing | None = None,
+        net: ActorCritic | None = None,
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
-        self.net = ActorCritic(spec, settings, seeds, share)
+        self.net = net or ActorCritic(spec, settings, seeds)
         move(self.net, device)
         self.policy = Actor(self.net, spec, seeds, device)
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
@@ -206,13 +199,19 @@ class A2C:
         """Return the critic's rows as each agent's values."""
         return from_rows(rows, self.n_agents).squeeze(-1)
 
+    def copy_set(self, block: str, run: int, source: int, target: int) -> None:
+        """Make set `target` of a block what set `source` is, values and moments."""
+        networks = [self.net.front] if block == "front" else [self.net.back, self.net.critic]
+        for network in networks:
+            self.optimiser.copy_set(network, run, source, target)
+
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
         """Return each agent's policy on its own observations, availability left aside."""
         logits = self.net.logits(to_rows(obs.to(self.device), self.net.sets))
         return from_rows(log_softmax(logits).exp(), self.n_agents)
 
-    def sharing(self) -> dict[str, Assignment]:
+    def sharing(self) -> Mapping[str, Assignment | Shares]:
         """Return who goes through which set, block by block."""
         return {"front": self.net.front_of, "back": self.net.back_of}
 

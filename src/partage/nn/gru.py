@@ -69,7 +69,7 @@ class GRU(nn.Module):
 
     def select(self, index: Assignment) -> GRUWeights:
         """Return the cells that each agent goes through; they hold until the next update."""
-        banks = self.inputs, self.hidden
+        banks = self.inputs.sets(), self.hidden.sets()
         weights = [pick(bank.weight, index).flatten(0, 1) for bank in banks]
         biases = [pick(bank.bias, index).flatten(0, 1) for bank in banks]
         return GRUWeights.of(weights[0], biases[0], weights[1], biases[1])

@@ -96,8 +96,8 @@ class Recurrent(nn.Module):
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
         """Return an empty memory for every agent of so many copies."""
-        weight = self.encoder.weight
-        return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
+        bias = self.encoder.bias
+        return bias.new_zeros(len(bias), copies, n_agents, self.hidden)
 
     def initial_for(self, obs: Float32[Tensor, "R B T N O"]) -> Float32[Tensor, "R B N H"]:
         """Return an empty memory for every agent and copy that these observations show."""

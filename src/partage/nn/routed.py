@@ -83,6 +83,7 @@ def _select_of_all(
     bank: Bank, rows: Float32[Tensor, "R M I"], used: Int64[Tensor, "R M"]
 ) -> Float32[Tensor, "R M O"]:
     """Return rows behind the set that each of them uses."""
-    all_sets = torch.einsum("rmi,rsio->rsmo", rows, bank.weight) + bank.bias[:, :, None]
+    weight, bias = bank.sets()
+    all_sets = torch.einsum("rmi,rsio->rsmo", rows, weight) + bias[:, :, None]
     place = used[:, None, :, None].expand(-1, -1, -1, all_sets.shape[-1])
     return all_sets.gather(1, place).squeeze(1)

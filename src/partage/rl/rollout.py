@@ -63,6 +63,7 @@ class Rollout(NamedTuple):
     # In a segment the next episode starts within it: here the observations the old one ended on,
     # where it was truncated (None: nowhere). In whole episodes they are in `obs` itself.
     final_obs: Float32[Tensor, "R B T N O"] | None = None
+    final_state: Float32[Tensor, "R B T S"] | None = None  # likewise
 
     @property
     def steps(self) -> Int64[Tensor, "R"]:
@@ -228,7 +229,7 @@ def collect_segment(
         _write_transition(out, t, choice, step, ~step.void & counts)
         out.terminated[:, :, t] &= out.filled[:, :, t]
         if step.truncated.any():
-            out = _write_final_obs(out, t, step)
+            out = _write_end(out, t, step)
         if step.ended.any():
             ended = step.ended.clone()  # `step` may be a view of what `reset` writes to
             step = env.reset(ended)
@@ -237,13 +238,12 @@ def collect_segment(
     return out, step, memory
 
 
-def _write_final_obs(out: Rollout, t: int, step: TimeStep) -> Rollout:
-    """Write the observations that truncated episodes ended on."""
-    final_obs = out.final_obs
-    if final_obs is None:
-        final_obs = torch.zeros_like(out.obs[:, :, :-1])
-    final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
-    return out._replace(final_obs=final_obs)
+def _write_end(out: Rollout, t: int, step: TimeStep) -> Rollout:
+    """Write the observations and states that truncated episodes ended on."""
+    full: Any = playing.with_room_for_ends(out) if out.final_obs is None else out
+    full.final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
+    full.final_state[:, :, t] = step.state * step.truncated[..., None]
+    return full
 
 
 def _renew_memory(where: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:

@@ -22,7 +22,7 @@ from partage.config.recipe import Recipe
 from partage.rl.packing import Ring
 from partage.rl.replay import Replay
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
-from partage.runs import checkpoint, environments, failure, fitting, record, saved_state
+from partage.runs import checkpoint, environments, failure, fitting, record, saved_state, sizes
 from partage.runs.chunks import Stored
 from partage.runs.metrics import Metrics
 from partage.runs.process import Clocks, Stop, prepare, vectors
@@ -118,14 +118,15 @@ class Training:
         """Collect, learn, and measure the runs that passed a mark."""
         if self.metrics.updates == 0:
             self._test()
-            self.metrics.log_sharing(self.learner.sharing())
+            self.metrics.log_sharing(self.active, self.learner.sharing())
         active = self.active
         rollout = self._collect(active)
         measures = self.learner.learn(rollout)
         self.metrics.count(rollout)
         self.metrics.end_what_failed(rollout, measures, active, self.learner)
-        self.metrics.log_sharing(self.learner.sharing())
-        self.metrics.log_training(self.metrics.pass_marks("log", self.recipe.log_every), measures)
+        due = self.metrics.pass_marks("log", self.recipe.log_every)
+        self.metrics.log_sharing(due, self.learner.sharing())
+        self.metrics.log_training(due, measures)
         self._test()
 
     def _collect(self, active: Bool[Tensor, "R"]) -> Rollout:
@@ -246,7 +247,7 @@ class Training:
             vectors=vectors(),
             ran=self.code,
         )
-        facts["earlier_code"] = self.earlier_code
+        facts |= {"earlier_code": self.earlier_code, "networks": sizes.of(self.learner)}
         check()
         record.write(folder, self.metrics.curve(), facts)
         failure.clear(folder)
