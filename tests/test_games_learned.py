@@ -9,7 +9,7 @@ from partage.sims.games import ceilings
 from partage.sims.games.tasks import Game, named
 
 SHEETS = plan.load()
-DRAWN = [*SHEETS.figures["games"].algorithms, *SHEETS.figures["games-qmix"].algorithms]
+DRAWN = [*SHEETS.figures["games"].algorithms, *SHEETS.figures["games-qmix"].algorithms, "ippo-ns"]
 every_learner = pytest.mark.parametrize("variant", DRAWN)
 
 
