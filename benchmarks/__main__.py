@@ -1,5 +1,5 @@
 """``make bench``: every speed this suite promises, as one table with where it was measured, in
-about four minutes.
+about ten minutes.
 
 ``python -m benchmarks --quick`` only shows that each line runs: seconds, and numbers that mean
 nothing.

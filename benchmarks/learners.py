@@ -1,4 +1,4 @@
-"""Speed of the learners: QMIX updates beside plain PyTorch, A2C and QMIX training end to end, by
+"""Speed of the learners' updates: QMIX's beside plain PyTorch, and in QMIX updates all others, by
 CPU time.
 
 Speeds are per CPU-second of this process, one thread (`partage.runs.train.prepare`). Subjects that
@@ -8,103 +8,88 @@ machine of this kind (two shared cores): compare them loosely.
 """
 
 import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from benchmarks import episodes
-from benchmarks.report import number
+from benchmarks import episodes, training
+from benchmarks.report import number, row
+from benchmarks.training import ANOTHER_DAY
+from benchmarks.turns import take_turns
 from benchmarks.yardstick import Plain
 from partage import learners
 from partage.config import plan
 from partage.learners import qmix
 from partage.nn.networks import Sharing
-from partage.runs.train import Training, prepare
-
-Speeds = dict[str, list[float]]
-ANOTHER_DAY = "measured another day"
+from partage.runs.process import prepare
+from partage.sims.contract import Spec
 
 
 class Case(NamedTuple):
     size: str
-    target: float
+    sharing: Sharing
+    targets: dict[int, float]  # updates per CPU-second, by the number of runs side by side
     peer: str
-    packs: Sequence[int]
     repeats: int
 
 
+LBF_PEER = f"26.8 (JaxMARL; EPyMARL 13.9), {ANOTHER_DAY}"
+SMALL_MAP_PEER = f"10.8 (JaxMARL; EPyMARL 7.7), {ANOTHER_DAY}"
+LARGE_MAP_PEER = f"0.69 (PyMARL2; EPyMARL 0.59), {ANOTHER_DAY}"
 CASES = [
-    Case("LBF", 35, f"26.8 (JaxMARL; EPyMARL 13.9), {ANOTHER_DAY}", (1, 5), 21),
-    Case("5m_vs_6m", 18, f"10.8 (JaxMARL; EPyMARL 7.7), {ANOTHER_DAY}", (1, 5), 11),
-    Case("27m_vs_30m", 1.1, f"0.69 (PyMARL2; EPyMARL 0.59), {ANOTHER_DAY}", (1,), 5),
+    Case("LBF", "id", {1: 42, 5: 46}, LBF_PEER, 21),
+    Case("LBF", "none", {1: 35, 5: 35}, LBF_PEER, 21),
+    Case("5m_vs_6m", "id", {1: 18, 5: 25}, SMALL_MAP_PEER, 11),
+    Case("5m_vs_6m", "none", {1: 18, 5: 18}, SMALL_MAP_PEER, 11),
+    Case("27m_vs_30m", "id", {1: 1.1}, LARGE_MAP_PEER, 5),
+    Case("27m_vs_30m", "none", {1: 1.1}, LARGE_MAP_PEER, 5),
 ]
 
 
 LIMITS: Mapping[str, float | None] = {
-    "bdps": 3.5,
-    "bdps-individual": 3.5,
+    "bdps": 2.2,
+    "bdps-individual": 2.2,
     "cds": None,  # as many steps of its predictors as published
     "eoi": None,  # and of its classifier
     "rode": 2.5,
 }  # most QMIX updates one may cost
 
 
-def take_turns(
-    subjects: Mapping[str, Callable[[], float]], repeats: int, warm_up: int = 1
-) -> Speeds:
-    """Speed of each subject in each turn; a subject does its work and returns how much that was."""
-    speeds: Speeds = {name: [] for name in subjects}
-    for turn in range(-warm_up, repeats):
-        for name, subject in subjects.items():
-            start = time.process_time()
-            amount = subject()
-            if turn >= 0:
-                speeds[name].append(amount / (time.process_time() - start))
-    return speeds
-
-
-def row(
-    what: str, speeds: Sequence[float], unit: str, target: float | None = None, **extra: Any
-) -> dict[str, Any]:
-    """A row of the table (see `environments.measure`); `extra` are its columns ratio and peer."""
-    note = f"median of {len(speeds)}, {number(min(speeds))} to {number(max(speeds))}"
-    return {
-        "what": what,
-        "value": statistics.median(speeds),
-        "unit": unit,
-        "target": target,
-        "note": note,
-        **extra,
-    }
-
-
-def updates(case: Case, sharing: Sharing, quick: bool) -> list[dict[str, Any]]:
+def updates(case: Case, quick: bool) -> list[dict[str, Any]]:
     """QMIX updates of each pack size, and of plain PyTorch, on batches of full-length episodes."""
     spec, size = episodes.SIZES[case.size], 32
     if quick:
         spec, size = spec._replace(horizon=3), 2
-    settings = qmix.Settings(sharing=sharing)
+    settings = qmix.Settings(sharing=case.sharing)
 
     def packed(runs: int) -> Callable[[], float]:
-        made = learners.make("qmix", spec, {"sharing": sharing}, list(range(runs)))
+        made = learners.make("qmix", spec, {"sharing": case.sharing}, list(range(runs)))
         assert isinstance(made, qmix.QMIX)
         batch, active = episodes.batch(spec, runs, size), torch.ones(runs, dtype=torch.bool)
         return lambda: len(made.update(batch, active)["td_loss"])
 
     plain, alone = Plain(spec, settings), episodes.batch(spec, 1, size)
-    subjects: dict[str, Callable[[], float]] = {f"R={runs}": packed(runs) for runs in case.packs}
+    subjects: dict[str, Callable[[], float]] = {f"R={n}": packed(n) for n in case.targets}
     subjects["plain"] = lambda: plain.update(alone).numel()
     speeds = take_turns(subjects, 1 if quick else case.repeats)
     plain_speeds = speeds.pop("plain")
-    what, unit = f"QMIX learner, {case.size} sizes, sharing {sharing}", "updates / CPU-s"
+    what, unit = f"QMIX learner, {case.size} sizes, sharing {case.sharing}", "updates / CPU-s"
     rows = []
-    for name, ours in speeds.items():
+    for runs, target in case.targets.items():
+        name, ours = f"R={runs}", speeds[f"R={runs}"]
         ratio = statistics.median(a / b for a, b in zip(ours, plain_speeds, strict=True))
-        rows.append(row(f"{what}, {name}", ours, unit, case.target, ratio=ratio, peer=case.peer))
+        rows.append(row(f"{what}, {name}", ours, unit, target, ratio=ratio, peer=case.peer))
     return [*rows, row(f"{what}, plain PyTorch", plain_speeds, unit)]
+
+
+def chosen(spec: Spec, runs: int, size: int, period: int) -> Tensor:
+    """Roles or groups of every agent ``[R, B, T, N]``, drawn anew each period."""
+    generator, periods = torch.Generator().manual_seed(0), -(-spec.horizon // period)
+    shape = runs, size, periods, spec.n_agents
+    drawn = torch.randint(2, shape, generator=generator).repeat_interleave(period, 2)
+    return drawn[:, :, : spec.horizon]
 
 
 def costs(quick: bool) -> list[dict[str, Any]]:
@@ -116,10 +101,8 @@ def costs(quick: bool) -> list[dict[str, Any]]:
         recipe = plan.load().recipes_of(algorithm, task, plan.Request(scale="paper"))[0]
         made: Any = learners.make(recipe.learner, spec, recipe.settings, list(range(runs)))
         batch, active = episodes.batch(spec, runs, size), torch.ones(runs, dtype=torch.bool)
-        shape, generator = batch["actions"].shape, torch.Generator().manual_seed(0)
-        batch |= {
-            name: torch.randint(2, shape, generator=generator) for name in ("roles", "groups")
-        }
+        period = int(recipe.settings.get("period", 5))
+        batch |= {name: chosen(spec, runs, size, period) for name in ("roles", "groups")}
         if recipe.learner == "rode":
             made.clustered[:] = True  # as it is from 50,000 steps on
         return lambda: len(made.update(batch, active)["td_loss"])
@@ -141,83 +124,8 @@ def costs(quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def training(algorithm: str, task: str, runs: int) -> Training:
-    """Paper-scale training of this many seeds, without evaluations."""
-    recipe = plan.load().recipes_of(
-        algorithm, task, plan.Request(scale="paper", seeds_per_run=runs)
-    )[0]
-    return Training(replace(recipe, seeds=list(range(runs)), test_every=0, steps=10**9))
-
-
-def steps(made: Training, advances: int) -> Callable[[], float]:
-    """Train for so many updates; the environment steps they took, summed over the runs."""
-
-    def advance() -> float:
-        before = int(made.metrics.env_steps.sum())
-        for _ in range(advances):
-            made.advance()
-        return int(made.metrics.env_steps.sum()) - before
-
-    return advance
-
-
-def actor_critics(quick: bool) -> list[dict[str, Any]]:
-    """A2C on 15a_3c, five seeds in one process: collecting, learning and counting."""
-    subjects = {
-        name: steps(training(name, "mpe/15a_3c", 5), 2 if quick else 40)
-        for name in ("fps", "fps-id", "nps", "seps", "mdps")
-    }
-    speeds = take_turns(subjects, 1 if quick else 9)
-    peer = f"1,100 to 1,500 (SePS), 460 (MADPS): A2C, one seed, on LBF, {ANOTHER_DAY}"
-    unit = "env steps / CPU-s"
-    return [
-        row(f"A2C training, mpe/15a_3c, {name}, R=5, summed", x, unit, 12_000, peer=peer)
-        for name, x in speeds.items()
-    ]
-
-
-def end_to_end(quick: bool) -> list[dict[str, Any]]:
-    """QMIX on LBF: an episode of each run, then an update, once the replay holds a batch."""
-    subjects = {}
-    for runs in (1, 5):
-        made = training("qmix", "lbf/15x15-4p-5f-v2", runs)
-        for _ in range(0 if quick else qmix.Settings.batch):
-            made.advance()
-        subjects[runs] = steps(made, 1 if quick else 12)
-    named = {f"R={runs}": subject for runs, subject in subjects.items()}
-    speeds = take_turns(named, 1 if quick else 7)
-    what, unit = "QMIX training end to end, lbf/15x15-4p-5f-v2", "env steps / CPU-s"
-    peer = f"294 (EPyMARL; 631 with 8 environments and an update per 8 episodes), {ANOTHER_DAY}"
-    ratio = statistics.median(a / b for a, b in zip(speeds["R=5"], speeds["R=1"], strict=True))
-    each = [speed / 5 for speed in speeds["R=5"]]
-    return [
-        row(f"{what}, R=1", speeds["R=1"], unit, 1_200, peer=peer),
-        row(
-            f"{what}, R=5, summed",
-            speeds["R=5"],
-            unit,
-            1_200,
-            peer=peer,
-            ratio=ratio,
-            ratio_to="R=1",
-        ),
-        row(f"{what}, R=5, per run", each, unit),
-    ]
-
-
 def measure(quick: bool = False) -> list[dict[str, Any]]:
     """All rows; `quick` only shows that every line runs (its numbers mean nothing)."""
     prepare("cpu")
-    rows = [
-        entry
-        for case in CASES
-        for sharing in ("id", "none")
-        for entry in updates(case, sharing, quick)
-    ]
-    return [
-        *rows,
-        *costs(quick),
-        *actor_critics(quick),
-        *end_to_end(quick),
-        *episodes.memory(quick),
-    ]
+    rows = [entry for case in CASES for entry in updates(case, quick)]
+    return [*rows, *costs(quick), *training.measure(quick), *episodes.memory(quick)]

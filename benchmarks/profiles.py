@@ -1,88 +1,142 @@
-"""Where one update goes: the operations that use most CPU time, by `torch.profiler`.
+"""Where the time of an update goes: the CPU time of what compiled code and the library do for it.
 
-Self time is an operation's own, without those it calls. A hand-written backward and its pointwise
-loops (Numba) count under the name of their `autograd.Function`. The profiler's own cost makes many
-small operations look dearer.
+Self time is a function's own, without those of the list that it calls. What is listed is looked up
+by its name, and a test looks up every name of every published page: a profile cannot name what is
+gone.
 """
 
-from collections.abc import Callable
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks import episodes
-from benchmarks.learners import training
+from benchmarks.training import training
 from partage import learners
 from partage.learners.qmix import QMIX
-from partage.rl import rollout
 
-TOP = 10
-OUTSIDE = "(Python) "
+PARTS = {
+    "partage.nn.walk.walk_forward": "the GRUs through time",
+    "partage.nn.walk.walk_backward": "and back",
+    "partage.nn.dense.forward_all": "all other layers of agents and critics",
+    "partage.nn.dense.backward_all": "and back",
+    "partage.nn.mixer.mix_rows": "the mixer with its hypernetworks",
+    "partage.nn.mixer.mix_gradients": "and back",
+    "partage.nn.optimiser.Optimiser.step": "torch's gradients, clipping and step",
+    "partage.learners._off_policy.OffPolicyLearner.td_loss": "choosing, targets and loss",
+    "partage.rl.replay.Replay.sample": "drawing a batch",
+    "partage.rl.replay.Replay.add": "storing episodes",
+    "partage.runs.train.collect_episodes": "acting, the simulator included",
+    "partage.runs.train.collect_segment": "acting, the simulator included",
+}
+REST = "everything else"
+Found = list[tuple[str, float, int]]  # name, % of CPU time, calls each time
 
 
-def shares(work: Callable[[], Any], times: int) -> list[tuple[str, float, int]]:
-    """Return (operation, % of CPU time, calls per time), the dearest first, after a warm-up."""
+class Clock:
+    """CPU seconds and calls of each part, without those parts that it calls."""
+
+    def __init__(self) -> None:
+        self.seconds, self.calls = dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0)
+        self.within = [0.0]  # seconds of parts inside of each that is running
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function` with its time taken."""
+
+        @functools.wraps(function)
+        def run(*args: Any, **settings: Any) -> Any:
+            self.within.append(0.0)
+            start = time.process_time()
+            try:
+                return function(*args, **settings)
+            finally:
+                seconds = time.process_time() - start
+                self.seconds[name] += seconds - self.within.pop()
+                self.calls[name] += 1
+                self.within[-1] += seconds
+
+        return run
+
+
+@contextmanager
+def clock() -> Iterator[Clock]:
+    """Take the time of all parts within."""
+    made, originals = Clock(), {name: resolve_name(name) for name in PARTS}
+    for name, function in originals.items():
+        owner, attribute = name.rsplit(".", 1)
+        setattr(resolve_name(owner), attribute, made.timed(name, function))
+    try:
+        yield made
+    finally:
+        for name, function in originals.items():
+            owner, attribute = name.rsplit(".", 1)
+            setattr(resolve_name(owner), attribute, function)
+
+
+def shares(work: Callable[[], Any], times: int) -> Found:
+    """The parts of `work`, the dearest first, after a warm-up; then the rest."""
     work()
-    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as made:
+    with clock() as made:
+        start = time.process_time()
         for _ in range(times):
             work()
-    events = made.key_averages()
-    whole = sum(event.self_cpu_time_total for event in events)
-    events = sorted(events, key=lambda event: -event.self_cpu_time_total)
-    return [
-        (event.key, 100 * event.self_cpu_time_total / whole, event.count // times)
-        for event in events
+        whole = time.process_time() - start
+    found = [
+        (name, 100 * seconds / whole, made.calls[name] // times)
+        for name, seconds in made.seconds.items()
+        if made.calls[name]
     ]
+    found.sort(key=lambda part: -part[1])
+    return [*found, (REST, 100 - sum(share for _, share, _ in found), 1)]
 
 
-def qmix_update(quick: bool) -> list[tuple[str, float, int]]:
-    """One update at LBF sizes, one run, shared networks with an id."""
-    spec = episodes.LBF._replace(horizon=3) if quick else episodes.LBF
-    made = learners.make("qmix", spec, {"sharing": "id"}, [0])
+def qmix_update(size: str, runs: int, quick: bool) -> Found:
+    """One update on full-length episodes of these sizes, shared networks with an id."""
+    spec = episodes.SIZES[size]._replace(horizon=3) if quick else episodes.SIZES[size]
+    made = learners.make("qmix", spec, {"sharing": "id"}, list(range(runs)))
     assert isinstance(made, QMIX)
-    batch, active = episodes.batch(spec, 1, 2 if quick else 32), torch.ones(1, dtype=torch.bool)
-
-    def work() -> None:
-        with record_function(f"{OUTSIDE}update"):
-            made.update(batch, active)
-
-    return shares(work, 1 if quick else 20)
+    batch = episodes.batch(spec, runs, 2 if quick else 32)
+    active = torch.ones(runs, dtype=torch.bool)
+    return shares(lambda: made.update(batch, active), 1 if quick else 20)
 
 
-def a2c_update(quick: bool) -> list[tuple[str, float, int]]:
-    """One NPS update on 15a_3c, five runs: five steps in eight copies of each, then learning."""
-    made = training("nps", "mpe/15a_3c", 5)
-    step, memory = made.env.reset(), None
-
-    def work() -> None:
-        nonlocal step, memory
-        with record_function(f"{OUTSIDE}collect, the simulator included"):
-            collected, step, memory = rollout.collect_segment(
-                made.env, made.learner.policy, step, memory, 5
-            )
-        with record_function(f"{OUTSIDE}learn"):
-            made.learner.learn(collected)
-
-    return shares(work, 1 if quick else 60)
+def advances(algorithm: str, task: str, runs: int, quick: bool) -> Found:
+    """What comes between two updates, and the update, of training as it is."""
+    made = training(algorithm, task, runs)
+    for _ in range(0 if quick or made.learner.segment else 32):
+        made.advance()
+    return shares(made.advance, 1 if quick else 20)
 
 
-def markdown(title: str, found: list[tuple[str, float, int]]) -> list[str]:
-    lines = [f"### {title}", "", "| operation | self CPU time, % | calls |", "|---|---:|---:|"]
-    lines += [f"| `{name}` | {share:.1f} | {calls:,} |" for name, share, calls in found[:TOP]]
-    rest = found[TOP:]
-    return [*lines, f"| {len(rest)} others | {sum(share for _, share, _ in rest):.1f} | |", ""]
+def markdown(title: str, found: Found) -> list[str]:
+    lines = [
+        f"### {title}",
+        "",
+        "| part | what | self CPU time, % | calls |",
+        "|---|---|---:|---:|",
+    ]
+    for name, share, calls in found:
+        shown = f"`{name}`" if name in PARTS else name
+        lines.append(f"| {shown} | {PARTS.get(name, '')} | {share:.1f} | {calls:,} |")
+    return [*lines, ""]
 
 
 def section(quick: bool = False) -> str:
-    """Both profiles as markdown."""
-    return "\n".join(
-        [
-            "## Where the time goes",
-            "",
-            *markdown("One QMIX update, LBF sizes, R=1, sharing id", qmix_update(quick)),
-            *markdown(
-                "One NPS A2C update, mpe/15a_3c, R=5, collecting included", a2c_update(quick)
-            ),
-        ]
-    )
+    """All profiles as markdown."""
+    lines = ["## Where the time goes", ""]
+    for size, runs in (("LBF", 1), ("LBF", 5), ("5m_vs_6m", 5)):
+        title = f"One QMIX update, {size} sizes, R={runs}, sharing id"
+        lines += markdown(title, qmix_update(size, runs, quick))
+    for algorithm, task, runs in (
+        ("qmix", "lbf/15x15-4p-5f-v2", 1),
+        ("qmix", "smac/5m_vs_6m", 5),
+        ("bdps", "lbf/15x15-4p-5f-v2", 5),
+        ("nps", "mpe/15a_3c", 5),
+    ):
+        title = f"Training {algorithm} on {task} from update to update, R={runs}"
+        lines += markdown(title, advances(algorithm, task, runs, quick))
+    return "\n".join(lines)

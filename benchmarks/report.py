@@ -1,6 +1,7 @@
 """Rows of measurements as one markdown table, and what they were measured on."""
 
 import re
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,15 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         )
         lines.append(f"| {' | '.join(columns)} | {entry['note']} |")
     return "\n".join(lines)
+
+
+def row(
+    what: str, speeds: Sequence[float], unit: str, target: float | None = None, **extra: Any
+) -> dict[str, Any]:
+    """A row of the table (see `table`) of speeds; `extra` are its columns ratio and peer."""
+    note = f"median of {len(speeds)}, {number(min(speeds))} to {number(max(speeds))}"
+    value = statistics.median(speeds)
+    return {"what": what, "value": value, "unit": unit, "target": target, "note": note, **extra}
 
 
 def slug(machine: str) -> str:

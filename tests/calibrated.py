@@ -7,7 +7,7 @@ from partage.runs import calibrate
 
 SMALL = Played(
     agents=2, actions=6, obs=10, state=20, horizon=50, length=40.0, longest=50.0,
-    step_seconds=1e-5, step_bytes=200.0,
+    engine="batched", step_seconds=1e-5, step_bytes=200.0,
 )  # fmt: skip
 LARGE = dataclasses.replace(SMALL, agents=8, obs=40, state=100, step_bytes=3000.0)
 QMIX = {"sharing": "id", "copies": 1, "hidden": 64, "batch": 32, "buffer": 5000}

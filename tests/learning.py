@@ -50,6 +50,15 @@ def quick(learner: str) -> dict[str, Any]:
     return {name: x for name, x in family.items() if name in fields} | own
 
 
+def differing() -> list[str]:
+    """The variants that differ here: others are as large as some task of theirs wants them."""
+    found = {
+        (VARIANTS[name].learner, repr(sorted(settings(name).items()))): name
+        for name in reversed(VARIANTS)
+    }
+    return [name for name in VARIANTS if name in found.values()]
+
+
 def make(variant: str, task: contract.Env, seeds: list[int], **more: Any) -> Learner:
     return learners.make(VARIANTS[variant].learner, task.spec, settings(variant, **more), seeds)
 
@@ -102,7 +111,7 @@ class Player:
 
 def parts(one: Learner) -> dict[str, Any]:
     """The attributes of a learner, and of the one it contains."""
-    return vars(one) | (vars(one.a2c) if hasattr(one, "a2c") else {})  # type: ignore[attr-defined]
+    return vars(one) | (vars(one.base) if hasattr(one, "base") else {})  # type: ignore[attr-defined]
 
 
 def optimisers(one: Learner) -> list[Optimiser]:

@@ -14,6 +14,20 @@ from partage.runs import record, train
 # episodes; what is moved by experience that was kept is moved several times
 CASES = {
     "a2c": ("a2c", "mpe/15a_3c", "truncation", {"sharing": "id", "copies": 4}, 600),
+    "ppo": (
+        "ppo",
+        "mpe/15a_3c",
+        "truncation",
+        {"copies": 4, "segment": 16, "anneal": 8, "reward_scale": "scaled", "norms": "each"},
+        600,
+    ),
+    "ppo-memory": (
+        "ppo",
+        "lbf/5x5-2p-1f-v3",
+        "terminal",
+        {"memory": "both", "experience": "episodes", "copies": 2, "minibatches": 2, "hidden": 16},
+        500,
+    ),
     "qmix": (
         "qmix",
         "lbf/5x5-2p-1f-v3",
@@ -41,6 +55,13 @@ CASES = {
         "truncation",
         {"copies": 4, "pretraining": 16, "data": 8, "clusters": 3},
         600,
+    ),
+    "derived": (
+        "qmix_derived",
+        "lbf/5x5-2p-1f-v3",
+        "terminal",
+        {"sets": "random", "batch": 4, "buffer": 9, "target_every": 3, "hidden": 16},
+        500,
     ),
 }
 

@@ -1,6 +1,7 @@
 """BDPS's own promises: what roles and groups can do, and each of its equations written plainly."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ from torch import Tensor
 
 from partage import envs, learners
 from partage.errors import UserError
-from partage.learners._bdps_groups import GroupSelector
+from partage.learners._bdps_groups import GroupSelector, Histories
 from partage.learners._bdps_networks import advantage, from_agent_rows, to_agent_rows
 from partage.learners._bdps_roles import RoleSelector
 from partage.learners._off_policy import most_frequent
-from partage.learners._periods import PeriodValues, choices_in_force, period_loss
+from partage.learners._periods import PeriodValues, choices_in_force, gather_time, period_loss
 from partage.learners.bdps import BDPS, Settings, entropy_difference
 from partage.rl.noise import generators
 from partage.rl.rollout import collect_episodes
@@ -40,6 +41,7 @@ def scripted(
         copies = h.shape[1] // 4
         return torch.tensor(roles(now["t"] // one.settings.period) * copies).expand(len(h), -1)
 
+    monkeypatch.setattr(one.policy, "in_place", lambda *_: None)  # compiled code reads no script
     monkeypatch.setattr(one.policy, "think", watched)
     monkeypatch.setattr(one.policy, "in_place", lambda *_: None)  # which would not ask the script
     monkeypatch.setattr(one.selector, "roles", choose)
@@ -117,11 +119,39 @@ def test_counting_players_of_each_role_is_attention_over_all_living_agents(featu
         expected = selector.memory(fed, torch.zeros(1, 1, n, h), selector.everyone)[:, 0, -1]
         found = selector.states(
             selector.attention(),
-            roles.view(1, 1, 1, n),
-            alive.view(1, 1, 1, n),
+            selector.entries(roles.view(1, 1, 1, n), alive.view(1, 1, 1, n)).flatten(2),
             torch.zeros(1, n, h),
         )
     torch.testing.assert_close(found[:, 0][:, alive], expected[:, alive], rtol=1e-4, atol=1e-6)
+
+
+def test_agents_that_have_read_the_same_share_a_row_and_its_states() -> None:
+    runs, time, copies, n, k, h = 2, 7, 3, 4, 2, 16
+    selector, g = GroupSelector(generators([0, 1]), n, k, 2, h), torch.Generator().manual_seed(0)
+    roles = torch.randint(k, (runs, 3, copies, n), generator=g).repeat_interleave(3, 1)[:, :time]
+    alive = torch.rand(runs, time, copies, n, generator=g) < 0.9
+    length = torch.tensor([[6, 3, 0], [5, 6, 1]])
+    entry = selector.entries(roles, alive)
+    histories = Histories.of(entry, length)
+    weights = torch.randn(runs, time, copies, n, h, generator=g)
+    weights = weights.masked_fill((torch.arange(time) > length[..., None]).mT[..., None, None], 0.0)
+    found = []
+    for shared in (True, False):
+        table = selector.attention()
+        if shared:
+            states = selector.states_of_histories(table, histories)
+            states = states[histories.row_of.transpose(1, 2)]
+        else:
+            zero = torch.zeros(runs, copies * n, h)
+            states = selector.states(table, entry.flatten(2), zero).unflatten(2, (copies, n))
+        loss = (states * weights).sum()
+        parameters = [p for name, p in selector.named_parameters() if "value" not in name]
+        found.append([states * weights.ne(0), *torch.autograd.grad(loss, parameters)])
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+    rows = histories.row_of[:, :, 0]  # at first those of one role share
+    assert all(len(set(row.tolist())) <= k for row in rows.flatten(0, 1))
+    assert len(histories.fed) < int((length + 1).sum()) * n
 
 
 def test_the_role_selector_learns_to_tell_sequences_apart() -> None:
@@ -131,7 +161,8 @@ def test_the_role_selector_learns_to_tell_sequences_apart() -> None:
     adam, g = torch.optim.Adam(selector.parameters(), 5e-3), torch.Generator().manual_seed(0)
     errors = []
     for _ in range(300):
-        error, divergence, _ = selector.losses(kinds, torch.randn(1, 64, 2, generator=g))
+        code = selector.encode(selector.read(kinds))
+        error, divergence, _ = selector.losses(kinds, code, torch.randn(1, 64, 2, generator=g))
         adam.zero_grad()
         (error + 0.01 * divergence).mean().backward()
         adam.step()
@@ -169,8 +200,8 @@ def test_the_loss_of_a_period_is_written_plainly() -> None:
     runs, copies, time, n = batch["actions"].shape
     v, later = (torch.randn(runs, copies, time + 1, n, 2, generator=g) for _ in range(2))
     mixers = bdps.nets.group_mixer, bdps.target.group_mixer
-    same = lambda x: x  # noqa: E731
-    online, target = PeriodValues(same, v, mixers[0]), PeriodValues(same, later, mixers[1])
+    online = PeriodValues(partial(gather_time, v), mixers[0])
+    target = PeriodValues(partial(gather_time, later), mixers[1])
     with torch.no_grad():
         found = period_loss(online, target, batch["groups"], 4, batch, bdps.settings)
         for r in range(runs):

@@ -46,7 +46,7 @@ def test_roles_do_not_depend_on_the_unit_of_the_advantages() -> None:
         one = selector()
         one.observe(unit * advantages, torch.ones_like(advantages).bool(), torch.tensor([True] * 2))
         read = one.in_units(unit * advantages)
-        error, kl, _ = one.losses(read, noise)
+        error, kl, _ = one.losses(read, one.encode(one.read(read)), noise)
         found.append((one.roles(one.read(read), noise), error, kl))
     assert torch.equal(found[0][0], found[1][0])
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
@@ -80,15 +80,14 @@ def trained(code: Any, sequences: Tensor, kl: float, steps: int = 400) -> tuple[
     adam = torch.optim.Adam(one.parameters(), 5e-3)
     runs, _, rows, _ = sequences.shape
     for _ in range(steps):
-        error, apart, reconstruction = one.losses(
-            sequences, torch.randn(runs, rows, 2, generator=g)
-        )
+        noise = torch.randn(runs, rows, 2, generator=g)
+        error, apart, reconstruction = one.losses(sequences, one.encode(one.read(sequences)), noise)
         adam.zero_grad()
         (error + kl * apart).mean().backward()
         adam.step()
     counts = torch.ones(runs, rows, dtype=torch.bool)
     draws = torch.randn(runs, 32, rows, 2, generator=g)
-    found = one.measures(sequences, counts, draws)
+    found = one.measures(one.encode(one.read(sequences)), counts, draws)
     return one, found | {"r2": explained(sequences, reconstruction.detach(), counts)}
 
 
@@ -133,7 +132,7 @@ def test_random_roles_are_the_noise_alone() -> None:
     h = torch.zeros(2, 50, 16)
     assert torch.equal(one.roles(h, noise), noise.argmax(-1))
     draws = torch.randn(2, 64, 50, 3, generator=torch.Generator().manual_seed(1))
-    found = one.measures(torch.ones(2, 5, 50, 3), torch.ones(2, 50).bool(), draws)
+    found = one.measures(one.encode(h), torch.ones(2, 50).bool(), draws)
     assert found["kl"].eq(0).all() and (found["information"].abs() < 0.02).all()
     assert ((found["noise"] - 2 / 3).abs() < 0.03).all()
 

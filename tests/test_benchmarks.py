@@ -2,9 +2,11 @@
 learner's work.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -20,26 +22,38 @@ from partage.sims.particles.tasks import named
 TARGETS = {
     "mpe/15a_3c, batched": "500,000",
     "lbf/15x15-4p-5f-v2, batched": "400,000",
-    "QMIX learner, LBF sizes, sharing id, R=1": "35",
+    "QMIX learner, LBF sizes, sharing id, R=1": "42",
+    "QMIX learner, LBF sizes, sharing id, R=5": "46",
     "QMIX learner, LBF sizes, sharing none, R=1": "35",
-    "QMIX learner, LBF sizes, sharing id, R=5": "35",
-    "QMIX learner, LBF sizes, sharing none, R=5": "35",
-    "QMIX learner, 5m_vs_6m sizes, sharing id, R=1": "18",
+    "QMIX learner, 5m_vs_6m sizes, sharing id, R=5": "25",
     "QMIX learner, 5m_vs_6m sizes, sharing none, R=5": "18",
     "QMIX learner, 27m_vs_30m sizes, sharing id, R=1": "1.1",
     "QMIX learner, 27m_vs_30m sizes, sharing none, R=1": "1.1",
-    "cost of an update, LBF sizes, bdps, R=1": "3.5",
+    "cost of an update, LBF sizes, bdps, R=1": "2.2",
+    "cost of an update, LBF sizes, bdps, R=5": "2.2",
     "cost of an update, LBF sizes, rode, R=5": "2.5",
-    "A2C training, mpe/15a_3c, fps, R=5, summed": "12,000",
-    "A2C training, mpe/15a_3c, fps-id, R=5, summed": "12,000",
-    "A2C training, mpe/15a_3c, nps, R=5, summed": "12,000",
-    "QMIX training end to end, lbf/15x15-4p-5f-v2, R=1": "1,200",
-    "QMIX training end to end, lbf/15x15-4p-5f-v2, R=5, summed": "1,200",
+    "training qmix, lbf/15x15-4p-5f-v2, R=1": "1,700",
+    "training qmix, lbf/15x15-4p-5f-v2, R=5, summed": "2,000",
+    "training qmix, smac/5m_vs_6m, R=5, summed": "800",
+    "training bdps, lbf/15x15-4p-5f-v2, R=5, summed": "900",
+    "training bdps, smac/5m_vs_6m, R=5, summed": "330",
+    "training fps, mpe/15a_3c, R=5, summed": "30,000",
+    "training nps, mpe/15a_3c, R=5, summed": "22,000",
+    "training mdps, mpe/15a_3c, R=5, summed": "22,000",
     "replay, 27m_vs_30m sizes, mean length 60: 5,000 episodes": "24",
 }
 
 
-def test_a_quick_run_reports_every_named_target_and_both_profiles_and_writes_nothing():
+LEARNERS = {"qmix", "qmix-ns", "cds", "eoi", "rode", "bdps", "bdps-individual"} | {
+    "fps",
+    "fps-id",
+    "nps",
+    "seps",
+    "mdps",
+}
+
+
+def test_a_quick_run_reports_every_named_target_and_the_profiles_and_writes_nothing():
     before = sorted((ROOT / "benchmarks/results").glob("*"))
     command = [sys.executable, "-m", "benchmarks", "--quick"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -53,8 +67,24 @@ def test_a_quick_run_reports_every_named_target_and_both_profiles_and_writes_not
     for what, target in TARGETS.items():
         assert found[what].split()[1] == target, what
     assert "quick: the numbers mean nothing" in ran.stdout and torch.__version__ in ran.stdout
-    assert ran.stdout.count("| operation | self CPU time, % | calls |") == 2
+    trained = {name.split()[1].rstrip(",") for name in found if name.startswith("training ")}
+    assert trained == LEARNERS
+    assert ran.stdout.count("| part | what | self CPU time, % | calls |") == 7
+    assert "partage.nn.walk.walk_backward" in profiled(ran.stdout)
+    assert all(callable(resolve_name(name)) for name in profiled(ran.stdout))
     assert sorted((ROOT / "benchmarks/results").glob("*")) == before
+
+
+def profiled(text: str) -> list[str]:
+    """Return the functions that a page's profiles name."""
+    return re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)
+
+
+def test_every_function_that_a_published_profile_names_exists() -> None:
+    pages = [ROOT / "docs/speed.md", *(ROOT / "benchmarks/results").glob("*.md")]
+    names = [name for page in pages for name in profiled(page.read_text())]
+    assert "partage.nn.walk.walk_backward" in names
+    assert all(callable(resolve_name(name)) for name in names)
 
 
 def test_a_published_page_is_named_after_the_processor_alone(monkeypatch: pytest.MonkeyPatch):
@@ -108,7 +138,7 @@ def copy(ours: Any, theirs: Any) -> None:
         for name, bank in (("ih", agent.body.memory.inputs), ("hh", agent.body.memory.hidden)):
             getattr(other.gru, f"weight_{name}_l0").copy_(bank.weight[0, n].T)
             getattr(other.gru, f"bias_{name}_l0").copy_(bank.bias[0, n])
-    sizes = [mixer.hyper, mixer.hyper, mixer.embed, mixer.embed]
+    sizes = mixer.hypernetworks().parts
     first = zip(
         mixer.first.weight[0, 0].split(sizes, -1), mixer.first.bias[0, 0].split(sizes), strict=True
     )

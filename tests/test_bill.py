@@ -153,11 +153,11 @@ def vars_of(empty: Calibration) -> dict:
     [
         ("{", "is corrupt"),
         ("[]", "is corrupt (it holds no object)"),
-        ('{"schema": 7}', "is no calibration of schema 1 (it has 7)"),
-        ('{"recipe": {}}', "is no calibration of schema 1 (it has None)"),
-        ('{"schema": 1, "whole": false, "cells": [1, 2]}', "is half a calibration"),
-        ('{"schema": 1, "whole": false, "cells": 3}', "is half a calibration"),
-        ('{"schema": 1, "whole": true}', "is no calibration (tasks and cells are missing)"),
+        ('{"schema": 7}', "is no calibration of schema 2 (it has 7)"),
+        ('{"recipe": {}}', "is no calibration of schema 2 (it has None)"),
+        ('{"schema": 2, "whole": false, "cells": [1, 2]}', "is half a calibration"),
+        ('{"schema": 2, "whole": false, "cells": 3}', "is half a calibration"),
+        ('{"schema": 2, "whole": true}', "is no calibration (tasks and cells are missing)"),
     ],
 )
 def test_a_damaged_foreign_or_half_calibration_is_refused_in_a_sentence(
@@ -309,11 +309,19 @@ def test_a_job_asks_for_the_time_of_its_run_within_what_the_partition_has():
     long = recipe(steps=400_000_000)
     assert jobs.ask(long, made(), "cpu", 24).minutes == 24 * 60
     assert jobs.ask(recipe(), made(), "cuda", 24).minutes == 24 * 60  # no calibration has its speed
+    slower = recipe(engine="package")  # no calibration has its speed either, only its memory
+    asked = jobs.ask(slower, made(), "cpu", 24)
+    assert asked == jobs.Ask(jobs.ask(recipe(), made(), "cpu", 24).memory, 24 * 60)
     tiny = recipe(steps=1000, log_every=1000, test_every=0)
     assert jobs.ask(tiny, made(), "cpu", 24).minutes == 30
     unknown = [(None, made()), (recipe(), None), (recipe(task="mars/colony"), made())]
     for each in unknown:
-        assert jobs.ask(*each, "cpu", 24) == jobs.Ask(6000, 24 * 60)
+        assert jobs.ask(each[0], each[1], "cpu", 24) == jobs.Ask(6000, 24 * 60)
+
+
+def test_a_bill_for_another_engine_than_the_one_measured_is_refused_in_a_sentence(tmp_path: Path):
+    with pytest.raises(UserError, match=r"engine batched plays toy/small, but the engine package"):
+        bill.line("one", [recipe(engine="package")], tmp_path, made())
 
 
 def test_runs_that_their_attempts_cannot_end_are_remarked_upon():

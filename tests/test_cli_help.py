@@ -83,6 +83,12 @@ def test_an_example_is_a_command_line_that_is_understood(line: str):
     assert callable(arguments.perform)
 
 
+@pytest.mark.parametrize("line", examples())
+def test_what_an_example_names_of_the_published_results_is_there(line: str):
+    named = [word for word in shlex.split(line) if word.startswith("results/published")]
+    assert all((ROOT / word).exists() for word in named)
+
+
 @pytest.mark.parametrize("text", ["", "0", "-1", "1,-2", "few", "1,x", ","])
 def test_seeds_that_are_none_are_refused(text: str):
     with pytest.raises(UserError, match="how many"):

@@ -21,6 +21,9 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "a2c": {"copies": 4},
     "mdps": {"copies": 4, "period": 8, "data": 5},
     "seps": {"copies": 4, "pretraining": 4, "data": 4, "clusters": 2},
+    "ppo": {"copies": 4, "segment": 8},
+    "mdps_ppo": {"copies": 4, "segment": 8, "period": 2, "data": 2},
+    "seps_ppo": {"copies": 4, "segment": 8, "pretraining": 2, "data": 2, "clusters": 2},
     "qmix": OF_EPISODES,
     "bdps": OF_EPISODES,
     "cds": OF_EPISODES,
@@ -80,7 +83,7 @@ class Spoilt:
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 @pytest.mark.parametrize("field", ["obs", "reward"])
-@pytest.mark.parametrize("name", ["a2c", "qmix", "mdps", "seps"])
+@pytest.mark.parametrize("name", ["a2c", "ppo", "qmix", "mdps", "seps"])
 def test_an_environment_s_nonsense_ends_its_run_and_no_other(
     name: str, field: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

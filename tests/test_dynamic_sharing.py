@@ -10,7 +10,7 @@ from partage.distances import distance
 from partage.errors import UserError
 from partage.learners import FOLDER, make, mdps, seps
 from partage.nn.state import share
-from partage.runs.metrics import moves
+from partage.runs.sharing_points import moves
 
 
 def of(player: Player, kind: type):
@@ -40,10 +40,10 @@ def test_a_division_changes_no_policy() -> None:
     player = Player("mdps", "roll_call/4x4-3", [0, 1], period=10, data=4, fuse=1e-3).learn(10)
     learner = of(player, mdps.MDPS)
     obs = torch.randn(2, 3, 2, 4, player.env.spec.obs_dim)
-    share(learner.a2c.net, front_of=torch.zeros(2, 4, dtype=torch.int64))
+    share(learner.base.net, front_of=torch.zeros(2, 4, dtype=torch.int64))
     before = learner.probabilities(obs, obs)
     learner._move(torch.tensor([True, True]))
-    assert learner.a2c.net.front_of.unique().numel() > 1
+    assert learner.base.net.front_of.unique().numel() > 1
     torch.testing.assert_close(learner.probabilities(obs, obs), before, rtol=0, atol=1e-6)
 
 

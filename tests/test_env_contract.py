@@ -17,6 +17,7 @@ from partage.config.pins import pins, require
 from partage.envs import ENVS, load, make
 from partage.errors import UserError
 from partage.sims.contract import Env, TimeStep
+from partage.sims.skirmish.armies import armies
 from partage.sims.skirmish.data import maps
 
 FOOTBALL = pytest.mark.skipif(
@@ -25,18 +26,32 @@ FOOTBALL = pytest.mark.skipif(
 )
 CASES = [
     ("roll_call/4x3-6", "batched"),
+    ("games/specialisation-4x3-6", "batched"),
+    ("games/synchronisation-3x3-6-last", "batched"),
+    ("games/specialisation-3x4-6-own", "batched"),
+    ("vmas/dispersion-3", "batched"),
     ("mpe/15a_3c", "batched"),
     ("mpe/30a_5c_shuffle", "batched"),
     ("mpe/simple_spread_v3", "batched"),
     ("lbf/6x6-3p-2f-v3", "batched"),
     ("lbf/2s-5x5-3p-2f-v2", "batched"),
     *((f"smac/{name}", "batched") for name in maps()),
+    *((f"smacv2/{name}_5_vs_5", "batched") for name in armies()),
     ("mpe/15a_3c_shuffle", "package"),
     ("mpe/simple_spread_v3", "package"),
     ("lbf/6x6-3p-2f-v3", "package"),
     ("lbf/2s-5x5-3p-2f-v2", "package"),
     pytest.param("grf/academy_pass_and_shoot_with_keeper", "package", marks=FOOTBALL),
 ]
+TASK_OF = {
+    "roll_call": "4x4-8",
+    "games": "synchronisation-2x2-3",
+    "vmas": "dispersion-4",
+    "mpe": "15a_3c",
+    "lbf": "8x8-2p-2f-v3",
+    "smac": "3m",
+    "smacv2": "zerg_5_vs_5",
+}
 every_env = pytest.mark.parametrize(("task", "engine"), CASES)
 # In battles idle agents die early, and the score is the victory: tests/test_smac_contract.py has
 # these two tests' like.
@@ -153,8 +168,8 @@ def test_there_is_always_a_legal_action(task: str, engine: str) -> None:
 def test_runs_of_different_seeds_differ_and_those_of_one_seed_do_not(
     task: str, engine: str
 ) -> None:
-    if task.startswith("roll_call"):
-        pytest.skip("nothing is random in roll call")
+    if task.startswith(("roll_call", "games")):
+        pytest.skip("nothing is random in roll call and in games")
     kick_off = 30 if task.startswith("grf") else 0  # every game of football begins alike
     trail = play(make(task, [7, 8, 7], 2, engine=engine), kick_off + 3)
     assert all(torch.equal(step.obs[0], step.obs[2]) for step in trail)
@@ -276,9 +291,9 @@ def test_a_mask_of_other_axes_resets_nothing(
         env.reset(torch.ones(shape, dtype=torch.bool))
 
 
-@pytest.mark.parametrize("family", ["roll_call", "mpe", "lbf", "smac"])
+@pytest.mark.parametrize("family", TASK_OF)
 def test_what_does_not_exist_is_refused_with_what_does(family: str) -> None:
-    task = {"roll_call": "4x4-8", "mpe": "15a_3c", "lbf": "8x8-2p-2f-v3", "smac": "3m"}[family]
+    task = TASK_OF[family]
     with pytest.raises(UserError, match=r"expected|known are"):
         make(f"{family}/nothing", [0], 1)
     with pytest.raises(UserError, match="batched"):
@@ -294,9 +309,10 @@ def test_what_does_not_exist_is_refused_with_what_does(family: str) -> None:
         env.step(torch.zeros(1, 2, env.spec.n_agents + 1, dtype=torch.int64))
 
 
-def test_roll_call_has_no_package() -> None:
+@pytest.mark.parametrize("family", ["roll_call", "games", "vmas"])
+def test_what_is_written_here_alone_has_no_package(family: str) -> None:
     with pytest.raises(UserError, match="batched"):
-        make("roll_call/4x4-8", [0], 1, engine="package")
+        make(f"{family}/{TASK_OF[family]}", [0], 1, engine="package")
 
 
 @pytest.mark.parametrize("family", ["mpe", "lbf"])

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from partage.kernels import pointwise
 from partage.nn.bank import from_rows, to_rows
-from partage.nn.gru import GRU, run_gru, run_gru_torch
+from partage.nn.gru import GRU, run_gru, run_gru_torch, unroll
 from partage.nn.routing import routes
 from partage.rl.noise import generators
 from partage.sharing.assignment import full
@@ -93,6 +93,31 @@ def test_the_compiled_walk_is_the_library_s_gru(fed: bool, hidden: int) -> None:
     for ours, theirs in zip(*found, strict=True):
         assert ours.isfinite().all()
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_unrolling_is_being_fed_the_same_at_every_instant() -> None:
+    bank = GRU(generators([1, 2]), 1, INPUTS, 16)
+    cell = bank.select(full(2, 1))._replace(wx=None)
+    fed, h = noise(0, 2, 70, 48).requires_grad_(), noise(1, 2, 70, 16).requires_grad_()
+    expanded = fed[:, None, None].expand(-1, 1, 5, -1, -1)
+    found = []
+    for states in (unroll(fed, h, cell, 5), run_gru(expanded, h[:, None], cell)[:, 0]):
+        loss = (states * noise(2, *states.shape)).sum()
+        found.append([states, *torch.autograd.grad(loss, (fed, h), retain_graph=True)])
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_that_no_gradient_reaches_take_none_and_hand_none_on() -> None:
+    bank = GRU(generators([1]), 1, INPUTS, HIDDEN)
+    x = noise(0, 1, 1, 9, 70, INPUTS)
+    x[:, :, 6:] = torch.nan  # behind what is asked for
+    x.requires_grad_()
+    states = bank(x, torch.zeros(1, 1, 70, HIDDEN), full(1, 1))
+    asked = torch.where(torch.arange(9)[:, None, None] < 6, states, 0.0).square().sum()
+    d_x, *of_weights = torch.autograd.grad(asked, (x, *bank.parameters()))
+    assert d_x[:, :, :6].any() and not d_x[:, :, 6:].any()
+    assert all(d.isfinite().all() and d.any() for d in of_weights)
 
 
 def test_a_run_of_grus_is_the_same_to_the_last_bit_in_any_pack() -> None:

@@ -12,6 +12,7 @@ from learning import (  # noqa: F401
     VARIANTS,
     Player,
     as_in_training,
+    differing,
     known,
     lengthy,
     optimisers,
@@ -24,11 +25,12 @@ from torch import Tensor
 from partage import envs, learners
 from partage.errors import UserError
 from partage.rl.rollout import collect_episodes, collect_segment
+from partage.sharing.overlap import Shares
 from partage.sims import contract
 from partage.sims.contract import TimeStep
 from partage.sims.roll_call import ceiling
 
-every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_variant = pytest.mark.parametrize("variant", differing())
 SMALL = "roll_call/3x3-5"
 
 
@@ -43,7 +45,9 @@ def policies(player: Player, run: int) -> list[int]:
     """Who can act differently: agents with the same sets in every block, unless an id tells them
     apart.
     """
-    blocks = [index[run].tolist() for index in player.learner.sharing().values()]
+    acting = [x for block, x in player.learner.sharing().items() if block != "critic"]
+    indices = [x.index if isinstance(x, Shares) else x for x in acting]
+    blocks = [index[run].tolist() for index in indices]
     if player.learner.settings.sharing == "id":
         return list(range(player.env.spec.n_agents))
     sets = list(zip(*blocks, strict=True))

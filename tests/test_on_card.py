@@ -113,9 +113,9 @@ def test_sharing_that_has_moved_is_not_brought_to_a_card_within_acting_or_an_upd
     for others_set in (0, 1):
         index = together.clone()
         index[:, 2:] = others_set
-        share(learner.a2c.net, front_of=index, back_of=index)
+        share(learner.base.net, front_of=index, back_of=index)
         for _ in range(3):
-            measures = learner.a2c.learn(collector.collect(torch.ones(2, dtype=torch.bool)))
+            measures = learner.base.learn(collector.collect(torch.ones(2, dtype=torch.bool)))
         assert torch.equal(learner.sharing()["front"], index)
     assert "gradient_norm" in measures
 
@@ -123,7 +123,7 @@ def test_sharing_that_has_moved_is_not_brought_to_a_card_within_acting_or_an_upd
 def test_today_s_sharing_lies_where_yesterday_s_lay_on_a_card():
     spec = roll_call([0, 1], 1).spec
     learner: Any = learners.make("mdps", spec, {}, [0, 1])
-    net = learner.a2c.net
+    net = learner.base.net
     # a card's copies, where they can be read
     net.register_buffer(f"back_of{THERE}", net.back_of.clone(), persistent=False)
     there = used(net, "back_of")

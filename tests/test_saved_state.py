@@ -16,6 +16,7 @@ from learning import (  # noqa: F401 (a fixture)
     VARIANTS,
     Player,
     as_in_training,
+    differing,
     known,
     lengthy,
     optimisers,
@@ -31,7 +32,7 @@ from partage.learners import Learner
 from partage.nn.state import share
 from partage.runs import record, train
 
-every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_variant = pytest.mark.parametrize("variant", differing())
 LEARNERS = {x.learner: name for name, x in VARIANTS.items()}  # a variant of each
 every_learner = pytest.mark.parametrize("variant", LEARNERS.values())
 TRANSIENT = {"gradients", "hook"}  # written anew by every step
@@ -40,7 +41,7 @@ TRANSIENT = {"gradients", "hook"}  # written anew by every step
 def few(variant: str) -> dict[str, Any]:
     """Settings under which a learner trains, clusters and measures after a few updates."""
     wanted = {"batch": 8, "copies": 4, "target_every": 8}
-    if VARIANTS[variant].learner == "mdps":
+    if VARIANTS[variant].learner in ("mdps", "mdps_ppo"):
         wanted |= {"period": 5, "data": 5}
     return {name: x for name, x in wanted.items() if name in known(variant)}
 
@@ -143,7 +144,7 @@ def test_a_sharing_that_moves_moves_in_the_target_networks_when_they_are_copied_
 
 
 def test_two_assignments_set_to_one_tensor_are_loaded_apart() -> None:
-    one, other = (player("mdps", [0, 1]).learner.a2c for _ in range(2))  # type: ignore[attr-defined]
+    one, other = (player("mdps", [0, 1]).learner.base for _ in range(2))  # type: ignore[attr-defined]
     together = torch.zeros_like(other.net.back_of)
     share(other.net, front_of=together, back_of=together)
     share(one.net, front_of=torch.zeros_like(one.net.front_of))

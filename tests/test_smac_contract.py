@@ -31,6 +31,7 @@ SIZES = {
     "6h_vs_8z": (6, 8, 150, 14, 78, 140, 1480),
     "corridor": (6, 24, 400, 30, 156, 282, 1280),
     "3s5z_vs_3s6z": (8, 9, 170, 15, 136, 230, 1670),
+    "3s5z": (8, 8, 150, 14, 128, 216, 1510),
     "3m": (3, 3, 60, 9, 30, 48, 365),
     "8m": (8, 8, 120, 14, 80, 168, 640),
 }
@@ -44,6 +45,7 @@ AGENTS = {
     "6h_vs_8z": ["hydralisk"] * 6,
     "corridor": ["zealot"] * 6,
     "3s5z_vs_3s6z": ["stalker"] * 3 + ["zealot"] * 5,
+    "3s5z": ["stalker"] * 3 + ["zealot"] * 5,
     "3m": ["marine"] * 3,
     "8m": ["marine"] * 8,
 }
@@ -64,6 +66,7 @@ BITS = {  # of agents, of enemies: turned round on one map
     "MMM2": (["marauder", "marine", "medivac"], ["marauder", "marine", "medivac"]),
     "bane_vs_bane": (["baneling", "zergling"], ["baneling", "zergling"]),
     "3s5z_vs_3s6z": (["stalker", "zealot"], ["zealot", "stalker"]),
+    "3s5z": (["stalker", "zealot"], ["zealot", "stalker"]),
 }
 NORTH, SOUTH, EAST, WEST = (0, 1), (0, -1), (1, 0), (-1, 0)
 every_map = pytest.mark.parametrize("name", SIZES)
@@ -208,9 +211,10 @@ def test_a_maps_sizes_and_largest_reward_are_smacs(name: str) -> None:
         make_rules(find_map(name)),
         SIZES[name],
     )
-    assert find_map(name).spec == Spec(n_agents, n_actions, obs, state, limit, common_reward=True)
+    spec = find_map(name).spec
+    assert spec._replace(types=()) == Spec(n_agents, n_actions, obs, state, limit, True)
     assert (rules.n_agents, rules.n_enemies, rules.max_reward) == (n_agents, n_enemies, most)
-    assert names_of(rules)[:n_agents] == AGENTS[name]
+    assert names_of(rules)[:n_agents] == AGENTS[name] == list(find_map(name).spec.types)
 
 
 @every_map

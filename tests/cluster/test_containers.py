@@ -206,9 +206,11 @@ def test_images_are_used_on_a_cluster(made: Path, tmp_path: Path):
             "--set-resources",
             "train:mem_mb=500",
         ]
+        # The toy calibration knows no task, so that the most hours are asked for.
+        config = [*COMMAND, "job_hours=1"]
         naps.ended(
             made,
-            naps.snakemake(made, "--workflow-profile", "profiles/slurm", *quick, *COMMAND),
+            naps.snakemake(made, "--workflow-profile", "profiles/slurm", *quick, *config),
             600,
         )
     for family in TASKS:

@@ -21,7 +21,7 @@ WHEN = {  # the states of the game in which it understands a request
     "ping": ("launched", "init_game", "in_game"),
     "create_game": ("launched",),
     "join_game": ("init_game",),
-    **dict.fromkeys(("game_info", "action", "step", "debug"), ("in_game",)),
+    **dict.fromkeys(("game_info", "action", "step", "debug", "data"), ("in_game",)),
     **dict.fromkeys(("observation", "save_replay"), ("in_game", "ended")),
 }
 
@@ -75,7 +75,11 @@ class Game:
         if not request.options.raw or request.race == common_pb2.NoRace:
             answer.error = sc2api_pb2.ResponseJoinGame.MissingOptions
             return
-        from standin.battle import Battle  # only here, as it takes seconds to load
+        # only here, as they take seconds to load
+        if self.map == "32x32_flat":
+            from standin.drawn import DrawnBattle as Battle
+        else:
+            from standin.battle import Battle
 
         self.battle = Battle(self.map, self.seed)
         self.status = sc2api_pb2.in_game
@@ -132,7 +136,16 @@ class Game:
 
     def debug(self, request: sc2api_pb2.RequestDebug, answer: sc2api_pb2.ResponseDebug) -> None:
         for command in request.debug:
+            if command.HasField("create_unit"):
+                unit = command.create_unit
+                self.battle.create(unit.unit_type, unit.owner, unit.pos.x, unit.pos.y)
             self.battle.kill(set(command.kill_unit.tag))
+
+    def data(self, request: sc2api_pb2.RequestData, answer: sc2api_pb2.ResponseData) -> None:
+        from standin.drawn import TYPES_IN_ALL
+
+        for number in range(TYPES_IN_ALL):
+            answer.units.add().unit_id = number
 
     def save_replay(
         self, request: sc2api_pb2.RequestSaveReplay, answer: sc2api_pb2.ResponseSaveReplay

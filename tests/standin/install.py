@@ -25,6 +25,6 @@ def lay(root: Path, build: int = 75689) -> Path:
     program.chmod(0o755)
     folder = root / "Maps/SMAC_Maps"
     folder.mkdir(parents=True)
-    for name in maps():
+    for name in (*maps(), "32x32_flat"):
         (folder / f"{name}.SC2Map").write_text("The stand-in knows its maps by their names.")
     return root

@@ -31,7 +31,7 @@ rule frame:
     params:
         rows=lambda wildcards: [
             getattr(FIGURES[wildcards.figure], key)
-            for key in ("metric", "beside", "also", "strip")
+            for key in ("metric", "beside", "also", "strip", "kind")
         ],
     shell:
         f"{PARTAGE} frame {{wildcards.figure}} {OPTIONS} > {{log:q}} 2>&1"

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from partage import _io
+from partage.analysis import sharing
 from partage.analysis.series import Series
 from partage.config import outcomes
 from partage.config.plan import Figure, Request
@@ -64,6 +65,8 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
         recipe = made["recipe"]
         conditions.append((folder, {key: recipe[key] for key in IN_COMMON}))
         _check_alike(figure, conditions)
+        if any(metric.partition("/")[0] in sharing.SCALE for metric in figure.metrics):
+            curve = sharing.with_scale(curve)
         _check_measured(figure, recipe["algorithm"], curve, folder)
         drawn = curve[_is_drawn(figure, recipe["algorithm"], curve)]
         parts.append(drawn.assign(algorithm=recipe["algorithm"], task=recipe["task"]))
@@ -79,6 +82,9 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
     frame.attrs["curves"] = {
         _name(made["recipe"]): made["curve_sha256"] for _, _, made in runs if "curve_sha256" in made
     }
+    frame.attrs["networks"] = {
+        _pair(made["recipe"]): made["networks"] for _, _, made in runs if made.get("networks")
+    }
     entries = equal_code.read()
     frame.attrs["begun_by_other_code"] = [
         _name(made["recipe"]) for _, _, made in runs if equal_code.begun_by_other(entries, made)
@@ -93,7 +99,7 @@ def recipes_digest(recipes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """
     curves: dict[str, list[str]] = {}
     for recipe in recipes:
-        pair = f"{recipe['algorithm']} on {recipe['task']}"
+        pair = _pair(recipe)
         for seed in recipe["seeds"]:
             text = json.dumps({**recipe, "seeds": [seed]}, sort_keys=True)
             curves.setdefault(pair, []).append(text)
@@ -101,6 +107,11 @@ def recipes_digest(recipes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         pair: hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()
         for pair, texts in curves.items()
     }
+
+
+def _pair(recipe: Mapping[str, Any]) -> str:
+    """Return how an algorithm on a task is called within its figure."""
+    return f"{recipe['algorithm']} on {recipe['task']}"
 
 
 def _name(recipe: Mapping[str, Any]) -> str:
@@ -142,9 +153,12 @@ def _check_measured(figure: Figure, algorithm: str, curve: pd.DataFrame, folder:
 def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray:
     """Return for each row of a curve whether the figure draws it."""
     metric = curve["metric"]
-    drawn = metric.isin([figure.metric, *figure.beside, *figure.also])
+    drawn = metric.isin(figure.metrics)
     if algorithm == figure.strip:
-        drawn |= metric.str.startswith("sharing/") & (curve["seed"] == SHARING_SEED)
+        who = metric.str.startswith(("sharing/", "overlap/"))
+        drawn |= who & (curve["seed"] == SHARING_SEED)
+    if figure.kind == "ceilings":
+        drawn |= metric.str.startswith("sharing/")
     return drawn.to_numpy()
 
 

@@ -8,7 +8,7 @@ from partage.config.recipe import ENGINES
 
 NOT_A_RESULT = "smoke scale: not a result"
 # Families whose batched engine is a simulator of a game, and is not held to it.
-SIMULATED_GAMES = {"smac": "StarCraft II"}
+SIMULATED_GAMES = {"smac": "StarCraft II", "smacv2": "StarCraft II"}
 
 
 def is_smoke(frame: pd.DataFrame) -> bool:

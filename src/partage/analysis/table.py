@@ -121,8 +121,16 @@ def count(field: str, title: str = "") -> Column:
 
 
 def amount(field: str, title: str = "", digits: int = 0) -> Column:
-    """Return the column of an amount, with thousands set apart and this many decimals."""
-    return Column(title or field, lambda row: Cell(f"{row[field]:,.{digits}f}"), RIGHT)
+    """Return the column of an amount, with thousands set apart and this many decimals.
+
+    A dash stands for NaN.
+    """
+
+    def cell(row: Row) -> Cell:
+        known = not math.isnan(row[field])
+        return Cell(f"{row[field]:,.{digits}f}" if known else NOTHING)
+
+    return Column(title or field, cell, RIGHT)
 
 
 def value(field: str, title: str = "") -> Column:

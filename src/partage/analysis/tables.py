@@ -1,7 +1,7 @@
 """Final performance: a mean over the end of training, its interval, and the published value."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from partage.config.plan import Figure, Plan
 
 POOLED = "all tasks (IQM of min-max normalised returns)"
 READ_OFF = "Published values are read off the paper's figure: within about 2 % of its axis."
+SIZES = {"parameters": "parameters", "multiply_adds": "multiply-adds a row"}  # of networks
 
 
 class FinalValue(NamedTuple):
@@ -42,9 +43,26 @@ def build(plan: Plan, figure: Figure, frame: pd.DataFrame) -> pd.DataFrame:
         rows += _on_each_task(plan, figure, metric, scores)
         if len(figure.tasks) > 1:
             rows += _over_all_tasks(plan, figure, metric, scores)
-    return pd.DataFrame(rows, columns=list(FinalValue._fields)).assign(
+    data = pd.DataFrame(rows, columns=list(FinalValue._fields)).assign(
         scale=frame.attrs["scale"], engine=engine_label(frame.attrs["engine"], figure.tasks)
     )
+    return _with_sizes(plan, figure, data, frame.attrs.get("networks", {}))
+
+
+def _with_sizes(
+    plan: Plan, figure: Figure, data: pd.DataFrame, networks: Mapping[str, Mapping[str, int]]
+) -> pd.DataFrame:
+    """Return the rows with their networks' sizes, where any record says them."""
+    if not networks:
+        return data
+    sizes = {
+        (task, plan.variants[name].label): networks.get(f"{name} on {task}", {})
+        for name, task in figure.pairs()
+    }
+    pairs = zip(data["task"], data["algorithm"], strict=True)
+    found = [sizes.get(pair, {}) for pair in pairs]
+    columns = {field: [size.get(field, math.nan) for size in found] for field in SIZES}
+    return data.assign(**columns)
 
 
 def _on_each_task(
@@ -97,6 +115,7 @@ def final_table(figure: Figure, data: pd.DataFrame) -> Table:
             table.interval(),
             table.count("seeds"),
             table.value("published"),
+            *(table.amount(field, title) for field, title in SIZES.items() if field in data),
         ),
         name=figure.name,
         caption=f"{figure.title} ({figure.paper}). Final {figure.y_label}: mean over the last "

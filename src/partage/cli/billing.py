@@ -64,14 +64,14 @@ def show(request: Request, config: Plan, figures: Sequence[Figure]) -> None:
         raise UserError(
             "--cost needs a calibration: make one with `partage calibrate`, which takes minutes."
         )
+    named = {figure.name: [figure] for figure in figures} | {"total": figures}
+    lines = [
+        bill.line(name, config.recipes(each, request), request.root, found.calibration)
+        for name, each in named.items()
+    ]
     print(f"scale {request.scale}, engine {request.engine}, in {request.root}")
-    print(HEAD)
-    for figure in figures:
-        recipes = config.recipes([figure], request)
-        print(_row(bill.line(figure.name, recipes, request.root, found.calibration)))
-    recipes = config.recipes(figures, request)
-    total = bill.line("total", recipes, request.root, found.calibration)
-    print(_row(total))
+    print("\n".join([HEAD, *map(_row, lines)]))
+    total = lines[-1]
     print(f"\n{EXPLAINED}")
     if total.longest:
         print(f"longest:   {total.longest}, {total.longest_hours:,.1f} CPU-hours in one process")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from partage.config import costs, outcomes
 from partage.config.calibration import Calibration
 from partage.config.recipe import Recipe, run_dir
+from partage.errors import UserError
 
 HOUR, GIB = 3600, 2**30
 
@@ -32,6 +33,8 @@ def line(name: str, recipes: Iterable[Recipe], root: Path, calibration: Calibrat
     """Return what some runs take, each once."""
     recipes = list(recipes)
     todo = [each for each in recipes if not outcomes.is_made(run_dir(root, each), each)]
+    for recipe in todo:
+        _refuse_another_engine(recipe, calibration)
     each = [costs.of(recipe, calibration) for recipe in todo]
     hours = {
         f"{r.algorithm} on {r.task}": cost.cpu_seconds / HOUR
@@ -52,3 +55,13 @@ def line(name: str, recipes: Iterable[Recipe], root: Path, calibration: Calibrat
         underway=sum(cost.underway for cost in each) / GIB,
         predicted=sum(cost.predicted for cost in each),
     )
+
+
+def _refuse_another_engine(recipe: Recipe, calibration: Calibration) -> None:
+    """Raise `UserError` where a task was measured on another engine than plays it."""
+    task = calibration.tasks.get(recipe.task)
+    if task is not None and task.engine != recipe.engine:
+        raise UserError(
+            f"The bill knows how fast the engine {task.engine} plays {recipe.task}, but the engine "
+            f"{recipe.engine} is asked for, which no calibration measures: leave out --engine."
+        )

@@ -15,7 +15,7 @@ from partage import _io
 from partage.config.types import WORDS, Scalar, fits
 from partage.errors import UserError, unknown
 
-SCHEMA = 1  # raised when a key is added, removed or changes its meaning
+SCHEMA = 2  # raised when a key is added, removed or changes its meaning
 FILE = "calibration.json"  # beside the results
 SHIPPED = Path(__file__).parent / "sheets" / FILE  # of the reference machine
 AGAIN = "make it anew with `partage calibrate --anew`"
@@ -32,6 +32,7 @@ class Played:
     horizon: int  # most steps of an episode
     length: float  # steps of a mean episode
     longest: float  # of the longest of 32
+    engine: str  # that played it
     step_seconds: float  # CPU-seconds of the environment, a joint step of one copy
     step_bytes: float  # of the replay, a joint step
 

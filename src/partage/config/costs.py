@@ -11,8 +11,11 @@ SAVING = 1.05  # of what is held: the most memory that writing a checkpoint take
 SLOTS = 2  # checkpoints that a run under way keeps, of all but the episodes, which both share
 POINT = 40  # bytes of a point of a curve on the disk, of both copies
 METRICS = 10  # that a mark logs
-PERIODS = {"mdps": "period"}  # the setting that says after how many updates an event recurs
-ONCE = ("seps",)  # learners with one event in a run
+PERIODS = {
+    "mdps": "period",
+    "mdps_ppo": "period",
+}  # the setting that says after how many updates an event recurs
+ONCE = ("seps", "seps_ppo")  # learners with one event in a run
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,17 @@ class Cost:
     predicted: bool  # from other cells
 
 
+def knows_speed(recipe: Recipe, calibration: Calibration) -> bool:
+    """Return whether the recipe's task was measured, on the engine that plays it."""
+    task = calibration.tasks.get(recipe.task)
+    return task is not None and task.engine == recipe.engine
+
+
 def of(recipe: Recipe, calibration: Calibration) -> Cost:
-    """Return what a run costs. Raises `UserError` for a task that was not calibrated."""
+    """Return what a run costs, its time by the engine measured (see `knows_speed`).
+
+    Raises `UserError` for a task that was not calibrated.
+    """
     if recipe.task not in calibration.tasks:
         raise UserError(
             f"Task {recipe.task} is not in the calibration: measure it as well with "

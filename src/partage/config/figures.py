@@ -19,6 +19,9 @@ AXIS_LABELS = {  # where no family has one
     "selector/informed": "what roles say (share of ln k)",
 }
 LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
+# curves over training; or the finals over the sets in use, below the best return for that many
+KINDS = ("curves", "ceilings")
+WITH_CEILINGS = ("roll_call", "games")  # families whose best return is known for any sharing
 
 
 class Figure(NamedTuple):
@@ -47,6 +50,7 @@ class Figure(NamedTuple):
     only: dict[str, list[str]]  # algorithms that are drawn on some of the tasks: -> tasks
     run: Values  # steps, measuring and seeds of its runs, where they are not those of tasks.toml
     smoke: list[str]  # the tasks that smoke scale is content with (none named: all)
+    kind: str  # one of KINDS
 
     def for_scale(self, scale: str) -> "Figure":
         """Return what of it is made at this scale."""
@@ -58,6 +62,11 @@ class Figure(NamedTuple):
         """Return whether this algorithm is drawn on this task."""
         tasks = self.only.get(algorithm, self.tasks)
         return algorithm in self.algorithms and task in self.tasks and task in tasks
+
+    @property
+    def metrics(self) -> list[str]:
+        """Return all metrics that are drawn."""
+        return [self.metric, *self.beside, *self.also]
 
     def line_of(self, metric: str) -> str:
         """Return what of the seeds the curves and tables of a metric follow: one of LINES."""
@@ -103,6 +112,7 @@ OPTIONAL = {
     "only": dict,
     "run": dict,
     "smoke": list[str],
+    "kind": str,
 }
 
 
@@ -150,6 +160,7 @@ def _read_figure(
         only=entry.get("only", {}),
         run=entry.get("run", {}),
         smoke=entry.get("smoke", []),
+        kind=entry.get("kind", KINDS[0]),
     )
     _check_figure(figure, where)
     claims = [_read_claim(figure, claim, where) for claim in entry.get("claims", [])]
@@ -189,6 +200,7 @@ def _axis_label(figure: Figure, shown: str, key: str, tasks: Mapping[str, Task])
 def _check_figure(figure: Figure, where: str) -> None:
     one_of("x axis", figure.x, AXES, where)
     one_of("line", figure.line, LINES, where)
+    _check_kind(figure, where)
     for metric, line in figure.lines.items():
         one_of("metric", metric, [figure.metric, *figure.beside, *figure.also], f"{where} lines")
         one_of("line", line, LINES, f"{where} lines")
@@ -215,6 +227,13 @@ def _check_figure(figure: Figure, where: str) -> None:
     for task in figure.smoke:
         one_of("task", task, figure.tasks, f"{where} smoke")
     strict(figure.run, dict.fromkeys(RUN, object), f"{where} run")
+
+
+def _check_kind(figure: Figure, where: str) -> None:
+    one_of("kind of figure", figure.kind, KINDS, where)
+    for task in figure.tasks if figure.kind == "ceilings" else []:
+        family = task.partition("/")[0]
+        one_of("family whose ceilings are known", family, WITH_CEILINGS, f"{where} tasks")
 
 
 def _read_reference(path: Path) -> dict[tuple[str, str], float]:

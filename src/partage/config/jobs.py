@@ -36,7 +36,7 @@ def ask(
 
     Memory grows with the attempt, up to what the run takes if no episode ends before its limit.
     Time does not: a run goes on from its checkpoint. It is at most `most_hours`, and just that on a
-    GPU, whose speed no calibration has.
+    GPU or another engine than the one measured, whose speed the calibration does not have.
     """
     growth = GROWTH ** (attempt - 1)
     if recipe is None or calibration is None or recipe.task not in calibration.tasks:
@@ -44,7 +44,7 @@ def ask(
     cost = costs.of(recipe, calibration)
     memory = SPARE_MEMORY * min(growth * cost.memory, cost.most_memory)
     minutes = max(SPARE_TIME * cost.cpu_seconds / MINUTE, LEAST_MINUTES)
-    if device != "cpu":
+    if device != "cpu" or not costs.knows_speed(recipe, calibration):
         minutes = math.inf
     return Ask(math.ceil(memory / MB), math.ceil(min(minutes, 60 * most_hours)))
 
@@ -55,7 +55,7 @@ def remark(
     """Return a line on runs that need more time than all their attempts have; "" without any."""
     if calibration is None:
         return ""
-    known = [each for each in recipes if each.task in calibration.tasks]
+    known = [each for each in recipes if costs.knows_speed(each, calibration)]
     hours = [costs.of(each, calibration).cpu_seconds / HOUR for each in known]
     late = [each for each in hours if each > most_hours * attempts]
     if not late:

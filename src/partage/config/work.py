@@ -27,13 +27,10 @@ def of_step(settings: Settings, task: Played) -> float:
 
 
 def of_update(settings: Settings, task: Played) -> float:
-    """Return the multiply-adds of one pass over what an update learns from."""
+    """Return the multiply-adds of one pass over what an update learns from; PPO makes many."""
     if not is_recurrent(settings):
-        return (
-            _number(settings, "copies", 1)
-            * _number(settings, "segment", 1)
-            * of_step(settings, task)
-        )
+        instants = _number(settings, "copies", 1) * _number(settings, "segment", 1)
+        return _number(settings, "epochs", 1) * instants * of_step(settings, task)
     instants = _number(settings, "batch", 1) * (task.longest + 1)
     return instants * (of_step(settings, task) + _of_mixer(settings, task))
 

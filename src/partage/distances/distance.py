@@ -143,6 +143,7 @@ def bhattacharyya(
 
     It is no metric: the triangle inequality fails.
     """
+    # of the whole code, where MADPS has the mean over its dimensions [M13]
     variance = std.square()
     sums = variance.unsqueeze(-2) + variance.unsqueeze(-3)
     by_means = ((mean.unsqueeze(-2) - mean.unsqueeze(-3)).square() / sums).sum(-1) / 4

@@ -48,7 +48,7 @@ from partage.sims.devices import DEVICES, batched
 from partage.sims.options import choose
 from partage.sims.skirmish.data import find_map
 from partage.sims.skirmish.simulator import Options, make_kernel
-from partage.sims.starcraft.game import GameSetup, Supervision
+from partage.sims.starcraft.game import DrawnSetup, GameSetup, Supervision
 from partage.sims.starcraft.installation import require_game, require_packages
 from partage.sims.workers.pool import Pool
 
@@ -104,7 +104,7 @@ def make_games(task: str, seeds: Sequence[int], copies: int, options: dict[str, 
     return Batched(battle_map.spec, start, seeds, copies, chosen["time_limit"])
 
 
-def start_games(setup: GameSetup, spec: Spec, copies: int) -> Pool:
+def start_games(setup: GameSetup | DrawnSetup, spec: Spec, copies: int) -> Pool:
     """Return that many games, each in a process of its own.
 
     A process gives its game up before the pool gives up on both.

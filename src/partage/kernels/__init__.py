@@ -9,7 +9,12 @@ kernel             twin                                  compared in
 `mlp`,             `partage.nn.dense.apply_layers_torch` ``tests/test_dense.py``
 `mlp_backward`
 `gru`              `partage.nn.gru.run_gru_torch`        ``tests/test_gru.py``
+`routing`          `partage.nn.routed.RoutedQ`, which    ``tests/test_routing.py``
+                   elsewhere computes all and selects
+`histories`        a row for every agent, in             ``tests/test_bdps.py``
+                   `partage.learners._bdps_groups`
 `mixing`           `partage.nn.mixer.mix_torch`          ``tests/test_mixer.py``
+`masks`            `partage.nn.masks.shrink_torch`       ``tests/test_derived.py``
 `pointwise`        `partage.nn.pointwise`, function by   ``tests/test_pointwise.py``
                    function
 `playing`          `partage.rl.rollout`, with the        ``tests/test_playing.py``

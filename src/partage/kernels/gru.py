@@ -1,8 +1,8 @@
 """A bank of GRUs through time and back.
 
 L rows are sorted by stretch and in a stretch by time. H units and I inputs are padded to whole
-registers; I = 0 where the rows are themselves what the inputs' weights would give. Gates stand in
-four columns: new from h, reset, update, new from x.
+registers. I = 0 where a table holds what the inputs' weights would give, and each row names its
+entry. Gates stand in four columns: new from h, reset, update, new from x.
 """
 
 from typing import NamedTuple
@@ -22,41 +22,43 @@ class Order(NamedTuple):
     before: Int64[np.ndarray, "L"]
     bounds: Int64[np.ndarray, "T K 2"]  # where the rows of stretch k at instant t begin and end
     sets: int  # among which the rows of a group may move
+    cells: Int64[np.ndarray, "K"]  # the cell that the rows of each stretch go through
 
 
 class Walk(NamedTuple):
     """The rows of a walk through time, the states it starts from, and what it leaves."""
 
-    x: Float32[np.ndarray, "L I"]
+    x: Float32[np.ndarray, "L I"]  # [E, 3H], the table, where I = 0
+    fed: Int64[np.ndarray, "L"]  # each row's entry in the table; read where I = 0
     first: Float32[np.ndarray, "F H"]
     gates: Float32[np.ndarray, "L 4H"]  # [BLOCK, 4H] where they are not kept
     states: Float32[np.ndarray, "L H"]
 
 
 class Cells(NamedTuple):
-    """The weights of every stretch."""
+    """The weights of C cells."""
 
-    wx: Float32[np.ndarray, "K I 3H"]
-    wh: Float32[np.ndarray, "K H 3H"]
-    bias: Float32[np.ndarray, "K 4H"]
+    wx: Float32[np.ndarray, "C I 3H"]
+    wh: Float32[np.ndarray, "C H 3H"]
+    bias: Float32[np.ndarray, "C 4H"]
 
 
 class TransposedCells(NamedTuple):
-    """The weights of every stretch as gradients go back through them."""
+    """The weights of C cells as gradients go back through them."""
 
-    wx: Float32[np.ndarray, "K 3H I"]
-    wh: Float32[np.ndarray, "K 3H H"]
+    wx: Float32[np.ndarray, "C 3H I"]
+    wh: Float32[np.ndarray, "C 3H H"]
 
 
 class Gradients(NamedTuple):
     """The gradients of the states, to which later instants add theirs, and where the others go."""
 
     d_states: Float32[np.ndarray, "L H"]
-    dx: Float32[np.ndarray, "L I"]  # [L, 3H] where I = 0
+    dx: Float32[np.ndarray, "L I"]  # [E, 3H] where I = 0: added to
     d_first: Float32[np.ndarray, "F H"]
-    d_wx: Float32[np.ndarray, "K I 3H"]
-    d_wh: Float32[np.ndarray, "K H 3H"]
-    d_bias: Float64[np.ndarray, "K 4H"]
+    d_wx: Float32[np.ndarray, "C I 3H"]
+    d_wh: Float32[np.ndarray, "C H 3H"]
+    d_bias: Float64[np.ndarray, "C 4H"]
 
 
 @compiled
@@ -70,31 +72,31 @@ def _gather(out, walk, before, a, b):
 
 
 @compiled
-def _begin_gates(gates, bias, x, a, b, hidden, inputs):
-    """Begin the sums of the gates of rows a to b: biases, and rows that are such sums already."""
+def _begin_gates(gates, bias, walk, a, b, hidden, inputs):
+    """Begin the sums of the gates of rows a to b: biases, and what the table gives them."""
     for row in range(a, b):
         gate = gates[row - a]
         for j in range(4 * hidden):
             gate[j] = bias[j]
         if not inputs:
-            from_x, given = gate[hidden:], x[row]
+            from_x, given = gate[hidden:], walk.x[walk.fed[row]]
             for j in range(3 * hidden):
                 from_x[j] += given[j]
 
 
 @compiled
-def _step(walk, cells, h, k, a, b, to):
-    """Bring rows a to b of stretch k from the states `h` to the next; their gates go to `to` on."""
+def _step(walk, cells, h, c, a, b, to):
+    """Bring rows a to b through cell c from the states `h` on; their gates go to `to` on."""
     inputs, hidden = cells.wx.shape[1], cells.wh.shape[1]
     count = b - a
     gates = walk.gates[to : to + count]
-    _begin_gates(gates, cells.bias[k], walk.x, a, b, hidden, inputs)
+    _begin_gates(gates, cells.bias[c], walk, a, b, hidden, inputs)
     flat, start, width = walk.gates.reshape(-1), to * 4 * hidden, 4 * hidden
     left = Matrix(walk.x.reshape(-1), a * inputs, inputs, 1)
     last_three = Matrix(flat, start + hidden, width, 1)
-    add_product(left, rows_from(cells.wx[k], 0), last_three, count, inputs, 3 * hidden)
+    add_product(left, rows_from(cells.wx[c], 0), last_three, count, inputs, 3 * hidden)
     first_three = Matrix(flat, start, width, 1)
-    add_product(rows_from(h, 0), rows_from(cells.wh[k], 0), first_three, count, hidden, 3 * hidden)
+    add_product(rows_from(h, 0), rows_from(cells.wh[c], 0), first_three, count, hidden, 3 * hidden)
     gate_rows(gates, h, walk.states[a:b])
 
 
@@ -109,17 +111,31 @@ def walk_forward(walk, cells, order, keep_gates):
                 for a in range(bounds[t, k, 0], bounds[t, k, 1], BLOCK):
                     b = min(a + BLOCK, bounds[t, k, 1])
                     _gather(h, walk, order.before, a, b)
-                    _step(walk, cells, h, k, a, b, a if keep_gates else 0)
+                    _step(walk, cells, h, order.cells[k], a, b, a if keep_gates else 0)
 
 
 @compiled
-def _hand_back(gradients, before, d_gates, dh, a, b, inputs):
+def _nothing_comes_back(d_states, a, b):
+    """Return whether no gradient reaches the states of rows a to b.
+
+    Their bits are compared: under fast-math a number that is none may pass for zero.
+    """
+    for row in range(a, b):
+        for bits in d_states[row].view(np.int32):
+            if bits != 0:
+                return False
+    return True
+
+
+@compiled
+def _hand_back(gradients, walk, before, d_gates, dh, a, b, inputs):
     """Begin the gradients of rows a to b, and add those of the states that they came from."""
     hidden = dh.shape[1]
     for row in range(a, b):
-        out, from_x, came = gradients.dx[row], d_gates[row - a, hidden:], before[row]
+        came, from_x = before[row], d_gates[row - a, hidden:]
+        out = gradients.dx[row if inputs else walk.fed[row]]
         for j in range(len(out)):
-            out[j] = F(0) if inputs else from_x[j]
+            out[j] = F(0) if inputs else out[j] + from_x[j]
         earlier = gradients.d_first[-1 - came] if came < 0 else gradients.d_states[came]
         d = dh[row - a]
         for j in range(hidden):
@@ -127,30 +143,30 @@ def _hand_back(gradients, before, d_gates, dh, a, b, inputs):
 
 
 @compiled
-def _step_back(walk, cells, before, gradients, h, dh, d_gates, k, a, b):
-    """Bring the gradients of rows a to b of stretch k back by one instant.
+def _step_back(walk, cells, before, gradients, h, dh, d_gates, c, a, b):
+    """Bring the gradients of rows a to b back through cell c by one instant.
 
     `h` are the states that they started from; `dh` and `d_gates` are working memory.
     """
     inputs, hidden = gradients.d_wx.shape[1], gradients.d_wh.shape[1]
     count, columns = b - a, 3 * hidden
-    gate_gradients(gradients.d_states[a:b], walk.gates[a:b], h, d_gates, dh, gradients.d_bias[k])
+    gate_gradients(gradients.d_states[a:b], walk.gates[a:b], h, d_gates, dh, gradients.d_bias[c])
     flat, width = d_gates.reshape(-1), 4 * hidden
     first_three, last_three = Matrix(flat, 0, width, 1), Matrix(flat, hidden, width, 1)
-    add_product(first_three, rows_from(cells.wh[k], 0), rows_from(dh, 0), count, columns, hidden)
-    d_wh, d_wx = rows_from(gradients.d_wh[k], 0), rows_from(gradients.d_wx[k], 0)
+    add_product(first_three, rows_from(cells.wh[c], 0), rows_from(dh, 0), count, columns, hidden)
+    d_wh, d_wx = rows_from(gradients.d_wh[c], 0), rows_from(gradients.d_wx[c], 0)
     add_product(columns_from(h, 0), first_three, d_wh, hidden, count, columns)
     x = Matrix(walk.x.reshape(-1), a * inputs, 1, inputs)
     add_product(x, last_three, d_wx, inputs, count, columns)
-    _hand_back(gradients, before, d_gates, dh, a, b, inputs)
+    _hand_back(gradients, walk, before, d_gates, dh, a, b, inputs)
     dx = Matrix(gradients.dx.reshape(-1), a * inputs, inputs, 1)
-    add_product(last_three, rows_from(cells.wx[k], 0), dx, count, columns, inputs)
+    add_product(last_three, rows_from(cells.wx[c], 0), dx, count, columns, inputs)
 
 
 @compiled
 def walk_backward(walk, cells, order, gradients):
     """Bring gradients back through time; `walk` is what `walk_forward` left, all gates kept."""
-    hidden = gradients.d_wh.shape[1]
+    inputs, hidden = gradients.d_wx.shape[1], gradients.d_wh.shape[1]
     h, dh = np.empty((BLOCK, hidden), np.float32), np.empty((BLOCK, hidden), np.float32)
     d_gates = np.empty((BLOCK, 4 * hidden), np.float32)
     bounds, sets = order.bounds, order.sets
@@ -159,5 +175,10 @@ def walk_backward(walk, cells, order, gradients):
             for k in range(group * sets, (group + 1) * sets):
                 for a in range(bounds[t, k, 0], bounds[t, k, 1], BLOCK):
                     b = min(a + BLOCK, bounds[t, k, 1])
+                    if _nothing_comes_back(gradients.d_states, a, b):
+                        if inputs:
+                            gradients.dx[a:b] = F(0)
+                        continue
+                    c = order.cells[k]
                     _gather(h, walk, order.before, a, b)
-                    _step_back(walk, cells, order.before, gradients, h, dh, d_gates, k, a, b)
+                    _step_back(walk, cells, order.before, gradients, h, dh, d_gates, c, a, b)

@@ -31,7 +31,9 @@ class Records(NamedTuple):
     filled: Bool[np.ndarray, "R B T"]
     score: Float32[np.ndarray, "R B T"]
     feature: Float32[np.ndarray, "R B T"]
-    final_obs: Float32[np.ndarray, "R B T N O"]  # of no instants: no clock runs out
+    # what episodes end on whose clock runs out; of no instants: none does
+    final_obs: Float32[np.ndarray, "R B T N O"]
+    final_state: Float32[np.ndarray, "R B T S"]
 
 
 @compiled
@@ -96,6 +98,7 @@ def play_segment(actor, game, out, counts):
         _step(actor, game, out, t, actions, counts)
         for c in np.flatnonzero(buffers.truncated):
             out.final_obs[c // copies, c % copies, t] = buffers.obs[c]
+            out.final_state[c // copies, c % copies, t] = buffers.state[c]
         ended = buffers.terminated | buffers.truncated
         if ended.any():
             restart(game, ended)

@@ -16,6 +16,7 @@ from partage.errors import look_up
 from partage.rl import graphs
 from partage.rl.rollout import Policy, Rollout
 from partage.sharing.assignment import Assignment
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
 FOLDER = Path(__file__).parent
@@ -45,8 +46,11 @@ class Learner(Protocol):
         """
         ...
 
-    def sharing(self) -> dict[str, Assignment]:
-        """Return who goes through which parameter set, block by block."""
+    def sharing(self) -> Mapping[str, Assignment | Shares]:
+        """Return who goes through which parameter set, block by block.
+
+        Where sets are derived from what others have too, with how much any two share.
+        """
         ...
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How BDPS acts: roles first, then groups, then actions. Rows are as in `_bdps`."""
+"""How BDPS acts: roles first, then groups, then actions. Rows are as in `_bdps_networks`."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -157,9 +157,12 @@ class Actor:
         if memory.attention is not None:
             memory = self._choose_groups(alive, memory.attention, memory)
         m = memory
-        x = self.nets.inputs(obs[:, :, None], m.last_action[:, :, None])
-        q_u, q_v, h_u, h_v = self.nets.values(x, m.h_u, m.h_v, m.roles[:, None], m.groups[:, None])
-        return q_u[:, 0], q_v[:, 0], m._replace(h_u=h_u[:, 0], h_v=h_v[:, 0])
+        rows = self.nets.rows(
+            obs[:, :, None], m.last_action[:, :, None], m.roles[:, None], m.groups[:, None]
+        )
+        q_u, q_v, h_u, h_v = self.nets.values(rows, m.h_u, m.h_v)
+        h_u, h_v = rows.in_order(h_u)[:, 0], rows.in_order(h_v)[:, 0]
+        return q_u[:, 0], q_v[:, 0], m._replace(h_u=h_u, h_v=h_v)
 
     def _choose_roles(self, alive: Bool[Tensor, "R B N"], m: Memory) -> Memory:
         """Return the memory with new roles where a period begins; the dead keep theirs."""
@@ -176,7 +179,8 @@ class Actor:
         s, selector = self.nets.settings, self.nets.selector
         copies_and_agents = alive.shape[1:]
         roles = m.roles.unflatten(1, copies_and_agents)[:, None]
-        states = selector.states(attention, roles, alive[:, None], m.h_selector)
+        entry = selector.entries(roles, alive[:, None]).flatten(2)
+        states = selector.states(attention, entry, m.h_selector)
         m = m._replace(h_selector=states[:, 0])
         if m.t % s.group_period != 0:
             return m

@@ -6,15 +6,20 @@ Rows are ``[R, M]``, M = copies x agents.
 from itertools import product
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from partage.kernels.gru import Order
+from partage.kernels.histories import distinct_histories
+from partage.learners._periods import PeriodValues, gather_time
 from partage.nn.bank import Bank, from_rows, to_rows
-from partage.nn.gru import GRU, run_gru
+from partage.nn.gru import GRU, GRUWeights, run_gru, run_gru_sorted
 from partage.nn.networks import MLP
 from partage.nn.pointwise import elementwise
+from partage.nn.recurrence import CardCells
 from partage.rl.losses import total
 from partage.sharing import assignment
 
@@ -31,8 +36,9 @@ class GroupSelector(nn.Module):
     the same sum, its equal terms taken together.
 
     With the features "attention" that is all: eq. 4-5 as printed. There an agent's own role cancels
-    out wherever its scores have one sign, and all agents are told the same (docs/fidelity.md). With
-    "own" the agent's own transformed features W x_i are added to each head's sum   [A24].
+    out wherever its scores have one sign, and all agents whose scores have that sign are told the
+    same (docs/fidelity.md). With "own" the agent's own transformed features W x_i are added to each
+    head's sum   [A24].
     """
 
     def __init__(
@@ -95,27 +101,44 @@ class GroupSelector(nn.Module):
         weight = players * (e - e.amax(2, keepdim=True)).exp()[:, None]
         return weight / weight.sum(3, keepdim=True).clamp(min=1e-12)
 
-    def states(
-        self,
-        attention: Float32[Tensor, "R EK G"],
-        roles: Int64[Tensor, "R T B N"],
-        alive: Bool[Tensor, "R T B N"],
-        h: Float32[Tensor, "R M H"],
-    ) -> Float32[Tensor, "R T M H"]:
-        """Return the GRU's states at every instant; `h` is the one before the first."""
-        rows = look_up(attention, self._entries(roles, alive)).flatten(2, 3)
-        # its inputs' weights are in `attention` already
-        cell = self.memory.select(self.everyone)._replace(wx=None)
-        return run_gru(rows[:, None], h[:, None], cell)[:, 0]
-
-    def _entries(
+    def entries(
         self, roles: Int64[Tensor, "R T B N"], alive: Bool[Tensor, "R T B N"]
     ) -> Int64[Tensor, "R T B N"]:
-        """Return where in its run's `attention` each agent finds its own."""
+        """Return where each agent finds its own in the `attention` of all runs, end to end."""
         players = (functional.one_hot(roles, self.roles) * alive[..., None]).sum(3)
         number = (players * self.place_values).sum(-1)
         place = torch.searchsorted(self.numbers, number)
+        count = len(self.numbers)
+        place = place + torch.arange(len(roles), device=roles.device)[:, None, None] * count
         return place[..., None] * self.roles + roles
+
+    def states(
+        self,
+        attention: Float32[Tensor, "R EK G"],
+        entry: Int64[Tensor, "R T M"],
+        h: Float32[Tensor, "R M H"],
+    ) -> Float32[Tensor, "R T M H"]:
+        """Return the GRU's states at every instant; `h` is the one before the first."""
+        fed = look_up(attention, entry)
+        return run_gru(fed[:, None], h[:, None], self._cell())[:, 0]
+
+    def states_of_histories(
+        self, attention: Float32[Tensor, "R EK G"], histories: "Histories"
+    ) -> Float32[Tensor, "L H"]:
+        """Return the GRU's states along histories, from zero on."""
+        table, cell = attention.flatten(0, 1), self._cell()
+        if histories.order is None:
+            entry = histories.fed
+            zero = table.new_zeros(len(entry), entry.shape[2], self.hidden)
+            return self.states(attention, entry, zero).flatten(0, 2)
+        began = int((histories.order.before < 0).sum())
+        zero = table.new_zeros(began, self.hidden)
+        assert isinstance(cell, GRUWeights)  # as on the CPU
+        return run_gru_sorted(table, zero, cell, histories.order, histories.fed)
+
+    def _cell(self) -> GRUWeights | CardCells:
+        """Return the GRU less its inputs' weights, which are in `attention` already."""
+        return self.memory.select(self.everyone)._replace(wx=None)
 
     def values(self, states: Float32[Tensor, "R B T N H"]) -> Float32[Tensor, "R B T N V"]:
         """Return the value of each group to agents in these states."""
@@ -123,21 +146,54 @@ class GroupSelector(nn.Module):
 
 
 def look_up(
-    tables: Float32[Tensor, "R E G"], entry: Int64[Tensor, "R T B N"]
-) -> Float32[Tensor, "R T B N G"]:
-    """Return the entries of each run's table.
+    tables: Float32[Tensor, "R E G"], entry: Int64[Tensor, "R T M"]
+) -> Float32[Tensor, "R T M G"]:
+    """Return entries of the runs' tables, numbered end to end; a run looks into its own.
 
     On a card the gradient of what is looked up is added up in any order. Where a table is short and
     a gradient is wanted, it is multiplied by ones and zeros there.
     """
     runs, entries = tables.shape[:2]
-    if tables.device.type != "cpu" and torch.is_grad_enabled() and entries <= SHORT:
-        ones = entry.flatten(1)[..., None] == torch.arange(entries, device=entry.device)
-        return (ones.float() @ tables).unflatten(1, entry.shape[1:])
-    first_of_run = torch.arange(runs, device=entry.device) * entries
-    places = entry + first_of_run[:, None, None, None]
-    found = tables.flatten(0, 1).index_select(0, places.flatten())
-    return found.unflatten(0, entry.shape)
+    if tables.device.type == "cpu" or not torch.is_grad_enabled() or entries > SHORT:
+        found = tables.flatten(0, 1).index_select(0, entry.flatten())
+        return found.unflatten(0, entry.shape)
+    place = torch.arange(runs * entries, device=entry.device).view(runs, 1, entries)
+    ones = entry.flatten(1)[..., None] == place
+    return (ones.float() @ tables).unflatten(1, entry.shape[1:])
+
+
+class Histories(NamedTuple):
+    """What agents' memories have read: a row for all agents of a copy that have read the same.
+
+    Roles change once a period, so at first few rows stand for many agents.
+    """
+
+    fed: Int64[Tensor, "L"]  # each row's entry in `attention`; without an order [R, T, M]
+    order: Order | None  # None: each agent has its own row   (not on the CPU)
+    row_of: Int64[Tensor, "R B T N"]  # each agent's row; behind an episode's end the last
+
+    @classmethod
+    def of(cls, entry: Int64[Tensor, "R T B N"], length: Int64[Tensor, "R B"]) -> "Histories":
+        """Return the histories of so many entries of each episode, and the one behind them."""
+        if entry.device.type != "cpu":
+            row_of = torch.arange(entry.numel(), device=entry.device).view(entry.shape)
+            return cls(entry.flatten(2), None, row_of.transpose(1, 2))
+        found = distinct_histories(entry.contiguous().numpy(), length.contiguous().numpy())
+        bounds, before, fed, row_of = found
+        order = Order(before, bounds, 1, np.arange(len(entry)))
+        return cls(torch.from_numpy(fed), order, torch.from_numpy(row_of).transpose(1, 2))
+
+
+@torch.no_grad()
+def decisions(
+    online: PeriodValues, batch: dict[str, Tensor], period: int
+) -> tuple[Float32[Tensor, "R B P N G"], Bool[Tensor, "R B P"]]:
+    """Return the values of groups at the periods' starts, and where all agents live there."""
+    length = batch["filled"].sum(2, keepdim=True)
+    every_start = torch.arange(0, batch["filled"].shape[2], period, device=length.device)
+    start = every_start.expand(*length.shape[:2], -1)
+    alive = gather_time(batch["alive"], start).all(-1)
+    return online.at(start), alive & (start < length)
 
 
 class Effects(NamedTuple):

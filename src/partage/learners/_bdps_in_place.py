@@ -10,7 +10,7 @@ from partage.learners._bdps_memory import Memory
 from partage.learners._bdps_networks import Networks
 from partage.learners._bdps_roles import RoleSelector
 from partage.nn.gru import GRU
-from partage.nn.networks import RoutedQ
+from partage.nn.routed import RoutedQ
 from partage.rl import exploration
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import TimeStep

@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Generator, Tensor, nn
 
 from partage.nn.bank import Bank
-from partage.nn.gru import GRU
+from partage.nn.dense import Layer
+from partage.nn.gru import GRU, unroll
 from partage.nn.networks import MLP
 from partage.rl.losses import total
 from partage.sharing import assignment
@@ -20,6 +21,13 @@ CodeKind = Literal["softmax", "gaussian", "categorical", "random"]
 DECAY = 0.99  # of the running variance of advantages, an update
 DRAWS = 32  # codes of a row that the measures are taken over
 SMALLEST = 1e-7  # distance of a uniform number from 0 and 1
+
+
+class Code(NamedTuple):
+    """What z_U is drawn from."""
+
+    mean: Float32[Tensor, "R M K"]  # of a categorical code the logits
+    log_variance: Float32[Tensor, "R M K"] | None  # of a categorical code None
 
 
 class Periods(NamedTuple):
@@ -111,18 +119,15 @@ class RoleSelector(nn.Module):
             h = advantages.new_zeros(advantages.shape[0], advantages.shape[2], self.hidden)
         return self.reader(advantages[:, None], h[:, None], self.everyone)[:, 0, -1]
 
-    def encode(
-        self, h: Float32[Tensor, "R M H"]
-    ) -> tuple[Float32[Tensor, "R M K"], Float32[Tensor, "R M K"] | None]:
-        """Return mean and log variance of z_U; of a categorical code its logits, and None."""
+    def encode(self, h: Float32[Tensor, "R M H"]) -> Code:
+        """Return the code of what was read."""
         if self.code == "random":
             nothing = h.new_zeros(*h.shape[:2], self.codes)
-            return nothing, nothing
+            return Code(nothing, nothing)
         encoded = self.encoder(h[:, None, None], self.everyone)[:, 0, 0]
         if self.code == "categorical":
-            return encoded, None
-        mean, log_variance = encoded.chunk(2, -1)
-        return mean, log_variance
+            return Code(encoded, None)
+        return Code(*encoded.chunk(2, -1))
 
     def roles(
         self, h: Float32[Tensor, "R M H"], noise: Float32[Tensor, "R M K"] | None
@@ -137,38 +142,48 @@ class RoleSelector(nn.Module):
     def losses(
         self,
         advantages: Float32[Tensor, "R T M W"],
+        code: Code,
         noise: Float32[Tensor, "R M K"],
     ) -> tuple[Float32[Tensor, "R M"], Float32[Tensor, "R M"], Float32[Tensor, "R T M W"]]:
         """Return the reconstruction's squared error and the divergence from the prior   (eq. 7).
 
-        The error is the mean over the sequence; the prior is N(0, I), of a categorical code the
-        uniform one. `advantages` are `in_units`; the reconstruction is returned as well.
+        The error is the mean over the sequence, whose code is given; the prior is N(0, I), of a
+        categorical code the uniform one. `advantages` are `in_units`; the reconstruction is
+        returned as well.
         """
-        mean, log_variance = self.encode(self.read(advantages))
-        z = draw(mean, log_variance, noise)
+        z = draw(*code, noise)
         shown = z if self.code == "gaussian" else z.softmax(-1)
-        start = self.decoder(shown[:, None, None], self.everyone)[:, :, 0]
-        at_every_step = shown[:, None, None].expand(-1, 1, advantages.shape[1], -1, -1)
-        states = self.writer(at_every_step, start, self.everyone)
+        states = self._unrolled(shown[:, None, None], advantages.shape[1])
         reconstruction = self.advantage(states, self.everyone)[:, 0]
         error = (reconstruction - advantages).square().mean((1, 3))
-        return error, divergence(mean, log_variance), reconstruction
+        return error, divergence(*code), reconstruction
+
+    def _unrolled(
+        self, shown: Float32[Tensor, "R 1 1 M K"], time: int
+    ) -> Float32[Tensor, "R 1 T M H"]:
+        """Return the decoder's states, which is shown the same at every step."""
+        start = self.decoder(shown, self.everyone)[:, 0, 0]
+        inputs = self.writer.inputs
+        no_bias = torch.zeros_like(inputs.bias).unsqueeze(2)  # it is the cell's
+        fed = Layer(inputs.weight, no_bias, self.everyone)(shown)[:, 0, 0]
+        cell = self.writer.select(self.everyone)._replace(wx=None)
+        return unroll(fed, start, cell, time)[:, None]
 
     @torch.no_grad()
     def measures(
         self,
-        advantages: Float32[Tensor, "R T M W"],
+        code: Code,
         counts: Bool[Tensor, "R M"],
         noise: Float32[Tensor, "R D M K"],
     ) -> dict[str, Float32[Tensor, "R"]]:
-        """Return what the roles say of the sequences that count, from D codes drawn of each.
+        """Return what the roles say of the sequences that count, from D draws of each one's code.
 
         ``kl`` and ``information`` (between role and sequence) in nats, the latter without the bias
         of so few draws and never above the former but by chance; ``informed``, its share of the
         most there can be, ln K; ``noise``, the share of drawn roles that differ from the mean's;
         ``frequency/<role>``.
         """
-        mean, log_variance = self.encode(self.read(advantages))
+        mean, log_variance = code
         k = mean.shape[-1]
         variance = None if log_variance is None else log_variance[:, None]
         drawn = draw(mean[:, None], variance, noise).argmax(-1)  # [R, D, M]

@@ -24,6 +24,7 @@ from partage.rl.noise import Streams, generators
 from partage.rl.replay import Replay
 from partage.rl.rollout import Rollout, team_reward
 from partage.sharing.assignment import Assignment
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 
@@ -150,7 +151,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             blocks[name] = torch.where(active, now, before)
         return blocks
 
-    def sharing(self) -> dict[str, Assignment]:
+    def sharing(self) -> Mapping[str, Assignment | Shares]:
         """Return what each agent went through most often, block by block.
 
         Counted in the episodes before the target networks were last copied to.
@@ -182,11 +183,11 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             choosing = choosing.masked_fill(~batch["avail_actions"][:, :, 1:], -torch.inf)
             best = choosing.argmax(-1, keepdim=True)
             next_q = next_values.gather(-1, best).squeeze(-1)
-            next_total = self.target.mixer(next_q, state[:, :, 1:])
+            next_total = self.target.mixer(next_q, state[:, :, 1:], mask)
             target = td_target(
                 batch["team_reward"], next_total, batch["terminated"], self.settings.gamma
             )
-        loss = masked_mse(self.nets.mixer(chosen, state[:, :, :-1]), target, mask)
+        loss = masked_mse(self.nets.mixer(chosen, state[:, :, :-1], mask), target, mask)
         return loss, {"td_loss": loss.detach(), "q_target": masked_mean(target, mask)}
 
     def _attributes(self, kind: type) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from partage.rl.losses import masked_mse, td_target
 class PeriodValues(NamedTuple):
     """The values of a choice that holds for a period, by the networks or the target networks."""
 
-    value: Callable[[Tensor], Tensor]  # states [R, B, P, N, H] -> value of each option [.., G]
-    states: Float32[Tensor, "R B T1 N H"]  # at every instant of whole episodes
+    at: Callable[[Tensor], Tensor]  # instants [R, B, P] -> value of each option [R, B, P, N, G]
     mixer: Mixer
 
 
@@ -60,15 +59,15 @@ def period_loss(
     end = (start + period).minimum(length)
     reward, terminations = _sum_by_period(batch, period)
     with torch.no_grad():
-        next_values = target.value(gather_time(target.states, end))
+        next_values = target.at(end)
         choosing = next_values
         if settings.double_q:
-            choosing = online.value(gather_time(online.states, end))
+            choosing = online.at(end)
         best = choosing.argmax(-1, keepdim=True)
         next_chosen = next_values.gather(-1, best).squeeze(-1)
         next_total = target.mixer(next_chosen, gather_time(state, end))
         y = td_target(reward, next_total, terminations > 0, settings.gamma)
-    values = online.value(gather_time(online.states, start))
+    values = online.at(start)
     chosen = values.gather(-1, gather_time(choices, start)[..., None]).squeeze(-1)
     return masked_mse(online.mixer(chosen, gather_time(state, start)), y, start < length)
 

@@ -12,9 +12,12 @@ the actor; all critics of a run start equal, their first layer as torch.nn.Linea
 **Departures.** The critic has the reference's 3 layers: with the paper's 4 (`critic_layers`), seeds
 of networks that are not shared diverge (docs/fidelity.md). Returns are correct: the reference drops
 the terminal reward and bootstraps from the next episode; here `terminated` cuts and `truncated`
-bootstraps from the observation the episode ended on. Each run draws its networks from its own seed:
-a critic for all its sets, actors one by one (the reference seeds them with constants, so that all
-its runs start alike). `returns = "legacy"` and `same_init` bring the reference's choices back.
+bootstraps from the observation the episode ended on (`returns = "legacy"`: as there). Each run
+draws its networks from its own seed: a critic for all its sets, actors one by one (the reference
+seeds them with constants, so that all its runs start alike). `same_init` makes actors equal by the
+same draw; the reference's equal actors have no noise and a last layer of gain 0.01. Biases start at
+zero but for the noise, where the reference's first layers of front and back have torch's default.
+The dead's choices and entropy do not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,14 +31,7 @@ from torch import Tensor, nn
 
 from partage.kernels.acting import Bank
 from partage.learners._a2c_actor import Actor
-from partage.nn.bank import (
-    Rows,
-    from_rows,
-    linear_init,
-    make_sets_equal,
-    orthogonal_init,
-    to_rows,
-)
+from partage.nn.bank import Rows, from_rows, linear_init, make_sets_equal, orthogonal_init, to_rows
 from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
@@ -47,6 +43,7 @@ from partage.rl.noise import Streams, generators
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 Sharing = Literal["full", "id", "none", "front"]
@@ -56,8 +53,7 @@ Sharing = Literal["full", "id", "none", "front"]
 class Settings:
     """The settings of the actor-critic baselines."""
 
-    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: the actor's front only, as
-    # MDPS begins
+    # full: FPS; id: FPS-id, a one-hot id in the input; none: NPS; front: actor's front only (MDPS)
     sharing: Sharing = "full"  # MPD §3.2
     copies: int = 8  # environment copies   (reference code)
     segment: int = 5  # transitions of each copy in an update   (reference code)
@@ -143,12 +139,12 @@ class A2C:
         seeds: Sequence[int],
         device: torch.device,
         share: FixedSharing | None = None,
-        moving: bool = False,
+        net: ActorCritic | None = None,
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
-        self.net = ActorCritic(spec, settings, seeds, share)
-        move(self.net, device, moving)
+        self.net = net or ActorCritic(spec, settings, seeds, share)
+        move(self.net, device)
         self.policy = Actor(self.net, spec, seeds, device)
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
         self.optimiser = Optimiser(self.net, adam, settings.clip)
@@ -215,13 +211,19 @@ class A2C:
         """Return the critic's rows as each agent's values."""
         return from_rows(rows, self.n_agents).squeeze(-1)
 
+    def copy_set(self, block: str, run: int, source: int, target: int) -> None:
+        """Make set `target` of a block what set `source` is, values and moments."""
+        networks = [self.net.front] if block == "front" else [self.net.back, self.net.critic]
+        for network in networks:
+            self.optimiser.copy_set(network, run, source, target)
+
     @torch.no_grad()
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
         """Return each agent's policy on its own observations, availability left aside."""
         logits = self.net.logits(to_rows(obs.to(self.device), self.net.sets))
         return from_rows(log_softmax(logits).exp(), self.n_agents)
 
-    def sharing(self) -> dict[str, Assignment]:
+    def sharing(self) -> Mapping[str, Assignment | Shares]:
         """Return who goes through which set, block by block."""
         return {"front": self.net.front_of, "back": self.net.back_of}
 

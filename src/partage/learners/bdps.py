@@ -30,17 +30,18 @@ from torch import Tensor, nn
 
 from partage.learners import _bdps_settings
 from partage.learners._bdps_actor import Actor, group_gain, ways_of_testing
-from partage.learners._bdps_groups import effects
+from partage.learners._bdps_groups import Histories, decisions, effects
 from partage.learners._bdps_networks import (
     Networks,
+    Rows,
     advantage,
     entropy_difference,
     from_agent_rows,
     to_agent_rows,
 )
-from partage.learners._bdps_roles import DRAWS, Periods, RoleSelector, explained
+from partage.learners._bdps_roles import DRAWS, Code, Periods, RoleSelector, explained
 from partage.learners._off_policy import OffPolicyLearner, previous_actions
-from partage.learners._periods import PeriodValues, choices_in_force, gather_time, period_loss
+from partage.learners._periods import choices_in_force, gather_time, period_loss
 from partage.nn.optimiser import Optimiser
 from partage.rl.noise import generators, normal, uniform
 from partage.sims.contract import Spec, stream
@@ -94,25 +95,37 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Take a step of all networks and the group selector, then one of the role selector."""
         s, copies = self.settings, batch["obs"].shape[1]
-        x = self.nets.inputs(batch["obs"], previous_actions(batch["actions"]))
         length = batch["filled"].sum(2)
-        roles = to_agent_rows(choices_in_force(batch["roles"], length, s.period))
-        groups = to_agent_rows(choices_in_force(batch["groups"], length, s.group_period))
-        zero = x.new_zeros(len(x), x.shape[2], s.hidden)
+        roles = choices_in_force(batch["roles"], length, s.period)
+        groups = choices_in_force(batch["groups"], length, s.group_period)
+        rows = self._rows(batch, roles, groups)
+        zero = batch["obs"].new_zeros(len(length), rows.shape[2], s.hidden)
 
-        q_u, q_v, *_ = self.nets.values(x, zero, zero, roles, groups)
+        q_u, q_v, *_ = self.nets.values(rows, zero, zero)
         with torch.no_grad():
-            target_u, target_v, *_ = self.target.values(x, zero, zero, roles, groups)
+            target_u, target_v, *_ = self.target.values(rows, zero, zero)
         q = from_agent_rows(q_u + q_v, copies)  # eq. 6
         q_target = from_agent_rows(target_u + target_v, copies)
         loss, measures = self.td_loss(q, q_target, batch)  # eq. 9
         group_loss = None
         if s.levels == "both":
-            group_loss, of_groups = self.group_loss(batch, roles, zero)  # eq. 8
+            group_loss, of_groups = self.group_loss(batch, roles)  # eq. 8
             measures |= of_groups
             measures["entropy_difference"] = entropy_difference(q_u, q_v, batch)  # eq. 10
         measures |= self._descend(loss, group_loss, active)
         return measures | self._learn_roles(self._advantages(q_u, q_v, batch), batch, active)
+
+    def _rows(
+        self, batch: dict[str, Tensor], roles: Int64[Tensor, "R B T1 N"], groups: Tensor
+    ) -> Rows:
+        """Return what the networks read of episodes, nothing of what lies behind their ends."""
+        instants = torch.arange(roles.shape[2], device=roles.device)
+        behind = instants > batch["filled"].sum(2, keepdim=True)
+        roles = roles.masked_fill(behind[..., None], -1)
+        last_action = previous_actions(batch["actions"])
+        return self.nets.rows(
+            batch["obs"], last_action, to_agent_rows(roles), to_agent_rows(groups)
+        )
 
     def _learn_roles(
         self, advantages: Float32[Tensor, "R T M W"], batch: dict[str, Tensor], active: Tensor
@@ -121,13 +134,14 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         s, selector = self.settings, self.selector
         selector.observe(advantages, self._entries_that_count(batch), active)
         periods = self._periods(selector.in_units(advantages), batch)
+        code = selector.encode(selector.read(periods.advantages))
         draws = normal(self.measuring, DRAWS, periods.counts.shape[1], s.roles).to(self.device)
-        found = selector.measures(periods.advantages, periods.counts, draws)
+        found = selector.measures(code, periods.counts, draws)
         found["scale"] = selector.scale
         measures = {f"selector/{name}": value for name, value in found.items()}
         if s.code == "random":
             return measures
-        loss, r2 = self.selector_loss(periods)  # eq. 7
+        loss, r2 = self.selector_loss(periods, code)  # eq. 7
         self.selector_optimiser.step(loss, active)
         return measures | {"selector_loss": loss.detach(), "selector/r2": r2}
 
@@ -162,48 +176,26 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         return to_agent_rows(real[..., None] & available)
 
     def group_loss(
-        self,
-        batch: dict[str, Tensor],
-        roles: Int64[Tensor, "R T1 M"],
-        zero: Float32[Tensor, "R M H"],
+        self, batch: dict[str, Tensor], roles: Int64[Tensor, "R B T1 N"]
     ) -> tuple[Float32[Tensor, "R"], dict[str, Float32[Tensor, "R"]]]:
         """Return the loss of the group selector's own task, whose steps are periods   (eq. 8).
 
         Measures of how its values vary are returned as well.
         """
+        s, length = self.settings, batch["filled"].sum(2)
+        entry = self.nets.selector.entries(roles.transpose(1, 2), batch["alive"].transpose(1, 2))
+        histories = Histories.of(entry, length)
         with torch.no_grad():
-            target = self._group_values(self.target, batch, roles, zero)
-        online = self._group_values(self.nets, batch, roles, zero)
-        s = self.settings
+            target = self.target.group_values(histories)
+        online = self.nets.group_values(histories)
         loss = period_loss(online, target, batch["groups"], s.group_period, batch, s)
-        found = effects(*self._decisions(online, batch))
+        found = effects(*decisions(online, batch, s.group_period))
         return loss, {
             "group_loss": loss.detach(),
             "group/main": found.main,
             "group/interaction": found.interaction,
             "group/one_group": found.one_group,
         }
-
-    @torch.no_grad()
-    def _decisions(
-        self, online: PeriodValues, batch: dict[str, Tensor]
-    ) -> tuple[Float32[Tensor, "R B P N G"], Bool[Tensor, "R B P"]]:
-        """Return the values of groups at the periods' starts, and where all agents live there."""
-        length = batch["filled"].sum(2, keepdim=True)
-        period = self.settings.group_period
-        every_start = torch.arange(0, batch["filled"].shape[2], period, device=length.device)
-        start = every_start.expand(*length.shape[:2], -1)
-        alive = gather_time(batch["alive"], start).all(-1)
-        return online.value(gather_time(online.states, start)), alive & (start < length)
-
-    def _group_values(
-        self, nets: Networks, batch: dict[str, Tensor], roles: Tensor, zero: Tensor
-    ) -> PeriodValues:
-        """Return what values groups, with the group selector's states along the episodes."""
-        copies, alive = batch["obs"].shape[1], batch["alive"].transpose(1, 2)
-        roles = roles.unflatten(2, (copies, -1))
-        states = nets.selector.states(nets.selector.attention(), roles, alive, zero)
-        return PeriodValues(nets.selector.values, from_agent_rows(states, copies), nets.group_mixer)
 
     def _periods(self, advantages: Float32[Tensor, "R T M W"], batch: dict[str, Tensor]) -> Periods:
         """Return one whole period of each episode, drawn anew, with the noise of its code.
@@ -222,10 +214,12 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
         read = to_agent_rows(gather_time(from_agent_rows(advantages, copies), times))
         return Periods(read, counts, noise)
 
-    def selector_loss(self, periods: Periods) -> tuple[Float32[Tensor, "R"], Float32[Tensor, "R"]]:
+    def selector_loss(
+        self, periods: Periods, code: Code
+    ) -> tuple[Float32[Tensor, "R"], Float32[Tensor, "R"]]:
         """Return the role selector's loss (BDPS eq. 7), and R^2 of its reconstruction."""
         read, counts, noise = periods
-        error, divergence, reconstruction = self.selector.losses(read, noise)
+        error, divergence, reconstruction = self.selector.losses(read, code, noise)
         each = error + self.settings.kl * divergence
         loss = (each * counts).sum(-1) / counts.sum(-1).clamp(min=1)
         return loss, explained(read, reconstruction.detach(), counts)

@@ -6,20 +6,21 @@ moved: closer than `fuse`, agents share; farther than twice that, they part. Net
 those of the actor-critic baselines (§3.2).
 
 **Reference code.** All agents begin with one front and a back of their own (the critic goes with
-the back); backs fuse at half the threshold. `rule = "literal"` is that code: one change an agent
-and call, fusions that do nothing but bar others, and divisions that copy set i into set j whoever
-uses them.
+the back); backs fuse at half the threshold, which is 0.5 wherever it plays. `rule = "literal"` is
+that code with the paper's thresholds: one change an agent and call, fusions that do nothing but bar
+others, and divisions that copy set i into set j whoever uses them.
 
 **Departures.** `rule = "intended"` is the algorithm that the text describes
-(`partage.sharing.fuse_divide`), `rule = "steady"` one that comes to rest: nobody joins a front that
-somebody too far away uses, and backs are decided when all fronts are. A division copies the
-optimiser's moments as well. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
+(`partage.sharing.fuse_divide`), `rule = "steady"` (the default) one that comes to rest: nobody
+joins a set that somebody too far away uses, and backs are decided when all fronts are. With `rule =
+"backs-divide"` agents of different fronts part in the back as well. A division copies the
+optimiser's moments, too. `rule = "none"` measures and leaves the sharing alone (Fig. 2).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32
@@ -28,8 +29,9 @@ from torch import Tensor
 from partage.distances import codes, distance
 from partage.distances.distance import Experience
 from partage.errors import UserError
-from partage.learners import a2c
-from partage.learners._dynamic_a2c import DynamicA2C
+from partage.learners import _mdps_settings, a2c
+from partage.learners._dynamic import DynamicSharing, MakeBase
+from partage.learners.a2c import A2C
 from partage.nn.state import share
 from partage.rl.experience import on_host
 from partage.rl.losses import are_numbers
@@ -55,39 +57,31 @@ QUICK = {"period": 20, "data": 10, "fuse": 0.02}
 
 
 @dataclass(frozen=True)
-class Settings(a2c.Settings):
-    """The settings of MDPS."""
+class Settings(a2c.Settings, _mdps_settings.Settings):
+    """The settings of MDPS on A2C."""
 
     sharing: a2c.Sharing = "front"  # at the start   (reference code)
-    # which reading of Algorithm 1 moves the sharing   [M7, M11]
-    rule: Literal["steady", "backs-divide", "intended", "literal", "none"] = "steady"
-    metric: Literal["wasserstein", "bhattacharyya", "hellinger"] = "wasserstein"  # MPD §3.1
-    # threshold epsilon_1; epsilon_2 is twice that
-    fuse: float = 1.0  # MPD §3.2: 1.0 in spread, 0.5 in SMAC
-    fuse_back: float = 0.5  # threshold of backs, as a share of epsilon_1   (reference code)
-    # updates between two measurements
-    period: int = 2000  # MPD §3.2: 2,000 in spread, 20,000 in SMAC
-    # updates whose experience is measured on
-    data: int = 100  # MPD §3.2: 100 in spread, 500 in SMAC
-    # what a code must reconstruct: the act, or the task's feature c   (MPD §1.2)
-    feature: Literal["actions", "task"] = "actions"
-    compare: bool = False  # log the average distance by all other measures too   (MPD Fig. 2)
 
 
-class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
+class MDPS(DynamicSharing[dict[str, list[Tensor]]]):
     """An actor-critic whose sharing moves by the distance of policies, period after period."""
 
     def __init__(
-        self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
+        self,
+        spec: Spec,
+        settings: Any,  # those of the actor-critic and `_mdps_settings`
+        seeds: Sequence[int],
+        device: torch.device,
+        base: MakeBase = A2C,
     ) -> None:
         _check(settings, spec.n_agents)
-        super().__init__(spec, settings, seeds, device, experience={})
+        super().__init__(base(spec, settings, seeds, device), seeds, experience={})
         self.settings = settings
         self.distances: dict[str, Float32[Tensor, "R N N"]] = {}  # as last measured, by kind
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Take the actor-critic's step; at the end of a period measure, and move the sharing."""
-        measures = dict(self.a2c.learn(rollout))
+        measures = dict(self.base.learn(rollout))
         self.updates += 1
         since = self.updates % self.settings.period
         if since == 0 or since > self.settings.period - self.settings.data:
@@ -121,7 +115,7 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
         """
         collected = {name: torch.cat(parts, 2) for name, parts in self.experience.items()}
         obs = collected["obs"]  # [R, B, T, N, O]
-        probs = self.a2c.probabilities(obs, obs).cpu()
+        probs = self.base.probabilities(obs, obs).cpu()
         target = distance.code_target(
             self.settings.feature, probs, collected["avail"], collected["feature"]
         )
@@ -151,12 +145,12 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
 
     def _everyone_on(self, obs: Float32[Tensor, "R S O"]) -> Float32[Tensor, "R S N A"]:
         """Return every agent's act probabilities on the same observations."""
-        everyone = obs[:, :, None, None].expand(-1, -1, 1, self.a2c.n_agents, -1)
-        return self.a2c.probabilities(everyone, everyone)[:, :, 0].cpu()
+        everyone = obs[:, :, None, None].expand(-1, -1, 1, self.base.n_agents, -1)
+        return self.base.probabilities(everyone, everyone)[:, :, 0].cpu()
 
     def _move(self, active: Bool[Tensor, "R"]) -> None:
         """Move the sharing by the distances; a set that is divided is copied with its moments."""
-        s, net = self.settings, self.a2c.net
+        s, net = self.settings, self.base.net
         if s.rule == "none":
             return
         front, back, moves = RULES[s.rule](
@@ -170,12 +164,9 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
         front = torch.where(active[:, None], front, net.front_of)
         back = torch.where(active[:, None], back, net.back_of)
         share(net, front_of=front, back_of=back)
-        networks = {"front": [net.front], "back": [net.back, net.critic]}
         for move in moves:
-            if move.source == move.target or not active[move.run]:
-                continue
-            for network in networks[move.block]:
-                self.a2c.optimiser.copy_set(network, move.run, move.source, move.target)
+            if move.source != move.target and active[move.run]:
+                self.base.copy_set(move.block, move.run, move.source, move.target)
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
         """Return all that a resumed run needs; there is no replay."""
@@ -187,7 +178,7 @@ class MDPS(DynamicA2C[dict[str, list[Tensor]]]):
         self.distances = state["distances"]
 
 
-def _check(s: Settings, n_agents: int) -> None:
+def _check(s: Any, n_agents: int) -> None:
     """Raise `UserError` where the settings do not fit each other."""
     if not (s.fuse > 0 and s.fuse_back > 0):  # NaN neither
         raise UserError(

@@ -33,6 +33,7 @@ from partage.learners._off_policy import (
 )
 from partage.nn.mixer import Mixer
 from partage.nn.networks import RecurrentQ, fixed_sharing
+from partage.nn.real import real_instants, real_values
 from partage.nn.state import hold
 from partage.rl.exploration import Exploration, ExplorationNoise, choose, in_place
 from partage.rl.noise import generators
@@ -63,11 +64,21 @@ class Networks(MixedNetworks):
         self.agent = RecurrentQ(g, share, spec.obs_dim, spec.n_actions, settings.hidden)
         self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)
 
-    def q(self, obs: Tensor, actions: Int64[Tensor, "R B T N"]) -> Float32[Tensor, "R B T1 N A"]:
-        """Return action values at every instant of whole episodes with these actions."""
-        h = self.agent.initial_for(obs)
-        values, _ = self.agent(obs, previous_actions(actions), h, self.assignment)
-        return values
+    def q(
+        self,
+        obs: Tensor,
+        actions: Int64[Tensor, "R B T N"],
+        filled: Bool[Tensor, "R B T"] | None = None,
+    ) -> Float32[Tensor, "R B T1 N A"]:
+        """Return action values at every instant of whole episodes with these actions.
+
+        Those behind the ends of episodes, of which `filled` (None: nothing) tells, may be zeros.
+        """
+        h, last_action = self.agent.initial_for(obs), previous_actions(actions)
+        agent = self.agent.select(self.assignment)
+        if obs.device.type != "cpu" or filled is None or filled.all():  # a card is not asked
+            return agent(obs, last_action, h)[0]
+        return real_values(agent, obs, last_action, h, real_instants(filled))
 
 
 @runtime_checkable
@@ -194,9 +205,10 @@ def update(
     active: Bool[Tensor, "R"],
 ) -> dict[str, Tensor]:
     """Take QMIX's own step, of any learner with its networks."""
-    q = learner.nets.q(batch["obs"], batch["actions"])
+    episodes = batch["obs"], batch["actions"], batch["filled"]
+    q = learner.nets.q(*episodes)
     with torch.no_grad():
-        q_target = learner.target.q(batch["obs"], batch["actions"])
+        q_target = learner.target.q(*episodes)
     loss, measures = learner.td_loss(q, q_target, batch)  # eq. 9
     return measures | {"gradient_norm": learner.optimiser.step(loss, active)}
 

@@ -36,7 +36,7 @@ from partage.errors import UserError
 from partage.learners import _rode_networks
 from partage.learners._clustering import k_means
 from partage.learners._off_policy import OffPolicyLearner
-from partage.learners._periods import PeriodValues, choices_in_force, period_loss
+from partage.learners._periods import PeriodValues, choices_in_force, gather_time, period_loss
 from partage.learners._rode_actor import Actor
 from partage.learners._rode_networks import Effects, Networks, role_actions
 from partage.nn.bank import from_rows
@@ -50,7 +50,7 @@ QUICK = {"encode_until": 1000, "clusters": 3, "interval": 2}
 
 @dataclass(frozen=True)
 class Settings(_rode_networks.Settings):
-    """The settings of RODE: of its networks (`_rode`), and of how it represents actions."""
+    """The settings of RODE, of its networks (`_rode_networks`) and how it represents actions."""
 
     encode_until: int = 50_000  # environment steps on which representations are learned   (RODE)
     encoder_lr: float = 5e-4  # RMSprop   (RODE)
@@ -119,12 +119,9 @@ class RODE(OffPolicyLearner[Networks, Settings]):
             target_rows, target_role_rows = self.target.states(batch["obs"], batch["actions"])
             q_target = self.target.action_values(target_rows, roles)
         loss, measures = self.td_loss(q, q_target, batch)
-        nets, target = self.nets, self.target
-        online_values = PeriodValues(nets.role_values, from_rows(role_rows, n), nets.role_mixer)
-        target_values = PeriodValues(
-            target.role_values, from_rows(target_role_rows, n), target.role_mixer
-        )
-        role_loss = period_loss(online_values, target_values, batch["roles"], s.interval, batch, s)
+        online = _role_values(self.nets, from_rows(role_rows, n))
+        target = _role_values(self.target, from_rows(target_role_rows, n))
+        role_loss = period_loss(online, target, batch["roles"], s.interval, batch, s)
         norm = self.optimiser.step(loss + role_loss, active)
         return measures | {"role_loss": role_loss.detach(), "gradient_norm": norm}
 
@@ -166,6 +163,11 @@ class RODE(OffPolicyLearner[Networks, Settings]):
         """Go on from what `state_dict` returned."""
         super().load_state_dict(state)
         self.clustered, self.seeds = state["clustered"], state["cluster_seeds"]
+
+
+def _role_values(nets: Networks, states: Float32[Tensor, "R B T1 N H"]) -> PeriodValues:
+    """Return what values roles, with the states along whole episodes."""
+    return PeriodValues(lambda t: nets.role_values(gather_time(states, t)), nets.role_mixer)
 
 
 def _check(s: Settings, spec: Spec) -> None:

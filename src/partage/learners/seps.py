@@ -11,12 +11,14 @@ with 10 starts; K given or of the smallest Davies-Bouldin index, at most 10 netw
 
 **Departures.** No update is made before the clustering (as the curves of MPD Fig. 3 show: delayed
 training), after 2,000 updates (MADPS). The code learns from `data` of these updates, spread evenly;
-the reference keeps all. What dead agents met is left out, and so are transitions that end an
-episode: what came next was another's beginning.
+the reference keeps all. What dead agents met is left out, and so are transitions into a terminal
+end: what came next was another's beginning. At a time limit the episode's own last observation is
+what came next.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32
@@ -26,9 +28,10 @@ from torch.nn import functional
 
 from partage.distances import codes
 from partage.errors import UserError
-from partage.learners import a2c
+from partage.learners import _seps_settings, a2c
 from partage.learners._clustering import k_means
-from partage.learners._dynamic_a2c import DynamicA2C
+from partage.learners._dynamic import DynamicSharing, MakeBase
+from partage.learners.a2c import A2C
 from partage.nn.networks import FixedSharing
 from partage.nn.state import share
 from partage.rl.experience import on_host
@@ -49,25 +52,26 @@ QUICK = {"clusters": 2, "pretraining": 4, "data": 4}
 
 
 @dataclass(frozen=True)
-class Settings(a2c.Settings):
-    """The settings of SePS."""
-
-    clusters: int = 0  # K; 0: of the smallest Davies-Bouldin index   (reference code)
-    pretraining: int = 2000  # updates before the clustering   (MADPS; 5,000 in SePS)
-    data: int = 200  # of them, whose transitions the code learns from
+class Settings(a2c.Settings, _seps_settings.Settings):
+    """The settings of SePS on A2C."""
 
 
-class SePS(DynamicA2C[list[Transitions]]):
+class SePS(DynamicSharing[list[Transitions]]):
     """An actor-critic whose agents are clustered before it learns, and share by cluster."""
 
     def __init__(
-        self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
+        self,
+        spec: Spec,
+        settings: Any,  # those of the actor-critic and `_seps_settings`
+        seeds: Sequence[int],
+        device: torch.device,
+        base: MakeBase = A2C,
     ) -> None:
         _check(settings, spec.n_agents)
         self.spec, self.settings = spec, settings
         self.most_clusters = settings.clusters or min(MOST_CLUSTERS, spec.n_agents)
-        share = FixedSharing(self.most_clusters, 0, assignment.full(len(seeds), spec.n_agents))
-        super().__init__(spec, settings, seeds, device, experience=[], share=share)
+        together = FixedSharing(self.most_clusters, 0, assignment.full(len(seeds), spec.n_agents))
+        super().__init__(base(spec, settings, seeds, device, together), seeds, experience=[])
         self.seeds = [stream(seed, "clusters") % 2**32 for seed in seeds]
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
@@ -75,16 +79,16 @@ class SePS(DynamicA2C[list[Transitions]]):
         self.updates += 1
         s = self.settings
         if self.updates > s.pretraining:
-            return self.a2c.learn(rollout)
+            return self.base.learn(rollout)
         collected = self.updates * s.data // s.pretraining
         if collected > (self.updates - 1) * s.data // s.pretraining:  # `data` of them, evenly
             self.experience.append(self._transitions(on_host(rollout)))
         if self.updates == s.pretraining:
             labels = self.cluster(self.identify(rollout.active), rollout.active)
-            share(self.a2c.net, front_of=labels, back_of=labels)
+            share(self.base.net, front_of=labels, back_of=labels)
             self.experience = []
         self.streams.settle(rollout.active)
-        self.a2c.streams.settle(rollout.active)
+        self.base.streams.settle(rollout.active)
         return {}
 
     def _transitions(self, rollout: Rollout) -> Transitions:
@@ -140,7 +144,7 @@ class SePS(DynamicA2C[list[Transitions]]):
         found = []
         for run, (points, seed) in enumerate(zip(means, self.seeds, strict=True)):
             if active is not None and not active[run]:
-                found.append(self.a2c.net.front_of[run : run + 1])
+                found.append(self.base.net.front_of[run : run + 1])
                 continue
             labels = {k: k_means(points, k, seed) for k in self._numbers_of_clusters()}
             best = min(labels)
@@ -175,7 +179,7 @@ def _davies_bouldin(points: Float32[Tensor, "N Z"], labels: list[int]) -> float:
     return float(davies_bouldin_score(points.double().numpy(), labels))
 
 
-def _check(s: Settings, n_agents: int) -> None:
+def _check(s: Any, n_agents: int) -> None:
     """Raise `UserError` where the settings do not fit each other or the task."""
     if not 0 <= s.clusters <= n_agents:
         raise UserError(

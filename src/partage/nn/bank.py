@@ -9,9 +9,10 @@ sum over rows and cannot change it.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32, Int64, Num
+from jaxtyping import Float32, Int64, Shaped
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -61,7 +62,7 @@ def make_sets_equal(banks: nn.Module) -> None:
         parameter.data[:] = parameter.data[:, :1].clone()
 
 
-def to_rows(x: Num[Tensor, "R B T N F"], sets: int) -> Num[Tensor, "R G T M F"]:
+def to_rows(x: Shaped[Tensor, "R B T N F"], sets: int) -> Shaped[Tensor, "R G T M F"]:
     """Lay features out for banks of this many sets."""
     if sets == 1:
         return x.transpose(1, 2).flatten(2, 3).unsqueeze(1)
@@ -75,8 +76,18 @@ def from_rows(rows: Rows, n_agents: int) -> Float32[Tensor, "R B T N F"]:
     return rows.permute(0, 3, 2, 1, 4)
 
 
+class Sets(NamedTuple):
+    """S affine maps of each of R runs."""
+
+    weight: Float32[Tensor, "R S I O"]
+    bias: Float32[Tensor, "R S O"]
+
+
 class Bank(nn.Module):
     """S affine maps side by side for each of R runs: ``weight [R, S, I, O]``, ``bias [R, S, O]``.
+
+    With a `derivation` these are the base that all share, and the sets that agents go through are
+    computed from it (`partage.nn.derived`).
 
     The last inputs may be one-hot: they are not multiplied but looked up. ``one_hot=A`` announces A
     inputs whose index `forward` takes; ``agent_id=N`` an id of the agent, which amounts to a
@@ -102,12 +113,19 @@ class Bank(nn.Module):
             for s in range(sets):
                 init(weight[r, s], bias[r, s], generator)
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+        self.derivation: nn.Module | None = None
+
+    def sets(self) -> Sets:
+        """Return the sets that agents go through: the parameters, or what is derived from them."""
+        base = Sets(self.weight, self.bias)
+        return base if self.derivation is None else self.derivation(base)
 
     def select(self, index: Assignment, relu: bool = False) -> Layer:
         """Return the sets that each agent goes through; they hold until the next update."""
-        if self.agent_id and self.weight.shape[1] > 1:
-            return self._select_by_agent(index, relu)
-        dense, table = self.weight, self.bias.unsqueeze(2)  # [R, S, 1, O]
+        sets = self.sets()
+        if self.agent_id and sets.weight.shape[1] > 1:
+            return self._select_by_agent(sets, index, relu)
+        dense, table = sets.weight, sets.bias.unsqueeze(2)  # [R, S, 1, O]
         if self.one_hot or self.agent_id:  # a split costs its gradient a copy of everything
             dense, one_hot, ids = dense.split([self.inputs, self.one_hot, self.agent_id], 2)
             if self.agent_id:
@@ -117,22 +135,23 @@ class Bank(nn.Module):
             dense = dense.contiguous()  # once, not at every step that is acted
         return Layer(dense, table, index, 1 + self.one_hot, relu)
 
+    @torch.no_grad()
     def in_place(self, index: Assignment) -> acting.Bank:
-        """Return the same for compiled acting: views of the parameters, on the CPU."""
-        weight, bias = self.weight.detach().numpy(), self.bias.detach().numpy()
+        """Return the same for compiled acting: views of parameters, on the CPU, or derived sets."""
+        weight, bias = (x.detach().contiguous().numpy() for x in self.sets())
         return acting.Bank(weight, bias, index.numpy(), self.one_hot, self.agent_id)
 
-    def _select_by_agent(self, index: Assignment, relu: bool) -> Layer:
+    def _select_by_agent(self, sets: Sets, index: Assignment, relu: bool) -> Layer:
         """Do as `select` where each agent has an id in several sets: a set of each agent's own."""
         if index.shape[1] != self.agent_id:
             raise ValueError(
                 f"a bank with ids of {self.agent_id} agents takes an assignment of as many, but "
                 f"it has {index.shape[1]}"
             )
-        parts = self.weight.split([self.inputs, self.one_hot, self.agent_id], 2)
+        parts = sets.weight.split([self.inputs, self.one_hot, self.agent_id], 2)
         dense, one_hot, ids = (pick(part, index) for part in parts)
         own_id = ids.diagonal(dim1=1, dim2=2).transpose(1, 2)  # [R, N, O]
-        table = (pick(self.bias, index) + own_id).unsqueeze(2)
+        table = (pick(sets.bias, index) + own_id).unsqueeze(2)
         if self.one_hot:
             table = _with_places(table, one_hot)
         everyone_its_own = assignment.none(*index.shape)

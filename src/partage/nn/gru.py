@@ -4,30 +4,24 @@ On the CPU one compiled call walks through all instants. At each, every set mult
 go through it, 64 at a time, and a row's gates stay in the cache from their products to the new
 state. Which set a row goes through may change from instant to instant (`partage.nn.routing`);
 usually it does not, and each set has its own rows in the order of time. Sums are taken row after
-row, so a run's bits X
+row, so a run's bits depend neither on its pack nor on zeros behind its last row. On other devices
+it is `partage.nn.recurrence`.
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from partage.kernels.gemm import BLOCK, padded_width
-from partage.kernels.gru import (
-    Cells,
-    Gradients,
-    Order,
-    TransposedCells,
-    Walk,
-    walk_backward,
-    walk_forward,
-)
+from partage.kernels.gemm import padded_width
+from partage.kernels.gru import Order
 from partage.nn.bank import Bank, Rows, within
 from partage.nn.recurrence import CardCells
+from partage.nn.walk import walk_through_time
 from partage.sharing.assignment import Assignment, pick
 
 
@@ -39,9 +33,9 @@ class GRUWeights(NamedTuple):
     there.
     """
 
-    wx: Float32[Tensor, "K I 3H"] | None  # None: the rows are what it would give
-    wh: Float32[Tensor, "K H 3H"]
-    bias: Float32[Tensor, "K 4H"]
+    wx: Float32[Tensor, "C I 3H"] | None  # None: the rows are what it would give
+    wh: Float32[Tensor, "C H 3H"]
+    bias: Float32[Tensor, "C 4H"]
 
     @classmethod
     def of(cls, wx: Tensor, bx: Tensor, wh: Tensor, bh: Tensor) -> "GRUWeights":
@@ -76,7 +70,7 @@ class GRU(nn.Module):
 
     def select(self, index: Assignment) -> "GRUWeights | CardCells":
         """Return the cells that each agent goes through; they hold until the next update."""
-        banks = self.inputs, self.hidden
+        banks = self.inputs.sets(), self.hidden.sets()
         wx, wh = (pick(bank.weight, index).flatten(0, 1) for bank in banks)
         bx, bh = (pick(bank.bias, index).flatten(0, 1) for bank in banks)
         on_cpu = wx.device.type == "cpu"
@@ -99,36 +93,53 @@ def run_gru(
     """
     runs, groups, time, rows_at_once, _ = rows.shape
     if isinstance(cell, CardCells):
-        cells = cell if len(cell.wh) == runs * groups else cell.each(groups)
-        return cells(rows.flatten(0, 1), h.flatten(0, 1)).unflatten(0, (runs, groups))
-    cell = _cell_of_each_group(cell, runs, groups)
-    order = _order_of_fixed_sets(runs * groups, time, rows_at_once)
+        each = cell if len(cell.wh) == runs * groups else cell.each(groups)
+        return each(rows.flatten(0, 1), h.flatten(0, 1)).unflatten(0, (runs, groups))
+    cells = cell_of_each_group(len(cell.wh), runs, groups)
+    order = _order_of_fixed_sets(tuple(cells), time, rows_at_once)
     states = run_gru_sorted(rows.flatten(0, 3), h.flatten(0, 2), cell, order)
     return states.unflatten(0, rows.shape[:4])
 
 
-def _cell_of_each_group(cell: GRUWeights, runs: int, groups: int) -> GRUWeights:
-    """Return the cells of R * G groups, where there may be one for all groups of a run."""
-    if len(cell.wh) == runs * groups:
-        return cell
-    if len(cell.wh) != runs:
+def unroll(
+    fed: Float32[Tensor, "R M G"],
+    h: Float32[Tensor, "R M H"],
+    cell: GRUWeights | CardCells,
+    time: int,
+) -> Float32[Tensor, "R T M H"]:
+    """Return the states at so many instants of rows whose gates are fed the same at every one.
+
+    A run has one cell, without `wx`.
+    """
+    runs, rows = fed.shape[:2]
+    if isinstance(cell, CardCells):
+        return run_gru(fed[:, None, None].expand(-1, 1, time, -1, -1), h[:, None], cell)[:, 0]
+    order = _order_of_fixed_sets(tuple(range(runs)), time, rows)
+    entry = torch.arange(runs * rows).view(runs, 1, rows).expand(-1, time, -1).flatten()
+    states = run_gru_sorted(fed.flatten(0, 1), h.flatten(0, 1), cell, order, entry)
+    return states.unflatten(0, (runs, time, rows))
+
+
+def cell_of_each_group(cells: int, runs: int, groups: int) -> list[int]:
+    """Return the cell of each of R * G groups: its own, or its run's one."""
+    if cells == runs * groups:
+        return list(range(cells))
+    if cells != runs:
         raise ValueError(
             f"rows of {runs} runs and {groups} groups go through a cell for each of the "
-            f"{runs * groups}, or one a run, but there are {len(cell.wh)}"
+            f"{runs * groups}, or one a run, but there are {cells}"
         )
-    wx = None if cell.wx is None else cell.wx.repeat_interleave(groups, 0)
-    return GRUWeights(
-        wx, cell.wh.repeat_interleave(groups, 0), cell.bias.repeat_interleave(groups, 0)
-    )
+    return [run for run in range(runs) for _ in range(groups)]
 
 
 @lru_cache(maxsize=64)
-def _order_of_fixed_sets(stretches: int, time: int, rows: int) -> Order:
+def _order_of_fixed_sets(cells: tuple[int, ...], time: int, rows: int) -> Order:
     """Return the order of ``[K, T, M]``: stretches that have and keep M rows at each instant."""
+    stretches = len(cells)
     ends = rows * np.arange(1, stretches * time + 1).reshape(stretches, time).T
     before = np.arange(stretches * time * rows).reshape(stretches, time, rows) - rows
     before[:, 0] = -1 - np.arange(stretches * rows).reshape(stretches, rows)
-    return Order(before.reshape(-1), np.stack((ends - rows, ends), -1), 1)
+    return Order(before.reshape(-1), np.stack((ends - rows, ends), -1), 1, np.array(cells))
 
 
 def run_gru_torch(
@@ -143,32 +154,43 @@ def run_gru_torch(
 
 
 def run_gru_sorted(
-    x: Float32[Tensor, "L I"], first: Float32[Tensor, "F H"], cell: GRUWeights, order: Order
+    x: Float32[Tensor, "X I"],
+    first: Float32[Tensor, "F H"],
+    cell: GRUWeights,
+    order: Order,
+    fed: Int64[Tensor, "L"] | None = None,
 ) -> Float32[Tensor, "L H"]:
-    """Return the states after sorted rows, from the rows of `first` on (CPU)."""
-    hidden = first.shape[1]
-    _check_walk(x, first, cell, order)
+    """Return the states after sorted rows, from the rows of `first` on (CPU).
+
+    Without the cell's `wx`, `x` are the gates' own inputs: each row's, or where `fed` names each
+    row's entry a table ``[E, 3H]`` of them.
+    """
+    hidden, rows = first.shape[1], len(order.before)
+    if fed is None:
+        fed = torch.arange(rows if cell.wx is None else 0)
+    _check_walk(x, fed, first, cell, order)
     x, first = _padded(x, first, cell)
     wx = cell.wh[:, :0] if cell.wx is None else cell.wx
-    if torch.is_grad_enabled():
-        states: Any = WalkThroughTime.apply(x, first, wx, cell.wh, cell.bias, order)
-    else:
-        walk = _new_walk(x, first, cell.wh.shape[1], keep_gates=False)
-        states = _walk(walk, wx, cell.wh, cell.bias, order, keep_gates=False).states
-    return states[:, :hidden]
+    states = walk_through_time(x, fed, first, wx, cell.wh, cell.bias, order)
+    # a slice costs its gradient a copy of everything, even of all columns
+    return states if states.shape[1] == hidden else states[:, :hidden]
 
 
-def _check_walk(x: Tensor, first: Tensor, cell: GRUWeights, order: Order) -> None:
+def _check_walk(x: Tensor, fed: Tensor, first: Tensor, cell: GRUWeights, order: Order) -> None:
     """Raise `ValueError` for what the compiled walk would read beyond its end."""
-    wide, given = cell.wh.shape[1], x.shape[1]
-    # rows without weights are three columns of as many units as a state has
-    inputs_fit = given == 3 * first.shape[1] if cell.wx is None else given <= cell.wx.shape[1]
-    fits = inputs_fit and padded_width(first.shape[1]) == wide and len(x) == len(order.before)
+    wide, given, rows = cell.wh.shape[1], x.shape[1], len(order.before)
+    if cell.wx is None:  # three columns of as many units as a state has
+        in_table = len(fed) == rows and (not rows or (fed.min() >= 0 and fed.max() < len(x)))
+        inputs_fit = given == 3 * first.shape[1] and bool(in_table)
+    else:
+        inputs_fit = given <= cell.wx.shape[1] and len(x) == rows
+    fits = inputs_fit and padded_width(first.shape[1]) == wide
     began = int((order.bounds[0, :, 1] - order.bounds[0, :, 0]).sum()) if len(order.bounds) else 0
-    if not fits or len(cell.wh) != order.bounds.shape[1] or began != len(first):
+    cells_fit = len(order.cells) == order.bounds.shape[1] and order.cells.max() < len(cell.wh)
+    if not fits or not cells_fit or began != len(first):
         raise ValueError(
             f"a GRU's rows {list(x.shape)} and first states {list(first.shape)} do not fit its "
-            f"{len(cell.wh)} cells of {wide} units, or the order of {len(order.before)} rows in "
+            f"{len(cell.wh)} cells of {wide} units, or the order of {rows} rows in "
             f"{order.bounds.shape[1]} stretches"
         )
     floats = (x, first, *(y for y in cell if y is not None))
@@ -184,69 +206,3 @@ def _padded(x: Tensor, h: Tensor, cell: GRUWeights) -> tuple[Tensor, Tensor]:
     elif x.shape[-1] < cell.wx.shape[1]:
         x = functional.pad(x, (0, cell.wx.shape[1] - x.shape[-1]))
     return x, functional.pad(h, (0, more)) if more else h
-
-
-class Tensors(NamedTuple):
-    """The tensors of a `Walk`."""
-
-    x: Float32[Tensor, "L I"]
-    first: Float32[Tensor, "F H"]
-    gates: Float32[Tensor, "L 4H"]
-    states: Float32[Tensor, "L H"]
-
-    def arrays(self) -> Walk:
-        """Return them as the compiled functions take them."""
-        return Walk(*(tensor.detach().contiguous().numpy() for tensor in self))
-
-
-class WalkThroughTime(torch.autograd.Function):
-    """`run_gru_sorted` for torch's gradients."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, first: Tensor, wx: Tensor, wh: Tensor, bias: Tensor, order: Order
-    ) -> Float32[Tensor, "L H"]:
-        """Return the states after sorted rows."""
-        walk = _walk(_new_walk(x, first, wh.shape[1], True), wx, wh, bias, order, True)
-        ctx.save_for_backward(wx, wh, *walk)
-        ctx.order = order
-        return walk.states
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of what `forward` was given."""
-        wx, wh, *tensors = ctx.saved_tensors
-        walk = Tensors(*tensors)
-        # a copy, as what later instants ask for is added to it
-        d_states = grad_outputs[0].clone(memory_format=torch.contiguous_format)
-        dx = walk.x.new_empty(walk.x.shape)
-        d_first, d_wx, d_wh = (y.new_zeros(y.shape) for y in (walk.first, wx, wh))
-        d_bias = wh.new_zeros(len(wh), 4 * wh.shape[1], dtype=torch.float64)
-        gradients = Gradients(
-            d_states=d_states.numpy(),
-            dx=dx.numpy(),
-            d_first=d_first.numpy(),
-            d_wx=d_wx.numpy(),
-            d_wh=d_wh.numpy(),
-            d_bias=d_bias.numpy(),
-        )
-        cells = TransposedCells(
-            wx=wx.transpose(1, 2).contiguous().numpy(), wh=wh.transpose(1, 2).contiguous().numpy()
-        )
-        walk_backward(walk.arrays(), cells, ctx.order, gradients)
-        return dx, d_first, d_wx, d_wh, d_bias.float(), None
-
-
-def _new_walk(x: Tensor, first: Tensor, hidden: int, keep_gates: bool) -> Tensors:
-    """Return a walk that is yet to be made; gates of one block unless all are kept."""
-    gates = x.new_empty(len(x) if keep_gates else BLOCK, 4 * hidden)
-    return Tensors(x, first, gates, x.new_empty(len(x), hidden))
-
-
-def _walk(
-    walk: Tensors, wx: Tensor, wh: Tensor, bias: Tensor, order: Order, keep_gates: bool
-) -> Tensors:
-    """Fill in the states of a walk, and its gates."""
-    cells = Cells(*(y.detach().contiguous().numpy() for y in (wx, wh, bias)))
-    walk_forward(walk.arrays(), cells, order, keep_gates)
-    return walk

@@ -1,22 +1,65 @@
 """QMIX's mixer: the agents' values become the team's, monotonically in each of them.
 
-One pass over memory forward and one backward, where torch would take a dozen each. Rows are
-(instant, copy) pairs: M of them, N agents, E units of the hidden layer.
+On the CPU its hypernetworks and the mixing are one call forward and one backward: 64 rows go
+through all of it while they are in the cache. Rows are (instant, copy) pairs: M of them in each of
+R runs, N agents, S numbers of a state, U units of a hypernetwork, E of the mixer's hidden layer.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from partage.kernels.mixing import Mixing, mix_gradients, mix_rows
-from partage.nn.bank import Bank, to_rows
-from partage.sharing import assignment
+from partage.kernels.gemm import BLOCK, padded_width
+from partage.kernels.mixing import Hyper, Kept, Rows, mix_gradients, mix_rows
+from partage.nn.bank import Bank
 
-Four = tuple[Tensor, Tensor, Tensor, Tensor]
+
+class Hypernetworks(NamedTuple):
+    """The weights and biases of R runs; F = 2U + 2E: for w1, for w2, b1 itself, for v."""
+
+    first: Float32[Tensor, "R S F"]
+    first_bias: Float32[Tensor, "R F"]
+    w1: Float32[Tensor, "R U NE"]
+    w1_bias: Float32[Tensor, "R NE"]
+    w2: Float32[Tensor, "R U E"]
+    w2_bias: Float32[Tensor, "R E"]
+    v: Float32[Tensor, "R E"]
+    v_bias: Float32[Tensor, "R"]
+
+    @property
+    def parts(self) -> list[int]:
+        """Return how many columns of the first layers go where."""
+        units, embed = self.w2.shape[1:]
+        return [units, units, embed, embed]
+
+    def padded(self) -> "Hypernetworks":
+        """Return the same with units of whole registers, those that are added without effect."""
+        units, embed = self.w2.shape[1:]
+        more, beside = padded_width(units) - units, padded_width(embed) - embed
+        if not more and not beside:
+            return self
+
+        def columns_of_agents(x: Tensor) -> Tensor:
+            return functional.pad(x.unflatten(-1, (-1, embed)), (0, beside)).flatten(-2)
+
+        def columns_of_first(x: Tensor) -> Tensor:
+            pairs = zip(x.split(self.parts, -1), [more, more, beside, beside], strict=True)
+            return torch.cat([functional.pad(part, (0, width)) for part, width in pairs], -1)
+
+        return Hypernetworks(
+            columns_of_first(self.first),
+            columns_of_first(self.first_bias),
+            functional.pad(columns_of_agents(self.w1), (0, 0, 0, more)),
+            columns_of_agents(self.w1_bias),
+            functional.pad(self.w2, (0, beside, 0, more)),
+            functional.pad(self.w2_bias, (0, beside)),
+            functional.pad(self.v, (0, beside)),
+            self.v_bias,
+        )
 
 
 class Mixer(nn.Module):
@@ -29,108 +72,136 @@ class Mixer(nn.Module):
         self, generators: Sequence[Generator], n_agents: int, state_dim: int, embed: int, hyper: int
     ) -> None:
         super().__init__()
-        self.n_agents, self.embed, self.hyper = n_agents, embed, hyper
+        self.n_agents = n_agents
         self.first = Bank(generators, 1, state_dim, 2 * hyper + 2 * embed)
         self.w1 = Bank(generators, 1, hyper, embed * n_agents)
         self.w2 = Bank(generators, 1, hyper, embed)
         self.v = Bank(generators, 1, embed, 1)
 
+    def hypernetworks(self) -> Hypernetworks:
+        """Return the parameters as `mix` takes them."""
+        banks = self.first, self.w1, self.w2
+        first, w1, w2 = ((bank.weight.squeeze(1), bank.bias.squeeze(1)) for bank in banks)
+        return Hypernetworks(*first, *w1, *w2, self.v.weight.flatten(1), self.v.bias.flatten())
+
     def forward(
-        self, q: Float32[Tensor, "R B T N"], state: Float32[Tensor, "R B T S"]
+        self,
+        q: Float32[Tensor, "R B T N"],
+        state: Float32[Tensor, "R B T S"],
+        real: Bool[Tensor, "R B T"] | None = None,
     ) -> Float32[Tensor, "R B T"]:
-        """Return the team's value of each instant, given the agents' own and the state."""
-        everyone = assignment.full(q.shape[0], self.n_agents)
-        first = self.first(to_rows(state[:, :, :, None], 1), everyone)  # [R, 1, T, B, ...]
-        for_w1, for_w2, b1, for_v = first.split(
-            [self.hyper, self.hyper, self.embed, self.embed], -1
-        )
-        w1 = self.w1(functional.relu(for_w1), everyone).view(-1, self.n_agents, self.embed)
-        w2 = self.w2(functional.relu(for_w2), everyone).view(-1, self.embed)
-        v = self.v(functional.relu(for_v), everyone).squeeze(1).squeeze(-1)
-        rows = q.transpose(1, 2).reshape(-1, self.n_agents)
-        mixed = Mix.apply(rows, w1, b1.reshape(-1, self.embed), w2).view(v.shape)  # type: ignore[union-attr]
-        return (mixed + v).transpose(1, 2)
+        """Return the team's value of each instant, given the agents' own and the state.
 
-
-class Mix(torch.autograd.Function):
-    """``|w2| . ELU(|w1| q + b1)`` for q ``[M, N]``, w1 ``[M, N, E]``, b1 and w2 ``[M, E]``: [M]."""
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> Tensor:
-        """Return the mixed values."""
-        _check(q, w1, b1, w2)
-        total, hidden = (mix if q.device.type == "cpu" else mix_torch)(q, w1, b1, w2)
-        ctx.save_for_backward(q, w1, b1, w2, hidden)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Four:
-        """Return the gradients of what `forward` was given."""
-        q, w1, b1, w2, hidden = ctx.saved_tensors
-        grad = grad_outputs[0].contiguous()
+        The state is data: no gradient goes back to it. On the CPU instants that are not `real`
+        (None: all are) may be left out, and are then worth zero.
+        """
+        copies = q.shape[1]
+        rows, states = (x.transpose(1, 2).flatten(1, 2) for x in (q, state))
         if q.device.type != "cpu":
-            return mix_gradients_torch(grad, q, w1, w2, hidden)
-        gradients = (
-            torch.empty_like(q),
-            torch.empty_like(w1),
-            torch.empty_like(w2),
-            torch.empty_like(w2),
-        )
-        inputs = _mixing(q, w1, b1, w2)
-        mix_gradients(grad.numpy(), inputs, hidden.numpy(), _mixing(*gradients))
-        return gradients
-
-
-def _check(q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> None:
-    """Raise `ValueError` where the values and what the state made do not fit each other."""
-    rows, units = w2.shape
-    if w1.shape != (*q.shape, units) or b1.shape != (rows, units) or len(q) != rows:
-        raise ValueError(
-            f"the mixer takes as many rows of agents' values as of states, but they are "
-            f"{list(q.shape)}, with weights {list(w1.shape)}, {list(b1.shape)} and "
-            f"{list(w2.shape)}"
-        )
-    if q.dtype != torch.float32:
-        raise ValueError(f"the mixer takes float32 values, not {q.dtype}")
-
-
-def _mixing(q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor) -> Mixing:
-    """Return tensors as the compiled functions take them."""
-    return Mixing(q.detach().numpy(), w1.detach().numpy(), b1.detach().numpy(), w2.detach().numpy())
+            total = mix_torch(rows, states, self.hypernetworks())
+        elif real is None or real.all():
+            total = mix(rows, states, self.hypernetworks())
+        else:
+            total = mix_real(rows, states, self.hypernetworks(), real.transpose(1, 2).flatten(1))
+        return total.unflatten(1, (-1, copies)).transpose(1, 2)
 
 
 def mix(
-    q: Float32[Tensor, "M N"],
-    w1: Float32[Tensor, "M N E"],
-    b1: Float32[Tensor, "M E"],
-    w2: Float32[Tensor, "M E"],
-) -> tuple[Float32[Tensor, "M"], Float32[Tensor, "M E"]]:
-    """Return the mixed values and the hidden layer behind its ELU (CPU)."""
-    total, hidden = q.new_empty(len(q)), torch.empty_like(w2)
-    mix_rows(_mixing(q, w1, b1, w2), total.numpy(), hidden.numpy())
-    return total, hidden
+    q: Float32[Tensor, "R M N"], state: Float32[Tensor, "R M S"], nets: Hypernetworks
+) -> Float32[Tensor, "R M"]:
+    """Return the mixed values (CPU); raises `ValueError` for shapes that do not fit."""
+    _check(q, state, nets)
+    q, state, nets = q.contiguous(), state.contiguous(), nets.padded()
+    if torch.is_grad_enabled():
+        return Mix.apply(q, state, *nets)  # type: ignore[return-value]
+    return _mixed(q, state, nets, min(q.shape[1], BLOCK))[0]
+
+
+def mix_real(
+    q: Float32[Tensor, "R M N"],
+    state: Float32[Tensor, "R M S"],
+    nets: Hypernetworks,
+    real: Bool[Tensor, "R M"],
+) -> Float32[Tensor, "R M"]:
+    """Do as `mix` with the real rows alone, as many of each run as the run with most has (CPU)."""
+    most = int(real.sum(1).max())
+    place = (~real).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]  # the real ones first
+    run = torch.arange(len(q))[:, None]
+    total = mix(q[run, place], state[run, place], nets)
+    return torch.zeros_like(q[..., 0]).scatter(1, place, total)
+
+
+def _check(q: Tensor, state: Tensor, nets: Hypernetworks) -> None:
+    """Raise `ValueError` where values, states and hypernetworks do not fit each other."""
+    fit = q.shape[:2] == state.shape[:2] and state.shape[2] == nets.first.shape[1]
+    if not fit or len(q) != len(nets.first) or q.shape[2] * nets.parts[-1] != nets.w1.shape[2]:
+        raise ValueError(
+            f"the mixer takes as many rows of agents' values as of states, but they are "
+            f"{list(q.shape)} and {list(state.shape)}, for hypernetworks of states "
+            f"{list(nets.first.shape)} and of agents {list(nets.w1.shape)}"
+        )
+    if q.dtype != torch.float32 or state.dtype != torch.float32:
+        raise ValueError(f"the mixer takes float32 values, not {q.dtype} and {state.dtype}")
+    if state.requires_grad:
+        raise ValueError("the mixer gives states no gradients, but this one asks for them")
+
+
+def _mixed(q: Tensor, state: Tensor, nets: Hypernetworks, keep: int) -> tuple[Tensor, ...]:
+    """Return the mixed values, and what so many rows of each run leave for the gradients."""
+    runs, count, _ = q.shape
+    widths = nets.first.shape[2], nets.w1.shape[2], nets.w2.shape[2], nets.w2.shape[2]
+    kept = [q.new_empty(runs, keep, width) for width in widths]
+    total = q.new_empty(runs, count)
+    hyper = Hyper(*_arrays(x.contiguous() for x in nets))
+    mix_rows(Rows(*_arrays((q, state))), hyper, Kept(*_arrays(kept)), total.numpy())
+    return total, *kept
+
+
+class Mix(torch.autograd.Function):
+    """`mix` for torch's gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, state: Tensor, *nets: Tensor) -> Float32[Tensor, "R M"]:
+        """Return the mixed values."""
+        total, *kept = _mixed(q, state, Hypernetworks(*nets), q.shape[1])
+        ctx.save_for_backward(q, state, *nets, *kept)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of what `forward` was given."""
+        q, state, *saved = ctx.saved_tensors
+        nets, kept = Hypernetworks(*saved[:8]), saved[8:]
+        d_q = torch.empty_like(q)
+        # the biases' in float64
+        kinds = [torch.float64 if x.dim() < 3 else torch.float32 for x in nets]
+        gradients = [torch.zeros_like(x, dtype=kind) for x, kind in zip(nets, kinds, strict=True)]
+        transposed = tuple(_arrays(x.transpose(1, 2).contiguous() for x in (nets.w1, nets.w2)))
+        mix_gradients(
+            grad_outputs[0].contiguous().numpy(),
+            Rows(*_arrays((q, state))),
+            Hyper(*_arrays(nets)),
+            Kept(*_arrays(kept)),
+            transposed,
+            d_q.numpy(),
+            Hyper(*_arrays(gradients)),
+        )
+        return d_q, None, *(x.float() for x in gradients)
+
+
+def _arrays(tensors: Any) -> list[Any]:
+    """Return NumPy's views of tensors."""
+    return [x.detach().numpy() for x in tensors]
 
 
 def mix_torch(
-    q: Float32[Tensor, "M N"],
-    w1: Float32[Tensor, "M N E"],
-    b1: Float32[Tensor, "M E"],
-    w2: Float32[Tensor, "M E"],
-) -> tuple[Float32[Tensor, "M"], Float32[Tensor, "M E"]]:
+    q: Float32[Tensor, "R M N"], state: Float32[Tensor, "R M S"], nets: Hypernetworks
+) -> Float32[Tensor, "R M"]:
     """Do as `mix` in torch's own operations, on any device."""
-    hidden = functional.elu((q[..., None] * w1.abs()).sum(1) + b1)
-    return (hidden * w2.abs()).sum(-1), hidden
-
-
-def mix_gradients_torch(
-    grad: Float32[Tensor, "M"],
-    q: Float32[Tensor, "M N"],
-    w1: Float32[Tensor, "M N E"],
-    w2: Float32[Tensor, "M E"],
-    hidden: Float32[Tensor, "M E"],
-) -> Four:
-    """Return the gradients of q, w1, b1 and w2, on any device."""
-    d_b1 = grad[:, None] * w2.abs() * torch.where(hidden > 0, 1.0, hidden + 1)
-    d_w1 = q[..., None] * d_b1[:, None] * w1.sign()
-    d_q = (w1.abs() * d_b1[:, None]).sum(-1)
-    return d_q, d_w1, d_b1, grad[:, None] * hidden * w2.sign()
+    first = state @ nets.first + nets.first_bias[:, None]
+    for_w1, for_w2, b1, for_v = first.split(nets.parts, -1)
+    w1 = (for_w1.relu() @ nets.w1 + nets.w1_bias[:, None]).unflatten(-1, (q.shape[2], -1)).abs()
+    w2 = (for_w2.relu() @ nets.w2 + nets.w2_bias[:, None]).abs()
+    hidden = functional.elu((q[..., None] * w1).sum(2) + b1)
+    value = (for_v.relu() * nets.v[:, None]).sum(-1) + nets.v_bias[:, None]
+    return (hidden * w2).sum(-1) + value

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import torch
 from jaxtyping import Float32, Int64
 from torch import Generator, Tensor, nn
 
 from partage.kernels import acting
 from partage.nn.bank import Bank, Init, Rows, from_rows, linear_init, to_rows
-from partage.nn.dense import Layer, apply_layers, apply_layers_sorted
-from partage.nn.gru import GRU, GRUWeights, run_gru, run_gru_sorted
-from partage.nn.recurrence import CardCells, walk
-from partage.nn.routing import Reorder, routes
+from partage.nn.dense import Layer, apply_layers
+from partage.nn.gru import GRU, GRUWeights, run_gru
+from partage.nn.recurrence import CardCells
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 
@@ -99,8 +97,8 @@ class Recurrent(nn.Module):
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
         """Return an empty memory for every agent of so many copies."""
-        weight = self.encoder.weight
-        return weight.new_zeros(weight.shape[0], copies, n_agents, self.hidden)
+        bias = self.encoder.bias
+        return bias.new_zeros(len(bias), copies, n_agents, self.hidden)
 
     def initial_for(self, obs: Float32[Tensor, "R B T N O"]) -> Float32[Tensor, "R B N H"]:
         """Return an empty memory for every agent and copy that these observations show."""
@@ -192,68 +190,3 @@ class SelectedQ(NamedTuple):
         states = self.body(obs, last_action, h)
         q = from_rows(self.head(states), obs.shape[3])
         return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]
-
-
-class RoutedQ(nn.Module):
-    """S whole agents' networks FC ReLU, GRU, FC, among which rows may move at any instant.
-
-    A row's hidden state stays its own: the next network goes on from it.
-    """
-
-    def __init__(
-        self, generators: list[Generator], sets: int, inputs: int, n_actions: int, hidden: int
-    ) -> None:
-        super().__init__()
-        self.sets, self.n_actions = sets, n_actions
-        self.encoder = Bank(generators, sets, inputs, hidden)
-        self.memory = GRU(generators, sets, hidden, hidden)
-        self.head = Bank(generators, sets, hidden, n_actions)
-
-    def in_place(self, used: Assignment) -> tuple[acting.Body, acting.Bank]:
-        """Return body and head for compiled acting, for rows ``[R, M]`` that use these sets."""
-        banks = self.encoder, self.memory.inputs, self.memory.hidden
-        return acting.Body(*(bank.in_place(used) for bank in banks)), self.head.in_place(used)
-
-    def forward(
-        self,
-        x: Float32[Tensor, "R T M F"],
-        h: Float32[Tensor, "R M H"],
-        index: Int64[Tensor, "R T M"],
-    ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
-        """Return action values and hidden states at every instant; no gradient goes to `h`."""
-        if x.device.type != "cpu":
-            return self.compute_all_and_select(x, h, index)
-        way, sets = routes(index, self.sets), assignment.none(len(x), self.sets)
-        rows: Any = Reorder.apply(x.flatten(0, 2), way.to, way.back)
-        encoded = apply_layers_sorted(rows, way.bounds, [self.encoder.select(sets, relu=True)])
-        first = h.detach().flatten(0, 1)
-        cells = self.memory.select(sets)
-        assert isinstance(cells, GRUWeights)  # as on the CPU
-        states = run_gru_sorted(encoded, first, cells, way.order)
-        q = apply_layers_sorted(states, way.bounds, [self.head.select(sets)])
-        q_in_order: Any = Reorder.apply(q, way.back, way.to)
-        states_in_order: Any = Reorder.apply(states, way.back, way.to)
-        return q_in_order.unflatten(0, index.shape), states_in_order.unflatten(0, index.shape)
-
-    def compute_all_and_select(
-        self, x: Tensor, h: Tensor, index: Tensor
-    ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
-        """Do as `forward` on any device: bring every row through all sets, and select."""
-        encoded = _select_of_all(self.encoder, x, index).relu()
-        from_x = _select_of_all(self.memory.inputs, encoded, index)
-        hidden = self.memory.hidden
-        states = walk(from_x, h.detach(), hidden.weight, hidden.bias, index)
-        return _select_of_all(self.head, states, index), states
-
-
-def _select_of_all(
-    bank: Bank, rows: Float32[Tensor, "R T M I"], used: Int64[Tensor, "R T M"]
-) -> Float32[Tensor, "R T M O"]:
-    """Return rows behind the set that each of them uses."""
-    sets = bank.weight.shape[1]
-    side_by_side = bank.weight.transpose(1, 2).flatten(2)  # [R, I, S * O]
-    bias = bank.bias.flatten(1)[:, None]
-    all_sets = torch.baddbmm(bias, rows.flatten(1, 2), side_by_side)
-    all_sets = all_sets.unflatten(-1, (sets, -1)).unflatten(1, rows.shape[1:3])
-    own = used[..., None] == torch.arange(sets, device=used.device)
-    return all_sets.masked_fill(~own[..., None], 0.0).sum(3)

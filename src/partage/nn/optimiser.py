@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from partage.errors import UserError
 from partage.nn.adam import AdamOfRuns
+from partage.nn.bank import Bank
 from partage.nn.pointwise import ALIGNED
 
 
@@ -100,8 +102,10 @@ class Optimiser:
     def copy_set(self, module: nn.Module, run: int, source: int, target: int) -> None:
         """Make parameter set `target` of one run's banks in `module` what set `source` is.
 
-        Values and the optimiser's moments are copied.
+        Values and the optimiser's moments are copied. Raises `UserError` for sets that are derived
+        from what others have too.
         """
+        refuse_derived(module)
         wanted = {id(p) for p in module.parameters()}
         for flat in self._values_and_moments():
             for p, part in zip(self.parameters, self._parts(flat), strict=True):
@@ -173,6 +177,17 @@ class Optimiser:
         self.torch.step()
         for part, was in zip(parts, before, strict=True):
             part[still] = was
+
+
+def refuse_derived(module: nn.Module) -> None:
+    """Raise `UserError` where a set of these networks cannot be made a copy of another."""
+    for bank in module.modules():
+        if isinstance(bank, Bank) and bank.derivation is not None:
+            raise UserError(
+                f"Sets derived by {type(bank.derivation).__name__} from a base that all share "
+                "cannot be fused, divided or copied: sharing that moves takes sets that are "
+                "parameters of their own."
+            )
 
 
 def _gradient(parameter: Tensor) -> Float32[Tensor, "R P"]:

@@ -15,6 +15,7 @@ from partage.analysis.series import Series
 from partage.analysis.stats import named_generator
 from partage.config.plan import Figure, Plan
 from partage.plots import layout, style
+from partage.plots.heat_maps import draw_blocks, is_by_degrees
 from partage.plots.layout import ALSO, Panel
 from partage.plots.sharing import blocks, draw_strips
 
@@ -63,17 +64,23 @@ def _draw_with_strips(
 ) -> Axes:
     """Draw a panel with a strip for each block of the algorithm whose sharing is drawn.
 
-    There is none on a task that this algorithm is not drawn on.
+    There is none on a task that this algorithm is not drawn on. Of blocks that agents share more or
+    less of there are heat maps instead: everybody's set is another.
     """
     names = blocks(frame, figure.strip, panel.task)
-    heights = [max(6 - len(names), 4)] + [1] * len(names)
+    in_part = [name for name in names if is_by_degrees(frame, figure.strip, panel.task, name)]
+    whole = [name for name in names if name not in in_part]
+    heights = [max(6 - len(names), 4)] + [1] * len(whole) + [2] * bool(in_part)
     stack = cell.subgridspec(len(heights), 1, height_ratios=heights, hspace=0.12)
-    axes, *strips = (canvas.add_subplot(part) for part in stack)
+    axes, *strips = (canvas.add_subplot(stack[n]) for n in range(1 + len(whole)))
     end = _draw_metric(axes, plan, figure, frame, panel)
-    draw_strips(strips, frame, figure.strip, panel.task, figure.x, end)
+    draw_strips(strips, whole, frame, figure.strip, panel.task, figure.x, end)
     if strips:
         axes.tick_params(labelbottom=False)
         strips[-1].xaxis.set_major_formatter(FuncFormatter(style.short_number))
+    if in_part:
+        place = stack[len(heights) - 1]
+        draw_blocks(canvas, place, frame, in_part, (figure.strip, panel.task, figure.x), end)
     return axes
 
 

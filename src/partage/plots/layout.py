@@ -146,12 +146,20 @@ def provenance_note(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
     few, many = counts[0], counts[-1]
     seeds = f"{few}" if few == many else f"{few} to {many}"
     seeds += " seeds" if many > 1 else " seed"
-    bands = f"bands: 95{NO_BREAK}% stratified bootstrap over seeds"
-    parts = [
-        f"{figure.paper}. Scale {frame.attrs['scale']}, engine {engine}, {seeds} a curve",
-        f"line: {figure.line_words}, thin lines: single seeds, "
-        + (bands if many > 1 else "no band for one seed"),
-    ]
+    scale = frame.attrs["scale"]
+    if figure.kind == "ceilings":
+        parts = [
+            f"{figure.paper}. Scale {scale}, engine {engine}, {seeds} each",
+            "dots: runs at their end, played greedily; rings: the same as they explore",
+            "lines: the most that so many sets can earn, with policies that draw (dashed) or not",
+        ]
+    else:
+        bands = f"bands: 95{NO_BREAK}% stratified bootstrap over seeds"
+        parts = [
+            f"{figure.paper}. Scale {scale}, engine {engine}, {seeds} a curve",
+            f"line: {figure.line_words}, thin lines: single seeds, "
+            + (bands if many > 1 else "no band for one seed"),
+        ]
     if figure.smooth:
         share = f"{figure.smooth:.0%}".replace("%", f"{NO_BREAK}%")
         parts.append(f"moving means over {share} of training")

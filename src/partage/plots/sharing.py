@@ -15,6 +15,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 
+from partage.analysis import sharing
 from partage.analysis.frames import SHARING_SEED
 from partage.analysis.labels import engine_label, is_smoke
 from partage.plots import style
@@ -27,9 +28,7 @@ def _of_algorithm(frame: pd.DataFrame, algorithm: str, task: str) -> pd.DataFram
 
 def blocks(frame: pd.DataFrame, algorithm: str, task: str) -> list[str]:
     """Return the names of the network's blocks whose sharing was recorded, in order."""
-    metrics = _of_algorithm(frame, algorithm, task)["metric"].astype(str).unique()
-    parts = [metric.split("/") for metric in metrics if metric.startswith("sharing/")]
-    return list(dict.fromkeys(part[1] for part in parts))
+    return sharing.blocks(_of_algorithm(frame, algorithm, task))
 
 
 def groups(
@@ -45,23 +44,22 @@ def groups(
     rows = rows.loc[(rows["seed"] == SHARING_SEED) & of_block]
     agent = [int(name.rpartition("/")[2]) for name in rows["metric"]]
     sets = rows.assign(agent=agent).pivot(index=x, columns="agent", values="value")
-    return sets.index.to_numpy(), np.array([_first_members(row) for row in sets.to_numpy()])
-
-
-def _first_members(sets: np.ndarray) -> list[int]:
-    """Return for each agent the first one that uses the same set: ``[N]`` -> N numbers."""
-    used = list(sets)
-    return [used.index(one) for one in used]
+    return sets.index.to_numpy(), np.array([sharing.first_members(row) for row in sets.to_numpy()])
 
 
 def draw_strips(
-    panels: Sequence[Axes], frame: pd.DataFrame, algorithm: str, task: str, x: str, end: float
+    panels: Sequence[Axes],
+    names: Sequence[str],
+    frame: pd.DataFrame,
+    algorithm: str,
+    task: str,
+    x: str,
+    end: float,
 ) -> None:
-    """Draw one block's strip in each of `panels`.
+    """Draw one block's strip in each of `panels`: those of these names.
 
     A group has the colour of its first member, and so keeps it as others come and go.
     """
-    names = blocks(frame, algorithm, task)
     for axes, block in zip(panels, names, strict=True):
         times, first = groups(frame, algorithm, task, block, x)
         count = first.shape[1]

@@ -14,7 +14,7 @@ from partage.config import plan as planning
 from partage.config.plan import Figure, Plan, Request
 from partage.config.recipe import run_dir
 from partage.config.snapshots import Snapshot
-from partage.plots import curves
+from partage.plots import figures
 from partage.plots import profiles as profile_plots
 from partage.report import drawn, page
 from partage.report.inventory import FigurePart, Run, make_command
@@ -91,7 +91,7 @@ def of_figure(
     picture = final = pooled = None
     if part:
         alt = f"{figure.title}: the numbers stand in the tables below"
-        picture = page.embed_canvas(curves.draw(plan, part.figure, part.frame), alt)
+        picture = page.embed_canvas(figures.draw(plan, part.figure, part.frame), alt)
         final = tables.final_table(part.figure, tables.build(plan, part.figure, part.frame))
         if len(part.figure.tasks) > 1:
             pooled = over_all_tasks(plan, part)

@@ -43,6 +43,7 @@ class Rollout(NamedTuple):
     # In a segment the next episode starts within it: here the observations the old one ended on,
     # where it was truncated (None: nowhere). In whole episodes they are in `obs` itself.
     final_obs: Float32[Tensor, "R B T N O"] | None = None
+    final_state: Float32[Tensor, "R B T S"] | None = None  # likewise, where the CPU plays
     # which runs took part, on the CPU: what was collected on a card need not be asked
     took_part: Bool[Tensor, "R"] | None = None
 

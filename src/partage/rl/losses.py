@@ -52,7 +52,7 @@ def masked_mse(
     return total(error.square()) / mask.sum((1, 2)).clamp(min=1)
 
 
-def total(x: Float32[Tensor, "R B T"]) -> Float32[Tensor, "R"]:
+def total(x: Float[Tensor, "R B T"]) -> Float[Tensor, "R"]:
     """Return each run's sum over copies and time, one instant after the other.
 
     In this order zeros behind the episodes' ends cannot change it.

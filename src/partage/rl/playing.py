@@ -18,7 +18,7 @@ from partage.sims.batch import Batched
 from partage.sims.contract import Env, TimeStep
 from partage.sims.in_place import Game
 
-NEVER = torch.empty(0, 0, 0, 0, 0)  # final observations where no clock runs out
+ENDS = ("obs", "state")  # what an episode ends on
 
 
 class CompiledPolicy(Protocol):
@@ -44,7 +44,7 @@ class Playing(NamedTuple):
 
     def fill_episodes(self, out: Any, live: Bool[Tensor, "R B"]) -> int:
         """Play an episode in every copy marked into a `Rollout`; return the longest's steps."""
-        records, left, time = _records(out, NEVER), live.flatten().numpy().copy(), 0
+        records, left, time = _records(out), live.flatten().numpy().copy(), 0
         for first in range(0, out.filled.shape[2], self.period):
             if self.begin_period is not None:
                 self.begin_period(self.actor, self.now, first)
@@ -59,12 +59,17 @@ class Playing(NamedTuple):
 
     def fill_segment(self, out: Any, counts: Bool[Tensor, "R B"]) -> Any:
         """Return a `Rollout` filled with the next transitions of the copies that count."""
-        final_obs = NEVER
         if int(self.game.buffers.clock.max()) + out.filled.shape[2] >= self.game.horizon:
-            final_obs = torch.zeros_like(out.obs[:, :, :-1])
+            out = with_room_for_ends(out)
         filled = counts.flatten().numpy()
-        playing.play_segment(self.actor, self.game, _records(out, final_obs), filled)
-        return out._replace(final_obs=final_obs if out.truncated.any() else None)
+        playing.play_segment(self.actor, self.game, _records(out), filled)
+        return out if out.truncated.any() else out._replace(final_obs=None, final_state=None)
+
+
+def with_room_for_ends(out: Any) -> Any:
+    """Return a `Rollout` with room for what truncated episodes end on."""
+    ends = {f"final_{name}": torch.zeros_like(getattr(out, name)[:, :, :-1]) for name in ENDS}
+    return out._replace(**ends)
 
 
 def in_place(env: Env, policy: Any, time: int, explore: bool) -> Playing | None:
@@ -96,7 +101,9 @@ def _acts_as_compiled(policy: Any) -> TypeGuard[CompiledPolicy]:
     return bool(says) and issubclass(says[0], calls[0])
 
 
-def _records(out: Any, final_obs: Tensor) -> playing.Records:
-    """Return a rollout's tensors as compiled code fills them."""
-    tensors = [getattr(out, name) for name in playing.Records._fields[:-1]]
-    return playing.Records._make(x.numpy() for x in [*tensors, final_obs])
+def _records(out: Any) -> playing.Records:
+    """Return a rollout's tensors as compiled code fills them: no ends where it has no room."""
+    tensors = out._asdict()
+    if out.final_obs is None:
+        tensors |= {f"final_{name}": tensors[name][:0] for name in ENDS}
+    return playing.Records._make(tensors[name].numpy() for name in playing.Records._fields)

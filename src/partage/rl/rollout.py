@@ -147,7 +147,7 @@ def collect_segment(
         write_transition(out, t, choice, step, ~step.void & counts)
         out.terminated[:, :, t] &= out.filled[:, :, t]
         if step.truncated.any():
-            out = _write_final_obs(out, t, step)
+            out = _write_end(out, t, step)
         if step.ended.any():
             ended = step.ended.clone()  # `step` may be a view of what `reset` writes to
             step = env.reset(ended)
@@ -156,13 +156,12 @@ def collect_segment(
     return out, step, memory
 
 
-def _write_final_obs(out: Rollout, t: int, step: TimeStep) -> Rollout:
-    """Write the observations that truncated episodes ended on."""
-    final_obs = out.final_obs
-    if final_obs is None:
-        final_obs = torch.zeros_like(out.obs[:, :, :-1])
-    final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
-    return out._replace(final_obs=final_obs)
+def _write_end(out: Rollout, t: int, step: TimeStep) -> Rollout:
+    """Write the observations and states that truncated episodes ended on."""
+    full: Any = playing.with_room_for_ends(out) if out.final_obs is None else out
+    full.final_obs[:, :, t] = step.obs * step.truncated[..., None, None]
+    full.final_state[:, :, t] = step.state * step.truncated[..., None]
+    return full
 
 
 def _renew_memory(where: Bool[Tensor, "R B"], new: Memory, old: Memory) -> Memory:

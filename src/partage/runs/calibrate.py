@@ -31,6 +31,9 @@ CELLS: Mapping[str, Sequence[str]] = {
     "nps": ("mpe/15a_3c", "mpe/30a_5c", "smac/MMM2"),
     "seps": ("mpe/15a_3c",),
     "mdps": ("mpe/15a_3c", "mpe/30a_5c"),
+    "fps-film": ("mpe/15a_3c",),
+    "ippo": ("mpe/15a_3c", "smac/MMM2"),
+    "ippo-ns": ("mpe/15a_3c",),
     "qmix": (
         "mpe/simple_spread_v3",
         "lbf/15x15-4p-5f-v2",

@@ -37,10 +37,17 @@ OF_GAMES = 8  # episodes of what worker processes play: seconds each
 # settings with which what comes late or seldom comes soon: the setting, and a value or another one
 SOONER: dict[str, tuple[str, Scalar]] = {
     "mdps": ("period", "data"),
+    "mdps_ppo": ("period", "data"),
     "seps": ("pretraining", "data"),
+    "seps_ppo": ("pretraining", "data"),
     "rode": ("encode_until", 1),
 }
-EVENTS = ("mdps", "seps")  # in the last of as many updates as that setting says
+EVENTS = (
+    "mdps",
+    "mdps_ppo",
+    "seps",
+    "seps_ppo",
+)  # in the last of as many updates as that setting says
 PROC = Path("/proc")  # of Linux
 
 
@@ -63,6 +70,7 @@ def play(recipe: Recipe) -> dict[str, Any]:
         "horizon": spec.horizon,
         "length": steps / copies,
         "longest": _longest(rollout.filled.sum(2).flatten()),
+        "engine": recipe.engine,
         "step_seconds": seconds / steps,
         "step_bytes": replay.nbytes() / steps,
     }

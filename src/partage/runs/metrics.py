@@ -1,6 +1,6 @@
 """What is measured while runs train: steps, returns, and the points of each run's curve."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,9 +11,10 @@ from torch import Tensor
 from partage.config.recipe import Recipe
 from partage.learners import Learner
 from partage.rl.rollout import Rollout, team_reward
-from partage.runs import divergence, record
+from partage.runs import divergence, record, sharing_points
 from partage.runs.divergence import Failure
 from partage.sharing.assignment import Assignment, partition
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
 # finished training episodes that a point of the training curve averages over   (MADPS: logging)
@@ -28,6 +29,7 @@ STATE = (
     "recent_returns",
     "next_mark",
     "assignments",
+    "overlaps",
     "failures",
 )
 
@@ -54,6 +56,8 @@ class Metrics:
             "test": [0] * runs,
         }
         self.assignments: dict[str, list[list[int]]] = {}  # the last one of each block, [R, N]
+        # what was last written of each block's pairs, run by run, where sets are derived
+        self.overlaps: dict[str, list[Tensor | None]] = {}
         # of runs that ended before their time
         self.failures: list[tuple[Any, ...]] = []
 
@@ -165,13 +169,17 @@ class Metrics:
                 metric = f"{name}/{way}" if way else name
                 self._add_point(r, metric, float(values[r].mean()))
 
-    def log_sharing(self, assignments: Mapping[str, Assignment]) -> None:
+    def log_sharing(
+        self, where: Bool[Tensor, "R"], sharing: Mapping[str, Assignment | Shares]
+    ) -> None:
         """Note who shares with whom wherever the partition changed, and how that came about.
 
         Metric ``sharing/<block>/<agent>`` is the agent's group, ``fuse/<block>/<agent>`` whose set
-        it took, ``divide/<block>/<agent>`` whom it left.
+        it took, ``divide/<block>/<agent>`` whom it left. How much agents share is noted of the runs
+        `where` it is time, if sets are derived.
         """
-        for block, assignment in assignments.items():
+        for block, of_block in sharing.items():
+            assignment = of_block.index if isinstance(of_block, Shares) else of_block
             before, now = self.assignments.get(block), assignment.tolist()
             if now == before:  # nearly always: no partition is worked out then
                 continue
@@ -186,13 +194,27 @@ class Metrics:
                         self._add_groups(r, block, groups)
                         self._add_moves(r, block, before[r], now[r])
             self.assignments[block] = now
+        self._log_overlap(where, sharing)
+
+    def _log_overlap(
+        self, where: Bool[Tensor, "R"], sharing: Mapping[str, Assignment | Shares]
+    ) -> None:
+        """Note of these runs how much agents share, where sets are derived (`sharing_points`)."""
+        for block, shares in sharing.items():
+            if isinstance(shares, Shares) and where.any():
+                written = self.overlaps.setdefault(block, [None] * len(self.seeds))
+                matrices = shares.overlap()
+                for r in where.nonzero().flatten().tolist():
+                    for metric, value in sharing_points.points(block, matrices[r], written[r]):
+                        self._add_point(r, metric, value)
+                    written[r] = sharing_points.after(matrices[r], written[r])
 
     def _add_groups(self, r: int, block: str, groups: Sequence[int]) -> None:
         for agent, group in enumerate(groups):
             self._add_point(r, f"sharing/{block}/{agent}", group)
 
     def _add_moves(self, r: int, block: str, before: Sequence[int], now: Sequence[int]) -> None:
-        for event, agent, partner in moves(before, now):
+        for event, agent, partner in sharing_points.moves(before, now):
             self._add_point(r, f"{event}/{block}/{agent}", partner)
 
     def _add_point(self, r: int, metric: str, value: float) -> None:
@@ -219,7 +241,8 @@ class Metrics:
         for block in state["assignments"].values():
             partition(torch.tensor(block))
         for name in STATE:
-            setattr(self, name, state[name])
+            # a checkpoint of before there were any lacks `overlaps`
+            setattr(self, name, state.get(name, {}) if name == "overlaps" else state[name])
 
 
 def outcomes(rollout: Rollout, spec: Spec) -> dict[str, Float32[Tensor, "R B"]]:
@@ -228,20 +251,3 @@ def outcomes(rollout: Rollout, spec: Spec) -> dict[str, Float32[Tensor, "R B"]]:
     score = rollout.score.gather(2, (length - 1).clamp(min=0)[..., None]).squeeze(2)
     returns = (team_reward(rollout.reward, spec) * rollout.filled).sum(2)
     return {"test_return": returns, "test_score": score, "test_length": length.float()}
-
-
-def moves(before: Sequence[int], now: Sequence[int]) -> Iterator[tuple[str, int, int]]:
-    """Yield (fuse or divide, agent, partner) for each agent whose set changed.
-
-    It fused with the first agent whose set before was the one it has now; where nobody had that, it
-    left the first who had its old one.
-
-    >>> list(moves([0, 0, 2], [0, 1, 0]))
-    [('divide', 1, 0), ('fuse', 2, 0)]
-    """
-    for agent, (old, new) in enumerate(zip(before, now, strict=True)):
-        if new != old:
-            fused = new in before
-            partner = before.index(new if fused else old)
-            if partner != agent:  # else alone in its set, before and after
-                yield ("fuse" if fused else "divide"), agent, partner

@@ -25,12 +25,14 @@ KINDS: dict[str, Any] = {
     "earlier_code": list[str],
     "image": dict,
     "imported": dict,
+    "networks": dict,
 }
 NEEDED = ("recipe", "code")
 INSIDE: dict[str, dict[str, Any]] = {
     "code": {"hash": str, "commit": str, "files": dict},
     "image": {"digest": str},
     "imported": {"source": str, "at": str},
+    "networks": {"parameters": int, "multiply_adds": int},
 }
 NAMED_TEXTS = ("versions", "machine", "vectors")  # tables of names and plain values
 

@@ -23,7 +23,7 @@ from partage.rl.packing import Ring
 from partage.rl.replay import Replay
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
 from partage.rl.to_host import ToHost
-from partage.runs import checkpoint, environments, failure, fitting, record, saved_state
+from partage.runs import checkpoint, environments, failure, fitting, record, saved_state, sizes
 from partage.runs.chunks import Stored
 from partage.runs.metrics import Metrics
 from partage.runs.process import Clocks, Stop, prepare, vectors
@@ -92,15 +92,14 @@ class Training:
             self.testing = Testing(test_env, self.learner)
         self.metrics = Metrics(recipe, self.env.spec, self.learner.copies)
         self.to_host = ToHost(torch.device(device))
-        # where a segment stopped; whole episodes leave none
-        self.step: TimeStep | None = None
+        self.step: TimeStep | None = None  # where a segment stopped; whole episodes leave none
         self.memory: Memory = None
         self.resumed, self.started = 0, datetime.now(UTC)
         self.clocks_at_start = Clocks.now()
         self.spent_before = Clocks(0.0, 0.0)  # by the parts of the run before a resume
         self.code = record.code(recipe.learner, recipe.family)  # now: files may be edited later
         self.earlier_code: list[str] = []  # of the parts before a resume, where it was other
-        # the experience of learners that keep any on the CPU, and where it lies on the disk
+        # the experience that is kept on the CPU, and where it lies on the disk
         replay = getattr(self.learner, "replay", None)
         self.replay = replay if isinstance(replay, Replay) and plays_on == "cpu" else None
         self.stored: list[Stored] = []
@@ -120,14 +119,15 @@ class Training:
         """Collect, learn, and measure the runs that passed a mark."""
         if self.metrics.updates == 0:
             self._test()
-            self.metrics.log_sharing(self.learner.sharing())
+            self.metrics.log_sharing(self.active, self.learner.sharing())
         active = self.active
         rollout = self._collect(active)
         rollout, measures = self.to_host(rollout, self.learner.learn(rollout))
         self.metrics.count(rollout)
         self.metrics.end_what_failed(rollout, measures, active, self.learner)
-        self.metrics.log_sharing(self.learner.sharing())
-        self.metrics.log_training(self.metrics.pass_marks("log", self.recipe.log_every), measures)
+        due = self.metrics.pass_marks("log", self.recipe.log_every)
+        self.metrics.log_sharing(due, self.learner.sharing())
+        self.metrics.log_training(due, measures)
         self._test()
 
     def _collect(self, active: Bool[Tensor, "R"]) -> Rollout:
@@ -248,7 +248,7 @@ class Training:
             vectors=vectors(),
             ran=self.code,
         )
-        facts["earlier_code"] = self.earlier_code
+        facts |= {"earlier_code": self.earlier_code, "networks": sizes.of(self.learner)}
         check()
         record.write(folder, self.metrics.curve(), facts)
         failure.clear(folder)

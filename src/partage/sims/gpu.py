@@ -70,9 +70,11 @@ class OnGpu:
     def _go_on_from(self, host: Batched) -> None:
         """Take over the episodes of copies that a CPU plays."""
         self.card, self.host = Card(), host
+        sim: Any = host._sim  # a `Kernel`
         self.spec, self.runs, self.copies = host.spec, host.runs, host.copies
-        self.device, sim, spec = self.card.device, host._sim, host.spec
-        self._buffers = Buffers(*(place(array, self.device) for array in host._buffers))
+        self.device, spec = self.card.device, host.spec
+        placed: list[Any] = [place(array, self.device) for array in host._buffers]
+        self._buffers: Any = Buffers(*placed)  # of tensors
         if spec.state_is_obs:
             state = self._buffers.obs.view(len(host._buffers.obs), -1)
             self._buffers = self._buffers._replace(state=state)
@@ -104,15 +106,16 @@ class OnGpu:
     def _compile(self) -> None:
         """Compile both kernels, and lay out what they are given at every launch."""
         card, host = self.card, self.host
+        sim: Any = host._sim
         places = (
             self._rules,
-            self._seen(self._world, host._sim.world),
+            self._seen(self._world, sim.world),
             self._seen(self._buffers, host._buffers),
         )
         self._given_where = (*places, card.seen(self._where, np.dtype(bool)))
         actions = card.seen(self._actions, np.dtype(np.int64))
         self._given_actions = (*places, actions, self.spec.horizon, host._terminal)
-        restart, step = kernels(card.cuda, host._sim.start_copy, host._sim.move_copy)
+        restart, step = kernels(card.cuda, sim.start_copy, sim.move_copy)
         self._restart = card.compile(restart, self._given_where)
         self._step = card.compile(step, self._given_actions)
 
@@ -153,7 +156,8 @@ class OnGpu:
 
     def _pairs(self) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Return each array on the host with the same on the card."""
-        arrays = (*self.host._sim.world, *self.host._buffers)
+        sim: Any = self.host._sim
+        arrays = (*sim.world, *self.host._buffers)
         return zip(arrays, (*self._world, *self._buffers), strict=True)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ The keystone test of parameter sharing: agents that share a policy see the same 
 hence the best return of a deterministic policy is known for any partition (`ceiling`).
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,9 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from partage.errors import UserError
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
+from partage.sims.games.ceilings import greedy
+from partage.sims.games.tasks import Game
 from partage.sims.kernel import Kernel
 
 
@@ -43,14 +43,8 @@ def ceiling(
     >>> ceiling(8, 4, 4, [3, 2, 1, 0]), ceiling(8, 4, 2, [0, 0, 0, 0])
     (8.0, 4.0)
     """
-    policies = [int(number) for number in partition]
-    if len(policies) != n_agents:
-        raise UserError(f"Expected a partition of {n_agents} agents, got {len(policies)} entries.")
-    groups = Counter((policy, agent % n_actions) for agent, policy in enumerate(policies))
-    largest: dict[int, int] = {}
-    for (policy, _), size in groups.items():
-        largest[policy] = max(largest.get(policy, 0), size)
-    return horizon * sum(largest.values()) / n_agents
+    game = Game("roll_call", n_agents, n_actions, horizon)
+    return greedy(game, [int(policy) for policy in partition])
 
 
 def kernel(n_actions: int, horizon: int) -> Kernel:

@@ -15,3 +15,4 @@ class Spec(NamedTuple):
     common_reward: bool
     # the state is all agents' observations, one after the other: who stores both stores it once
     state_is_obs: bool = False
+    types: tuple[str, ...] = ()  # of each agent, the same in all episodes; (): it names none

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float64
 from partage.errors import UserError
 from partage.sims.skirmish.actions import FIRST_TARGET, NONE_YET
 from partage.sims.skirmish.data import unit_types
+from partage.sims.skirmish.rules import SHOOT, SIGHT
 from partage.wrappers.numbers import whole_number
 from partage.wrappers.smac_battle import Battle
 
@@ -161,7 +162,7 @@ class UnitLookup:
         units, n = self._sim.units, self.n_agents
         away = np.hypot(units["x"][:n, None] - units["x"], units["y"][:n, None] - units["y"])
         alive = units["health"] > 0
-        seen = (away < self._sim.rules.sight) & alive & alive[:n, None]
+        seen = (away < SIGHT) & alive & alive[:n, None]
         seen[range(n), range(n)] = False
         return seen
 
@@ -199,11 +200,11 @@ class UnitLookup:
 
     def unit_shoot_range(self, agent_id: int) -> float:
         """Return from how far an agent may be ordered to attack: 6 for all."""
-        return self._sim.rules.shoot
+        return SHOOT
 
     def unit_sight_range(self, agent_id: int) -> float:
         """Return how far an agent sees: 9 for all."""
-        return self._sim.rules.sight
+        return SIGHT
 
     def _slot(self, agent_id: Any) -> int:
         """Return an agent's number. Raises `UserError` where there is no such agent."""

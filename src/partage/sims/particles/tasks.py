@@ -49,6 +49,7 @@ class Task(NamedTuple):
             state_dim=4 * n + 2 * marks,
             horizon=25 if self.simple else 50,
             common_reward=False,
+            types=() if self.simple else tuple(f"colour {colour}" for colour in self.colours),
         )
 
     @property

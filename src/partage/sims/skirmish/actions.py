@@ -50,7 +50,7 @@ def target_slot(rules: Rules, agent: int, target: int) -> int:
 
 @lean_inlined
 def may_target(rules: Rules, units: Units, agent: int, slot: int) -> bool:
-    """Return whether a slot is alive and within 6, whatever the weapon's range.
+    """Return whether a slot is alive and near: in SMAC v1 6, whatever the weapon's range.
 
     A medivac's patient need not be hurt.
     """
@@ -58,7 +58,8 @@ def may_target(rules: Rules, units: Units, agent: int, slot: int) -> bool:
         return False
     dx = units[slot].x - units[agent].x
     dy = units[slot].y - units[agent].y
-    return dx * dx + dy * dy <= rules.shoot * rules.shoot
+    shoot = rules.traits[agent].shoot
+    return dx * dx + dy * dy <= shoot * shoot
 
 
 @lean_inlined

@@ -90,6 +90,14 @@ class BattleMap(NamedTuple):
         return sum(group.number for group in self.enemies)
 
     @property
+    def agent_types(self) -> tuple[str, ...]:
+        """Return each agent's unit type: SMAC numbers agents by type first."""
+        types: list[str] = []
+        for group in self.allies:
+            types += [group.unit] * group.number
+        return tuple(sorted(types))
+
+    @property
     def shows_ally_shield(self) -> bool:
         """Return whether SMAC shows the allies' shields."""
         return self.races[0] == "P"
@@ -113,6 +121,7 @@ class BattleMap(NamedTuple):
             state_dim=n * (4 + ally) + e * (3 + enemy) + n * n_actions,
             horizon=self.limit,
             common_reward=True,
+            types=self.agent_types,
         )
 
 
@@ -163,7 +172,7 @@ def parse_groups(tables: list[dict[str, Any]]) -> tuple[Group, ...]:
 def find_map(task: str) -> BattleMap:
     """Return the map of that name. Raises `UserError` where there is none.
 
-    >>> find_map("5m_vs_6m").spec
-    Spec(n_agents=5, n_actions=12, obs_dim=55, state_dim=98, horizon=70, common_reward=True)
+    >>> find_map("5m_vs_6m").spec[:6]
+    (5, 12, 55, 98, 70, True)
     """
     return look_up(maps(), "map of smac", task)

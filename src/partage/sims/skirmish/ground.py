@@ -136,12 +136,16 @@ def place_units(groups: tuple[Group, ...], ground: Ground) -> Float64[np.ndarray
     return np.array(places)
 
 
-def standing_points(group: Group, unit: UnitType, ground: Ground) -> Float64[np.ndarray, "P 2"]:
-    """Return the points (x, y) of a lattice where the ground carries the unit, nearest first."""
+def lattice() -> Float64[np.ndarray, "P 2"]:
+    """Return the steps (x, y) from a point to those that are tried around it, nearest first."""
     steps = np.arange(-AROUND, AROUND + LATTICE / 2, LATTICE)
     offsets = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)  # (x, y), line by line
-    offsets = offsets[np.square(offsets).sum(1).argsort(kind="stable")]
-    points = offsets + group.centre
+    return offsets[np.square(offsets).sum(1).argsort(kind="stable")]
+
+
+def standing_points(group: Group, unit: UnitType, ground: Ground) -> Float64[np.ndarray, "P 2"]:
+    """Return the points (x, y) of a lattice where the ground carries the unit, nearest first."""
+    points = lattice() + group.centre
     points = points[((points >= FIRST) & (points < LAST + 1)).all(1)]
     if unit.plane == "air":
         return points

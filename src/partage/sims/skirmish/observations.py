@@ -38,14 +38,29 @@ def health_share(rules: Rules, units: Units, slot: int) -> float:
 
 
 @lean_inlined
+def write_shield(
+    rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], place: int, slot: int
+) -> int:
+    """Write a living unit's shield, where its side has one; return the place after it."""
+    if shows_shield(rules, slot):
+        entries[place] = units[slot].shield / rules.traits[slot].shield_max
+        return place + 1
+    return place
+
+
+@lean_inlined
+def write_type(rules: Rules, entries: Float32[np.ndarray, "O"], place: int, slot: int) -> None:
+    """Write the bit of a unit's type, where the map shows types."""
+    if rules.n_bits:
+        entries[place + rules.traits[slot].type_bit] = 1
+
+
+@lean_inlined
 def write_shield_and_type(
     rules: Rules, units: Units, entries: Float32[np.ndarray, "O"], place: int, slot: int
 ) -> None:
     """Write a living unit's shield, where its side has one, and its type's bit from `place` on."""
-    if shows_shield(rules, slot):
-        entries[place] = units[slot].shield / rules.traits[slot].shield_max
-    if rules.n_bits:
-        entries[place + shows_shield(rules, slot) + rules.traits[slot].type_bit] = 1
+    write_type(rules, entries, write_shield(rules, units, entries, place, slot), slot)
 
 
 @lean_inlined
@@ -65,11 +80,12 @@ def write_sighting(
     dx = units[slot].x - units[agent].x
     dy = units[slot].y - units[agent].y
     squared = dx * dx + dy * dy
-    if squared < rules.sight * rules.sight and units[slot].health > 0:
+    sight = rules.traits[agent].sight
+    if squared < sight * sight and units[slot].health > 0:
         entries[place] = first
-        entries[place + 1] = math.sqrt(squared) / rules.sight
-        entries[place + 2] = dx / rules.sight
-        entries[place + 3] = dy / rules.sight
+        entries[place + 1] = math.sqrt(squared) / sight
+        entries[place + 2] = dx / sight
+        entries[place + 3] = dy / sight
         entries[place + 4] = health_share(rules, units, slot)
         write_shield_and_type(rules, units, entries, place + SIGHTING, slot)
     return place + SIGHTING + shows_shield(rules, slot) + rules.n_bits
@@ -95,7 +111,12 @@ def write_observation(
         if other != agent:
             place = write_sighting(rules, units, entries, place, agent, other, True)
     entries[place] = health_share(rules, units, agent)
-    write_shield_and_type(rules, units, entries, place + 1, agent)
+    place = write_shield(rules, units, entries, place + 1, agent)
+    if rules.shows_own_place:
+        entries[place] = units[agent].x / rules.width
+        entries[place + 1] = units[agent].y / rules.height
+        place += 2
+    write_type(rules, entries, place, agent)
 
 
 @lean_inlined

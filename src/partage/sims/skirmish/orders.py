@@ -123,7 +123,8 @@ def drop_target(rules: Rules, units: Units, slot: int) -> None:
     unit = units[slot]
     unit.target = NOBODY
     if unit.order == ATTACK:
-        unit.target = first_living_agent(rules, units)
+        if rules.prey != NOBODY:
+            unit.target = first_living_agent(rules, units)
         if unit.target == NOBODY:
             unit.order = STOP
 

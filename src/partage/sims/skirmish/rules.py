@@ -12,8 +12,8 @@ from partage.sims.skirmish.world import AIR, GROUND, NOBODY, STRIDER, TRAITS, Ru
 LOOPS = 16  # of the game in a second of its speed "normal"
 MIN_SCAN = 5.0  # range of looking for targets, or the weapon's if that is longer
 HEAL_SCAN = 6.0  # a healer's
-SIGHT = 9.0  # how far an agent sees
-SHOOT = 6.0  # how far an enemy may be to be ordered attacked
+SIGHT = 9.0  # how far an agent sees in SMAC v1
+SHOOT = 6.0  # how far an enemy may be to be ordered attacked in SMAC v1
 ENERGY_MAX = 200.0  # a medivac's
 PLANES = {"ground": GROUND, "air": AIR, "strider": STRIDER}
 
@@ -54,6 +54,7 @@ def put_body(record: np.void, unit: UnitType) -> None:
     record["shield_max"] = unit.shield
     record["max_cd"] = unit.max_cd
     record["heals"] = unit.heals
+    record["sight"], record["shoot"] = SIGHT, SHOOT
     record["radius"] = unit.radius
     record["body"] = unit.separation
     record["plane"] = PLANES[unit.plane]
@@ -120,8 +121,6 @@ def make_rules(
     return Rules(
         n_agents=battle_map.n_agents,
         n_enemies=len(enemies),
-        sight=SIGHT,
-        shoot=SHOOT,
         centre_x=SIZE / 2,
         centre_y=SIZE / 2,
         width=float(SIZE),

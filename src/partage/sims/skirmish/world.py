@@ -40,6 +40,8 @@ TRAITS = np.dtype(
         ("max_cd", float),  # loops that SMAC's state divides a cooldown by
         ("type_bit", int),  # place in the one-hot, or -1
         ("heals", int),  # is a medivac
+        ("sight", float),  # how far an agent sees, centre to centre
+        ("shoot", float),  # how far a target may be to be ordered attacked or healed
         # Bodies
         ("radius", float),  # ranges are counted from it
         ("body", float),  # separation radius: how near others may come
@@ -120,8 +122,6 @@ class Rules(NamedTuple):
     n_enemies: int
 
     # What SMAC shows and pays
-    sight: float  # 9: how far an agent sees, centre to centre
-    shoot: float  # 6: how far an enemy may be to be ordered attacked
     centre_x: float  # middle of the map
     centre_y: float
     width: float  # size of the playable area
@@ -152,6 +152,8 @@ class Rules(NamedTuple):
     way: Int16[np.ndarray, "P P"]
     stop_x: Float64[np.ndarray, "P"]
     stop_y: Float64[np.ndarray, "P"]
+
+    shows_own_place: bool = False  # smacv2's armies: an agent observes where on the map it is
 
     def __getattr__(self, name: str) -> Any:
         return field(self.traits, name)

@@ -44,6 +44,46 @@ class GameSetup(NamedTuple):
     def __call__(self, copy: int) -> "Game":
         return Game(self)
 
+    @property
+    def task(self) -> str:
+        """Return the name of what is played."""
+        return f"smac/{self.map_name}"
+
+    def environment(self, seed: int) -> Any:
+        """Return smacv2's environment by the rules of version 1; its first reset starts a game."""
+        from partage.sims.starcraft.smac_v1 import SmacV1Env
+
+        return SmacV1Env(self.map_name, seed, self.reward, self.enemies)
+
+
+class DrawnSetup(NamedTuple):
+    """Say which armies are drawn, and how it is played; otherwise as `GameSetup`.
+
+    Holds plain values: a worker process knows no scenarios.
+    """
+
+    army: str
+    units: int  # on each side
+    types: tuple[str, ...]
+    weights: tuple[float, ...]
+    never_alone: tuple[str, ...]
+    reward: Literal["v2", "v1"] = "v2"
+    supervision: Supervision = Supervision()
+
+    def __call__(self, copy: int) -> "Game":
+        return Game(self)
+
+    @property
+    def task(self) -> str:
+        """Return the name of what is played."""
+        return f"smacv2/{self.army}_{self.units}_vs_{self.units}"
+
+    def environment(self, seed: int) -> Any:
+        """Return smacv2's environment by its own rules; its first reset starts a game."""
+        from partage.sims.starcraft.smac_v2 import SmacV2Env
+
+        return SmacV2Env(self, seed)
+
 
 class Game:
     """Play one copy in StarCraft II (a `Single`).
@@ -53,7 +93,7 @@ class Game:
 
     _env: Any
 
-    def __init__(self, setup: GameSetup) -> None:
+    def __init__(self, setup: GameSetup | DrawnSetup) -> None:
         self._setup = setup
         self._env = None
         self._available = np.zeros((0, 0), bool)
@@ -74,12 +114,9 @@ class Game:
         """Return a new environment, whose game starts with its first reset."""
         from absl.flags import FLAGS  # pyright: ignore[reportMissingImports]
 
-        from partage.sims.starcraft.smac_v1 import SmacV1Env
-
         self.close()
-        setup = self._setup
-        FLAGS.sc2_timeout = setup.supervision.timeout
-        self._env = SmacV1Env(setup.map_name, seed & 0xFFFF_FFFF, setup.reward, setup.enemies)
+        self._env = self._setup.environment(seed & 0xFFFF_FFFF)
+        FLAGS.sc2_timeout = self._setup.supervision.timeout  # which pysc2 has named by now
         return self._env
 
     def step(self, actions: Sequence[int]) -> Instant:
@@ -101,7 +138,7 @@ class Game:
             if not self._available[agent, action]:
                 raise UserError(
                     f"Expected an available action, but agent {agent} of "
-                    f"smac/{self._setup.map_name} chose {action}."
+                    f"{self._setup.task} chose {action}."
                 )
 
     def _instant(
