@@ -1,7 +1,7 @@
 """Fight battles whose units a client creates, on the map on which smacv2 draws its own."""
 
 from partage.sims import batch
-from partage.sims.batch import Kernel
+from partage.sims.kernel import Kernel
 from partage.sims.skirmish.armies import Scenario, armies
 from partage.sims.skirmish.drawing import settle
 from partage.sims.skirmish.drawn import make_drawn_kernel, order_idle, start

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from partage.sims.batch import Kernel
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
 from partage.sims.games.tasks import Game
+from partage.sims.kernel import Kernel
 
 NONE_YET = -1  # the last action when an episode begins
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from partage.sims.batch import Kernel
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import compiled, inlined
+from partage.sims.kernel import Kernel
 from partage.sims.random_numbers import uniform
 from partage.sims.spec import Spec
 

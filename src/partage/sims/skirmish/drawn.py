@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from partage.sims.batch import Kernel
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean, lean_inlined
+from partage.sims.kernel import Kernel
 from partage.sims.skirmish.actions import give_orders
 from partage.sims.skirmish.armies import DrawnRules, Scenario, make_drawn_rules
 from partage.sims.skirmish.drawing import draw_battle
