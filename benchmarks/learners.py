@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks import episodes, training
 from benchmarks.report import number, row
 from benchmarks.training import ANOTHER_DAY
-from benchmarks.turns import take_turns
+from benchmarks.turns import ratio, take_turns
 from benchmarks.yardstick import Plain
 from partage import learners
 from partage.config import plan
@@ -79,8 +79,8 @@ def updates(case: Case, quick: bool) -> list[dict[str, Any]]:
     rows = []
     for runs, target in case.targets.items():
         name, ours = f"R={runs}", speeds[f"R={runs}"]
-        ratio = statistics.median(a / b for a, b in zip(ours, plain_speeds, strict=True))
-        rows.append(row(f"{what}, {name}", ours, unit, target, ratio=ratio, peer=case.peer))
+        beside = ratio(ours, plain_speeds)
+        rows.append(row(f"{what}, {name}", ours, unit, target, ratio=beside, peer=case.peer))
     return [*rows, row(f"{what}, plain PyTorch", plain_speeds, unit)]
 
 

@@ -1,12 +1,11 @@
 """Training from end to end, by CPU time: acting, the simulator, replay, update, what is counted."""
 
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from benchmarks.report import row
-from benchmarks.turns import take_turns
+from benchmarks.turns import ratio, take_turns
 from partage.config import plan
 from partage.learners import qmix
 from partage.runs.train import Training
@@ -82,14 +81,10 @@ def end_to_end(case: Case, quick: bool) -> list[dict[str, Any]]:
     for runs, target in case.targets.items():
         name, extra = f"R={runs}", {}
         if runs > 1 and "R=1" in speeds:
-            extra = {"ratio": _ratio(speeds[name], speeds["R=1"]), "ratio_to": "R=1"}
+            extra = {"ratio": ratio(speeds[name], speeds["R=1"]), "ratio_to": "R=1"}
         what = f"training {case.algorithm}, {case.task}, {name}" + ", summed" * (runs > 1)
         rows.append(row(what, speeds[name], UNIT, target, peer=case.peer, **extra))
     return rows
-
-
-def _ratio(ours: Sequence[float], others: Sequence[float]) -> float:
-    return statistics.median(a / b for a, b in zip(ours, others, strict=True))
 
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Subjects that are compared take turns in one run: the machine's moods meet them all alike."""
 
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 Speeds = dict[str, list[float]]
 
@@ -20,3 +21,8 @@ def take_turns(
             if turn >= 0:
                 speeds[name].append(amount / (time.process_time() - start))
     return speeds
+
+
+def ratio(ours: Sequence[float], others: Sequence[float]) -> float:
+    """Median over the turns of one subject's speed by another's."""
+    return statistics.median(a / b for a, b in zip(ours, others, strict=True))

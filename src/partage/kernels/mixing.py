@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32
 
 from partage.kernels import compiled
 from partage.kernels.gemm import BLOCK, Matrix, add_product, columns_from, rows_from
+from partage.kernels.mlp import relu
 from partage.kernels.pointwise import F, exp
 
 
@@ -54,15 +55,6 @@ def _write_bias(rows, bias):
 
 
 @compiled
-def _relu_but(rows, first, last):
-    """Set what is negative to zero, but in the columns from `first` to `last`."""
-    for m in range(len(rows)):
-        row = rows[m]
-        for j in range(len(row)):
-            row[j] = row[j] if row[j] > F(0) or (j >= first and j < last) else F(0)
-
-
-@compiled
 def _hyper_block(state, nets, kept, run, a, to, count):
     """Bring rows a to a + count of a run's states through the hypernetworks, to `to` on."""
     units, embed = nets.w2.shape[1:]
@@ -71,7 +63,8 @@ def _hyper_block(state, nets, kept, run, a, to, count):
     _write_bias(block, nets.first_bias[run])
     left, right = rows_from(state[run], a), rows_from(nets.first[run], 0)
     add_product(left, right, rows_from(first, to), count, state.shape[2], width)
-    _relu_but(block, 2 * units, 2 * units + embed)
+    relu(block[:, : 2 * units])  # b1 itself has none
+    relu(block[:, 2 * units + embed :])
     _write_bias(w1[to : to + count], nets.w1_bias[run])
     _write_bias(w2[to : to + count], nets.w2_bias[run])
     flat, start = first.reshape(-1), to * width

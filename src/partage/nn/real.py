@@ -4,7 +4,7 @@ Zeros behind the end of an episode add nothing to any sum, so no bit of what is 
 whether they were left out.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from partage.nn.bank import from_rows, to_rows
 from partage.nn.dense import apply_layers_sorted
 from partage.nn.gru import GRUWeights, cell_of_each_group, run_gru_sorted
 from partage.nn.networks import SelectedQ
+from partage.nn.routing import InOrder
 
 
 class RealRows(NamedTuple):
@@ -75,5 +76,5 @@ def real_values(
     assert isinstance(body.memory, GRUWeights)  # as on the CPU
     states = run_gru_sorted(encoded, first, body.memory, rows.order)
     values = apply_layers_sorted(states, rows.bounds, [agent.head])
-    everywhere = values.new_zeros(mask.numel(), values.shape[1]).index_copy(0, rows.places, values)
+    everywhere: Any = InOrder.apply(values, rows.places, mask.numel())
     return from_rows(everywhere.unflatten(0, mask.shape), n_agents)
