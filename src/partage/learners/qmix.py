@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from partage.kernels.acting import Bank, Body
-from partage.kernels.policies import ByValues
+from partage.kernels.policies import ByLayeredValues, ByValues
 from partage.learners import _off_policy
 from partage.learners._off_policy import (
     MixedNetworks,
@@ -56,12 +56,19 @@ class Networks(MixedNetworks):
 
     assignment: Assignment
 
-    def __init__(self, spec: Spec, settings: _off_policy.Settings, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        settings: _off_policy.Settings,
+        seeds: Sequence[int],
+        behind: int = 1,  # layers behind the memory
+    ) -> None:
         super().__init__()
         share = fixed_sharing(settings.sharing, len(seeds), spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
         hold(self, assignment=share.assignment)
-        self.agent = RecurrentQ(g, share, spec.obs_dim, spec.n_actions, settings.hidden)
+        sizes = spec.obs_dim, spec.n_actions, settings.hidden, behind
+        self.agent = RecurrentQ(g, share, *sizes)
         self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)
 
     def q(
@@ -139,9 +146,15 @@ class EpsilonGreedy:
     captured = True  # on a card: acting asks it for nothing
 
     def __init__(
-        self, nets: ValueNetworks, spec: Spec, exploration: Exploration, device: torch.device
+        self,
+        nets: ValueNetworks,
+        spec: Spec,
+        exploration: Exploration,
+        device: torch.device,
+        in_layers: bool = False,  # what lies behind the memory: layers in turn, or heads to add up
     ) -> None:
         self.nets, self.spec, self.exploration, self.device = nets, spec, exploration, device
+        self.acting = ByLayeredValues if in_layers else ByValues
 
     @torch.no_grad()
     def initial(self, copies: int, explore: bool) -> Memory:
@@ -152,7 +165,7 @@ class EpsilonGreedy:
         noise = self.exploration.episode_noise(horizon, copies, n, actions) if explore else None
         return Memory(agent, h, last_action, noise, 0)
 
-    def in_place(self, copies: int, time: int, explore: bool) -> ByValues | None:
+    def in_place(self, copies: int, time: int, explore: bool) -> ByValues | ByLayeredValues | None:
         """Return what acts in episodes that begin, with their noise."""
         if self.device.type != "cpu":
             return None
@@ -163,7 +176,7 @@ class EpsilonGreedy:
         if explore:
             noise = self.exploration.episode_noise(time, copies, spec.n_agents, spec.n_actions)
         last = np.full(len(h), -1)
-        return ByValues(body, heads, in_place(noise), h.numpy(), last)
+        return self.acting(body, heads, in_place(noise), h.numpy(), last)
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:

@@ -137,7 +137,10 @@ class SelectedRecurrent(NamedTuple):
 
 
 class RecurrentQ(nn.Module):
-    """PyMARL's agent: `Recurrent`, then FC -> the value of each action."""
+    """PyMARL's agent: `Recurrent`, then FC -> the value of each action.
+
+    With more layers behind the memory there is ReLU between them   (Kaleidoscope's has three).
+    """
 
     def __init__(
         self,
@@ -146,10 +149,15 @@ class RecurrentQ(nn.Module):
         obs_dim: int,
         n_actions: int,
         hidden: int,
+        behind: int = 1,
     ) -> None:
         super().__init__()
         self.body = Recurrent(generators, sharing, obs_dim, n_actions, hidden)
-        self.head = Bank(generators, sharing.sets, hidden, n_actions)
+        self.head: Bank | MLP
+        if behind == 1:
+            self.head = Bank(generators, sharing.sets, hidden, n_actions)
+        else:
+            self.head = MLP(generators, sharing.sets, [*[hidden] * behind, n_actions])
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
         """Return an empty memory for every agent of so many copies."""
@@ -161,11 +169,14 @@ class RecurrentQ(nn.Module):
 
     def select(self, index: Assignment) -> "SelectedQ":
         """Return the networks that each agent goes through; they hold until the next update."""
-        return SelectedQ(self.body.select(index), self.head.select(index))
+        selected = self.head.select(index)
+        layers = (selected,) if isinstance(selected, Layer) else tuple(selected)
+        return SelectedQ(self.body.select(index), layers)
 
     def in_place(self, index: Assignment) -> tuple[acting.Body, tuple[acting.Bank, ...]]:
-        """Return body and heads for compiled acting: views of the parameters."""
-        return self.body.in_place(index), (self.head.in_place(index),)
+        """Return the same for compiled acting, body and layers: views of the parameters."""
+        banks = self.head.in_place(index)
+        return self.body.in_place(index), (banks,) if isinstance(banks, acting.Bank) else banks
 
     def forward(
         self, obs: Tensor, last_action: Tensor, h: Tensor, index: Assignment
@@ -178,7 +189,7 @@ class SelectedQ(NamedTuple):
     """`RecurrentQ` with the sets of an assignment."""
 
     body: SelectedRecurrent
-    head: Layer
+    head: tuple[Layer, ...]
 
     def __call__(
         self, obs: Tensor, last_action: Tensor, h: Tensor
@@ -188,5 +199,5 @@ class SelectedQ(NamedTuple):
         Arguments are `SelectedRecurrent`'s.
         """
         states = self.body(obs, last_action, h)
-        q = from_rows(self.head(states), obs.shape[3])
+        q = from_rows(apply_layers(states, self.head), obs.shape[3])
         return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]
