@@ -113,6 +113,13 @@ class Optimiser:
                     sets = part.view_as(p)
                     sets[run, target] = sets[run, source]
 
+    @torch.no_grad()
+    def forget(self, where: Bool[Tensor, "R"]) -> None:
+        """Begin the moments of the runs marked again, with zeros."""
+        for moments in self._values_and_moments()[1:]:
+            for of_runs in self._by_run(moments):
+                of_runs[where] = 0
+
     def step(
         self, loss: Float32[Tensor, "R"], active: Bool[Tensor, "R"] | None = None
     ) -> Float32[Tensor, "R"]:
