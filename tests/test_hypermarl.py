@@ -41,7 +41,7 @@ def gain(sets: Sets) -> float:
 
 
 def test_linear_in_one_hot_codes_without_a_constant_it_is_no_sharing_to_the_last_bit() -> None:
-    plain = {"generator": "linear", "codes": "one-hot", "constant": False}
+    plain: dict[str, Any] = {"generator": "linear", "codes": "one-hot", "constant": False}
     made = learner(seeds=(4, 5), **plain)
     own = learners.make("ppo", SPEC, {"sharing": "none"}, [4, 5])
     assert isinstance(own, PPO)
@@ -76,14 +76,13 @@ def test_generated_layers_start_at_their_gains_and_biases_at_zero() -> None:
 @pytest.mark.parametrize("memory", ["none", "both"])
 def test_scaled_starts_at_the_gain_that_the_papers_start_misses(memory: str) -> None:
     more = {"experience": "episodes", "memory": memory} if memory == "both" else {}
-    sizes = {"code": 4, "generator_hidden": 64, "hidden": 64, **more}
+    sizes: dict[str, Any] = {"code": 4, "generator_hidden": 64, "hidden": 64, **more}
     paper, scaled = (learner(generated_init=x, **sizes) for x in ("paper", "scaled"))
-    places = [-1] if memory == "both" else [1]  # a square hidden layer of the actor
     found = []
     for made in (paper, scaled):
-        bank = made.net.actor.head.banks[0] if memory == "both" else list(banks(made.net))[1]
-        found.append(gain(bank.sets()))  # type: ignore[union-attr]
-    assert places and found[1] == pytest.approx(2**0.5, rel=0.02)
+        part, place = (made.net.actor.head, 0) if memory == "both" else (made.net.actor, 1)
+        found.append(gain(list(banks(part))[place].sets()))  # a square hidden layer
+    assert found[1] == pytest.approx(2**0.5, rel=0.02)
     assert abs(found[0] / 2**0.5 - 1) > 0.1
 
 
@@ -108,11 +107,10 @@ def test_a_recurrent_one_has_its_first_layer_and_memory_in_common() -> None:
 
 def test_as_many_parameters_as_counted_by_hand() -> None:
     """Of observations of 16, 9 actions, two layers of 64 and 4 agents   (HyperMARL's code)."""
-    one_hot = {"generator": "linear", "codes": "one-hot"}
-    counts = [
-        sum(p.numel() for p in learner(**x).net.parameters())
-        for x in ({**one_hot, "constant": False}, one_hot, {"generator_hidden": 64})
-    ]
+    one_hot: dict[str, Any] = {"generator": "linear", "codes": "one-hot"}
+    more: list[dict[str, Any]] = [{**one_hot, "constant": False}, one_hot, {"generator_hidden": 64}]
+    nets = [learner(**x).net for x in more]
+    counts = [sum(map(Tensor.numel, net.parameters())) for net in nets]
     assert counts == [44_584, 55_730, 728_346]
 
 

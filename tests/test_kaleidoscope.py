@@ -212,6 +212,8 @@ def test_a_run_whose_masks_are_fixed_begins_anew_alike_alone_and_in_a_pack() -> 
         ({"masks": "type"}, SPEC._replace(types=()), "this task names 0"),
         ({"masks": "type"}, SPEC._replace(types=("a",) * 3), "this task names 1"),
         ({"reset_every": 50, "budget": 100}, SPEC, "do not fit a run of 100"),
+        ({"sharing": "none"}, SPEC, "sharing is full, or id"),
+        ({"fix_at": 900_000, "budget": 900_000}, SPEC, "fix_at is 900,000 env steps of 900,000"),
         ({"reset_share": 1.5}, SPEC, "'reset_share'"),
         ({"reset_every": 0}, SPEC, "'reset_every'"),
     ],

@@ -33,7 +33,7 @@ from partage.learners.ppo import PPO
 from partage.nn.adapters import Shared
 from partage.nn.bank import Bank, Init, orthogonal_init
 from partage.nn.generated import Hypernetwork
-from partage.nn.tangents import overlap
+from partage.nn.tangents import banks, overlap
 from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -41,7 +41,7 @@ from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
-QUICK = {"copies": 8, "segment": 16, "minibatches": 2}
+QUICK = {"copies": 8, "segment": 8, "epochs": 2, "minibatches": 2, "hidden": 32}
 GAIN = 2**0.5  # of codes and of hidden layers   (HyperMARL)
 
 
@@ -114,7 +114,7 @@ def _generate(
     """Generate a network's layers, but those before a memory: these all share."""
     n_agents = codes.shape[-2]
     network.sets = n_agents
-    before, behind = list(network.body["layers"].banks), list(network.head.banks)  # type: ignore[arg-type,union-attr]
+    before, behind = list(banks(network.body["layers"])), list(banks(network.head))
     made = behind if network.hidden else before + behind
     for bank in before if network.hidden else ():
         bank.derivation = Shared(n_agents)

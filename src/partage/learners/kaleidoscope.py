@@ -31,17 +31,21 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
+from partage.errors import UserError
 from partage.learners import _kaleidoscope, _off_policy, qmix
 from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.bank import Bank
 from partage.nn.masks import LearnedMask, diversity, fix
-from partage.nn.tangents import overlap
+from partage.nn.tangents import banks, overlap
 from partage.rl.noise import generators
 from partage.sharing.assignment import Assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 BEHIND = 3  # layers behind the memory   (Kaleidoscope: "1R3")
+
+# what makes it quick on the small tasks of its tests
+QUICK = {"lr": 2e-3, "hidden": 32}
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
         self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
     ) -> None:
         _kaleidoscope.check(settings, settings.sharing, spec)
+        if settings.budget and settings.fix_at >= settings.budget:
+            raise UserError(
+                f"Masks are fixed within the run, but fix_at is {settings.fix_at:,} env steps of "
+                f"{settings.budget:,} (budget)."
+            )
         nets = qmix.Networks(spec, settings, seeds, BEHIND)
         if settings.masks != "none":
             index = _kaleidoscope.who_has_which(settings.masks, spec, len(seeds))
@@ -139,8 +148,7 @@ def fixed(layers: Sequence[Bank]) -> Bool[Tensor, "R"]:
 
 def layers_of(nets: qmix.Networks) -> list[Bank]:
     """Return the layers before and behind the memory, in order."""
-    assert isinstance(nets.agent.head, nn.Module)
-    return [nets.agent.body.encoder, *nets.agent.head.banks]  # type: ignore[list-item]
+    return [nets.agent.body.encoder, *banks(nets.agent.head)]
 
 
 def sharing_of(nets: qmix.Networks, derived: bool) -> dict[str, Assignment | Shares]:

@@ -25,7 +25,7 @@ from partage.learners._ppo_networks import Networks, Sharing
 from partage.learners.ppo import PPO
 from partage.nn.bank import Bank
 from partage.nn.masks import diversity
-from partage.nn.tangents import overlap
+from partage.nn.tangents import banks, overlap
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -33,7 +33,7 @@ from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
 # what makes it quick on the small tasks of its tests
-QUICK = {"copies": 8, "segment": 16, "minibatches": 2}
+QUICK = {"copies": 8, "segment": 8, "epochs": 2, "minibatches": 2, "hidden": 32}
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,7 @@ class KaleidoscopePPO(PPO):
 
 def layers_of(net: Networks) -> list[Bank]:
     """Return the actor's layers before and behind its memory, in order."""
-    actor = net.actor
-    parts = [actor.body["layers"].banks, actor.head.banks]
-    return [bank for part in parts for bank in part]  # type: ignore[misc,union-attr]
+    return [*banks(net.actor.body["layers"]), *banks(net.actor.head)]
 
 
 def make(

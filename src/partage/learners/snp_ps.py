@@ -38,6 +38,9 @@ from partage.sharing.assignment import Assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
+# what makes it quick on the small tasks of its tests
+QUICK = {"lr": 2e-3, "hidden": 32}
+
 
 @dataclass(frozen=True)
 class Settings(_off_policy.Settings):
