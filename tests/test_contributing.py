@@ -14,6 +14,7 @@ import pytest
 import torch
 from small import ROOT, edit
 
+from benchmarks.naps import HALF_WRITTEN
 from partage.sharing.assignment import partition
 
 GUIDE = ROOT / "CONTRIBUTING.md"
@@ -40,7 +41,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the files and entries of the guide in it."""
     root = tmp_path_factory.mktemp("checkout")
     for name in ("src", "envs", "workflow", "results/reference", "tests"):
-        shutil.copytree(ROOT / name, root / name)  # what is compiled already included
+        shutil.copytree(  # what is compiled already included
+            ROOT / name, root / name, ignore=shutil.ignore_patterns(*HALF_WRITTEN)
+        )
     for name in ("Snakefile", "pyproject.toml"):
         shutil.copy(ROOT / name, root / name)
     (root / "profiles").symlink_to("workflow/profiles")
