@@ -132,7 +132,8 @@ def test_a_sharing_says_how_many_sets_there_are_and_who_uses_which(
 
 def plain_mixer(net: Mixer, q: Tensor, state: Tensor) -> Tensor:
     """Q_tot = |W2(s)| ELU(|W1(s)| q + b1(s)) + V(s), hypernetwork by hypernetwork."""
-    cut = [net.hyper, net.hyper, net.embed, net.embed]
+    hyper, embed = net.w2.weight.shape[2:]
+    cut = [hyper, hyper, embed, embed]
     weights, biases = net.first.weight[:, 0].split(cut, -1), net.first.bias[:, 0].split(cut, -1)
     for_w1, for_w2, b1, for_v = (
         torch.einsum("rbts,rsh->rbth", state, w) + b[:, None, None]
@@ -143,7 +144,7 @@ def plain_mixer(net: Mixer, q: Tensor, state: Tensor) -> Tensor:
         for x, bank in ((for_w1, net.w1), (for_w2, net.w2), (for_v, net.v))
     )
     hidden = functional.elu(
-        torch.einsum("rbtn,rbtne->rbte", q, w1.abs().unflatten(-1, (N, net.embed))) + b1
+        torch.einsum("rbtn,rbtne->rbte", q, w1.abs().unflatten(-1, (N, embed))) + b1
     )
     return torch.einsum("rbte,rbte->rbt", hidden, w2.abs()) + v.squeeze(-1)
 

@@ -30,6 +30,7 @@ from torch import Generator, Tensor, nn
 from partage.errors import UserError
 from partage.learners import Learner
 from partage.runs import record, train
+from partage.sharing.overlap import Shares
 
 every_variant = pytest.mark.parametrize("variant", differing())
 LEARNERS = {x.learner: name for name, x in VARIANTS.items()}  # a variant of each
@@ -198,7 +199,8 @@ def test_a_learner_that_took_over_another_s_state_learns_apart_from_it(variant: 
 
 def of_run(learner: Learner, r: int) -> dict[str, Any]:
     """All that a learner keeps of one run."""
-    runs = len(next(iter(learner.sharing().values())))
+    shared = next(iter(learner.sharing().values()))
+    runs = len(shared.index if isinstance(shared, Shares) else shared)
     found: dict[str, Any] = {}
     for name, x in parts(learner).items():
         if isinstance(x, nn.Module):

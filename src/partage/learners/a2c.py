@@ -129,7 +129,11 @@ class ActorCritic(nn.Module):
 
 
 class A2C:
-    """Learns policies and values from segments of a few transitions of each copy."""
+    """Learns policies and values from segments of a few transitions of each copy.
+
+    Its networks are made here, with banks of `share`'s size where a learner moves the sharing, or
+    given as `net`.
+    """
 
     def __init__(
         self,
@@ -137,11 +141,12 @@ class A2C:
         settings: Settings,
         seeds: Sequence[int],
         device: torch.device,
+        share: FixedSharing | None = None,
         net: ActorCritic | None = None,
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
-        self.net = net or ActorCritic(spec, settings, seeds)
+        self.net = net or ActorCritic(spec, settings, seeds, share)
         move(self.net, device)
         self.policy = Actor(self.net, spec, seeds, device)
         adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)

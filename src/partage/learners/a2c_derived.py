@@ -55,4 +55,4 @@ def make(spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.dev
         _derived.derive(list(banks(network)), code, spec.n_agents, seeds)
     net.sets = spec.n_agents
     net.front_of = net.back_of = assignment.none(len(seeds), spec.n_agents)
-    return DerivedA2C(spec, settings, seeds, device, net)
+    return DerivedA2C(spec, settings, seeds, device, net=net)
