@@ -256,7 +256,7 @@ def compare(task: str, running: subprocess.Popen[bytes], path: Path) -> None:
     theirs = played(task, "cuda")
     if running.wait(timeout=60):
         raise RuntimeError(f"the CPU's process ended with {running.returncode}")
-    say(f"{task}: {differing(torch.load(path), theirs)}")
+    say(f"{task}: {differing(torch.load(path, weights_only=True), theirs)}")
 
 
 def compile_all() -> None:

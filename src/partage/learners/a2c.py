@@ -130,7 +130,11 @@ class ActorCritic(nn.Module):
 
 
 class A2C:
-    """Learns policies and values from segments of a few transitions of each copy."""
+    """Learns policies and values from segments of a few transitions of each copy.
+
+    Its networks are made here, with banks of `share`'s size where a learner moves the sharing, or
+    given as `net`.
+    """
 
     def __init__(
         self,

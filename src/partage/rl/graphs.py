@@ -153,6 +153,10 @@ class Part(Generic[ResultT]):
         return graph
 
 
+def _first(given: Any) -> Sequence[Tensor]:
+    return given[:1]
+
+
 class PartOf(Generic[ResultT]):
     """A part that is given what another part has made: it is another one where that lies elsewhere.
 
@@ -164,7 +168,7 @@ class PartOf(Generic[ResultT]):
         function: Callable[[Any], ResultT],
         device: torch.device,
         captured: bool = True,
-        of: Callable[[Any], Sequence[Tensor]] = lambda given: given[:1],
+        of: Callable[[Any], Sequence[Tensor]] = _first,
     ) -> None:
         self.function, self.device, self.captured, self.of = function, device, captured, of
         self.last: Sequence[Tensor] = ()
