@@ -27,6 +27,9 @@ class Feed:
         self.there = torch.empty_like(made, device=device)
         self.make: Callable[[], Tensor] = lambda: made
         self.first: Tensor | None = None  # made in the capture, for the replay that follows it
+        # where it lies on its way, and torch's event of when it has left
+        self.pinned: Tensor | None = None
+        self.left: Any = None
 
     def takes(self, made: Tensor) -> bool:
         """Return whether its memory is of that kind."""
@@ -34,8 +37,15 @@ class Feed:
 
     def send(self, made: Tensor) -> None:
         """Copy what was made to the card, without waiting for it."""
-        pinned = made.pin_memory() if self.there.device.type == "cuda" else made
-        self.there.copy_(pinned, non_blocking=True)
+        if self.there.device.type != "cuda":
+            self.there.copy_(made)
+            return
+        if self.pinned is None or not self.left.query():
+            self.pinned, self.left = made.pin_memory(), torch.cuda.Event()
+        else:
+            self.pinned.copy_(made)
+        self.there.copy_(self.pinned, non_blocking=True)
+        self.left.record()
 
     def renew(self) -> None:
         """Make it anew, and send it."""
