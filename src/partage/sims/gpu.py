@@ -126,7 +126,8 @@ class OnGpu:
         fields: list[Any] = []
         for field in rules:
             if isinstance(field, np.ndarray):
-                fields.append(self.card.seen(place_units_apart(field, self.device), field.dtype))
+                placed = place if self.lanes == 1 else place_units_apart
+                fields.append(self.card.seen(placed(field, self.device), field.dtype))
             else:
                 fields.append(field)
         return type(rules)(*fields)
