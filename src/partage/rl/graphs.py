@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 WARM_UP = 2  # calls before the capture: libraries and optimisers take their memory in them
 ResultT = TypeVar("ResultT")
@@ -30,6 +30,9 @@ class Feed:
         # where it lies on its way, and torch's event of when it has left
         self.pinned: Tensor | None = None
         self.left: Any = None
+        self.generators: Sequence[Generator] = ()  # that making it moves on
+        # where they were, if it has been made and sent ahead of its part's next call
+        self.before: list[Tensor] | None = None
 
     def takes(self, made: Tensor) -> bool:
         """Return whether its memory is of that kind."""
@@ -48,9 +51,26 @@ class Feed:
         self.left.record()
 
     def renew(self) -> None:
-        """Make it anew, and send it."""
+        """Make it anew, and send it, unless that is done already."""
+        if self.before is not None:
+            self.before = None
+            return
         first, self.first = self.first, None
         self.send(self.make() if first is None else first)
+
+    def renew_ahead(self) -> None:
+        """Make what is drawn, and send it, ahead of its part's next call."""
+        if self.generators and self.before is None:
+            before = [generator.get_state() for generator in self.generators]
+            self.renew()
+            self.before = before
+
+    def take_back(self) -> None:
+        """Have not drawn ahead."""
+        if self.before is not None:
+            for generator, state in zip(self.generators, self.before, strict=True):
+                generator.set_state(state)
+            self.before = None
 
 
 class Place:
@@ -61,7 +81,7 @@ class Place:
         self.feeds: list[Feed] = []
         self.next = 0  # the feed that the part asks for next
 
-    def feed(self, make: Callable[[], Tensor]) -> Tensor:
+    def feed(self, make: Callable[[], Tensor], generators: Sequence[Generator] = ()) -> Tensor:
         """Return the part's next feed, on the device.
 
         Its memory is taken in the first call: what is taken in a capture is the graph's to reuse.
@@ -74,7 +94,7 @@ class Place:
             self.feeds[self.next :] = [Feed(made, self.device)]
         feed = self.feeds[self.next]
         self.next += 1
-        feed.make = make
+        feed.make, feed.generators = make, generators
         if self.capturing:
             feed.first = made
         else:
@@ -85,12 +105,13 @@ class Place:
 _here: list[Place] = []  # of the part that is being called, if one is
 
 
-def from_host(make: Callable[[], Tensor]) -> Tensor:
+def from_host(make: Callable[[], Tensor], generators: Sequence[Generator] = ()) -> Tensor:
     """Return what `make` makes on the CPU: within a part, on its device, and anew at each replay.
 
-    `make` must not read what the part computes.
+    `make` must not read what the part computes. What reads nothing at all but these generators may
+    be made ahead of the next replay.
     """
-    return _here[-1].feed(make) if _here else make()
+    return _here[-1].feed(make, generators) if _here else make()
 
 
 def prepare(device: torch.device) -> None:
@@ -148,6 +169,17 @@ class Part(Generic[ResultT]):
             feed.renew()
         graph.replay()
         return self.result
+
+    def draw_ahead(self) -> None:
+        """Draw what the next call is fed, while the card computes and the host would wait."""
+        if self.graph is not None:
+            for feed in self.place.feeds:
+                feed.renew_ahead()
+
+    def take_back(self) -> None:
+        """Have not drawn ahead: generators are where the last call left them."""
+        for feed in reversed(self.place.feeds):
+            feed.take_back()
 
     def _capture(self) -> Any:
         """Capture the function: nothing is computed yet."""
