@@ -60,6 +60,8 @@ metric = "train_return"
 x = "updates"
 y_label = "return"
 """
+KINDS = ("trainer", "worker", "pool worker", "main process")
+PATIENCE = 60  # s that a kill waits for work that is half done
 POOL_WORKER = "partage.sims.workers.worker"  # as its command line has it
 OFTEN = """#!/bin/sh
 # the Python of the jobs: a trainer saves a checkpoint twice a second
@@ -135,19 +137,35 @@ def processes(root: Path) -> dict[int, str]:
     return found
 
 
-def victim(root: Path, main: int, kind: str) -> int | None:
-    """A process of that kind, if there is one now."""
-    trains = [(number, line) for number, line in processes(root).items() if "partage train" in line]
+def victims(root: Path, main: int) -> dict[str, list[int]]:
+    """The processes of each kind that there are now."""
+    running = processes(root)
+    trains = [(number, line) for number, line in running.items() if "partage train" in line]
     shells = [
         number for number, line in trains if "bash -c" in line or "/bin/sh" in line.split(" ")[0]
     ]
-    chosen = {
+    found = {
         "main process": [main],
         "worker": shells,
-        "pool worker": [n for n, line in processes(root).items() if POOL_WORKER in line],
-        "trainer": [n for n, _ in trains if n not in shells],
-    }[kind]
-    return random.choice(chosen) if chosen else None
+        "pool worker": [number for number, line in running.items() if POOL_WORKER in line],
+        "trainer": [number for number, _ in trains if number not in shells],
+    }
+    return {kind: numbers for kind, numbers in found.items() if numbers}
+
+
+def worth_a_kill(root: Path) -> bool:
+    """Whether a run has left a checkpoint to go on from, or a pool of workers plays."""
+    saved = any((root / "results").glob("smoke/runs/*/*/*/*/checkpoint/[ab]"))
+    return saved or "pool worker" in victims(root, os.getpid())
+
+
+def wait(root: Path, main: subprocess.Popen[str]) -> None:
+    """Let some time pass; every second time, until a kill meets work that is half done."""
+    patient = random.random() < 0.5
+    time.sleep(random.uniform(0.5, 4))
+    until = time.monotonic() + PATIENCE
+    while patient and main.poll() is None and time.monotonic() < until and not worth_a_kill(root):
+        time.sleep(0.2)
 
 
 def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
@@ -155,10 +173,10 @@ def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
     process began.
     """
     count: Counter[str] = Counter()
-    kinds = ["trainer", "worker", "pool worker", "main process", *(["slurmd"] if cluster else [])]
+    kinds = [*KINDS, *(["slurmd"] if cluster else [])]
     main = naps.snakemake(root, *options(root, bool(cluster)))
     while sum(count[kind] for kind in kinds) < kills:
-        time.sleep(random.uniform(0.5, 4))
+        wait(root, main)
         if main.poll() is not None:
             if main.returncode == 0:  # all made: forget one run, so that there is something to kill
                 again = random.choice(list((root / "results/smoke/runs").glob("*/*/*/*")))
@@ -167,17 +185,16 @@ def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
             main = naps.snakemake(root, *options(root, bool(cluster)))
             count["starts of the main process"] += 1
             continue
-        kind = random.choice(kinds)
+        there = victims(root, main.pid)
+        kind = random.choice([*there, "slurmd"] if cluster else [*there])
         if kind == "slurmd" and cluster:
             node = random.choice(slurm.NODES)
             slurm.kill(cluster, node)
             time.sleep(random.uniform(0.2, 2))
             slurm.start(node)
-        elif (number := victim(root, main.pid, kind)) is not None:
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
         else:
-            continue
+            with suppress(ProcessLookupError):
+                os.kill(random.choice(there[kind]), signal.SIGKILL)
         count[kind] += 1
         print(f"killed: {kind}", file=sys.stderr, flush=True)
     main.kill()

@@ -93,11 +93,12 @@ tasks = {tasks}
 facts = ["agents"]
 """
 CALLS = 1600 // 8  # steps of all copies together
+HALF_WRITTEN = ("*.pyc.*", "*.tmp.*")  # by Python and Numba, which rename them within moments
 
 
 def checkout(root: Path, **tasks: str) -> Path:
-    """Write it; `tasks` are the lines of each task's entry."""
-    ignore = shutil.ignore_patterns("sheets", "logs", "__pycache__")
+    """Write it, with what is compiled already; `tasks` are the lines of each task's entry."""
+    ignore = shutil.ignore_patterns("sheets", "logs", *HALF_WRITTEN)
     for name in ("src", "containers", "workflow"):
         shutil.copytree(ROOT / name, root / name, ignore=ignore, symlinks=True)
     (root / "envs").symlink_to("src/partage/envs")

@@ -68,6 +68,30 @@ def differing() -> list[str]:
     return [name for name in VARIANTS if name in found.values() and name not in ALIKE]
 
 
+# Variants whose state, draws or banks are of another kind than those of their learner's first.
+OTHER_STRUCTURES = (
+    "nps",
+    "qmix-ns",
+    "fps-film",
+    "qmix-random-masks",
+    "bdps-individual",
+    "bdps-gaussian",
+    "bdps-categorical",
+    "rode-learned",
+    "ippo-ns",
+    "mappo-rnn",
+)
+
+
+def structures() -> list[str]:
+    """The first variant of each learner, and those whose structure is another one.
+
+    What packs, checkpoints and copies have to keep hangs on it; numbers do not change it.
+    """
+    first = {VARIANTS[name].learner: name for name in reversed(differing())}
+    return [name for name in differing() if name in (*first.values(), *OTHER_STRUCTURES)]
+
+
 def make(variant: str, task: contract.Env, seeds: list[int], **more: Any) -> Learner:
     return learners.make(VARIANTS[variant].learner, task.spec, settings(variant, **more), seeds)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.naps import HALF_WRITTEN
 from partage.config import plan
 from partage.config.recipe import Recipe, run_dir
 from partage.runs import record
@@ -159,8 +160,8 @@ def finish(recipes: list[Recipe], root: Path) -> list[Path]:
 
 
 def workflow(root: Path) -> Path:
-    """The small checkout with the real Snakefile, rules, profile and package."""
-    ignore = shutil.ignore_patterns("__pycache__", "learners", "sheets")
+    """The small checkout with the real Snakefile, rules, profile and package, compiled as here."""
+    ignore = shutil.ignore_patterns("learners", "sheets", *HALF_WRITTEN)
     for name in ("src/partage", "workflow"):
         shutil.copytree(ROOT / name, root / name, ignore=ignore)
     shutil.copy(ROOT / "Snakefile", root)

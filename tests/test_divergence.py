@@ -90,8 +90,8 @@ def test_an_environment_s_nonsense_ends_its_run_and_no_other(
     train.run(lay(tmp_path / "alone", recipe(name, [0])))
     made = environments.make
 
-    def make(one: Recipe, purpose: str, copies: int) -> Any:
-        inner = made(one, purpose, copies)
+    def make(one: Recipe, purpose: str, copies: int, device: str) -> Any:
+        inner = made(one, purpose, copies, device)
         return Spoilt(inner, field, value) if purpose == "env" else inner
 
     monkeypatch.setattr(environments, "make", make)

@@ -19,6 +19,7 @@ from learning import (  # noqa: F401
     parameters,
     same,
     snapshot,
+    structures,
 )
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from partage.sims.contract import TimeStep
 from partage.sims.roll_call import ceiling
 
 every_variant = pytest.mark.parametrize("variant", differing())
+every_structure = pytest.mark.parametrize("variant", structures())
 SMALL = "roll_call/3x3-5"
 
 
@@ -92,7 +94,7 @@ def test_runs_of_different_seeds_have_other_networks_and_other_noise(variant: st
     assert torch.equal(actions[0], actions[2]) and not torch.equal(actions[0], actions[1])
 
 
-@every_variant
+@every_structure
 def test_a_run_is_the_same_alone_and_in_a_pack_of_five_to_the_last_bit(variant: str) -> None:
     """Here every batch has an episode up to the horizon; `test_qmix` shows that longer padding
     moves nothing.
@@ -122,7 +124,7 @@ def test_a_run_is_the_same_alone_and_in_a_pack_of_five_to_the_last_bit(variant: 
     assert alone.learner.segment or len(lengths) > 3, "all episodes were equally long"
 
 
-@every_variant
+@every_structure
 def test_every_trained_parameter_is_in_exactly_one_optimiser_and_a_view_of_its_flat_tensor(
     variant: str,
 ) -> None:
@@ -143,7 +145,7 @@ def test_every_trained_parameter_is_in_exactly_one_optimiser_and_a_view_of_its_f
         assert not optimiser.flat[start:].any()  # the padding never moves
 
 
-@every_variant
+@every_structure
 def test_evaluating_does_not_disturb_training(variant: str) -> None:
     quiet, watched = (Player(variant, lengthy(variant), [4, 5], **few(variant)) for _ in range(2))
     quiet.learn(4)
@@ -157,7 +159,7 @@ def test_evaluating_does_not_disturb_training(variant: str) -> None:
     )
 
 
-@every_variant
+@every_structure
 def test_going_on_from_a_saved_state_is_going_on(variant: str) -> None:
     player = Player(variant, lengthy(variant), [4, 5], **few(variant)).learn(4)
     other = Player(variant, lengthy(variant), [8, 9], **few(variant)).learn(1)
@@ -227,7 +229,7 @@ def test_only_legal_actions_are_chosen(variant: str, explore: bool) -> None:
     ) >= 2 * 3 * 12 * player.learner.copies
 
 
-@every_variant
+@every_structure
 def test_it_learns_where_actions_are_illegal(variant: str) -> None:
     player = Player(variant, "roll_call/3x5-12", [0, 1], **few(variant))
     player.env = Restricted(player.env)

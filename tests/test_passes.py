@@ -269,7 +269,8 @@ def test_predictors_are_clipped_each_by_its_own_norm() -> None:
 
 def match(score: list[float], ended: int) -> Rollout:
     """Four steps of one copy, of which the last is `ended`, with so many goals each."""
-    blank = {field: torch.zeros(1, 1, 4) for field in Rollout._fields[:-2]}
+    fields = set(Rollout._fields) - {"notes", *Rollout._field_defaults}
+    blank = {field: torch.zeros(1, 1, 4) for field in fields}
     steps = torch.arange(4)
     blank |= {
         "reward": torch.full((1, 1, 4, 3), 0.1),  # a checkpoint at every step

@@ -46,8 +46,18 @@ def played(player: Player, rollouts: int) -> list[Rollout]:
     return collected
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("variant", [*EPISODES, *SEGMENTS])
+# Learners with the same networks meet other simulators: each pair is compiled, for seconds.
+PAIRS = [(variant, task) for variant in ("qmix", "bdps", "nps") for task in TASKS]
+PAIRS += [("qmix-ns", "smac/3m"), ("cds", "roll_call/3x5-12"), ("eoi", "lbf/5x5-4p-1f-v3")]
+PAIRS += [("fps-id", "mpe/15a_3c"), ("mdps", "smac/3m"), ("fps-bias", "lbf/5x5-4p-1f-v3")]
+PAIRS += [("ippo-id", "lbf/5x5-4p-1f-v3"), ("ippo-id", "mpe/15a_3c")]
+
+
+def test_every_kind_of_acting_meets_a_simulator() -> None:
+    assert {variant for variant, _ in PAIRS} == {*EPISODES, *SEGMENTS}
+
+
+@pytest.mark.parametrize(("variant", "task"), PAIRS)
 def test_compiled_playing_is_playing_step_by_step_to_the_last_bit(
     variant: str, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,13 +16,13 @@ from learning import (  # noqa: F401 (a fixture)
     VARIANTS,
     Player,
     as_in_training,
-    differing,
     known,
     lengthy,
     optimisers,
     parts,
     same,
     snapshot,
+    structures,
 )
 from running import lay, recipe
 from torch import Generator, Tensor, nn
@@ -33,7 +33,7 @@ from partage.nn.state import share
 from partage.runs import record, train
 from partage.sharing.overlap import Shares
 
-every_variant = pytest.mark.parametrize("variant", differing())
+every_structure = pytest.mark.parametrize("variant", structures())
 LEARNERS = {x.learner: name for name, x in VARIANTS.items()}  # a variant of each
 every_learner = pytest.mark.parametrize("variant", LEARNERS.values())
 TRANSIENT = {"gradients", "hook"}  # written anew by every step
@@ -117,7 +117,7 @@ def equal(left: Any, right: Any) -> bool:
     return left == right
 
 
-@every_variant
+@every_structure
 def test_all_that_decides_what_a_learner_does_is_saved_and_loaded(variant: str) -> None:
     one, other = player(variant, [4, 5]), player(variant, [4, 5])
     one.learn(4)
@@ -164,14 +164,8 @@ def test_policies_saved_before_the_sharing_lay_with_the_networks_still_load(vari
     if variant == "nps":
         state["sharing"] = one.sharing()
     other.load_state_dict(state)
-    for block, shared in sharing(one).items():
-        assert torch.equal(sharing(other)[block], shared)
-
-
-def sharing(learner: Learner) -> dict[str, Tensor]:
-    """Who goes through which set; of derived ones, how much any two share."""
-    found = learner.sharing()
-    return {name: x.overlap() if isinstance(x, Shares) else x for name, x in found.items()}
+    for block, index in one.sharing().items():
+        assert torch.equal(other.sharing()[block], index)
 
 
 def by_pickle(learner: Learner) -> Learner:
@@ -207,7 +201,8 @@ def test_a_learner_that_took_over_another_s_state_learns_apart_from_it(variant: 
 
 def of_run(learner: Learner, r: int) -> dict[str, Any]:
     """All that a learner keeps of one run."""
-    runs = len(next(iter(sharing(learner).values())))
+    shared = next(iter(learner.sharing().values()))
+    runs = len(shared.index if isinstance(shared, Shares) else shared)
     found: dict[str, Any] = {}
     for name, x in parts(learner).items():
         if isinstance(x, nn.Module):
@@ -219,15 +214,16 @@ def of_run(learner: Learner, r: int) -> dict[str, Any]:
     for name, x in parts(learner).items():
         if name == "generators":
             found |= {f"generator {n}": g.get_state() for n, g in enumerate(x[r::runs])}
-        if isinstance(x, Tensor) and len(x) == runs and name != "active":  # of the last update
+        # `active` says of the last update which runs it moved
+        if isinstance(x, Tensor) and len(x) == runs and name != "active":
             found[name] = x[r]
     policy = parts(learner)["policy"]
     found |= {
         f"acting {n}": g.get_state()
         for n, g in enumerate(getattr(policy, "generators", [])[r::runs])
     }
-    for block, shared in sharing(learner).items():
-        found[f"sharing {block}"] = shared[r]
+    for block, index in learner.sharing().items():
+        found[f"sharing {block}"] = index[r]
     for kind, matrix in getattr(learner, "distances", {}).items():
         found[f"distance {kind}"] = matrix[r]
     if hasattr(learner, "exploration"):
@@ -236,7 +232,7 @@ def of_run(learner: Learner, r: int) -> dict[str, Any]:
     return {name: x.clone() for name, x in found.items()}
 
 
-@every_variant
+@every_structure
 def test_a_run_that_has_ended_stays_what_it_would_be_alone_whatever_the_others_do(
     variant: str,
 ) -> None:

@@ -38,7 +38,8 @@ def hold(run_dir: Path, wait: bool = False) -> Iterator[Held]:
     """Hold a run's lock, so that no second process works on it.
 
     The kernel lets go when the process ends, however it ends (SIGKILL too). Where another process
-    holds the lock, `wait` until that has ended; else raise `UserError`.
+    holds the lock, `wait` until that has ended; else raise `UserError`. What is refused within is
+    told as `Held.check` tells it where the folder is gone: a file may fail to be written for that.
     """
     handle = _open_lock(run_dir)
     try:
@@ -52,7 +53,12 @@ def hold(run_dir: Path, wait: bool = False) -> Iterator[Held]:
         with contextlib.suppress(OSError):  # a full disk: only a second process would have read it
             os.ftruncate(handle, 0)
             os.pwrite(handle, holder.encode(), 0)
-        yield Held(run_dir, handle)
+        held = Held(run_dir, handle)
+        try:
+            yield held
+        except UserError:
+            held.check()
+            raise
     finally:
         os.close(handle)
 
