@@ -70,6 +70,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
     A learner built on it brings its networks, the policy that acts with them, and `update`.
     """
 
+    policy: Any  # the learner's own; rl.rollout has the protocol
     segment = None  # whole episodes
     captured = (
         False  # on a card: whether an update asks it for nothing, so that a graph can be made

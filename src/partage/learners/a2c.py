@@ -131,11 +131,7 @@ class ActorCritic(nn.Module):
 
 
 class A2C:
-    """Learns policies and values from segments of a few transitions of each copy.
-
-    Its networks are made here, with banks of `share`'s size where a learner moves the sharing, or
-    given as `net`.
-    """
+    """Learns policies and values from segments of a few transitions of each copy."""
 
     def __init__(
         self,
@@ -143,8 +139,8 @@ class A2C:
         settings: Settings,
         seeds: Sequence[int],
         device: torch.device,
-        share: FixedSharing | None = None,
-        net: ActorCritic | None = None,
+        share: FixedSharing | None = None,  # of the banks made here, if a learner moves it
+        net: ActorCritic | None = None,  # None: made here
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
