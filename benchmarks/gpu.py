@@ -159,7 +159,7 @@ def twice(name: str) -> None:
     for captured in (True, True, False):
         trained = on_roll_call(name)
         if not captured:
-            learner = getattr(trained.learner, "a2c", trained.learner)
+            learner = getattr(trained.learner, "base", trained.learner)
             learner.updating.captured = learner.policy.captured = False
             getattr(learner, "storing", learner.updating).captured = False
         for _ in range(40):

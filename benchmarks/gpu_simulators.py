@@ -201,11 +201,12 @@ class Recorded:
 def speed(task: str, seeds: int, copies: int) -> None:
     """Print joint steps a second, by the number of threads that start together."""
     game, count = Recorded(task, seeds, copies), seeds * copies
-    name, usual = f"{task} x {count}", game.env.card.threads
+    name, usual = f"{task} x {count}", game.env.card.shape
     plain, host = game.seconds(game.play)
     say(f"{name}: {plain * 1e6:.1f} us a step by launches, the host busy for {host * 1e6:.1f} us")
-    for block in (usual(count)[1], *(BLOCKS if task == SWEPT else ())):
-        game.env.card.threads = lambda n, block=block: (-(-n // block), block)
+    for block in (usual(count, game.env.lanes)[1], *(BLOCKS if task == SWEPT else ())):
+        if task == SWEPT:
+            game.env.card.shape = lambda n, lanes, block=block: (-(-n // block), block)
         card, _ = game.seconds(captured(game.play).replay)
         rate = count / card
         note = f", target {TARGET / 1e6:.0f} M" if task == BATTLE and count == MANY else ""
@@ -223,7 +224,7 @@ def launches(task: str) -> str:
     for kind, value in zip(kernel.argument_types, made._given_actions, strict=True):
         kernel._prepare_args(kind, value, 0, [], laid_out)
     stream = dispatcher.driver._to_core_stream(next(iter(made.card.streams.values())))
-    blocks, block = made.card.threads(2 * COMPARED)
+    blocks, block = made.card.shape(2 * COMPARED, made.lanes)
     code = kernel._codelibrary.get_cufunc().kernel
 
     def prepared() -> None:
@@ -231,7 +232,7 @@ def launches(task: str) -> str:
         dispatcher.launch(stream, config, code, *laid_out)
 
     def usual() -> None:
-        made.card.launch(made._step, 2 * COMPARED, made._given_actions)
+        made.card.launch(made._step, 2 * COMPARED, made._given_actions, made.lanes)
 
     seconds = []
     for do in (usual, prepared):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from benchmarks.stand_in import RollCall
 from partage import envs, learners
 from partage.nn.gru import GRUWeights, run_gru_torch
 from partage.rl import rollout
@@ -43,9 +42,7 @@ class Trained:
         probe = envs.make(TASK, [0], 1)
         settings = {**SETTINGS[name], "copies": 8, **more}
         self.learner = learners.make(name, probe.spec, settings, [0, 1], learns_on)
-        self.env: Env = envs.make(TASK, [0, 1], 8)
-        if plays_on == "cuda":
-            self.env = RollCall([0, 1], 8, "cuda", probe.spec)
+        self.env: Env = envs.make(TASK, [0, 1], 8, device=plays_on)
         self.everyone = torch.ones(2, dtype=torch.bool)
         self.step = self.env.reset()
 
@@ -102,7 +99,7 @@ def test_nothing_waits_for_the_gpu_within_an_episode_or_an_update(name: str):
 @pytest.mark.parametrize("name", CAPTURED)
 def test_two_runs_on_the_gpu_are_equal_and_graphs_do_what_was_captured(name: str):
     found = [Trained(name, "cuda", "cuda", **MOVES.get(name, {})) for _ in range(3)]
-    learner = getattr(found[2].learner, "a2c", found[2].learner)
+    learner = getattr(found[2].learner, "base", found[2].learner)
     for part in (learner.updating, learner.policy, getattr(learner, "storing", learner.updating)):
         part.captured = False
     first, *others = [trained.after(30).parameters() for trained in found]

@@ -62,10 +62,10 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Watches, but for what is fed; fused and capturable optimisers know no device meta."""
     found, feed = Watch(), graphs.Place.feed
 
-    def unwatched(self: graphs.Place, make: Any) -> torch.Tensor:
+    def unwatched(self: graphs.Place, make: Any, drawn_by: Any = ()) -> torch.Tensor:
         found.asleep = True
         try:
-            return feed(self, make)
+            return feed(self, make, drawn_by)
         finally:
             found.asleep = False
 
@@ -200,6 +200,58 @@ def captures(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: None)
 
 
+def test_noise_that_is_drawn_ahead_is_what_would_be_drawn_and_can_be_taken_back(captures: None):
+    ours, theirs = (noise.generators([3, 4]) for _ in range(2))
+    sent: list[torch.Tensor] = []
+
+    class Noted(graphs.Feed):
+        def send(self, made: torch.Tensor) -> None:
+            sent.append(made)
+
+    part = graphs.Part(lambda: noise.uniform(ours, 5), torch.device("meta"))
+    part.captured = True
+    numbers = [noise.uniform(theirs, 5) for _ in range(8)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "Feed", Noted)
+        for number in range(7):
+            part()
+            part.draw_ahead()
+            part.draw_ahead()  # which changes nothing
+            if number == 4:
+                part.take_back()
+                assert torch.equal(noise.uniform(ours, 5), numbers[5])
+                for generator, state in zip(ours, states(numbers[:5]), strict=True):
+                    generator.set_state(state)
+    expected = [0, 1, 2, 3, 4, 5, 5, 6, 7]  # number 5 once more, as it was taken back
+    assert torch.equal(torch.stack(sent), torch.stack([numbers[number] for number in expected]))
+
+
+def states(drawn: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Where the generators of those numbers were behind them."""
+    again = noise.generators([3, 4])
+    for _ in drawn:
+        noise.uniform(again, 5)
+    return [generator.get_state() for generator in again]
+
+
+def test_what_another_part_drew_ahead_it_has_not_drawn(captures: None):
+    learner: Any = learners.make("a2c", roll_call([0, 1], 1, "meta").spec, {}, [0, 1], "meta")
+    collectors = []
+    for _ in range(2):
+        env = roll_call([0, 1], learner.copies, "meta")
+        collectors.append(on_card.Segments(env, learner.policy, learner.segment))
+        collectors[-1].part.captured = True
+    for _ in range(4):
+        learner.learn(collectors[0].collect(None))
+    before = [g.get_state() for g in learner.policy.generators]
+    saved = learner.state_dict()["generators"]
+    assert not any(map(torch.equal, before, saved))  # they were ahead
+    learner.learn(collectors[0].collect(None))
+    on_card.plays(learner.policy, collectors[1].part)
+    now = [g.get_state() for g in learner.policy.generators]
+    assert all(map(torch.equal, now, before))
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_is_captured_draws_and_stores_what_is_called_would(name: str, captures: None):
     results = []
@@ -217,6 +269,7 @@ def test_what_is_captured_draws_and_stores_what_is_called_would(name: str, captu
         for number in range(9):
             where = torch.tensor([True, number != 7])
             learner.learn(collector.collect(where))
+        on_card.take_back(learner.policy)
         drawn = [g.get_state() for g in learner.streams.generators]
         results.append((drawn, getattr(getattr(learner, "card_replay", None), "stored", 0)))
         assert bool(Graph.replayed) == captured

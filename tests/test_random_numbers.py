@@ -55,6 +55,13 @@ def test_key_and_counter_are_the_whole_state() -> None:
     assert [random_numbers.random_word(key, counter, 1) for _ in range(2)] == first[2:]
 
 
+def test_a_number_ahead_is_the_one_that_is_drawn_after_the_others() -> None:
+    key, counter = generators(2)
+    ahead = [random_numbers.uniform_ahead(key, counter, 1, n, -1.0, 2.0) for n in range(3)]
+    assert counter.tolist() == [0, 0]
+    assert ahead == [random_numbers.uniform(key, counter, 1, -1.0, 2.0) for _ in range(3)]
+
+
 def test_compiled_code_is_reused_until_any_simulators_source_changes(tmp_path: Path) -> None:
     package = tmp_path / "sims"
     package.mkdir()

@@ -68,6 +68,8 @@ class Actor:
             h_v=zero,
             h_advantage=self.selector.read(no_advantages),
             h_selector=zero,
+            advantages=(),
+            played=(),
             attention=self.nets.selector.attention() if s.levels == "both" else None,
             roles=nobody,
             groups=nobody,
@@ -170,21 +172,27 @@ class Actor:
         if m.t % s.period != 0:
             return m
         noise = None if m.role_noise is None else m.role_noise[:, m.t // s.period]
-        chosen = self.selector.roles(m.h_advantage, noise)
+        chosen = self.selector.roles(self._read(m), noise)
         roles = torch.where(self._may_change(alive, m), chosen, m.roles)
-        return m._replace(roles=roles, h_advantage=torch.zeros_like(m.h_advantage))
+        return m._replace(roles=roles, advantages=())
+
+    def _read(self, m: Memory) -> Float32[Tensor, "R M H"]:
+        """Return the role selector's state after the last period."""
+        if not m.advantages:
+            return m.h_advantage
+        return self.selector.read(self.selector.in_units(torch.stack(m.advantages, 1)))
 
     def _choose_groups(self, alive: Bool[Tensor, "R B N"], attention: Tensor, m: Memory) -> Memory:
-        """Return the memory with the selector's next state, and new groups where T_V has passed."""
+        """Return the memory with new groups where T_V has passed."""
         s, selector = self.nets.settings, self.nets.selector
         copies_and_agents = alive.shape[1:]
-        roles = m.roles.unflatten(1, copies_and_agents)[:, None]
-        entry = selector.entries(roles, alive[:, None]).flatten(2)
-        states = selector.states(attention, entry, m.h_selector)
-        m = m._replace(h_selector=states[:, 0])
+        played = (*m.played, (m.roles.unflatten(1, copies_and_agents), alive))
         if m.t % s.group_period != 0:
-            return m
-        by_agent = states.unflatten(2, copies_and_agents).transpose(1, 2)  # [R, B, 1, N, H]
+            return m._replace(played=played)
+        entry = selector.entries(*(torch.stack(x, 1) for x in zip(*played, strict=True)))
+        last = selector.states(attention, entry.flatten(2), m.h_selector)[:, -1:]
+        m = m._replace(h_selector=last[:, 0], played=())
+        by_agent = last.unflatten(2, copies_and_agents).transpose(1, 2)  # [R, B, 1, N, H]
         choice = m.t // s.period // s.every  # its number within the episode
         if m.given_groups is not None:
             chosen = m.given_groups[:, choice]
@@ -202,10 +210,10 @@ class Actor:
     def remember(
         self, q_u: Tensor, q_v: Tensor, avail: Tensor, actions: Tensor, memory: Memory
     ) -> Memory:
-        """Return the memory after these actions, whose advantage the role selector has read."""
+        """Return the memory after these actions, with their advantage."""
         taken = advantage(self.nets.settings, q_u, q_v, avail.flatten(1, 2), actions.flatten(1))
-        read = self.selector.read(self.selector.in_units(taken)[:, None], memory.h_advantage)
-        return memory._replace(h_advantage=read, last_action=actions, t=memory.t + 1)
+        advantages = (*memory.advantages, taken)
+        return memory._replace(advantages=advantages, last_action=actions, t=memory.t + 1)
 
 
 def _rounded_up(steps: int, period: int) -> int:

@@ -13,8 +13,11 @@ class Memory(NamedTuple):
 
     h_u: Float32[Tensor, "R M H"]  # hidden state of the roles' networks
     h_v: Float32[Tensor, "R M H"]  # of the groups' networks
-    h_advantage: Float32[Tensor, "R M H"]  # of the role selector: what it has read so far
-    h_selector: Float32[Tensor, "R M H"]  # of the group selector
+    h_advantage: Float32[Tensor, "R M H"]  # of the role selector, when the episode begins
+    h_selector: Float32[Tensor, "R M H"]  # of the group selector, when it last chose
+    # what either has not read yet, which it does when it chooses: all of it in one go
+    advantages: tuple[Tensor, ...]  # [R, M, W] of each step of the period
+    played: tuple[tuple[Tensor, Tensor], ...]  # roles and who lives [R, B, N] of each instant
     attention: Tensor | None  # the group selector's, for every count of players; None: no groups
     roles: Int64[Tensor, "R M"]
     groups: Int64[Tensor, "R M"]

@@ -21,6 +21,7 @@ from partage.rl.exploration import Exploration
 from partage.rl.graphs import Part, PartOf, from_host
 from partage.rl.losses import masked_mse, td_target, total
 from partage.rl.noise import Streams, generators
+from partage.rl.on_card import draw_ahead, take_back
 from partage.rl.replay import Replay
 from partage.rl.rollout import Rollout, team_reward
 from partage.sharing.assignment import Assignment
@@ -69,6 +70,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
     A learner built on it brings its networks, the policy that acts with them, and `update`.
     """
 
+    policy: Any  # the learner's own; rl.rollout has the protocol
     segment = None  # whole episodes
     captured = (
         False  # on a card: whether an update asks it for nothing, so that a graph can be made
@@ -121,6 +123,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             self.update_targets(active)
             self.blocks = self._blocks_of(rollout)
         self.streams.settle(active)
+        draw_ahead(self.policy)
         return measures
 
     def _store(self, rollout: Rollout) -> dict[str, Tensor]:
@@ -196,6 +199,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
         """Return all that a resumed run needs; experience only with `replay`."""
+        take_back(self.policy)
         state = {name: module.state_dict() for name, module in self._attributes(nn.Module).items()}
         for name, optimiser in self._attributes(Optimiser).items():
             state[name] = optimiser.torch.state_dict()
@@ -216,6 +220,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
             load(module, state[name])
         for name, optimiser in self._attributes(Optimiser).items():
             optimiser.load(state[name])
+        take_back(self.policy)
         self.streams.restore(state["generators"])
         self.exploration.steps.copy_(state["steps"])
         self.exploration.since.copy_(state["since"])

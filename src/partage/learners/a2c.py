@@ -40,6 +40,7 @@ from partage.nn.state import hold, load, move, used
 from partage.rl.graphs import PartOf, from_host
 from partage.rl.losses import n_step_returns
 from partage.rl.noise import Streams, generators
+from partage.rl.on_card import draw_ahead, take_back
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -130,11 +131,7 @@ class ActorCritic(nn.Module):
 
 
 class A2C:
-    """Learns policies and values from segments of a few transitions of each copy.
-
-    Its networks are made here, with banks of `share`'s size where a learner moves the sharing, or
-    given as `net`.
-    """
+    """Learns policies and values from segments of a few transitions of each copy."""
 
     def __init__(
         self,
@@ -142,8 +139,8 @@ class A2C:
         settings: Settings,
         seeds: Sequence[int],
         device: torch.device,
-        share: FixedSharing | None = None,
-        net: ActorCritic | None = None,
+        share: FixedSharing | None = None,  # of the banks made here, if a learner moves it
+        net: ActorCritic | None = None,  # None: made here
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         self.copies, self.segment = settings.copies, settings.segment
@@ -162,6 +159,7 @@ class A2C:
         update = self._update if rollout.filled.device.type == "cpu" else self.updating
         measures = update(rollout)
         self.streams.settle(self.active)
+        draw_ahead(self.policy)
         return measures
 
     def _update(self, rollout: Rollout) -> dict[str, Tensor]:
@@ -233,6 +231,7 @@ class A2C:
 
     def state_dict(self, replay: bool = True) -> dict[str, Any]:
         """Return all that a resumed run needs; there is no replay."""
+        take_back(self.policy)
         return {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.torch.state_dict(),
@@ -244,6 +243,7 @@ class A2C:
         before_buffers = {f"{block}_of": x for block, x in state.get("sharing", {}).items()}
         load(self.net, before_buffers | state["net"])
         self.optimiser.load(state["optimiser"])
+        take_back(self.policy)
         self.streams.restore(state["generators"])
 
 

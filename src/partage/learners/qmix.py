@@ -15,7 +15,7 @@ tasks.toml says.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -111,12 +111,13 @@ class RecurrentAgent(Protocol):
 class ValueNetworks(Protocol):
     """What `EpsilonGreedy` acts by."""
 
-    assignment: Assignment
+    if TYPE_CHECKING:  # from Python 3.12 on a check at run time would not find a module's parts
+        assignment: Assignment
 
-    @property
-    def agent(self) -> RecurrentAgent:
-        """The agents' networks."""
-        ...
+        @property
+        def agent(self) -> RecurrentAgent:
+            """The agents' networks."""
+            ...
 
     def q(self, obs: Tensor, actions: Tensor) -> Tensor:
         """Return action values at every instant of whole episodes with these actions."""

@@ -18,6 +18,7 @@ from partage.kernels.gemm import BLOCK, padded_width
 from partage.kernels.mlp import Layers, forward_all
 from partage.kernels.mlp import Rows as SortedRows
 from partage.kernels.mlp_backward import Gradients, backward_all
+from partage.nn.products import multiplied
 from partage.sharing.assignment import Assignment, pick
 
 Arrays = tuple[np.ndarray, ...]
@@ -87,12 +88,14 @@ def apply_layers_torch(
     hot: Int64[Tensor, "R G T M"] | None = None,
 ) -> Float32[Tensor, "R G T M O"]:
     """Do as `apply_layers` in torch's own operations, on any device."""
-    x, places = rows.flatten(2, 3), None if hot is None else hot.flatten(2)
+    x, places = rows, None if hot is None else hot.flatten(2)
     for layer in layers:
-        x = _with_biases(x @ pick(layer.weight, layer.sharing), layer, places)
-        x = x.relu() if layer.relu else x
+        weight = pick(layer.weight, layer.sharing).flatten(0, 1)
+        y = multiplied(x.flatten(0, 1), weight).flatten(1, 2).unflatten(0, rows.shape[:2])
+        y = _with_biases(y, layer, places)
+        x = (y.relu() if layer.relu else y).unflatten(2, rows.shape[2:4])
         places = None  # the first alone has one-hot inputs
-    return x.unflatten(2, rows.shape[2:4])
+    return x
 
 
 def _with_biases(

@@ -2,17 +2,20 @@
 
 At an instant the hidden states of all stretches are multiplied in one batched product, and the
 gates are one fused kernel of the library's (what `torch.nn.GRUCell` calls there); backward there is
-a product and a kernel too, and the weights' gradients are one product over all instants at the end.
-Where rows go through one of several sets, their weights stand side by side in the product, and each
-row takes its own. Nothing waits for the card, and nothing is added in an order that could change.
+a product and a kernel too, and the weights' gradients are summed at the end (see `products`).
+Where rows go through one of several sets, a row stands at its own set's place in a wider one, whose
+other places are zeros, and the sets' weights lie one below the other. Nothing waits for the card,
+and nothing is added in an order that could change.
 On the CPU the same is said in plain operations, for tests.
 """
 
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import Tensor
+
+from partage.nn.products import beside, multiplied, summed_products
 
 Two = tuple[Tensor, Tensor]
 
@@ -46,29 +49,26 @@ class Recurrence(torch.autograd.Function):
     """The states after every instant, for torch's gradients.
 
     K stretches of M rows, S sets in each: from_x ``[T, K, M, 3H]``, first states ``[K, M, H]``,
-    weights ``[K, H, S * 3H]``, biases ``[K, S * 3H]``; `used` ``[T, K, M]`` names the set of each
-    row, where there are several.
+    weights ``[K, S, H, 3H]``, biases ``[K, S, 3H]``; `own` ``[T, K, M, S]`` is one at the set of
+    each row and zero elsewhere, where there are several.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, from_x: Tensor, first: Tensor, weight: Tensor, bias: Tensor, used: Tensor | None
+        ctx: Any, from_x: Tensor, first: Tensor, weight: Tensor, bias: Tensor, own: Tensor | None
     ) -> Float32[Tensor, "T K M H"]:
         """Return the states after every instant."""
-        time, stretches, rows, width = from_x.shape
-        h, states, kept = first.contiguous(), [], []
-        places = None if used is None else _places(used, width)
-        for t in range(time):
-            from_h = torch.baddbmm(bias[:, None], h, weight)
-            if places is not None:
-                from_h = from_h.view(stretches, rows, -1, width).gather(2, places[t])
-            flat, all_h = from_x[t].reshape(-1, width), from_h.reshape(-1, width)
-            new, of_gates = gates(flat, all_h, h.reshape(-1, h.shape[-1]))
+        h, states, kept, side_by_side = first.contiguous(), [], [], weight.flatten(1, 2)
+        for t, from_h in enumerate(_biases(from_x, bias, own)):
+            # what is multiplied is added to the biases where they lie
+            from_h.baddbmm_(h if own is None else beside(h, own[t]), side_by_side)
+            flat, all_h = from_x[t].flatten(0, 1), from_h.flatten(0, 1)
+            new, of_gates = gates(flat, all_h, h.flatten(0, 1))
             h = new.view(h.shape)
             states.append(h)
             kept.append(of_gates)
-        out = torch.stack(states)
-        ctx.kept, ctx.used = kept, used
+        out = torch.stack(states) if len(states) > 1 else h[None]
+        ctx.kept, ctx.own = kept, own
         ctx.save_for_backward(first, weight, out)
         return out
 
@@ -77,34 +77,35 @@ class Recurrence(torch.autograd.Function):
         """Return the gradients of what `forward` was given."""
         first, weight, states = ctx.saved_tensors
         time, stretches, rows, hidden = states.shape
-        d_states, width = grad_outputs[0].contiguous(), 3 * hidden
-        masks = None if ctx.used is None else _masks(ctx.used, weight.shape[-1] // width)
-        back, d_h = weight.transpose(1, 2), None
-        d_from_x, d_from_h = [], []
+        d_states, own = grad_outputs[0].contiguous(), ctx.own
+        back = weight.transpose(2, 3).flatten(1, 2)  # [K, S * 3H, H]
+        d_h, d_from_x, d_from_h = d_states[-1], [], []
         for t in reversed(range(time)):
-            d_state = d_states[t] if d_h is None else d_states[t] + d_h
-            d_x, d_all, d_own = gate_gradients(d_state.view(-1, hidden), ctx.kept[t])
-            d_all = d_all.view(stretches, rows, 1, width)
-            if masks is not None:
-                d_all = d_all * masks[t]
-            d_all = d_all.flatten(2)
-            d_h = torch.baddbmm(d_own.view(stretches, rows, hidden), d_all, back)
-            d_from_x.append(d_x.view(stretches, rows, width))
+            d_x, d_all, d_own = gate_gradients(d_h.reshape(-1, hidden), ctx.kept[t])
+            d_all = d_all.view(stretches, rows, -1)
+            d_all = d_all if own is None else beside(d_all, own[t])
+            d_h = d_own.view(stretches, rows, hidden)
+            if t:
+                d_h = d_h + d_states[t - 1]
+            d_h.baddbmm_(d_all, back)
+            d_from_x.append(d_x.view(stretches, rows, -1))
             d_from_h.append(d_all)
-        of_all = torch.stack(d_from_h[::-1], 1).flatten(1, 2)  # [K, T * M, S * 3H]
-        before = torch.cat((first[None], states[:-1])).transpose(0, 1).flatten(1, 2)
-        d_weight = before.transpose(1, 2) @ of_all
-        return torch.stack(d_from_x[::-1]), d_h, d_weight, of_all.sum(1), None
+        of_all = torch.stack(d_from_h[::-1])  # [T, K, M, S * 3H]
+        before = torch.cat((first[None], states[:-1]))
+        d_weight = summed_products(before, of_all, 0)
+        d_weight = d_weight.unflatten(-1, (weight.shape[1], -1)).transpose(1, 2)
+        d_bias = of_all.sum((0, 2)).unflatten(-1, (weight.shape[1], -1))
+        return torch.stack(d_from_x[::-1]), d_h, d_weight, d_bias, None
 
 
-def _places(used: Int64[Tensor, "T K M"], width: int) -> Int64[Tensor, "T K M 1 W"]:
-    """Return where each row finds its set's numbers among all sets'."""
-    return used[..., None, None].expand(*used.shape, 1, width)
-
-
-def _masks(used: Int64[Tensor, "T K M"], sets: int) -> Float32[Tensor, "T K M S 1"]:
-    """Return which of all sets' numbers are each row's own."""
-    return (used[..., None, None] == torch.arange(sets, device=used.device)[:, None]).float()
+def _biases(
+    from_x: Float32[Tensor, "T K M G"], bias: Float32[Tensor, "K S G"], own: Tensor | None
+) -> Float32[Tensor, "T K M G"]:
+    """Return the biases of every row at every instant, in memory of their own."""
+    if own is None:
+        spread = bias.expand(len(from_x), *bias.shape).expand_as(from_x)
+        return spread.clone(memory_format=torch.contiguous_format)
+    return own @ bias
 
 
 class CardCells(NamedTuple):
@@ -124,9 +125,9 @@ class CardCells(NamedTuple):
         self, x: Float32[Tensor, "K T M I"], h: Float32[Tensor, "K M H"]
     ) -> Float32[Tensor, "K T M H"]:
         """Return the states after each instant; `h` is the one before the first."""
-        bias, rows = self.bx[:, None], x.flatten(1, 2)
-        from_x = rows + bias if self.wx is None else torch.baddbmm(bias, rows, self.wx)
-        return walk(from_x.unflatten(1, x.shape[1:3]), h, self.wh[:, None], self.bh[:, None])
+        from_x = x if self.wx is None else multiplied(x, self.wx)
+        from_x = from_x + self.bx[:, None, None]
+        return walk(from_x, h, self.wh[:, None], self.bh[:, None])
 
 
 def walk(
@@ -134,16 +135,14 @@ def walk(
     first: Float32[Tensor, "K M H"],
     weight: Float32[Tensor, "K S H G"],
     bias: Float32[Tensor, "K S G"],
-    used: Int64[Tensor, "K T M"] | None = None,
+    own: Float32[Tensor, "K T M S"] | None = None,
 ) -> Float32[Tensor, "K T M H"]:
     """Return the states after every instant, given what the inputs bring to the gates (G = 3H).
 
-    Gates stand in torch's order. `used` names the set of each row at each instant; None: there is
-    one set.
+    Gates stand in torch's order. `own` is one at the set of each row at each instant and zero at
+    all others; None: there is one set.
     """
-    side_by_side = weight.transpose(1, 2).flatten(2)
-    by_time = None if used is None else used.transpose(0, 1)
-    states: Any = Recurrence.apply(
-        from_x.transpose(0, 1).contiguous(), first, side_by_side, bias.flatten(1), by_time
-    )
+    by_time = None if own is None else own.transpose(0, 1).contiguous()
+    fed = from_x.transpose(0, 1).contiguous()
+    states: Any = Recurrence.apply(fed, first, weight, bias, by_time)
     return states.transpose(0, 1)

@@ -8,6 +8,7 @@ from partage.kernels import acting
 from partage.nn.bank import Bank
 from partage.nn.dense import apply_layers_sorted
 from partage.nn.gru import GRU, GRUWeights, run_gru_sorted
+from partage.nn.products import behind_own
 from partage.nn.recurrence import walk
 from partage.nn.routing import Routes
 from partage.sharing import assignment
@@ -44,10 +45,10 @@ class RoutedQ(nn.Module):
         """Return action values and hidden states of rows sorted this way (CPU).
 
         `sharing` is the set of each run's stretches ``[R, K]``. No gradient goes to `h`, the states
-        before the first instant. Without a way, do as `compute_all_and_select`.
+        before the first instant. Without a way, do as `go_through_own`.
         """
         if way is None:
-            return self.compute_all_and_select(x, h, sharing)
+            return self.go_through_own(x, h, sharing)
         encoder = self.encoder.select(sharing, relu=True)
         encoded = apply_layers_sorted(x, way.bounds, [encoder])
         everyone = assignment.none(len(sharing), self.sets)
@@ -58,31 +59,18 @@ class RoutedQ(nn.Module):
         states = run_gru_sorted(encoded, first, memory, order)
         return apply_layers_sorted(states, way.bounds, [self.head.select(sharing)]), states
 
-    def compute_all_and_select(
+    def go_through_own(
         self,
         x: Float32[Tensor, "R T M F"],
         h: Float32[Tensor, "R M H"],
         index: Int64[Tensor, "R T M"],
     ) -> tuple[Float32[Tensor, "R T M A"], Float32[Tensor, "R T M H"]]:
-        """Do as `forward` on any device: bring every row through all sets, and select.
+        """Do as `forward` on any device: bring every row through its set.
 
-        Rows are in their own order; a negative set is set 0.
+        Rows are in their own order; of a negative set what comes means nothing.
         """
-        index = index.clamp(min=0)
-        encoded = _select_of_all(self.encoder, x, index).relu()
-        from_x = _select_of_all(self.memory.inputs, encoded, index)
-        states = walk(from_x, h.detach(), *self.memory.hidden.sets(), index)
-        return _select_of_all(self.head, states, index), states
-
-
-def _select_of_all(
-    bank: Bank, rows: Float32[Tensor, "R T M I"], used: Int64[Tensor, "R T M"]
-) -> Float32[Tensor, "R T M O"]:
-    """Return rows behind the set that each of them uses."""
-    weight, biases = bank.sets()
-    side_by_side = weight.transpose(1, 2).flatten(2)  # [R, I, S * O]
-    bias = biases.flatten(1)[:, None]
-    all_sets = torch.baddbmm(bias, rows.flatten(1, 2), side_by_side)
-    all_sets = all_sets.unflatten(-1, (weight.shape[1], -1)).unflatten(1, rows.shape[1:3])
-    own = used[..., None] == torch.arange(weight.shape[1], device=used.device)
-    return all_sets.masked_fill(~own[..., None], 0.0).sum(3)
+        own = (index[..., None] == torch.arange(self.sets, device=index.device)).float()
+        encoded = behind_own(x, own, *self.encoder.sets()).relu()
+        from_x = behind_own(encoded, own, *self.memory.inputs.sets())
+        states = walk(from_x, h.detach(), *self.memory.hidden.sets(), own)
+        return behind_own(states, own, *self.head.sets()), states

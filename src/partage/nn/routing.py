@@ -5,7 +5,8 @@ Where an assignment has a time axis, weights cannot be picked once for all. Inst
 time: each set then multiplies one stretch of rows, exactly as many as use it, and nothing is
 computed twice. What lies behind an episode's end may be left out, and moves no sum where it is not.
 
-Runs on the CPU; elsewhere `partage.nn.routed.RoutedQ` computes all sets and selects.
+Runs on the CPU; elsewhere `partage.nn.routed.RoutedQ` multiplies rows that are zeros but at the
+place of their own set.
 """
 
 from typing import Any, NamedTuple

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 WARM_UP = 2  # calls before the capture: libraries and optimisers take their memory in them
 ResultT = TypeVar("ResultT")
@@ -27,6 +27,12 @@ class Feed:
         self.there = torch.empty_like(made, device=device)
         self.make: Callable[[], Tensor] = lambda: made
         self.first: Tensor | None = None  # made in the capture, for the replay that follows it
+        # where it lies on its way, and torch's event of when it has left
+        self.pinned: Tensor | None = None
+        self.left: Any = None
+        self.generators: Sequence[Generator] = ()  # that making it moves on
+        # where they were, if it has been made and sent ahead of its part's next call
+        self.before: list[Tensor] | None = None
 
     def takes(self, made: Tensor) -> bool:
         """Return whether its memory is of that kind."""
@@ -34,13 +40,37 @@ class Feed:
 
     def send(self, made: Tensor) -> None:
         """Copy what was made to the card, without waiting for it."""
-        pinned = made.pin_memory() if self.there.device.type == "cuda" else made
-        self.there.copy_(pinned, non_blocking=True)
+        if self.there.device.type != "cuda":
+            self.there.copy_(made)
+            return
+        if self.pinned is None or not self.left.query():
+            self.pinned, self.left = made.pin_memory(), torch.cuda.Event()
+        else:
+            self.pinned.copy_(made)
+        self.there.copy_(self.pinned, non_blocking=True)
+        self.left.record()
 
     def renew(self) -> None:
-        """Make it anew, and send it."""
+        """Make it anew, and send it, unless that is done already."""
+        if self.before is not None:
+            self.before = None
+            return
         first, self.first = self.first, None
         self.send(self.make() if first is None else first)
+
+    def renew_ahead(self) -> None:
+        """Make what is drawn, and send it, ahead of its part's next call."""
+        if self.generators and self.before is None:
+            before = [generator.get_state() for generator in self.generators]
+            self.renew()
+            self.before = before
+
+    def take_back(self) -> None:
+        """Have not drawn ahead."""
+        if self.before is not None:
+            for generator, state in zip(self.generators, self.before, strict=True):
+                generator.set_state(state)
+            self.before = None
 
 
 class Place:
@@ -51,7 +81,7 @@ class Place:
         self.feeds: list[Feed] = []
         self.next = 0  # the feed that the part asks for next
 
-    def feed(self, make: Callable[[], Tensor]) -> Tensor:
+    def feed(self, make: Callable[[], Tensor], generators: Sequence[Generator] = ()) -> Tensor:
         """Return the part's next feed, on the device.
 
         Its memory is taken in the first call: what is taken in a capture is the graph's to reuse.
@@ -64,7 +94,7 @@ class Place:
             self.feeds[self.next :] = [Feed(made, self.device)]
         feed = self.feeds[self.next]
         self.next += 1
-        feed.make = make
+        feed.make, feed.generators = make, generators
         if self.capturing:
             feed.first = made
         else:
@@ -75,12 +105,13 @@ class Place:
 _here: list[Place] = []  # of the part that is being called, if one is
 
 
-def from_host(make: Callable[[], Tensor]) -> Tensor:
+def from_host(make: Callable[[], Tensor], generators: Sequence[Generator] = ()) -> Tensor:
     """Return what `make` makes on the CPU: within a part, on its device, and anew at each replay.
 
-    `make` must not read what the part computes.
+    `make` must not read what the part computes. What reads nothing at all but these generators may
+    be made ahead of the next replay.
     """
-    return _here[-1].feed(make) if _here else make()
+    return _here[-1].feed(make, generators) if _here else make()
 
 
 def prepare(device: torch.device) -> None:
@@ -138,6 +169,17 @@ class Part(Generic[ResultT]):
             feed.renew()
         graph.replay()
         return self.result
+
+    def draw_ahead(self) -> None:
+        """Draw what the next call is fed, while the card computes and the host would wait."""
+        if self.graph is not None:
+            for feed in self.place.feeds:
+                feed.renew_ahead()
+
+    def take_back(self) -> None:
+        """Have not drawn ahead: generators are where the last call left them."""
+        for feed in reversed(self.place.feeds):
+            feed.take_back()
 
     def _capture(self) -> Any:
         """Capture the function: nothing is computed yet."""

@@ -20,12 +20,16 @@ def generators(seeds: Sequence[int]) -> list[Generator]:
 
 def uniform(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
     """Draw numbers in [0, 1) of this shape for each run."""
-    return from_host(lambda: torch.stack([torch.rand(shape, generator=g) for g in generators]))
+    return from_host(
+        lambda: torch.stack([torch.rand(shape, generator=g) for g in generators]), generators
+    )
 
 
 def normal(generators: Sequence[Generator], *shape: int) -> Float32[Tensor, "R ..."]:
     """Draw standard normal numbers of this shape for each run."""
-    return from_host(lambda: torch.stack([torch.randn(shape, generator=g) for g in generators]))
+    return from_host(
+        lambda: torch.stack([torch.randn(shape, generator=g) for g in generators]), generators
+    )
 
 
 def restore(generators: Sequence[Generator], states: Sequence[Tensor]) -> None:

@@ -58,6 +58,31 @@ def _copy(places: list[Tensor], values: list[Tensor]) -> None:
     torch._foreach_copy_(places, values)  # pyright: ignore[reportPrivateImportUsage]
 
 
+def plays(policy: Any, part: Part[Rollout]) -> None:
+    """Note which part a policy draws noise in; what it drew ahead for another it has not drawn."""
+    if getattr(policy, "collecting", None) is not part:
+        take_back(policy)
+        policy.collecting = part
+
+
+def draw_ahead(policy: Any) -> None:
+    """Draw the noise of what a policy collects next, while the card computes.
+
+    For the end of an update: the host would only wait. Whoever saves a policy's generators calls
+    `take_back` before.
+    """
+    part = getattr(policy, "collecting", None)
+    if part is not None:
+        part.draw_ahead()
+
+
+def take_back(policy: Any) -> None:
+    """Put a policy's generators back to where they would be without `draw_ahead`."""
+    part = getattr(policy, "collecting", None)
+    if part is not None:
+        part.take_back()
+
+
 class Episodes:
     """Whole episodes of an environment on a card."""
 
@@ -71,6 +96,8 @@ class Episodes:
     def collect(self, where: Bool[Tensor, "R"]) -> Rollout:
         """Play one whole episode in every copy of the runs marked; the others stay idle."""
         self.where = where
+        if self.explore:
+            plays(self.policy, self.part)
         return self.part()._replace(took_part=where)
 
     def _play(self) -> Rollout:
@@ -101,6 +128,7 @@ class Segments:
     def collect(self, where: Bool[Tensor, "R"] | None) -> Rollout:
         """Play on from where all copies are; nothing is filled of runs that are not marked."""
         self.where = torch.ones(self.env.runs, dtype=torch.bool) if where is None else where
+        plays(self.policy, self.part)
         return self.part()._replace(took_part=self.where)
 
     def _play(self) -> Rollout:

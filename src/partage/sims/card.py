@@ -15,9 +15,10 @@ from torch import Tensor
 
 from partage.errors import UserError
 from partage.sims.side_by_side import layout
+from partage.sims.warp import WARP
 
+FEW = 8  # copies of a multiprocessor
 SCHEDULERS = 4  # of a multiprocessor: warps that it plays at the same time
-WARP = 32  # threads that run in step
 
 
 def cuda_target() -> Any:
@@ -69,6 +70,8 @@ def one_line(error: Exception) -> str:
 class Card:
     """The GPU that torch uses now: its memory as Numba sees it, and functions that it runs."""
 
+    lanes = WARP  # threads that play a copy together, where a simulator knows how to
+
     def __init__(self) -> None:
         self.cuda = cuda_target()
         self.device = torch.device("cuda", torch.cuda.current_device())
@@ -87,8 +90,20 @@ class Card:
         }
         return self.cuda.from_cuda_array_interface(interface, owner=tensor)
 
+    def lanes_of(self, copies: int) -> int:
+        """Return how many threads should play each of so many copies, where several can.
+
+        A copy is done sooner that way, but threads wait for each other: where copies alone fill the
+        card, more of them are done in a second by a thread each (measured on battles).
+        """
+        return self.lanes if copies <= FEW * self.multiprocessors else 1
+
+    def shape(self, copies: int, lanes: int) -> tuple[int, int]:
+        """Return how many blocks of how many threads play so many copies, each by so many lanes."""
+        return (copies, lanes) if lanes > 1 else self.threads(copies)
+
     def threads(self, copies: int) -> tuple[int, int]:
-        """Return how many blocks of how many threads play so many copies.
+        """Return how many blocks of how many threads play so many copies, a thread each.
 
         Copies take different ways through the rules, so a warp of few copies is done earlier: its
         other lanes stay empty while warps are fewer than can be played at the same time. A block
@@ -103,19 +118,20 @@ class Card:
         with rounding_products(self.cuda):
             return for_gpu(self.cuda, function).specialize(*given)
 
-    def launch(self, compiled: Any, copies: int, given: Sequence[Any]) -> None:
-        """Run a thread for each copy, on torch's current stream; return at once."""
+    def launch(self, compiled: Any, copies: int, given: Sequence[Any], lanes: int = 1) -> None:
+        """Run so many threads for each copy, on torch's current stream; return at once."""
         address = torch.cuda.current_stream(self.device).cuda_stream
         if address not in self.streams:
             self.streams[address] = self.cuda.external_stream(address)
-        blocks, block = self.threads(copies)
+        blocks, block = self.shape(copies, lanes)
         compiled[blocks, block, self.streams[address]](*given)
 
 
 @cache
 def for_gpu(cuda: Any, function: Callable[..., None]) -> Any:
     """Return what compiles a kernel, once for each kind of arguments."""
-    return cuda.jit(inspect.unwrap(function))  # the tests wrap functions in a type checker
+    plain = inspect.unwrap(function)  # the tests wrap functions in a type checker
+    return cuda.jit(plain, lto=False)  # what links fuses products and sums again
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Run a compiled simulator on a GPU, a thread for each copy: `OnGpu`.
+"""Run a compiled simulator on a GPU, a thread or a warp of them for each copy: `OnGpu`.
 
 The very functions that the CPU runs for one copy after the other are compiled for the GPU, and
 launched on torch's current stream, over torch's own memory. So nothing goes through the host, a
@@ -22,7 +22,7 @@ from partage.sims.card import Card
 from partage.sims.contract import Spec, TimeLimit, TimeStep
 from partage.sims.in_place import begin_copy_step, clear_copy, end_copy_step
 from partage.sims.kernel import Kernel
-from partage.sims.side_by_side import place, place_side_by_side, words
+from partage.sims.side_by_side import place, place_side_by_side, place_units_apart, words
 
 
 @cache
@@ -43,6 +43,36 @@ def kernels(cuda: Any, start: Any, move: Any) -> tuple[Callable[..., None], Call
             if b.live[copy]:
                 move(rules, world, b, actions, copy)
             end_copy_step(b.live, b.clock, b.terminated, b.truncated, horizon, terminal, copy)
+
+    return restart, step
+
+
+@cache
+def kernels_of_warps(
+    cuda: Any, lanes: int, start: Any, move: Any
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Return the same where so many threads play a copy together."""
+
+    def restart(rules, world, buffers, where):
+        thread = cuda.grid(1)
+        copy, lane = thread // lanes, thread % lanes
+        if copy < where.shape[0] and where[copy]:
+            if lane == 0:
+                clear_copy(buffers, copy)
+            start(rules, world, buffers, copy, lane)
+
+    def step(rules, world, buffers, actions, horizon, terminal):
+        thread = cuda.grid(1)
+        copy, lane, b = thread // lanes, thread % lanes, buffers
+        if copy < actions.shape[0]:
+            lives = b.live[copy]
+            cuda.syncwarp()
+            if lane == 0:
+                begin_copy_step(b.live, b.clock, b.reward, b.feature, copy)
+            if lives:
+                move(rules, world, b, actions, copy, lane)
+            if lane == 0:
+                end_copy_step(b.live, b.clock, b.terminated, b.truncated, horizon, terminal, copy)
 
     return restart, step
 
@@ -78,7 +108,10 @@ class OnGpu:
         if spec.state_is_obs:
             state = self._buffers.obs.view(len(host._buffers.obs), -1)
             self._buffers = self._buffers._replace(state=state)
-        world = [place_side_by_side(array, self.device) for array in sim.world]
+        few = self.card.lanes_of(len(host._buffers.live))
+        self.lanes = few if sim.together else 1
+        placed_world = place_side_by_side if self.lanes == 1 else place_units_apart
+        world = [placed_world(array, self.device) for array in sim.world]
         self._world = type(sim.world)(*world)
         self._rules = self._placed_rules(sim.rules)
         count, n = len(host._buffers.live), spec.n_agents
@@ -93,7 +126,8 @@ class OnGpu:
         fields: list[Any] = []
         for field in rules:
             if isinstance(field, np.ndarray):
-                fields.append(self.card.seen(place(field, self.device), field.dtype))
+                placed = place if self.lanes == 1 else place_units_apart
+                fields.append(self.card.seen(placed(field, self.device), field.dtype))
             else:
                 fields.append(field)
         return type(rules)(*fields)
@@ -115,7 +149,11 @@ class OnGpu:
         self._given_where = (*places, card.seen(self._where, np.dtype(bool)))
         actions = card.seen(self._actions, np.dtype(np.int64))
         self._given_actions = (*places, actions, self.spec.horizon, host._terminal)
-        restart, step = kernels(card.cuda, sim.start_copy, sim.move_copy)
+        if self.lanes == 1:
+            restart, step = kernels(card.cuda, sim.start_copy, sim.move_copy)
+        else:
+            played = sim.together(card.cuda, self.lanes)
+            restart, step = kernels_of_warps(card.cuda, self.lanes, *played)
         self._restart = card.compile(restart, self._given_where)
         self._step = card.compile(step, self._given_actions)
 
@@ -130,7 +168,7 @@ class OnGpu:
         else:
             check_mask(where, (self.runs, self.copies))
             self._view(self._where).copy_(where)
-        self.card.launch(self._restart, len(self._where), self._given_where)
+        self.card.launch(self._restart, len(self._where), self._given_where, self.lanes)
         return self.now
 
     def step(self, actions: Int64[Tensor, "R B N"]) -> TimeStep:
@@ -138,7 +176,7 @@ class OnGpu:
         check_actions(actions, (self.runs, self.copies, self.spec.n_agents))
         self._view(self._actions).copy_(actions)
         self._actions.clamp_(0, self.spec.n_actions - 1)
-        self.card.launch(self._step, len(self._actions), self._given_actions)
+        self.card.launch(self._step, len(self._actions), self._given_actions, self.lanes)
         return self.now
 
     def state_dict(self) -> dict[str, Any]:

@@ -21,6 +21,9 @@ class Kernel(NamedTuple):
     # what a GPU's threads call, one for each copy (None: it plays on the CPU alone)
     start_copy: Callable[..., None] | None = None  # (rules, world, buffers, copy)
     move_copy: Callable[..., None] | None = None  # (rules, world, buffers, actions, copy)
+    # what plays a copy by several threads: (a card's `cuda`, their number) -> both of the same,
+    # which take a thread's number besides (None: a thread plays a copy)
+    together: Callable[[Any, int], tuple[Any, Any]] | None = None
 
     def begin(self, buffers: Buffers, where: Bool[np.ndarray, "C"]) -> None:
         """Start an episode in the copies marked."""

@@ -28,10 +28,22 @@ def mix(word: np.uint64) -> np.uint64:
 
 
 @inlined
+def word_of(key: np.uint64, number: np.uint64) -> np.uint64:
+    """Return the 64 random bits of that number."""
+    return mix(mix(number * INCREMENT) ^ key)
+
+
+@inlined
 def random_word(key: NDArray[np.uint64], counter: NDArray[np.uint64], copy: int) -> np.uint64:
     """Return the copy's next 64 random bits, and move its counter on by one."""
     counter[copy] += ONE
-    return mix(mix(counter[copy] * INCREMENT) ^ key[copy])
+    return word_of(key[copy], counter[copy])
+
+
+@inlined
+def between(word: np.uint64, low: float, high: float) -> float:
+    """Return the number of such bits, uniform on [low, high)."""
+    return low + (high - low) * SPACING * np.float64(word >> np.uint64(11))
 
 
 @inlined
@@ -39,8 +51,21 @@ def uniform(
     key: NDArray[np.uint64], counter: NDArray[np.uint64], copy: int, low: float, high: float
 ) -> float:
     """Return the copy's next number, uniform on [low, high)."""
-    bits = random_word(key, counter, copy) >> np.uint64(11)
-    return low + (high - low) * SPACING * np.float64(bits)
+    return between(random_word(key, counter, copy), low, high)
+
+
+@inlined
+def uniform_ahead(
+    key: NDArray[np.uint64],
+    counter: NDArray[np.uint64],
+    copy: int,
+    ahead: int,
+    low: float,
+    high: float,
+) -> float:
+    """Return the number that `uniform` gives after so many others; the counter stays."""
+    number = counter[copy] + np.uint64(ahead) + ONE
+    return between(word_of(key[copy], number), low, high)
 
 
 @inlined

@@ -1,7 +1,8 @@
 """How copies lie on a GPU: number after number, each with all copies side by side.
 
-Threads that run in step, a copy each, so read one stretch of memory. Strides say it: compiled code
-indexes such an array as any other, ``[copy, ...]``. Of records it is the fields that lie apart,
+Threads that run in step, a copy each, so read one stretch of memory (where they play one copy
+together, it is its units that lie side by side). Strides say it: compiled code indexes such an
+array as any other, ``[copy, ...]``. Of records it is the fields that lie apart,
 which their type says: it depends on the number of copies, so that is padded to few sizes.
 """
 
@@ -38,8 +39,26 @@ def place_side_by_side(array: np.ndarray, device: torch.device) -> Tensor:
     return placed
 
 
+def place_units_apart(array: np.ndarray, device: torch.device) -> Tensor:
+    """Return a copy of records ``[..., U]`` on the device, a field of all of them side by side.
+
+    So threads that play one copy, a unit each, read one stretch of memory. What holds no records
+    keeps its own order.
+    """
+    if array.dtype.names is None:
+        return place(array, device)
+    source = torch.from_numpy(words(array))  # [..., U, F]
+    room = torch.zeros(
+        *source.shape[:-2], source.shape[-1], padded(source.shape[-2]), dtype=source.dtype,
+        device=device,
+    )  # fmt: skip
+    placed = room.transpose(-1, -2)[..., : source.shape[-2], :]
+    placed.copy_(source)
+    return placed
+
+
 def padded(copies: int) -> int:
-    """Return for how many copies there is room: a power of two, 32 or more."""
+    """Return for how many copies (or units) there is room: a power of two, 32 or more."""
     return 1 << max(copies - 1, 31).bit_length()
 
 

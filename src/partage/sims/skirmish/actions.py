@@ -84,11 +84,30 @@ def give_order(rules: Rules, units: Units, agent: int, action: int) -> None:
 @lean_inlined
 def give_orders(rules: Rules, world: World, actions: Int64[np.ndarray, "C N"], copy: int) -> None:
     """Turn the agents' actions into orders."""
-    units = world.units[copy]
     for agent in range(rules.n_agents):
-        world.last_action[copy, agent] = actions[copy, agent]
-        if units[agent].health > 0:
-            give_order(rules, units, agent, actions[copy, agent])
+        take_action(rules, world, copy, agent, actions[copy, agent])
+
+
+@lean_inlined
+def take_action(rules: Rules, world: World, copy: int, agent: int, action: int) -> None:
+    """Turn an agent's action into its order, and remember it."""
+    units = world.units[copy]
+    world.last_action[copy, agent] = action
+    if units[agent].health > 0:
+        give_order(rules, units, agent, action)
+
+
+@lean_inlined
+def may_do(rules: Rules, units: Units, agent: int, action: int) -> bool:
+    """Return whether an agent has that action."""
+    alive = units[agent].health > 0
+    if action == NOTHING:
+        return not alive
+    if not alive or action == HALT:
+        return alive
+    if action < FIRST_TARGET:
+        return may_step(rules, units, agent, action)
+    return may_target(rules, units, agent, target_slot(rules, agent, action - FIRST_TARGET))
 
 
 @lean_inlined
@@ -96,14 +115,5 @@ def write_available(
     rules: Rules, units: Units, available: Bool[np.ndarray, "A"], agent: int
 ) -> None:
     """Write which actions an agent has."""
-    if units[agent].health <= 0:
-        available[:] = False
-        available[NOTHING] = True
-        return
-    available[NOTHING] = False
-    available[HALT] = True
-    for action in range(NORTH, FIRST_TARGET):
-        available[action] = may_step(rules, units, agent, action)
-    for target in range(rules.n_enemies):
-        slot = target_slot(rules, agent, target)
-        available[FIRST_TARGET + target] = may_target(rules, units, agent, slot)
+    for action in range(len(available)):
+        available[action] = may_do(rules, units, agent, action)

@@ -4,7 +4,7 @@ import math
 
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean_inlined
-from partage.sims.random_numbers import uniform
+from partage.sims.random_numbers import uniform, uniform_ahead
 from partage.sims.skirmish.beams import begin_sweep
 from partage.sims.skirmish.hits import in_range, squared_distance
 from partage.sims.skirmish.world import NOBODY, Rules, Units
@@ -35,13 +35,22 @@ def launch(rules: Rules, units: Units, slot: int, target: int) -> None:
 
 
 @lean_inlined
-def begin_attack(
-    rules: Rules, units: Units, buffers: Buffers, copy: int, slot: int, target: int
-) -> None:
+def draw_jitter(buffers: Buffers, copy: int) -> float:
+    """Return the loops that are added to a cooldown."""
+    return uniform(buffers.key, buffers.counter, copy, JITTER_LOW, JITTER_HIGH)
+
+
+@lean_inlined
+def jitter_ahead(buffers: Buffers, copy: int, ahead: int) -> float:
+    """Return the jitter that is drawn after so many others, and draw none."""
+    return uniform_ahead(buffers.key, buffers.counter, copy, ahead, JITTER_LOW, JITTER_HIGH)
+
+
+@lean_inlined
+def begin_attack(rules: Rules, units: Units, slot: int, target: int, jitter: float) -> None:
     """Begin an attack on a target in reach."""
     unit = units[slot]
     traits = rules.traits[slot]
-    jitter = uniform(buffers.key, buffers.counter, copy, JITTER_LOW, JITTER_HIGH)
     unit.cooldown = traits.period + jitter
     unit.attacked = target
     unit.windup = traits.damage_point

@@ -57,31 +57,51 @@ def touches(rules: Rules, units: Units, slot: int, victim: int, half: int) -> bo
 
 
 @lean_inlined
-def burn(rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], slot: int, half: int) -> None:
-    """Advance one of a unit's two beams by a loop."""
+def burn_one(
+    rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], slot: int, half: int, victim: int
+) -> None:
+    """Advance one of a unit's two beams by a loop, as far as a victim sees of it."""
+    if units[victim].health <= 0:
+        return
     unit = units[slot]
     beam = 2 * rules.traits[slot].beam + half
+    if victim == unit.hit_target:
+        if unit.sweep == LAST_LOOP:
+            hurt(rules, units, slot, victim)
+    elif burns[beam, victim] > 0:
+        if burns[beam, victim] == unit.sweep:
+            hurt(rules, units, slot, victim)
+    elif unit.sweep <= LAST_SAMPLE and touches(rules, units, slot, victim, half):
+        burns[beam, victim] = unit.sweep + BURN_DELAY
+
+
+@lean_inlined
+def burn(rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"], slot: int, half: int) -> None:
+    """Advance one of a unit's two beams by a loop."""
     first, last = foe_slots(rules, slot)
     for victim in range(first, last):
-        if units[victim].health <= 0:
-            continue
-        if victim == unit.hit_target:
-            if unit.sweep == LAST_LOOP:
-                hurt(rules, units, slot, victim)
-        elif burns[beam, victim] > 0:
-            if burns[beam, victim] == unit.sweep:
-                hurt(rules, units, slot, victim)
-        elif unit.sweep <= LAST_SAMPLE and touches(rules, units, slot, victim, half):
-            burns[beam, victim] = unit.sweep + BURN_DELAY
-    if unit.sweep == LAST_LOOP:
-        burns[beam] = 0
+        burn_one(rules, units, burns, slot, half, victim)
+    if units[slot].sweep == LAST_LOOP:
+        burns[2 * rules.traits[slot].beam + half] = 0
+
+
+@lean_inlined
+def sweeps(rules: Rules, units: Units, slot: int) -> bool:
+    """Return whether the unit's beams are on."""
+    return rules.traits[slot].beam >= 0 and units[slot].sweep >= 0
+
+
+@lean_inlined
+def advance_sweep(units: Units, slot: int) -> None:
+    """Count a loop of the unit's beams, whose last one ends them."""
+    units[slot].sweep = units[slot].sweep + 1 if units[slot].sweep < LAST_LOOP else -1
 
 
 @lean_inlined
 def sweep(rules: Rules, units: Units, burns: Int64[np.ndarray, "B U"]) -> None:
     """Advance all beams that are on by a loop."""
     for slot in range(len(units)):
-        if rules.traits[slot].beam >= 0 and units[slot].sweep >= 0:
+        if sweeps(rules, units, slot):
             burn(rules, units, burns, slot, 0)
             burn(rules, units, burns, slot, 1)
-            units[slot].sweep = units[slot].sweep + 1 if units[slot].sweep < LAST_LOOP else -1
+            advance_sweep(units, slot)

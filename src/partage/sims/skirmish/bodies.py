@@ -46,22 +46,29 @@ def push(rules: Rules, units: Units, slot: int, dx: float, dy: float) -> None:
 
 
 @lean_inlined
+def overlap(rules: Rules, units: Units, a: int, b: int) -> bool:
+    """Return whether two bodies do, of which the second may be dead."""
+    dx = units[a].x - units[b].x
+    dy = units[a].y - units[b].y
+    apart = rules.traits[a].body + rules.traits[b].body
+    near = dx * dx + dy * dy < apart * apart
+    return near and rules.traits[a].plane == rules.traits[b].plane and units[b].health > 0
+
+
+@lean_inlined
 def push_apart(rules: Rules, units: Units, a: int, b: int) -> float:
     """Push two bodies apart and return how deep they overlapped.
 
     Of a walker and a stander the walker alone yields, unless both close ranks.
     """
+    if not overlap(rules, units, a, b):
+        return 0.0
     one = units[a]
     other = units[b]
     dx = one.x - other.x
     dy = one.y - other.y
-    square = dx * dx + dy * dy
     apart = rules.traits[a].body + rules.traits[b].body
-    if square >= apart * apart:
-        return 0.0
-    if rules.traits[a].plane != rules.traits[b].plane or other.health <= 0:
-        return 0.0
-    length = math.sqrt(square)
+    length = math.sqrt(dx * dx + dy * dy)
     if length < 1e-6:  # on one spot: any direction will do
         dx = 1e-6
         dy = 0.0

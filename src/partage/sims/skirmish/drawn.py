@@ -16,12 +16,14 @@ from partage.sims.compilation import lean, lean_inlined
 from partage.sims.kernel import Kernel
 from partage.sims.skirmish.actions import give_orders
 from partage.sims.skirmish.armies import DrawnRules, Scenario, make_drawn_rules
+from partage.sims.skirmish.calls import take_up
 from partage.sims.skirmish.drawing import draw_battle
 from partage.sims.skirmish.hits import squared_distance
 from partage.sims.skirmish.observations import observe
-from partage.sims.skirmish.orders import take_up
 from partage.sims.skirmish.rewards import DEATH, VICTORY, begin_episode, pay
-from partage.sims.skirmish.simulator import LOOPS_PER_STEP, SETTLING, run_loops, spawn
+from partage.sims.skirmish.rules import LOOPS_PER_STEP, SETTLING
+from partage.sims.skirmish.simulator import run_loops
+from partage.sims.skirmish.spawning import spawn
 from partage.sims.skirmish.world import ATTACK, NOBODY, STOP, TRAITS, UNIT, Rules, field
 
 

@@ -45,32 +45,57 @@ def hurt(rules: Rules, units: Units, attacker: int, victim: int) -> None:
 
 
 @lean_inlined
-def land_hits(rules: Rules, units: Units) -> None:
-    """Land the hits and missiles that arrive in this loop.
+def arrives(rules: Rules, units: Units, slot: int) -> bool:
+    """Return whether a hit or missile of the unit arrives in this loop.
 
     An attack's next hit follows `gap` loops after the one before (a zealot has two).
     """
+    unit = units[slot]
+    if unit.hits_due == 0:
+        return False
+    unit.hit_in -= 1
+    if unit.hit_in >= 0:
+        return False
+    unit.hits_due -= 1
+    unit.hit_in = rules.traits[slot].gap
+    return True
+
+
+@lean_inlined
+def land(rules: Rules, units: Units, slot: int) -> None:
+    """Land a hit of the unit on a target that lives."""
+    if units[units[slot].hit_target].health > 0:
+        hurt(rules, units, slot, units[slot].hit_target)
+
+
+@lean_inlined
+def land_hits(rules: Rules, units: Units) -> None:
+    """Land the hits and missiles that arrive in this loop."""
     for slot in range(len(units)):
-        unit = units[slot]
-        if unit.hits_due == 0:
-            continue
-        unit.hit_in -= 1
-        if unit.hit_in < 0:
-            unit.hits_due -= 1
-            unit.hit_in = rules.traits[slot].gap
-            if units[unit.hit_target].health > 0:
-                hurt(rules, units, slot, unit.hit_target)
+        if arrives(rules, units, slot):
+            land(rules, units, slot)
+
+
+@lean_inlined
+def goes_off(rules: Rules, units: Units, slot: int) -> bool:
+    """Return whether the unit explodes now."""
+    return rules.traits[slot].blast > 0 and not (units[slot].health > 0 or units[slot].exploded)
+
+
+@lean_inlined
+def catch(rules: Rules, units: Units, slot: int, victim: int) -> None:
+    """Hurt an enemy of who explodes, if it is around."""
+    blast = rules.traits[slot].blast
+    if units[victim].health > 0 and in_range(rules, units, slot, victim, blast):
+        hurt(rules, units, slot, victim)
 
 
 @lean_inlined
 def explode(rules: Rules, units: Units) -> None:
     """Let banelings that died in this loop, attacking or killed, hurt every enemy around."""
     for slot in range(len(units)):
-        blast = rules.traits[slot].blast
-        if blast == 0 or units[slot].health > 0 or units[slot].exploded:
-            continue
-        units[slot].exploded = True
-        first, last = foe_slots(rules, slot)
-        for victim in range(first, last):
-            if units[victim].health > 0 and in_range(rules, units, slot, victim, blast):
-                hurt(rules, units, slot, victim)
+        if goes_off(rules, units, slot):
+            units[slot].exploded = True
+            first, last = foe_slots(rules, slot)
+            for victim in range(first, last):
+                catch(rules, units, slot, victim)

@@ -35,21 +35,26 @@ def walk(rules: Rules, units: Units, slot: int, x: float, y: float, length: floa
 
 
 @lean_inlined
+def could_touch(rules: Rules, units: Units, slot: int, other: int) -> bool:
+    """Return whether the unit could touch the other in this loop."""
+    if units[other].health <= 0 or other == slot:
+        return False
+    traits = rules.traits[slot]
+    dx = units[other].x - units[slot].x
+    dy = units[other].y - units[slot].y
+    near = traits.body + rules.traits[other].body + traits.speed
+    return dx * dx + dy * dy < near * near and rules.traits[other].plane == traits.plane
+
+
+@lean_inlined
 def collect_neighbours(rules: Rules, units: Units, slot: int) -> int:
     """List the bodies that the unit could touch in this loop; return how many.
 
     Their slots go to the field `neighbour` of the first records.
     """
-    unit = units[slot]
-    traits = rules.traits[slot]
     count = 0
     for other in range(len(units)):
-        if units[other].health <= 0 or other == slot:
-            continue
-        dx = units[other].x - unit.x
-        dy = units[other].y - unit.y
-        near = traits.body + rules.traits[other].body + traits.speed
-        if dx * dx + dy * dy < near * near and rules.traits[other].plane == traits.plane:
+        if could_touch(rules, units, slot, other):
             units[count].neighbour = other
             count += 1
     return count
@@ -81,6 +86,12 @@ def may_go(rules: Rules, units: Units, slot: int, count: int, dx: float, dy: flo
 
 
 @lean_inlined
+def turn(x: float, y: float, side: int) -> tuple[float, float]:
+    """Return a step turned aside once."""
+    return x * TURN_COS - side * y * TURN_SIN, side * x * TURN_SIN + y * TURN_COS
+
+
+@lean_inlined
 def step_aside(rules: Rules, units: Units, slot: int, count: int, dx: float, dy: float) -> bool:
     """Try the turns on the unit's side, then on the other; return whether it went."""
     unit = units[slot]
@@ -89,10 +100,7 @@ def step_aside(rules: Rules, units: Units, slot: int, count: int, dx: float, dy:
         turned_x = dx
         turned_y = dy
         for _ in range(TURNS):
-            turned_x, turned_y = (
-                turned_x * TURN_COS - side * turned_y * TURN_SIN,
-                side * turned_x * TURN_SIN + turned_y * TURN_COS,
-            )
+            turned_x, turned_y = turn(turned_x, turned_y, side)
             if may_go(rules, units, slot, count, turned_x, turned_y):
                 unit.x += turned_x
                 unit.y += turned_y
@@ -114,19 +122,27 @@ def next_point(rules: Rules, units: Units, slot: int) -> tuple[Any, Any]:
 
 
 @lean_inlined
-def advance_walker(rules: Rules, units: Units, slot: int) -> None:
-    """Walk for one loop."""
+def heading(rules: Rules, units: Units, slot: int) -> tuple[bool, float, float]:
+    """Return whether a walker is not there yet, and the step (dx, dy) that it would take."""
     unit = units[slot]
     to_x, to_y = next_point(rules, units, slot)
     dx = to_x - unit.x
     dy = to_y - unit.y
     length = math.sqrt(dx * dx + dy * dy)
     if length < 1e-9:
+        return False, 0.0, 0.0
+    scale = min(unit.stride, length) / length
+    return True, dx * scale, dy * scale
+
+
+@lean_inlined
+def advance_walker(rules: Rules, units: Units, slot: int) -> None:
+    """Walk for one loop."""
+    unit = units[slot]
+    on_the_way, dx, dy = heading(rules, units, slot)
+    if not on_the_way:
         unit.stride = 0
         return
-    scale = min(unit.stride, length) / length
-    dx *= scale
-    dy *= scale
     count = collect_neighbours(rules, units, slot)
     if may_go(rules, units, slot, count, dx, dy):
         unit.x += dx

@@ -64,16 +64,37 @@ def write_shield_and_type(
 
 
 @lean_inlined
+def width(rules: Rules, slot: int) -> int:
+    """Return how many entries an observation has for another unit in that slot."""
+    return SIGHTING + shows_shield(rules, slot) + rules.n_bits
+
+
+@lean_inlined
+def own_place(rules: Rules) -> int:
+    """Return where in an observation an agent's own entries begin, behind all others."""
+    others = (rules.n_agents - 1) * width(rules, 0)
+    return STEPS + rules.n_enemies * width(rules, rules.n_agents) + others
+
+
+@lean_inlined
+def place_of(rules: Rules, agent: int, slot: int) -> int:
+    """Return where in an agent's observation another unit's entries begin."""
+    n = rules.n_agents
+    if slot >= n:
+        return STEPS + (slot - n) * width(rules, n)
+    return STEPS + rules.n_enemies * width(rules, n) + (slot - (slot > agent)) * width(rules, 0)
+
+
+@lean_inlined
 def write_sighting(
     rules: Rules,
     units: Units,
     entries: Float32[np.ndarray, "O"],
-    place: int,
     agent: int,
     slot: int,
     first: bool,
-) -> int:
-    """Write what an agent sees of another slot; return the place after it.
+) -> None:
+    """Write what an agent sees of another slot.
 
     `first` is what stands before the distance: whether the unit may be targeted.
     """
@@ -82,34 +103,27 @@ def write_sighting(
     squared = dx * dx + dy * dy
     sight = rules.traits[agent].sight
     if squared < sight * sight and units[slot].health > 0:
+        place = place_of(rules, agent, slot)
         entries[place] = first
         entries[place + 1] = math.sqrt(squared) / sight
         entries[place + 2] = dx / sight
         entries[place + 3] = dy / sight
         entries[place + 4] = health_share(rules, units, slot)
         write_shield_and_type(rules, units, entries, place + SIGHTING, slot)
-    return place + SIGHTING + shows_shield(rules, slot) + rules.n_bits
 
 
 @lean_inlined
-def write_observation(
+def write_self(
     rules: Rules,
     units: Units,
     entries: Float32[np.ndarray, "O"],
     available: Bool[np.ndarray, "A"],
     agent: int,
 ) -> None:
-    """Write what a living agent observes, on zeros: its steps, enemies, other agents, itself."""
+    """Write what a living agent observes of itself, and its steps."""
     for step in range(STEPS):
         entries[step] = available[NORTH + step]
-    place = STEPS
-    for enemy in range(rules.n_enemies):
-        slot = rules.n_agents + enemy
-        may_target = available[FIRST_TARGET + enemy]
-        place = write_sighting(rules, units, entries, place, agent, slot, may_target)
-    for other in range(rules.n_agents):
-        if other != agent:
-            place = write_sighting(rules, units, entries, place, agent, other, True)
+    place = own_place(rules)
     entries[place] = health_share(rules, units, agent)
     place = write_shield(rules, units, entries, place + 1, agent)
     if rules.shows_own_place:
@@ -120,26 +134,53 @@ def write_observation(
 
 
 @lean_inlined
-def write_state(rules: Rules, world: World, entries: Float32[np.ndarray, "S"], copy: int) -> None:
-    """Write the state, on zeros: agents, enemies, last actions."""
-    units = world.units[copy]
-    place = 0
-    for slot in range(len(units)):
-        unit = units[slot]
-        is_agent = slot < rules.n_agents  # whose cooldown or energy follows its health
-        if unit.health > 0:
-            entries[place] = health_share(rules, units, slot)
-            if is_agent:
-                load = unit.energy if rules.traits[slot].heals else unit.cooldown
-                entries[place + 1] = load / rules.traits[slot].max_cd
-            entries[place + 1 + is_agent] = (unit.x - rules.centre_x) / rules.width
-            entries[place + 2 + is_agent] = (unit.y - rules.centre_y) / rules.height
-            write_shield_and_type(rules, units, entries, place + 3 + is_agent, slot)
-        place += 3 + is_agent + shows_shield(rules, slot) + rules.n_bits
-    for action in world.last_action[copy]:
-        if action != NONE_YET:
-            entries[place + action] = 1
-        place += FIRST_TARGET + rules.n_enemies
+def write_slot(
+    rules: Rules,
+    units: Units,
+    entries: Float32[np.ndarray, "O"],
+    available: Bool[np.ndarray, "A"],
+    agent: int,
+    slot: int,
+) -> None:
+    """Write what a living agent observes of a slot, on zeros: of another, or of itself."""
+    if slot == agent:
+        write_self(rules, units, entries, available, agent)
+    else:
+        enemy = slot - rules.n_agents
+        first = enemy < 0 or available[FIRST_TARGET + enemy]
+        write_sighting(rules, units, entries, agent, slot, first)
+
+
+@lean_inlined
+def write_unit(rules: Rules, units: Units, entries: Float32[np.ndarray, "S"], slot: int) -> None:
+    """Write a living unit's part of the state, on zeros."""
+    n, more = rules.n_agents, rules.n_bits
+    of_agent = 4 + rules.shows_ally_shield + more
+    unit = units[slot]
+    if unit.health <= 0:
+        return
+    if slot < n:  # whose cooldown or energy follows its health
+        place = slot * of_agent
+        load = unit.energy if rules.traits[slot].heals else unit.cooldown
+        entries[place + 1] = load / rules.traits[slot].max_cd
+    else:
+        place = n * of_agent + (slot - n) * (3 + rules.shows_enemy_shield + more)
+    entries[place] = health_share(rules, units, slot)
+    place += 1 + (slot < n)
+    entries[place] = (unit.x - rules.centre_x) / rules.width
+    entries[place + 1] = (unit.y - rules.centre_y) / rules.height
+    write_shield_and_type(rules, units, entries, place + 2, slot)
+
+
+@lean_inlined
+def write_last_action(
+    rules: Rules, world: World, entries: Float32[np.ndarray, "S"], copy: int, agent: int
+) -> None:
+    """Write an agent's last action to the state's end, on zeros."""
+    action = world.last_action[copy, agent]
+    if action != NONE_YET:
+        actions = FIRST_TARGET + rules.n_enemies
+        entries[len(entries) - (rules.n_agents - agent) * actions + action] = 1
 
 
 @lean_inlined
@@ -154,5 +195,8 @@ def observe(rules: Rules, world: World, buffers: Buffers, copy: int) -> None:
         buffers.alive[copy, agent] = alive
         write_available(rules, units, available, agent)
         if alive:
-            write_observation(rules, units, buffers.obs[copy, agent], available, agent)
-    write_state(rules, world, buffers.state[copy], copy)
+            for slot in range(len(units)):
+                write_slot(rules, units, buffers.obs[copy, agent], available, agent, slot)
+        write_last_action(rules, world, buffers.state[copy], copy, agent)
+    for slot in range(len(units)):
+        write_unit(rules, units, buffers.state[copy], slot)

@@ -1,18 +1,18 @@
-"""Decide who does what: agents carry out orders only; enemies look for targets and help each other.
+"""Decide who does what: agents carry out orders only; enemies look for targets.
 
 Enemies that are ordered to attack the group of agents do so one after the other. One that
 attack-moves (or has arrived) takes up the nearest target within its scan range, those that can hurt
 before those that cannot, and keeps it until it is dead or the leash ends; while walking to it, it
-prefers one that is already within reach. Who is hurt without having a target turns on whom it was
-hurt by, and calls those around it.
+prefers one that is already within reach.
 """
 
 import math
 
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean_inlined
-from partage.sims.skirmish.attacks import begin_attack, continue_attack
+from partage.sims.skirmish.attacks import begin_attack, continue_attack, draw_jitter
 from partage.sims.skirmish.bodies import is_open
+from partage.sims.skirmish.calls import take_up
 from partage.sims.skirmish.hits import foe_slots, in_range, squared_distance
 from partage.sims.skirmish.motion import walk
 from partage.sims.skirmish.recovery import HEAL_ENERGY, heal
@@ -20,8 +20,6 @@ from partage.sims.skirmish.world import ATTACK, ATTACK_MOVE, HEAL, MOVE, NOBODY,
 
 SCAN_EVERY = 4  # loops from one search for a target to the next
 LEASH = 21.0  # how far somebody follows a target from where it took it up
-HELP_RANGE = 4.0  # who is that near hears a call for help
-HELP_EVERY = 32  # loops between two calls
 WALL_STEP = 0.25  # by which a move into a wall is cut, again and again
 OVERSHOOT = 0.01  # how far into range a unit walks
 
@@ -69,15 +67,6 @@ def nearest_patient(rules: Rules, units: Units, healer: int) -> int:
             if best == NOBODY or square < best_square:
                 best, best_square = friend, square
     return best
-
-
-@lean_inlined
-def take_up(units: Units, slot: int, target: int) -> None:
-    """Give the unit a target, and start its leash where it stands."""
-    unit = units[slot]
-    unit.target = target
-    unit.from_x = unit.x
-    unit.from_y = unit.y
 
 
 @lean_inlined
@@ -159,35 +148,6 @@ def think(rules: Rules, units: Units, loop: int, slot: int) -> None:
 
 
 @lean_inlined
-def would_help(rules: Rules, units: Units, friend: int, foe: int) -> bool:
-    """Return whether an enemy has no target and can hurt that agent."""
-    unit = units[friend]
-    idle = unit.target == NOBODY and unit.health > 0 and not rules.traits[friend].heals
-    return idle and rules.damage[friend, foe] > 0
-
-
-@lean_inlined
-def answer(rules: Rules, units: Units) -> None:
-    """Turn enemies hurt in this loop, and idle ones that they call, on whom they were hurt by."""
-    last = rules.n_agents + rules.n_enemies
-    for slot in range(rules.n_agents, last):
-        unit = units[slot]
-        unit.help_in = max(unit.help_in - 1, 0)
-        foe = unit.hurt_by
-        unit.hurt_by = NOBODY
-        if foe == NOBODY or units[foe].health <= 0:
-            continue
-        heard = 0.0  # a unit hears itself in any case
-        if unit.help_in == 0:
-            heard = HELP_RANGE
-            unit.help_in = HELP_EVERY
-        for friend in range(rules.n_agents, last):
-            square = squared_distance(units, slot, friend)
-            if would_help(rules, units, friend, foe) and square <= heard * heard:
-                take_up(units, friend, foe)
-
-
-@lean_inlined
 def go(rules: Rules, units: Units, slot: int) -> None:
     """Walk to where the order says. What would end in a wall ends before it."""
     unit = units[slot]
@@ -206,8 +166,8 @@ def go(rules: Rules, units: Units, slot: int) -> None:
 
 
 @lean_inlined
-def act_on_target(rules: Rules, units: Units, buffers: Buffers, copy: int, slot: int) -> None:
-    """Walk to the target, or heal or attack it if it is in reach."""
+def act_on_target(rules: Rules, units: Units, slot: int) -> bool:
+    """Walk to the target or heal it in reach; return whether an attack on it begins."""
     unit = units[slot]
     target = unit.target
     centres = math.sqrt(squared_distance(units, slot, target))
@@ -216,13 +176,17 @@ def act_on_target(rules: Rules, units: Units, buffers: Buffers, copy: int, slot:
         walk(rules, units, slot, units[target].x, units[target].y, gap + OVERSHOOT)
     elif rules.traits[slot].heals:
         heal(rules, units, slot, target)
-    elif unit.cooldown <= 0:
-        begin_attack(rules, units, buffers, copy, slot, target)
+    else:
+        return unit.cooldown <= 0
+    return False
 
 
 @lean_inlined
-def act(rules: Rules, units: Units, buffers: Buffers, copy: int, slot: int) -> None:
-    """Carry on with the attack under way, see to the target, or go where the order says."""
+def carry_on(rules: Rules, units: Units, slot: int) -> bool:
+    """Carry on with the attack under way, see to the target, or go where the order says.
+
+    Return whether an attack on the target begins.
+    """
     unit = units[slot]
     unit.stride = 0
     unit.healing = False
@@ -230,8 +194,16 @@ def act(rules: Rules, units: Units, buffers: Buffers, copy: int, slot: int) -> N
     if unit.attacked >= 0:
         continue_attack(rules, units, slot)
         if unit.attacked >= 0:
-            return  # it stands while it strikes
+            return False  # it stands while it strikes
     if unit.target >= 0:
-        act_on_target(rules, units, buffers, copy, slot)
-    elif unit.order in (MOVE, ATTACK_MOVE):
+        return act_on_target(rules, units, slot)
+    if unit.order in (MOVE, ATTACK_MOVE):
         go(rules, units, slot)
+    return False
+
+
+@lean_inlined
+def act(rules: Rules, units: Units, buffers: Buffers, copy: int, slot: int) -> None:
+    """Act for one loop."""
+    if carry_on(rules, units, slot):
+        begin_attack(rules, units, slot, units[slot].target, draw_jitter(buffers, copy))

@@ -24,21 +24,27 @@ def heal(rules: Rules, units: Units, healer: int, patient: int) -> None:
 
 
 @lean_inlined
-def recover(rules: Rules, units: Units) -> None:
-    """Let the living recover for one loop: shields when calm, Zerg health and energy always.
+def recover_one(rules: Rules, units: Units, slot: int) -> None:
+    """Let a unit recover for one loop: its shield when calm, Zerg health and energy always.
 
     The dead are left at zero health.
     """
+    unit = units[slot]
+    traits = rules.traits[slot]
+    if unit.health <= 0:
+        unit.health = 0
+        unit.stride = 0
+        return
+    unit.unhurt += 1
+    unit.health = min(unit.health + traits.regeneration, traits.health_max)
+    if unit.unhurt > SHIELD_DELAY:
+        unit.shield = min(unit.shield + SHIELD_RATE, traits.shield_max)
+    if traits.heals:
+        unit.energy = min(unit.energy + ENERGY_RATE, rules.energy_max)
+
+
+@lean_inlined
+def recover(rules: Rules, units: Units) -> None:
+    """Let everybody recover for one loop."""
     for slot in range(len(units)):
-        unit = units[slot]
-        traits = rules.traits[slot]
-        if unit.health <= 0:
-            unit.health = 0
-            unit.stride = 0
-            continue
-        unit.unhurt += 1
-        unit.health = min(unit.health + traits.regeneration, traits.health_max)
-        if unit.unhurt > SHIELD_DELAY:
-            unit.shield = min(unit.shield + SHIELD_RATE, traits.shield_max)
-        if traits.heals:
-            unit.energy = min(unit.energy + ENERGY_RATE, rules.energy_max)
+        recover_one(rules, units, slot)

@@ -10,6 +10,8 @@ from partage.sims.skirmish.ground import SIZE, place_units, terrain
 from partage.sims.skirmish.world import AIR, GROUND, NOBODY, STRIDER, TRAITS, Rules
 
 LOOPS = 16  # of the game in a second of its speed "normal"
+LOOPS_PER_STEP = 8
+SETTLING = 2  # loops from the spawn to the first observation
 MIN_SCAN = 5.0  # range of looking for targets, or the weapon's if that is longer
 HEAL_SCAN = 6.0  # a healer's
 SIGHT = 9.0  # how far an agent sees in SMAC v1

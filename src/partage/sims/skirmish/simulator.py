@@ -13,30 +13,20 @@ from jaxtyping import Bool, Int64
 from partage.sims.buffers import Buffers
 from partage.sims.compilation import lean, lean_inlined
 from partage.sims.kernel import Kernel
-from partage.sims.random_numbers import integer
 from partage.sims.skirmish.actions import give_orders
 from partage.sims.skirmish.beams import sweep
+from partage.sims.skirmish.calls import answer
 from partage.sims.skirmish.data import BattleMap
 from partage.sims.skirmish.hits import explode, land_hits
 from partage.sims.skirmish.motion import move_all
 from partage.sims.skirmish.observations import observe
-from partage.sims.skirmish.orders import act, answer, obey, think
-from partage.sims.skirmish.recovery import ENERGY_START, recover
+from partage.sims.skirmish.orders import act, obey, think
+from partage.sims.skirmish.recovery import recover
 from partage.sims.skirmish.rewards import begin_episode, pay
-from partage.sims.skirmish.rules import make_rules
-from partage.sims.skirmish.world import (
-    ATTACK,
-    ATTACK_MOVE,
-    NOBODY,
-    STOP,
-    Rules,
-    Units,
-    World,
-    blank,
-)
-
-LOOPS_PER_STEP = 8
-SETTLING = 2  # loops from the spawn to the first observation
+from partage.sims.skirmish.rules import LOOPS_PER_STEP, SETTLING, make_rules
+from partage.sims.skirmish.spawning import spawn, trade_places
+from partage.sims.skirmish.steps_together import battle
+from partage.sims.skirmish.world import Rules, Units, World, blank
 
 
 class Options(NamedTuple):
@@ -50,60 +40,7 @@ def make_kernel(battle_map: BattleMap, options: Options, copies: int) -> Kernel:
     """Return the compiled simulator of that many copies."""
     rules = make_rules(battle_map, options.ignore_recovery, options.keep_order)
     world = blank(rules, copies)
-    return Kernel(rules, world, begin, advance, begin_copy, advance_copy)
-
-
-@lean_inlined
-def trade_places(rules: Rules, units: Units, buffers: Buffers, copy: int) -> None:
-    """Shuffle the enemies among their type: the game numbers them anew in each episode."""
-    first = rules.n_agents
-    last = first + rules.n_enemies
-    for slot in range(first, last):
-        same = slot  # the last one of the type: a type's slots are side by side
-        while same + 1 < last and rules.traits[same + 1].kind == rules.traits[slot].kind:
-            same += 1
-        unit = units[slot]
-        other = units[integer(buffers.key, buffers.counter, copy, slot, same)]
-        unit.x, other.x = other.x, unit.x
-        unit.y, other.y = other.y, unit.y
-
-
-@lean_inlined
-def spawn(rules: Rules, units: Units, slot: int) -> None:
-    """Create a unit; an enemy gets its one order."""
-    unit = units[slot]
-    traits = rules.traits[slot]
-    unit.x, unit.y = traits.spawn_x, traits.spawn_y
-    unit.from_x, unit.from_y = traits.spawn_x, traits.spawn_y
-    unit.goal_x, unit.goal_y = rules.goal_x, rules.goal_y
-    unit.health = traits.health_max
-    unit.shield = traits.shield_max
-    unit.energy = ENERGY_START if traits.heals else 0.0
-    unit.order = STOP
-    unit.target = NOBODY
-    if slot >= rules.n_agents:
-        unit.order = ATTACK_MOVE if rules.prey == NOBODY else ATTACK
-        unit.target = rules.prey
-    unit.side = 1 if slot % 2 == 0 else -1
-    clear_progress(units, slot)
-
-
-@lean_inlined
-def clear_progress(units: Units, slot: int) -> None:
-    """Let a unit have nothing under way."""
-    unit = units[slot]
-    unit.attacked = NOBODY
-    unit.hurt_by = NOBODY
-    unit.sweep = -1
-    unit.cooldown = 0.0
-    unit.hits_due = 0
-    unit.speed_x = 0.0
-    unit.speed_y = 0.0
-    unit.unhurt = 0
-    unit.help_in = 0
-    unit.waiting = 0
-    unit.exploded = 0
-    unit.healing = 0
+    return Kernel(rules, world, begin, advance, begin_copy, advance_copy, battle)
 
 
 @lean_inlined
