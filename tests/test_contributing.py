@@ -12,9 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from small import ROOT, edit
+from small import HALF_WRITTEN, ROOT, edit
 
-from benchmarks.naps import HALF_WRITTEN
 from partage.sharing.assignment import partition
 
 GUIDE = ROOT / "CONTRIBUTING.md"
