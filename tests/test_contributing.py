@@ -16,6 +16,8 @@ from small import HALF_WRITTEN, ROOT, edit
 
 from partage.sharing.assignment import partition
 
+pytestmark = pytest.mark.xdist_group("contributing")  # what the tests share is made once
+
 GUIDE = ROOT / "CONTRIBUTING.md"
 # of the contract what a new learner's own file decides; the rest holds of every learner alike
 CONTRACT = (
