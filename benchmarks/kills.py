@@ -6,7 +6,7 @@ of its processes gets SIGKILL: a trainer, the shell around one (its worker), a p
 that plays for a trainer, the main process, with --slurm also a node's daemon. After that comes
 one run in peace. Curves and frames must be the same to the last bit (where a pool's process was
 killed, that run's must be whole: its episode is void, and another is played), no process and no
-temporary file be left. Exits with 1 where they are not. What came out stands in docs/reliability.md.
+temporary file be left. Exits with 1 where they are not. docs/reliability.md has what came out.
 """
 
 import argparse
