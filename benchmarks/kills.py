@@ -62,7 +62,7 @@ metric = "train_return"
 x = "updates"
 y_label = "return"
 """
-KINDS = ("trainer", "worker", "pool worker", "main process")
+STARTS = "starts of the main process"
 PATIENCE = 60  # s that a kill waits for work that is half done
 POOL_WORKER = "partage.sims.workers.worker"  # as its command line has it
 OFTEN = """#!/bin/sh
@@ -189,9 +189,8 @@ def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
     process began.
     """
     count: Counter[str] = Counter()
-    kinds = [*KINDS, *(["slurmd"] if cluster else [])]
     main = naps.snakemake(root, *options(root, bool(cluster)))
-    while sum(count[kind] for kind in kinds) < kills:
+    while count.total() - count[STARTS] < kills:
         wait(root, main)
         if main.poll() is not None:
             if main.returncode == 0:  # all made: forget one run, so that there is something to kill
@@ -199,7 +198,7 @@ def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
                 subprocess.run(["rm", "-r", str(again)], check=True)
             naps.ended(root, naps.snakemake(root, *options(root, bool(cluster)), "--unlock"), 300)
             main = naps.snakemake(root, *options(root, bool(cluster)))
-            count["starts of the main process"] += 1
+            count[STARTS] += 1
             continue
         there = victims(root, main.pid)
         kind = random.choice([*there, "slurmd"] if cluster else [*there])
