@@ -18,7 +18,8 @@ from partage.rl.rollout import Rollout, collect_episodes, collect_segment
 from partage.runs.train import prepare
 from partage.sims import contract
 
-VARIANTS = plan.load().variants
+SHEETS = plan.load()  # once: it reads every sheet and every learner
+VARIANTS = SHEETS.variants
 # What makes learners quick on small tasks, if they have the setting: those of whole episodes, and
 # those of segments. What else one needs it says itself, in `QUICK` of its own file.
 EPISODES = {"epsilon_anneal": 2000, "copies": 8, "target_every": 80}
@@ -43,7 +44,7 @@ def settings(variant: str, **more: Any) -> dict[str, Any]:
 
 def quick(learner: str) -> dict[str, Any]:
     """What makes a learner quick."""
-    fields = plan.load().learners[learner]
+    fields = SHEETS.learners[learner]
     family = EPISODES if "epsilon_anneal" in fields else SEGMENTS
     module = importlib.import_module(f"partage.learners.{learner}")
     own = getattr(module, "QUICK", {})
@@ -88,8 +89,9 @@ def structures() -> list[str]:
 
     What packs, checkpoints and copies have to keep hangs on it; numbers do not change it.
     """
-    first = {VARIANTS[name].learner: name for name in reversed(differing())}
-    return [name for name in differing() if name in (*first.values(), *OTHER_STRUCTURES)]
+    variants = differing()
+    first = {VARIANTS[name].learner: name for name in reversed(variants)}
+    return [name for name in variants if name in (*first.values(), *OTHER_STRUCTURES)]
 
 
 def make(variant: str, task: contract.Env, seeds: list[int], **more: Any) -> Learner:
@@ -98,7 +100,7 @@ def make(variant: str, task: contract.Env, seeds: list[int], **more: Any) -> Lea
 
 def known(variant: str) -> set[str]:
     """The settings that the variant's learner has."""
-    return set(plan.load().learners[VARIANTS[variant].learner])
+    return set(SHEETS.learners[VARIANTS[variant].learner])
 
 
 class Player:

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.naps import HALF_WRITTEN
 from partage.config import plan
 from partage.config.recipe import Recipe, run_dir
 from partage.runs import record
 
 ROOT = Path(__file__).resolve().parents[1]
+HALF_WRITTEN = ("*.pyc.*", "*.tmp.*")  # by Python and Numba, which rename them within moments
 
 LEARNER = '''
 from dataclasses import dataclass

@@ -15,6 +15,8 @@ from partage.errors import UserError
 from partage.runs import evaluate, record, train
 from partage.runs.progress import Progress
 
+pytestmark = pytest.mark.xdist_group("absolute")  # what the tests share is made once
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:

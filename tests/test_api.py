@@ -22,6 +22,8 @@ from partage.errors import UserError
 from partage.rl.rollout import collect_episodes
 from partage.runs import evaluate, train
 
+pytestmark = pytest.mark.xdist_group("api")  # what the tests share is made once
+
 HEAVY = ("torch", "numba", "pandas", "numpy", "matplotlib", "tqdm")
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from small import ROOT, edit
+from small import HALF_WRITTEN, ROOT, edit
 
-from benchmarks.naps import HALF_WRITTEN
 from partage.sharing.assignment import partition
+
+pytestmark = pytest.mark.xdist_group("contributing")  # what the tests share is made once
 
 GUIDE = ROOT / "CONTRIBUTING.md"
 # of the contract what a new learner's own file decides; the rest holds of every learner alike

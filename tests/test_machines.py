@@ -19,6 +19,8 @@ from partage.config import cores
 from partage.errors import UserError
 from partage.runs import gpus, machine, record, verify
 
+pytestmark = pytest.mark.xdist_group("machines")  # what the tests share is made once
+
 # What another system has not, or tells nothing of.
 LINUX_ALONE = ("sched_getaffinity", "memfd_create")
 

@@ -164,8 +164,14 @@ def test_policies_saved_before_the_sharing_lay_with_the_networks_still_load(vari
     if variant == "nps":
         state["sharing"] = one.sharing()
     other.load_state_dict(state)
-    for block, index in one.sharing().items():
-        assert torch.equal(other.sharing()[block], index)
+    for block, shared in sharing(one).items():
+        assert torch.equal(sharing(other)[block], shared)
+
+
+def sharing(learner: Learner) -> dict[str, Tensor]:
+    """Who goes through which set; of derived ones, how much any two share."""
+    found = learner.sharing()
+    return {name: x.overlap() if isinstance(x, Shares) else x for name, x in found.items()}
 
 
 def by_pickle(learner: Learner) -> Learner:
@@ -201,8 +207,7 @@ def test_a_learner_that_took_over_another_s_state_learns_apart_from_it(variant: 
 
 def of_run(learner: Learner, r: int) -> dict[str, Any]:
     """All that a learner keeps of one run."""
-    shared = next(iter(learner.sharing().values()))
-    runs = len(shared.index if isinstance(shared, Shares) else shared)
+    runs = len(next(iter(sharing(learner).values())))
     found: dict[str, Any] = {}
     for name, x in parts(learner).items():
         if isinstance(x, nn.Module):
@@ -214,16 +219,15 @@ def of_run(learner: Learner, r: int) -> dict[str, Any]:
     for name, x in parts(learner).items():
         if name == "generators":
             found |= {f"generator {n}": g.get_state() for n, g in enumerate(x[r::runs])}
-        # `active` says of the last update which runs it moved
-        if isinstance(x, Tensor) and len(x) == runs and name != "active":
+        if isinstance(x, Tensor) and len(x) == runs and name != "active":  # of the last update
             found[name] = x[r]
     policy = parts(learner)["policy"]
     found |= {
         f"acting {n}": g.get_state()
         for n, g in enumerate(getattr(policy, "generators", [])[r::runs])
     }
-    for block, index in learner.sharing().items():
-        found[f"sharing {block}"] = index[r]
+    for block, shared in sharing(learner).items():
+        found[f"sharing {block}"] = shared[r]
     for kind, matrix in getattr(learner, "distances", {}).items():
         found[f"distance {kind}"] = matrix[r]
     if hasattr(learner, "exploration"):

@@ -24,6 +24,8 @@ from partage.rl.replay import Replay
 from partage.runs import checkpoint, record, train
 from partage.runs.progress import Progress
 
+pytestmark = pytest.mark.xdist_group("train")  # what the tests share is made once
+
 every_learner = pytest.mark.parametrize("name", CASES)
 
 

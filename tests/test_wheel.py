@@ -15,6 +15,8 @@ from partage.config import plan
 from partage.config.recipe import Recipe, run_dir
 from partage.runs.code_comparison import shorten
 
+pytestmark = pytest.mark.xdist_group("wheel")  # what the tests share is made once
+
 SOURCES = ("src", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "results/published")
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 NEEDS_A_GAME = {"grf"}  # an engine of its own; starcraft has a simulator here as well

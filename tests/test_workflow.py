@@ -17,6 +17,8 @@ from partage.config.jobs import ask
 from partage.config.recipe import write_recipes
 from partage.config.request import Request
 
+pytestmark = pytest.mark.xdist_group("workflow")  # what the tests share is made once
+
 # A first line takes no path with a space: a shell reads these three, to Python they are a text.
 STAND_IN = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
