@@ -157,7 +157,7 @@ def test_masks_by_type_are_as_many_as_types_and_an_id_still_tells_agents_apart()
 
 
 def test_fixed_masks_cut_and_do_not_shrink_and_moved_ones_overlap_as_before() -> None:
-    made = learner([3, 4])
+    made = learner([3, 4], fix_at=1)
     layers, n = layers_of(made.nets), SPEC.n_agents
     for bank in layers:
         bank.derivation.thresholds.data += 6  # type: ignore[union-attr,operator]
@@ -214,6 +214,8 @@ def test_a_run_whose_masks_are_fixed_begins_anew_alike_alone_and_in_a_pack() -> 
         ({"reset_every": 50, "budget": 100}, SPEC, "do not fit a run of 100"),
         ({"sharing": "none"}, SPEC, "sharing is full, or id"),
         ({"fix_at": 900_000, "budget": 900_000}, SPEC, "fix_at is 900,000 env steps of 900,000"),
+        ({"moved": True}, SPEC, "fix_at is 0, which is never"),
+        ({"fix_at": 5, "masks": "none"}, SPEC, "no masks to fix"),
         ({"reset_share": 1.5}, SPEC, "'reset_share'"),
         ({"reset_every": 0}, SPEC, "'reset_every'"),
     ],

@@ -71,11 +71,11 @@ def who_has_which(masks: str, spec: Spec, runs: int) -> Assignment:
     return assignment.full(runs, spec.n_agents)
 
 
-def mask(layers: Sequence[Bank], sets: int, seeds: Sequence[int]) -> None:
+def mask(layers: Sequence[Bank], sets: int, seeds: Sequence[int], fixable: bool = False) -> None:
     """Give each of these layers so many masks, which are drawn after all weights."""
     draws = generators([stream(seed, "sets") for seed in seeds])
     for bank in layers:
-        bank.derivation = LearnedMask(bank, sets, draws)
+        bank.derivation = LearnedMask(bank, sets, draws, fixable)
 
 
 class Upkeep(nn.Module):

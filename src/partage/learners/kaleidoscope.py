@@ -66,16 +66,13 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
         self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
     ) -> None:
         _kaleidoscope.check(settings, settings.sharing, spec)
-        if settings.budget and settings.fix_at >= settings.budget:
-            raise UserError(
-                f"Masks are fixed within the run, but fix_at is {settings.fix_at:,} env steps of "
-                f"{settings.budget:,} (budget)."
-            )
+        check(settings)
         nets = qmix.Networks(spec, settings, seeds, BEHIND)
         if settings.masks != "none":
             index = _kaleidoscope.who_has_which(settings.masks, spec, len(seeds))
             nets.assignment, nets.agent.body.sets = index, int(index.max()) + 1
-            _kaleidoscope.mask(layers_of(nets), nets.agent.body.sets, seeds)
+            sets = nets.agent.body.sets
+            _kaleidoscope.mask(layers_of(nets), sets, seeds, settings.fix_at > 0)
         super().__init__(spec, settings, seeds, device, nets)
         acting = self.nets, spec, self.exploration, device
         self.policy = qmix.EpsilonGreedy(*acting, in_layers=True)
@@ -94,12 +91,10 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Reset what is due, then take one step down QMIX's loss and the diversity loss."""
-        layers = layers_of(self.nets)
         if self.settings.masks == "none":
             return qmix.update(self, batch, active)
-        if self.settings.fix_at:
-            self._fix(active)
-        learning = active & ~fixed(layers)
+        layers = layers_of(self.nets)
+        learning = self._fix(active) if self.settings.fix_at else active  # masks
         self.upkeep.reset(layers[1:], self.exploration.steps, learning)
         episodes = batch["obs"], batch["actions"], batch["filled"]
         q = self.nets.q(*episodes)
@@ -107,18 +102,22 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
             q_target = self.target.q(*episodes)
         loss, measures = self.td_loss(q, q_target, batch)
         differing = diversity(layers)
-        weight = self.upkeep.coefficient(loss.detach(), differing.detach(), active) * ~fixed(layers)
+        weight = self.upkeep.coefficient(loss.detach(), differing.detach(), active) * learning
         norm = self.optimiser.step(loss + weight * differing, active)
         own = {"diversity": differing.detach(), "diversity_weight": weight}
         return measures | own | {"gradient_norm": norm}
 
     @torch.no_grad()
-    def _fix(self, active: Bool[Tensor, "R"]) -> None:
-        """Fix the masks of active runs whose time has come, and begin their networks again."""
+    def _fix(self, active: Bool[Tensor, "R"]) -> Bool[Tensor, "R"]:
+        """Fix the masks of active runs whose time has come, and begin their networks again.
+
+        Returns the active runs whose masks still learn.
+        """
         layers, steps = layers_of(self.nets), self.exploration.steps
-        due = (steps >= self.settings.fix_at) & active & ~fixed(layers)
+        learning = active & ~fixed(layers)
+        due = learning & (steps >= self.settings.fix_at)
         if not due.any():
-            return
+            return learning
         runs = due.nonzero().flatten().tolist()
         for bank in layers:
             fix(bank, {run: self.moving[run] if self.settings.moved else None for run in runs})
@@ -129,6 +128,7 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
         self.optimiser.forget(due)
         self.update_targets(due)
         self.exploration.since = torch.where(due, steps, self.exploration.since)
+        return learning & ~due
 
     def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
         """Return the softmax of each agent's action values along whole episodes."""
@@ -137,6 +137,22 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
     def sharing(self) -> dict[str, Assignment | Shares]:
         """Return who has which mask, and how much any two of them share: masked layers, and all."""
         return sharing_of(self.nets, self.settings.masks != "none")
+
+
+def check(s: Settings) -> None:
+    """Raise `UserError` where no masks can be fixed so."""
+    if s.budget and s.fix_at >= s.budget:
+        raise UserError(
+            f"Masks are fixed within the run, but fix_at is {s.fix_at:,} env steps of "
+            f"{s.budget:,} (budget)."
+        )
+    if s.moved and not s.fix_at:
+        raise UserError(
+            "Masks are moved when they are fixed, but fix_at is 0, which is never: say after how "
+            "many env steps."
+        )
+    if s.fix_at and s.masks == "none":
+        raise UserError("There are no masks to fix (masks is none): fix_at is 0 then.")
 
 
 def fixed(layers: Sequence[Bank]) -> Bool[Tensor, "R"]:

@@ -20,24 +20,28 @@ START = 5.0  # thresholds begin between -10 and -5, each for itself   (Kaleidosc
 class LearnedMask(nn.Module):
     """``sign(W) max(|W| - sigmoid(s), 0)`` with thresholds s of each set   (Kaleidoscope).
 
-    The bias is the base's. A weight that a set cuts has no gradient from it. In runs that are
-    `fixed` a set is ``W`` where `kept` says so, whatever the thresholds are.
+    The bias is the base's. A weight that a set cuts has no gradient from it. One that is `fixable`
+    (`fix`) is ``W`` in runs that are `fixed`, where `kept` says so, whatever the thresholds are.
     """
 
     fixed: Bool[Tensor, "R"]
     kept: Bool[Tensor, "R S I O"]
 
-    def __init__(self, bank: Bank, sets: int, generators: Sequence[Generator]) -> None:
+    def __init__(
+        self, bank: Bank, sets: int, generators: Sequence[Generator], fixable: bool = False
+    ) -> None:
         super().__init__()
-        self.count = sets
+        self.count, self.fixable = sets, fixable
         shape = sets, *bank.weight.shape[2:]
         self.thresholds = nn.Parameter(draw(generators, *shape, fill=uniform(-2 * START, -START)))
-        self.register_buffer("fixed", torch.zeros(len(bank.weight), dtype=torch.bool))
-        self.register_buffer("kept", torch.ones(len(bank.weight), *shape, dtype=torch.bool))
+        if fixable:
+            runs = len(bank.weight)
+            self.register_buffer("fixed", torch.zeros(runs, dtype=torch.bool))
+            self.register_buffer("kept", torch.ones(runs, *shape, dtype=torch.bool))
 
     def forward(self, base: Sets) -> Sets:
         weight = shrink(base.weight, self.thresholds)
-        if self.fixed.any():
+        if self.fixable:
             weight = torch.where(self._fixed_sets(), base.weight * self.kept, weight)
         return Sets(weight, spread(base.bias, self.count))
 
@@ -45,7 +49,7 @@ class LearnedMask(nn.Module):
     def mask(self, base: Sets) -> Bool[Tensor, "R S I O"]:
         """Return which weights each set keeps."""
         learned = shrink(base.weight, self.thresholds) != 0
-        return torch.where(self._fixed_sets(), self.kept, learned)
+        return torch.where(self._fixed_sets(), self.kept, learned) if self.fixable else learned
 
     def _fixed_sets(self) -> Bool[Tensor, "R 1 1 1"]:
         return self.fixed[:, None, None, None]
