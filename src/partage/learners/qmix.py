@@ -32,7 +32,7 @@ from partage.learners._off_policy import (
     previous_actions,
 )
 from partage.nn.mixer import Mixer
-from partage.nn.networks import RecurrentQ, fixed_sharing
+from partage.nn.networks import RecurrentQ, Watch, fixed_sharing
 from partage.nn.real import real_instants, real_values
 from partage.nn.state import hold
 from partage.rl.exploration import Exploration, ExplorationNoise, choose, in_place
@@ -76,6 +76,7 @@ class Networks(MixedNetworks):
         obs: Tensor,
         actions: Int64[Tensor, "R B T N"],
         filled: Bool[Tensor, "R B T"] | None = None,
+        watch: Watch | None = None,  # sees what the agents' encoders give
     ) -> Float32[Tensor, "R B T1 N A"]:
         """Return action values at every instant of whole episodes with these actions.
 
@@ -83,6 +84,7 @@ class Networks(MixedNetworks):
         """
         h, last_action = self.agent.initial_for(obs), previous_actions(actions)
         agent = self.agent.select(self.assignment)
+        agent = agent._replace(body=agent.body._replace(watch=watch))
         if obs.device.type != "cpu" or filled is None or filled.all():  # a card is not asked
             return agent(obs, last_action, h)[0]
         return real_values(agent, obs, last_action, h, real_instants(filled))
@@ -217,10 +219,11 @@ def update(
     learner: OffPolicyLearner[Networks, SettingsT],
     batch: dict[str, Tensor],
     active: Bool[Tensor, "R"],
+    watch: Watch | None = None,
 ) -> dict[str, Tensor]:
-    """Take QMIX's own step, of any learner with its networks."""
+    """Take QMIX's own step, of any learner with its networks; `watch` sees it (`Networks.q`)."""
     episodes = batch["obs"], batch["actions"], batch["filled"]
-    q = learner.nets.q(*episodes)
+    q = learner.nets.q(*episodes, watch)
     with torch.no_grad():
         q_target = learner.target.q(*episodes)
     loss, measures = learner.td_loss(q, q_target, batch)  # eq. 9

@@ -1,6 +1,6 @@
 """Networks that two or more learners use, made of banks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -16,6 +16,8 @@ from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 
 Sharing = Literal["full", "id", "none"]
+# sees what the encoder gives: rows [R, G, T, M, H]; or sorted ones [L, H], and their places there
+Watch = Callable[[Tensor, Tensor | None], None]
 
 
 class FixedSharing(NamedTuple):
@@ -123,6 +125,7 @@ class SelectedRecurrent(NamedTuple):
     sets: int
     encoder: Layer
     memory: GRUWeights | CardCells
+    watch: Watch | None = None
 
     def __call__(
         self,
@@ -133,6 +136,8 @@ class SelectedRecurrent(NamedTuple):
         """Return the states after every instant, as rows."""
         last = to_rows(last_action[..., None], self.sets).squeeze(-1)
         rows = self.encoder(to_rows(obs, self.sets), last)
+        if self.watch is not None:
+            self.watch(rows, None)
         return run_gru(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
 
 
