@@ -1,4 +1,4 @@
-"""GradPS by hand: what cancels out, what is opened when, who is split off, and what that changes."""
+"""GradPS by hand: what cancels out, what opens when, who is split off, and what that changes."""
 
 from functools import partial
 from typing import Any
@@ -34,6 +34,10 @@ def learner(seeds: list[int], **settings: Any) -> GradPS:
     made = learners.make("gradps", SPEC, {"hidden": 8, **settings}, seeds)
     assert isinstance(made, GradPS)
     return made
+
+
+def of_target(made: GradPS) -> Tensor:
+    return made.target.state_dict()["agent.body.encoder.derivation.columns"]
 
 
 def test_who_pulls_one_way_is_split_from_who_pulls_the_other() -> None:
@@ -159,11 +163,9 @@ def test_a_decision_does_not_see_the_interval_that_has_just_ended() -> None:
     made.update_targets(active)
     assert made.columns[0, :, 0].tolist() == [0, 0, 1, 1]
     assert made.columns[0].unique(dim=1).shape[1] == 1 and not made.columns[1].any()
-    assert torch.equal(
-        made.target.state_dict()["agent.body.encoder.derivation.columns"], made.columns
-    )
+    assert torch.equal(of_target(made), made.columns)
     assert made.neurons.futile.tolist() == [0, 0], "by its clones a neuron is futile no more"
-    assert made.neurons.asked[0].any() == False and (made.neurons.asked[1] == 1).all()  # noqa: E712
+    assert not made.neurons.asked[0].any() and (made.neurons.asked[1] == 1).all()
     overlap = {name: x.overlap() for name, x in made.sharing().items()}
     assert overlap["layers"][0].tolist() == torch.block_diag(*[torch.ones(2, 2)] * 2).tolist()
     assert (overlap["layers"][1] == 1).all() and 0.5 < overlap["agent"][0, 0, 2] < 1
@@ -208,20 +210,22 @@ def test_clones_come_together_step_by_step_and_are_one_again_when_they_are_alike
     made.columns[:, 2:] = 1
     weight, first = made.layer.weight, torch.zeros(2, 8, dtype=torch.bool)
     weight.data[:, 0], weight.data[:, 1] = 1.0, 1.1
-    weight.data[:, 1, :, 6] = 1.002
+    weight.data[:, 1, :, 6] = 1.004
     made.update_targets(both)
     first[:, 6] = True
     assert torch.equal(made.neurons.closing == 1, first), "the one whose clones differ least"
     assert (made.columns[:, 2:, 6] == 1).all()
     _gradps.draw_together(made.layer, first)
-    torch.testing.assert_close(weight[0, :, 0, 6], torch.tensor([1.0005, 1.0015]))
+    torch.testing.assert_close(weight[0, :, 0, 6], torch.tensor([1.0005, 1.0035]))
     assert (weight[:, 1, :, :6] == 1.1).all()
+    for _ in range(2):
+        _gradps.draw_together(made.layer, first)
     chosen, (_, apart) = made.columns[0].clone(), _gradps.differences(made.layer)
     assert made.neurons.close(0, chosen, apart[0]).nonzero().flatten().tolist() == [6]
     assert not chosen[:, 6].any() and made.neurons.cloned[0, 6] == made.neurons.age[0, 6] == 0
     for _ in range(3):
         _gradps.draw_together(made.layer, first)
-    torch.testing.assert_close(weight[0, :, 0, 6], torch.tensor([1.001, 1.001]))  # not beyond
+    torch.testing.assert_close(weight[0, :, 0, 6], torch.tensor([1.002, 1.002]))  # not beyond
 
 
 def test_clones_that_are_one_again_are_their_mean() -> None:
@@ -261,10 +265,7 @@ def states(player: Player, run: int) -> dict[str, Tensor]:
     """All that decides one run's sharing, and its parameters."""
     made: Any = player.learner
     kept = {f"neurons.{name}": x for name, x in made.neurons.named_buffers()}
-    kept |= {
-        "columns": made.columns,
-        "of target": made.target.agent.body.encoder.derivation.columns,
-    }
+    kept |= {"columns": made.columns, "of target": of_target(made)}
     return {name: x[run].clone() for name, x in (kept | snapshot(made)).items()}
 
 
@@ -281,7 +282,6 @@ def test_neurons_are_opened_alike_alone_in_a_pack_and_after_a_resume() -> None:
     assert one["columns"].any() and one["neurons.cloned"].mean() < 1
     assert not differing(one, states(packed, 1))
     resumed.learner.load_state_dict(packed.learner.state_dict())
-    resumed.env, resumed.step, resumed.memory = packed.env, packed.step, packed.memory
     rollouts = [packed.collect() for _ in range(3)]
     for player in (packed, resumed):
         for rollout in rollouts:

@@ -27,4 +27,4 @@ def spectral(affinity: Float[Tensor, "K K"], clusters: int) -> list[int]:
     found = spectral_clustering(
         near, n_clusters=clusters, assign_labels="discretize", random_state=0
     )
-    return found.tolist()
+    return list(map(int, found))

@@ -160,7 +160,7 @@ class Neurons(nn.Module):
     def to_open(self, run: int, columns: Int64[Tensor, "N O"]) -> Bool[Tensor, "O"]:
         """Return the neurons whose efficiency is too low, of those that are old enough."""
         rules = self.rules
-        ready = (self.cloned[run] == 0) & (self.age[run] > rules.window)
+        ready = (self.cloned[run] == 0) & (self.age[run] > rules.window) & (rules.clones > 1)
         mean = efficiency(self.known(run), columns).mean(0)
         limit = rules.futile
         if rules.threshold == "relative":

@@ -35,7 +35,7 @@ from partage.errors import UserError
 from partage.learners import _gradps, _off_policy, qmix
 from partage.learners._gradps import Neurons, Rules, Watched
 from partage.learners._off_policy import OffPolicyLearner
-from partage.nn.adapters import Columns, own_sets
+from partage.nn.adapters import Columns, Shared, own_sets
 from partage.nn.bank import Bank
 from partage.nn.networks import Sharing
 from partage.nn.tangents import overlap
@@ -78,6 +78,7 @@ class GradPS(OffPolicyLearner[qmix.Networks, Settings]):
         own_sets(nets.agent.body.encoder, s.clones)
         chosen = torch.zeros(runs, agents, s.hidden, dtype=torch.int64)
         nets.agent.body.encoder.derivation = Columns(chosen)
+        nets.agent.head.derivation = Shared(agents)
         nets.agent.body.sets, nets.assignment = agents, assignment.none(runs, agents)
         super().__init__(spec, settings, seeds, device, nets)
         self.policy = qmix.EpsilonGreedy(self.nets, spec, self.exploration, device)
