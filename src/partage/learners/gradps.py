@@ -45,7 +45,7 @@ from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
-QUICK = {"clones": 2, "window": 2}
+QUICK = {"clones": 2, "window": 3, "lr": 2e-3}
 
 
 @dataclass(frozen=True)
