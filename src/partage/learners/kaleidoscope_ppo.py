@@ -33,7 +33,7 @@ from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
 # what makes it quick on the small tasks of its tests
-QUICK = {"copies": 8, "segment": 8, "epochs": 2, "minibatches": 2, "hidden": 32}
+QUICK = {"copies": 8, "segment": 8, "epochs": 2, "minibatches": 2, "hidden": 16}
 
 
 @dataclass(frozen=True)
