@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from tables import cell, table
+from markdown_tables import cell, table
 
 import partage
 from partage.config import plan

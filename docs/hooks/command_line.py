@@ -2,7 +2,7 @@
 
 import argparse
 
-from tables import cell, table
+from markdown_tables import cell, table
 
 from partage.cli.options import PEOPLE, WORKFLOW
 from partage.cli.parser import build_parser

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from tables import cell, table
+from markdown_tables import cell, table
 
 import partage
 from partage.config.settings import Field, read_learners

@@ -88,8 +88,9 @@ def page_of(target: Path) -> str:
 
 
 def _listing(folder: Path) -> str:
-    """Return what is in a folder: its pictures, and the names of its other files."""
+    """Return what is in a folder: its pictures, links to its pages, names of its other files."""
     names = sorted(path.name for path in folder.iterdir())
     shown = [f"![{name}]({name})" for name in names if name.endswith(".png")]
-    others = [f"* `{name}`" for name in names if not name.endswith(PICTURES)]
-    return "\n\n".join([*shown, "\n".join(others)])
+    pages = [f"* [{name}]({name})" for name in names if name.endswith(".md")]
+    others = [f"* `{name}`" for name in names if not name.endswith((*PICTURES, ".md"))]
+    return "\n\n".join([*shown, "\n".join([*pages, *others])])

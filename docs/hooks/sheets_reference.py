@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tables import table
+from markdown_tables import table
 
 from partage.config import algorithms, figures, tasks
 from partage.config.claims import Claim
