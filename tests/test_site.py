@@ -50,11 +50,15 @@ def generated() -> set[str]:
 
 
 def commands(program: str) -> list[str]:
-    """Return what follows a program's name in each line of the pages' blocks of code."""
+    """Return what follows a program's name in each line of the pages' blocks of code, and of make
+    also what is named within a text.
+    """
     found = []
     for page in PAGES:
-        for block in FENCE.findall(page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        for block in FENCE.findall(text):
             found += re.findall(rf"(?m)^(?:\.venv/bin/)?{program} ([^#\n]*)", block)
+        found += re.findall(r"`make ([^`\n]*)`", text) if program == "make" else []
     return sorted({line.removesuffix("...").strip() for line in found})
 
 

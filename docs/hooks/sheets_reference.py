@@ -40,7 +40,12 @@ class Part(NamedTuple):
         """Yield each key: its type, whether it has to be there, its meaning."""
         for key, kind in self.keys.items():
             needed = "yes" if key in self.needed else ""
-            yield [f"`{key}`", WORDS.get(kind, "a value, or a table"), needed, self.meanings[key]]
+            yield [
+                f"`{key}`",
+                WORDS.get(kind, "a value, or a table"),
+                needed,
+                self.meanings.get(key, ""),
+            ]
 
 
 OF_A_TASK = {
@@ -181,6 +186,6 @@ def page() -> str:
         "Keys of `snakemake --config key=value`; most are options of commands as well.",
     ]
     defaults = request_keys() | {"python": "this Python"}
-    rows = [[f"`{key}`", f"`{value}`", REQUEST[key]] for key, value in defaults.items()]
+    rows = [[f"`{key}`", f"`{value}`", REQUEST.get(key, "")] for key, value in defaults.items()]
     texts.append(table(["key", "default", "what it is"], rows))
     return "\n\n".join(texts) + "\n"
