@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -15,6 +16,7 @@ import partage
 
 NEEDED = ("mkdocs", "material", "mkdocstrings_handlers")
 LACKING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+BROWSER = shutil.which("chromium")
 WHY = f"{', '.join(LACKING)} not installed: make docs installs them"
 pytestmark = [
     pytest.mark.skipif(bool(LACKING), reason=WHY),
@@ -92,3 +94,22 @@ def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, Page]) -> None:
     for path, page in pages.items():
         for link in page.loaded:
             assert not link.startswith(("http:", "https:", "//")), (path, link)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no chromium to open the site in")
+def test_search_finds_a_page_in_a_site_that_is_opened_as_a_file(site: Path, tmp_path: Path) -> None:
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
+    shown = subprocess.run(
+        [
+            str(BROWSER),
+            *options,
+            f"--user-data-dir={tmp_path}",
+            "--dump-dom",
+            f"{(site / 'glossary.html').as_uri()}?q=wasserstein",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    results = re.findall(r'href="([^"]*)" class="md-search-result__link', shown.stdout)
+    assert any("python.html" in result for result in results), shown.stderr[-2000:]
