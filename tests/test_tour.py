@@ -24,9 +24,10 @@ for cell in notebook.cells():
 
 
 @pytest.fixture(scope="module")
-def said() -> str:
+def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the notebook prints, run in a process of its own in the folder that it lies in."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MPLBACKEND": "Agg"}
+    environment["TMPDIR"] = str(tmp_path_factory.mktemp("tour"))
     ran = subprocess.run(
         [sys.executable, "-c", RUN, str(ROOT / "docs/hooks")],
         cwd=ROOT / "examples",
