@@ -1,5 +1,7 @@
 """Learning curves: for each task the mean over seeds, its interval, and every seed, faint."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -14,25 +16,28 @@ from partage.analysis.labels import task_label
 from partage.analysis.series import Series
 from partage.analysis.stats import named_generator
 from partage.config.plan import Figure, Plan
-from partage.plots import layout, style
+from partage.plots import layout, references, style
 from partage.plots.heat_maps import draw_blocks, is_by_degrees
 from partage.plots.layout import ALSO, Panel
 from partage.plots.sharing import blocks, draw_strips
+from partage.runs.reference_curves import Shown
 
 LOG_RANGE = 1e4  # a further metric, all positive, whose values span this has a logarithmic scale
 MIDDLE_WIDTH = 1.8  # points, of the line that is the mean (or median, or IQM) over seeds
 
 
-def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
-    """Return the whole figure."""
+def draw(plan: Plan, figure: Figure, frame: pd.DataFrame, others: Sequence[Shown] = ()) -> Canvas:
+    """Return the whole figure; `others` are curves of others, drawn behind ours."""
+    others = references.visible(figure, frame, others)
     with style.drawing():
-        page = layout.lay_out(plan, figure, frame)
+        page = layout.lay_out(plan, figure, frame, others)
         canvas = page.canvas()
         grid = page.grid(canvas, bool(figure.beside))
         labelled = []  # panels of the first metric at the left edge: their labels are aligned
         for i, panel in enumerate(page.panels):
             row, column = divmod(i, page.columns)
             axes = _draw_panel(canvas, grid[row, column], plan, figure, frame, panel)
+            references.draw(axes, figure, others, *panel)
             if panel.content in figure.beside:
                 axes.set_ylabel(figure.beside[panel.content], fontsize=9.5)
             elif panel.content == figure.metric and column == 0:
