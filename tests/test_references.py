@@ -100,8 +100,8 @@ def refused(capsys, *words: object) -> str:
     """What a refusal says: one sentence on one line."""
     capsys.readouterr()
     assert main(list(map(str, words))) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
+    out, said = capsys.readouterr()
+    assert (out, said.count("\n")) == ("", 1)
     return said
 
 
@@ -164,6 +164,8 @@ def test_a_reference_of_one_file_is_given_as_this_file(here: Path, tmp_path: Pat
     declared(here, TWO, at="http://127.0.0.1:9")
     said = refused(capsys, "reference", "fetch", "theirs", "--from", tmp_path / "other name")
     assert "neither a folder nor a ZIP file" in said
+    said = refused(capsys, "reference", "fetch", "theirs", "--from", "nowhere")
+    assert "There is no nowhere" in said
 
 
 def test_a_file_with_another_sum_is_refused_and_nothing_is_written(here: Path, capsys):

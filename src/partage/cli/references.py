@@ -22,7 +22,7 @@ def add_commands(commands: options.Commands) -> None:
         "list others' curves to draw beside ours, fetch them, or print what they end at",
         "reference",
         "reference fetch cds-football",
-        "reference fetch cds-football --from CDS-main.zip",
+        "reference fetch cds-football --from CDS-ad8b32e.zip",
     )
     actions = ", ".join(ACTIONS)
     parser.add_argument(
@@ -85,7 +85,9 @@ def _fetch(wanted: list[Reference], given: Path | None, results: Path) -> None:
 def _print_finals(wanted: list[Reference], results: Path) -> None:
     from partage.runs import reference_curves
 
+    rows: list[reference_curves.Final] = []
+    for reference in wanted:
+        rows += reference_curves.finals_of(reference, results)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(reference_curves.Final._fields)
-    for reference in wanted:
-        writer.writerows(reference_curves.finals_of(reference, results))
+    writer.writerows(rows)

@@ -48,6 +48,8 @@ def _reader(reference: Reference, given: Path | None) -> Read:
                 f"again with `partage import --reference`."
             )
         return lambda path: (_download(reference, path), reference.address(path))
+    if not given.exists():
+        raise UserError(f"There is no {given}: {_advice(reference)}")
     if given.is_dir():
         return lambda path: (_io.read_bytes(given / path, _advice(reference)), str(given / path))
     if zipfile.is_zipfile(given):

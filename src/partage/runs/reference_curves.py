@@ -98,7 +98,7 @@ def seeds_of(reference: Reference, curve: Curve, results: Path) -> list[Seed]:
     """Return the seeds of a curve. Raises `UserError` where a sum or a file's content is wrong."""
     folder = reference.place(results)
     for path in curve.files:
-        again = f"fetch it again with `partage reference fetch {reference.name}`."
+        again = f"fetch it with `partage reference fetch {reference.name}`."
         check_sum(reference, path, _io.read_bytes(folder / path, again), str(folder / path))
     seeds = [_ordered(seed, curve.factor) for seed in READERS[curve.reader](folder, curve)]
     if not seeds:
