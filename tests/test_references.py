@@ -331,7 +331,7 @@ def test_a_reference_is_thin_grey_dashed_behind_ours_and_said_to_be_of_others(he
     added = canvas.axes[0].lines[len(ours) :]
     assert len(added) == 3  # two seeds and their mean
     for line in added:
-        assert line.get_color() in drawing.GREYS and line.get_linewidth() < 1
+        assert line.get_color() in drawing.GREYS and line.get_linewidth() <= 1
         assert line.get_zorder() < min(each.get_zorder() for each in ours)
     assert added[-1].is_dashed() and added[-1].get_ydata()[-1] == pytest.approx(4)
     said = [text.get_text() for text in canvas.legends[0].get_texts()]

@@ -16,7 +16,7 @@ from partage.runs.reference_curves import Seed, Shown
 HEADING = "Of others, drawn thin and grey: in no mean, band, table or verdict here"
 GREYS = ("#4d4d4d", "#8c8c8c")
 DASHES: Sequence[Any] = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3, 1, 2, 1, 2)))
-WIDTH, SEED_WIDTH = 0.9, 0.35  # points; ours are 1.8 and 0.6
+WIDTH, SEED_WIDTH, SEED_ALPHA = 1.0, 0.35, 0.45  # points; ours are 1.8 and 0.6
 POINTS = 400  # of one line
 
 
@@ -51,8 +51,9 @@ def _draw_curve(
     runs = [series_of(seed, figure) for seed in seeds]
     middle = runs[0]
     if len(runs) > 1:
+        single = {**look, "linewidth": SEED_WIDTH, "linestyle": "-", "alpha": SEED_ALPHA}
         for run in runs:
-            axes.plot(*_within(run, end), **{**look, "linewidth": SEED_WIDTH, "linestyle": "-"})
+            axes.plot(*_within(run, end), **single)
         grid, values = series.align(runs, POINTS)
         middle = Series(grid, values.mean(axis=0))
     axes.plot(*_within(middle, end), **look)
