@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import pandas as pd
@@ -10,11 +11,10 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 
-from partage.analysis.frames import SHARING_SEED
 from partage.analysis.labels import engine_label, is_smoke
 from partage.analysis.tables import has_reference
 from partage.config.plan import Figure, Plan
-from partage.plots import references
+from partage.plots import references, sharing
 from partage.plots.style import DASHES, DPI, FAINT, title, warn_of_smoke
 from partage.runs.reference_curves import Shown
 
@@ -37,6 +37,7 @@ class Panel(NamedTuple):
 
     task: str
     content: str  # a metric, or `ALSO`
+    number: int  # row by row, from 0
 
 
 class Layout(NamedTuple):
@@ -71,15 +72,13 @@ class Layout(NamedTuple):
         )
 
 
-def _panels(figure: Figure) -> list[Panel]:
+def panels_of(figure: Figure) -> list[Panel]:
     """Return a panel for each task and metric, and one for all further metrics of a task."""
     contents = [figure.metric, *figure.beside]
     if figure.also:
         contents.append(ALSO)
-    panels: list[Panel] = []
-    for task in figure.tasks:
-        panels += [Panel(task, content) for content in contents]
-    return panels
+    places = enumerate(product(figure.tasks, contents))
+    return [Panel(task, content, number) for number, (task, content) in places]
 
 
 def lay_out(plan: Plan, figure: Figure, frame: pd.DataFrame, shown: Sequence[Shown] = ()) -> Layout:
@@ -87,7 +86,7 @@ def lay_out(plan: Plan, figure: Figure, frame: pd.DataFrame, shown: Sequence[Sho
 
     What is `shown` of others is said above the note, with a sample of each line.
     """
-    panels = _panels(figure)
+    panels = panels_of(figure)
     count = len(panels)
     columns = 2 if count == 4 else min(3, count)
     if figure.beside:  # the metrics of a task side by side
@@ -206,11 +205,7 @@ def provenance_note(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
     if figure.smooth:
         share = f"{figure.smooth:.0%}".replace("%", f"{NO_BREAK}%")
         parts.append(f"moving means over {share} of training")
-    if figure.strip:
-        parts.append(
-            f"strips: who shares with whom under {plan.variants[figure.strip].label}, seed "
-            f"{SHARING_SEED}: one row an agent, agent 0 on top, one colour a set"
-        )
+    parts += sharing.describe(plan, figure, frame)
     if other := frame.attrs.get("begun_by_other_code"):
         parts.append(f"begun by other code than it ended with: {', '.join(other)}")
     return "; ".join(parts)

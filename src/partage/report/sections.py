@@ -16,9 +16,9 @@ from partage.config.recipe import run_dir
 from partage.config.snapshots import Snapshot
 from partage.plots import figures, references
 from partage.plots import profiles as profile_plots
-from partage.report import drawn, page
+from partage.report import drawn, live, page
 from partage.report.inventory import FigurePart, Run, make_command
-from partage.report.page import Picture
+from partage.report.page import LiveFigure, Picture
 from partage.runs import reference_curves
 from partage.runs.export import absolutes
 from partage.runs.reference_curves import Shown
@@ -66,7 +66,7 @@ class FigureSection(NamedTuple):
 
     figure: Figure
     part: FigurePart | None
-    picture: Picture | None
+    picture: LiveFigure | None
     caption: Markup
     final: Table | None
     read_off: bool  # published values are
@@ -93,12 +93,11 @@ def of_figure(
     picture = final = pooled = None
     others: list[Shown] = []
     if part:
-        alt = f"{figure.title}: the numbers stand in the tables below"
         shown = reference_curves.shown_in(part.figure, Path(request.results))
         others = references.visible(part.figure, part.frame, shown)
-        drawing = figures.draw(plan, part.figure, part.frame, others)
-        picture = page.embed_canvas(drawing, alt)
-        final = tables.final_table(part.figure, tables.build(plan, part.figure, part.frame))
+        values = tables.build(plan, part.figure, part.frame)
+        final = tables.final_table(part.figure, values)
+        picture = _drawn(plan, part, others, table.csv_text(values))
         if len(part.figure.tasks) > 1:
             pooled = over_all_tasks(plan, part)
     return FigureSection(
@@ -116,6 +115,15 @@ def of_figure(
         missing_command=make_command(figure, missing[0].recipe, request) if missing else "",
         runs=len(runs),
     )
+
+
+def _drawn(plan: Plan, part: FigurePart, others: Sequence[Shown], final: str) -> LiveFigure:
+    """Return the figure drawn, with its data; `final` is the CSV of its final values."""
+    figure = part.figure
+    canvas = figures.draw(plan, figure, part.frame, others)
+    alt = f"{figure.title}: the numbers stand in the tables below"
+    data = live.data_of(plan, figure, part.frame, canvas, final)
+    return page.embed_live(canvas, figure.name, alt, data)
 
 
 def read_caption(file: str) -> Markup:
