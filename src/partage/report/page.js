@@ -179,7 +179,7 @@ function nearest(panels, at, choice) {
         if (curve.y[k] === null || curve.y[k] === undefined) continue;
         const spot = place(panel, curve.x[k], curve.y[k]);
         const distance = Math.hypot(spot.x - at.x, spot.y - at.y);
-        if (distance >= best.distance) continue;
+        if (distance > best.distance) continue; // of equals the one that lies on top
         best = { distance, spot, curve, x: curve.x[k], y: curve.y[k] };
       }
     }
