@@ -69,9 +69,13 @@ ALGORITHM = {
     "task": "settings for one family or task only: `task.smac.copies = 8`, "
     '`task."lbf/8x8-2p-2f-coop-v3".lr = 1e-3`; by scale',
 }
-TASK = OF_A_TASK | {"label": "its name in figures and tables (its own name, if there is none)"}
+TASK = OF_A_TASK | {
+    "label": "its name in figures and tables (its own name, if there is none)",
+    "groups": "its own, beside strips of sharing: how many agents of each kind, in their order",
+}
 FAMILY = OF_A_TASK | {
     "axes": "what figures write at an axis: `updates`, `env_steps` or a metric → a text",
+    "rates": "metrics from 0 to 1: figures draw them on the whole of that",
     "engine": "the only engine it has; left out: the one that is asked for",
     "needs": "what has to be installed besides → the command that does it",
     "task": "its tasks by name: `[family.task.name]`; their values go on top of the family's",
