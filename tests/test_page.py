@@ -162,7 +162,7 @@ def test_a_reader_finds_hides_picks_sorts_plays_and_takes_away(
     assert seen["errors"] == [] and "hacked" not in seen
     wide, inner = seen["width"]
     assert wide <= inner == width and (seen["drawn"] == pytest.approx(1) or width == 500)
-    assert seen["tip"] == "Beta, seed 3: 0.318 at 6 updates (10 env steps each)"
+    assert seen["tip"] == "Beta, seed 3: 0.318 at 6 updates"
     assert seen["curves"] == [5, 5, 1] and seen["again"] == 5
     assert seen["withoutBeta"][:2] == [5, 0] and "Beta" not in seen["withoutBeta"][2]
     assert seen["picked"] == [1, 1, "none"]

@@ -213,7 +213,8 @@ function hover(figure, svg, data, choice) {
     dot.setAttribute("cy", found.spot.y);
     dot.classList.remove("hidden");
     const name = `${data.labels[found.curve.of] ?? found.curve.of}, seed ${found.curve.seed}`;
-    tip.textContent = `${name}: ${number(found.y)} at ${found.x.toLocaleString("en")} ${data.x}`;
+    const when = `${found.x.toLocaleString("en")} ${data.x.split(" (")[0]}`;
+    tip.textContent = `${name}: ${number(found.y)} at ${when}`;
     tip.hidden = false;
     const frame = figure.getBoundingClientRect();
     const left = Math.min(event.clientX - frame.left + 14, frame.width - tip.offsetWidth - 2);
