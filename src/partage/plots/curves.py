@@ -48,7 +48,7 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame, others: Sequence[Shown
         canvas.align_ylabels(labelled)
         layout.write_below(canvas, page, figure.x_label)
         layout.write_above(canvas, page, plan, figure)
-        name_legend(canvas.legends[0], figure.algorithms)
+        name_legend(canvas.legends[-1], figure.algorithms)  # that above
         return canvas
 
 
