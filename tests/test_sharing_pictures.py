@@ -87,9 +87,9 @@ def test_at_no_time_have_two_groups_one_colour():
 
 
 def test_the_largest_group_of_the_end_comes_first_and_the_first_member_decides_between_equals():
-    before, end = [0, 0, 0, 0, 4, 4, 6], [0, 1, 1, 0, 4, 4, 4]
+    before, end = [0, 0, 2, 0, 4, 2, 2], [0, 1, 1, 0, 4, 4, 4]
     assert analysis.ranks(np.array([before, end])).tolist() == [
-        [1, 1, 1, 1, 0, 0, analysis.ALONE],
+        [1, 1, 3, 1, analysis.ALONE, 3, 3],
         [1, 2, 2, 1, 0, 0, 0],
     ]
 
