@@ -14,7 +14,7 @@ min_version("9.16")
 CHECKOUT = Path(os.path.relpath(workflow.basedir))  # relative: moving the checkout changes no input
 SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE.resolve()))
-from partage.config import calibration, jobs, outcomes, plan, recipe
+from partage.config import calibration, jobs, outcomes, plan, recipe, references
 from partage.errors import UserError
 
 # Nothing is written while this file is read: a dry run, --lint and --list leave no trace. What is trained is decided by
@@ -27,6 +27,7 @@ try:
     SNAPSHOTS = {name: PLAN.snapshots[name] for name in READY if name in PLAN.snapshots}
     RECIPES = PLAN.recipes(FIGURES.values(), REQUEST)
     recipe.refuse_no_folder(REQUEST.root)
+    REFERENCES = references.find(Path(REQUEST.results))
     CALIBRATION = calibration.load(Path(REQUEST.results))
     jobs.refuse_shared_gpus(REQUEST, on_a_cluster=workflow.resource_settings.nodes is not None)
 except UserError as error:

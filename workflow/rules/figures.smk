@@ -56,6 +56,9 @@ rule draw:
         "images/core.sif"
     params:
         content=lambda wildcards: PLAN.figure_content(FIGURES[wildcards.figure]),
+        others=lambda wildcards: references.stamp(
+            FIGURES[wildcards.figure], REFERENCES.values(), Path(REQUEST.results)
+        ),
     shell:
         f"{PARTAGE} draw {{wildcards.figure}} {OPTIONS} > {{log:q}} 2>&1"
 

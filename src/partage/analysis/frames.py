@@ -31,7 +31,7 @@ COLUMNS = {
     "metric": "str",
     "value": "float64",
 }
-SHARING_SEED = 0  # whose sharing is drawn; seeds are counted from 0
+SHARING_SEED = 0  # whose sharing by degrees is drawn: every pair's is much; seeds count from 0
 IN_COMMON = ("scale", "engine")  # all runs of a figure agree on these; they stand in `frame.attrs`
 
 
@@ -155,8 +155,8 @@ def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray
     metric = curve["metric"]
     drawn = metric.isin(figure.metrics)
     if algorithm == figure.strip:
-        who = metric.str.startswith(("sharing/", "overlap/"))
-        drawn |= who & (curve["seed"] == SHARING_SEED)
+        drawn |= metric.str.startswith("sharing/")
+        drawn |= metric.str.startswith("overlap/") & (curve["seed"] == SHARING_SEED)
     if figure.kind == "ceilings":
         drawn |= metric.str.startswith("sharing/")
     return drawn.to_numpy()
@@ -234,10 +234,17 @@ def check(figure: Figure, frame: pd.DataFrame, recipes: Sequence[Recipe], reques
 
 def runs_of(frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str) -> list[Series]:
     """Return the series of one curve, one for each seed in order; `x` names the x axis' column."""
+    return list(runs_by_seed(frame, algorithm, task, metric, x).values())
+
+
+def runs_by_seed(
+    frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str
+) -> dict[int, Series]:
+    """Return the series of one curve by their seeds, in order."""
     rows = frame
     for column, wanted in (("task", task), ("algorithm", algorithm), ("metric", metric)):
         rows = rows.loc[rows[column] == wanted]  # fewer each time, which is faster than all at once
-    return [
-        Series(np.asarray(run[x], float), np.asarray(run["value"], float))
-        for _, run in rows.groupby("seed")
-    ]
+    return {
+        int(str(seed)): Series(np.asarray(run[x], float), np.asarray(run["value"], float))
+        for seed, run in rows.groupby("seed")
+    }

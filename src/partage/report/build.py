@@ -4,6 +4,7 @@ It is made from the runs themselves, whole figures and parts alike, so it can be
 any folder of runs. The same runs, config files and code give the same page: no clock is read.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +60,7 @@ def build(plan: Plan, request: Request, root: Path) -> str:
     return page.render(
         front=front(request, root, runs),
         overview=provenance.overview_table(overview),
+        counted=Counter(row.verdict for row in overview if row.verdict),
         figures=shown,
         snapshots=[(one, sections.of_snapshot(one, request, root)) for one in snapshots],
         captions={one.name: sections.read_caption(one.caption) for one in snapshots},
