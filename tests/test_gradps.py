@@ -306,3 +306,14 @@ def test_clones_that_cannot_be_are_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(UserError, match=message):
         learners.make("gradps", SPEC, settings, [0])
+
+
+def test_agents_that_see_alike_come_to_no_sharing_s_ceiling_once_neurons_are_open() -> None:
+    """Full sharing earns 3 of 6 at the most: one action for everybody is right for half of them."""
+    more = {"clones": 3, "window": 1, "futile": 0.5, "lr": 1e-3, "epsilon_anneal": 20_000}
+    player, best = Player("gradps", "roll_call/4x3-6", [0, 1], **more), 0.0
+    for _ in range(40):
+        best = max(best, float(player.learn(10).evaluate().max()))
+        if best == 6:
+            break
+    assert best == 6 and player.learner.columns.any()  # type: ignore[attr-defined]

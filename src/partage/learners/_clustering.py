@@ -24,7 +24,7 @@ def spectral(affinity: Float[Tensor, "K K"], clusters: int) -> list[int]:
         return list(range(len(affinity)))
     # of what has no affinity at all it would warn
     near = np.maximum(affinity.double().numpy(), np.finfo(np.float64).tiny)
-    found = spectral_clustering(
+    found: Any = spectral_clustering(  # its type has a None, which it does not return
         near, n_clusters=clusters, assign_labels="discretize", random_state=0
     )
-    return list(map(int, found))
+    return found.tolist()
