@@ -39,7 +39,7 @@ check: .venv/ready  ## style, types, direction of imports, workflow
 	$(RUN) ruff format --check .
 	$(RUN) pyright
 	.venv/bin/python -c 'from importlinter.cli import lint_imports_command as c; c()'
-	$(RUN) snakefmt --line-length 100 --check Snakefile workflow/rules
+	$(RUN) snakefmt --check Snakefile workflow/Snakefile workflow/rules src/partage/config/new_study/Snakefile
 	$(RUN) partage plan --scale paper
 	$(RUN) snakemake --lint
 

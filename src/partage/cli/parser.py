@@ -22,6 +22,7 @@ from partage.cli import (
     failures,
     measuring,
     references,
+    studying,
     training,
 )
 from partage.cli.options import Commands
@@ -104,7 +105,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"partage {partage.__version__}")
     commands = Commands(parser)
-    for topic in (catalogue, billing, training, measuring, checking, exchange, references, drawing):
+    topics = (catalogue, billing, training, measuring, checking, exchange, references, drawing)
+    for topic in (*topics, studying):
         topic.add_commands(commands)
     parser.description = f"{DESCRIPTION}\n{commands.overview()}"
     return parser, commands

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from partage.config import consistency, schema, snapshots
+from partage.config import consistency, merging, schema, snapshots, study
 from partage.config.algorithms import Layer, Variant, read_variants
 from partage.config.figures import Figure, read_figures
 from partage.config.recipe import IMPORTED, SCHEMA, Recipe, packs
@@ -50,17 +50,22 @@ class Plan(NamedTuple):
     learners: dict[str, dict[str, Field]]
     settings_tables: dict[str, SettingsTable]
     snapshots: dict[str, Snapshot]
+    own: frozenset[str] | None = None  # what is drawn or written of a study; None outside of any
 
     def for_scale(self, scale: str) -> "Plan":
         """Return the plan with its figures as they are made at this scale."""
         scaled = {name: figure.for_scale(scale) for name, figure in self.figures.items()}
         return self._replace(figures=scaled)
 
+    def all_of(self, entries: Iterable[str]) -> list[str]:
+        """Return what "all" stands for among figures, tables or snapshots: in a study, its own."""
+        return [name for name in entries if self.own is None or name in self.own]
+
     def select_figures(self, names: str | Sequence[str] = "all") -> list[Figure]:
         """Return figures by name: "all", one name, a list, or names with commas between."""
         wanted = dict.fromkeys(names.split(",") if isinstance(names, str) else names)
         if list(wanted) == ["all"]:
-            return list(self.figures.values())
+            wanted = dict.fromkeys(self.all_of(self.figures))
         return [look_up(self.figures, "figure", str(n).strip(), "figures.toml") for n in wanted]
 
     def ready(self, names: str = "all") -> tuple[list[str], str]:
@@ -69,7 +74,9 @@ class Plan(NamedTuple):
         Raises `UserError` where a name other than "all" asks for what lacks a package.
         """
         known: dict[str, Figure | Snapshot] = {**self.figures, **self.snapshots}
-        wanted = list(known) if names == "all" else [name.strip() for name in names.split(",")]
+        wanted = (
+            self.all_of(known) if names == "all" else [name.strip() for name in names.split(",")]
+        )
         waiting: dict[tuple[str, str], list[str]] = {}  # (package, command) -> what lacks it
         for name in wanted:
             shown = look_up(known, "figure", name, "figures.toml or snapshots.toml")
@@ -198,6 +205,13 @@ class Plan(NamedTuple):
         return repr((figure, curves, labels))
 
 
+def caption(file: str) -> Path:
+    """Return where a caption lies: with a study, or with the package."""
+    root = study.root()
+    own = root / "captions" / file if root else None
+    return own if own and own.is_file() else PACKAGE / "report/captions" / file
+
+
 def lacking(needs: Mapping[str, str]) -> dict[str, str]:
     """Return the packages that are not installed, of those needed, each with what installs it."""
     missing = {}
@@ -218,22 +232,24 @@ def cells(recipes: Iterable[Recipe]) -> list[Cell]:
 
 
 def load(root: Path | None = None) -> Plan:
-    """Return the plan of a checkout (of this package when None).
+    """Return the plan of a checkout (of this package when None), and of the study around us.
 
     Every entry is checked at every scale, whether a figure uses it or not.
     """
     package = PACKAGE if root is None else root / "src/partage"
-    folder = package / "config/sheets"
+    sheets = merging.read(package)
+    entries = sheets.entries
     learners = read_learners(package / "learners")
     learners[IMPORTED] = {}  # of others: nothing here can be set
-    tasks = read_tasks(schema.toml(folder / "tasks.toml"))
+    tasks = read_tasks(entries["tasks"])
     plan = Plan(
-        figures=read_figures(folder, tasks),
+        figures=read_figures(entries["figures"], sheets.folders, tasks),
         tasks=tasks,
-        variants=read_variants(schema.toml(folder / "algorithms.toml"), learners),
+        variants=read_variants(entries["algorithms"], learners),
         learners=learners,
-        settings_tables=read_settings_tables(schema.toml(folder / "tables.toml")),
-        snapshots=snapshots.read(folder / "snapshots.toml"),
+        settings_tables=read_settings_tables(entries["tables"]),
+        snapshots=snapshots.read(entries["snapshots"]),
+        own=sheets.own,
     )
     consistency.check(plan)
     return plan

@@ -43,7 +43,7 @@ def build(plan: Plan, request: Request, root: Path) -> str:
     names = request.figures.split(",")
     whole_plan = request.figures == "all"
     if whole_plan:
-        names = [*plan.figures, *plan.snapshots]
+        names = plan.all_of([*plan.figures, *plan.snapshots])
     snapshots = [plan.snapshots[name] for name in names if name in plan.snapshots]
     figures = plan.select_figures([name for name in names if name not in plan.snapshots])
     shown, overview = [], []
@@ -56,7 +56,8 @@ def build(plan: Plan, request: Request, root: Path) -> str:
         for run in runs:
             runs_by_folder[run.folder] = run._replace(curve=None)  # it is large, and drawn by now
     runs = list(runs_by_folder.values())
-    wanted = list(plan.settings_tables.values()) if whole_plan else []
+    tables = plan.all_of(plan.settings_tables) if whole_plan else []
+    wanted = [plan.settings_tables[name] for name in tables]
     return page.render(
         front=front(request, root, runs),
         overview=provenance.overview_table(overview),

@@ -128,7 +128,7 @@ def _drawn(plan: Plan, part: FigurePart, others: Sequence[Shown], final: str) ->
 
 def read_caption(file: str) -> Markup:
     """Return a caption as HTML; nothing where there is no such file."""
-    path = planning.PACKAGE / "report/captions" / file
+    path = planning.caption(file)
     return page.caption(path.read_text(encoding="utf-8"), path) if path.is_file() else Markup("")
 
 
