@@ -92,7 +92,20 @@ class Plan(NamedTuple):
             raise UserError(" ".join(lines))
         left_out: set[str] = set()
         left_out.update(*waiting.values())
+        beyond = self.left_out() if names == "all" else {}
+        for why, far in beyond.items():
+            command = f"make reproduce SCALE=lab FIGURES={','.join(far)}"
+            lines.append(f"{', '.join(far)}: {why}; `{command}` makes what lasts longer.")
+            left_out.update(far)
         return [name for name in wanted if name not in left_out], " ".join(lines)
+
+    def left_out(self) -> dict[str, list[str]]:
+        """Return why this scale leaves figures out, each reason with theirs."""
+        found: dict[str, list[str]] = {}
+        for figure in self.figures.values():
+            if figure.left_out:
+                found.setdefault(figure.left_out, []).append(figure.name)
+        return found
 
     def _missing_packages(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield each package that the tasks need and that is missing, and what installs it."""
