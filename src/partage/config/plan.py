@@ -102,7 +102,7 @@ class Plan(NamedTuple):
     def left_out(self) -> dict[str, list[str]]:
         """Return why this scale leaves figures out, each reason with theirs."""
         found: dict[str, list[str]] = {}
-        for figure in self.figures.values():
+        for figure in self.select_figures():
             if figure.left_out:
                 found.setdefault(figure.left_out, []).append(figure.name)
         return found
