@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from partage.config import consistency, merging, schema, snapshots, study
 from partage.config.algorithms import Layer, Variant, read_variants
-from partage.config.figures import Figure, read_figures
+from partage.config.figures import Figure, read_figures, reasons, said_of_left_out
 from partage.config.recipe import IMPORTED, SCHEMA, Recipe, packs
 from partage.config.request import Request
 from partage.config.settings import Field, check, read_learners
@@ -92,20 +92,14 @@ class Plan(NamedTuple):
             raise UserError(" ".join(lines))
         left_out: set[str] = set()
         left_out.update(*waiting.values())
-        beyond = self.left_out() if names == "all" else {}
-        for why, far in beyond.items():
-            command = f"make reproduce SCALE=lab FIGURES={','.join(far)}"
-            lines.append(f"{', '.join(far)}: {why}; `{command}` makes what lasts longer.")
+        for why, far in (self.left_out() if names == "all" else {}).items():
+            lines.append(said_of_left_out(why, far))
             left_out.update(far)
         return [name for name in wanted if name not in left_out], " ".join(lines)
 
     def left_out(self) -> dict[str, list[str]]:
         """Return why this scale leaves figures out, each reason with theirs."""
-        found: dict[str, list[str]] = {}
-        for figure in self.select_figures():
-            if figure.left_out:
-                found.setdefault(figure.left_out, []).append(figure.name)
-        return found
+        return reasons(self.select_figures())
 
     def _missing_packages(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield each package that the tasks need and that is missing, and what installs it."""
