@@ -256,18 +256,3 @@ def _read_reference(file: str, folders: Sequence[Path]) -> dict[tuple[str, str],
             f"Could not read {path}: columns task, algorithm and a number value are expected "
             f"({error!r})."
         ) from error
-
-
-def reasons(figures: Iterable[Figure]) -> dict[str, list[str]]:
-    """Return why figures are left out, each reason with the names of theirs."""
-    found: dict[str, list[str]] = {}
-    for figure in figures:
-        if figure.left_out:
-            found.setdefault(figure.left_out, []).append(figure.name)
-    return found
-
-
-def said_of_left_out(why: str, names: list[str]) -> str:
-    """Return the sentence on figures that are left out, with the command that makes them."""
-    command = f"make reproduce SCALE=lab FIGURES={','.join(names)}"
-    return f"{', '.join(names)}: {why}; `{command}` makes what lasts longer."

@@ -13,6 +13,7 @@ import pandas as pd
 
 from partage.analysis import claims, settings_tables
 from partage.analysis.table import Table
+from partage.config.left_out import reasons
 from partage.config.plan import Figure, Plan, Request
 from partage.config.recipe import ENGINES
 from partage.config.settings_tables import SettingsTable
@@ -69,7 +70,7 @@ def build(plan: Plan, request: Request, root: Path) -> str:
         captions={one.name: sections.read_caption(one.caption) for one in snapshots},
         settings_tables=[(one, settings_table(plan, one, request.scale)) for one in wanted],
         provenance=provenance.gather(runs),
-        left_out=plan.left_out() if whole_plan else {},
+        left_out=reasons(plan.select_figures() if whole_plan else []),
     )
 
 
