@@ -105,6 +105,7 @@ FIGURE = {
     "only": "keeps an algorithm to some of the tasks: algorithm → tasks",
     "run": "steps, measuring and seeds of its runs, where they are not those of the tasks",
     "smoke": "the tasks that smoke scale is content with",
+    "beyond_smoke": "why smoke scale leaves it out, unless it is asked for by name",
     "kind": "`curves`, or `ceilings`: final values over the number of sets in use",
 }
 CLAIM = {

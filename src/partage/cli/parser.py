@@ -22,6 +22,7 @@ from partage.cli import (
     failures,
     measuring,
     references,
+    reproducing,
     studying,
     training,
 )
@@ -105,8 +106,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"partage {partage.__version__}")
     commands = Commands(parser)
-    topics = (catalogue, billing, training, measuring, checking, exchange, references, drawing)
-    for topic in (*topics, studying):
+    topics = (catalogue, billing, reproducing, training, measuring, checking)
+    for topic in (*topics, exchange, references, drawing, studying):
         topic.add_commands(commands)
     parser.description = f"{DESCRIPTION}\n{commands.overview()}"
     return parser, commands

@@ -51,12 +51,14 @@ class Figure(NamedTuple):
     run: Values  # steps, measuring and seeds of its runs, where they are not those of tasks.toml
     smoke: list[str]  # the tasks that smoke scale is content with (none named: all)
     kind: str  # one of KINDS
+    beyond_smoke: str  # why smoke scale leaves it out, unless asked for by name ("": it does not)
+    left_out: str = ""  # the same where it does: in a plan for that scale
 
     def for_scale(self, scale: str) -> "Figure":
         """Return what of it is made at this scale."""
-        if self.smoke and scale == SCALES[0]:
-            return self._replace(tasks=self.smoke)
-        return self
+        if scale != SCALES[0]:
+            return self
+        return self._replace(tasks=self.smoke or self.tasks, left_out=self.beyond_smoke)
 
     def draws(self, algorithm: str, task: str) -> bool:
         """Return whether this algorithm is drawn on this task."""
@@ -112,6 +114,7 @@ OPTIONAL = {
     "only": dict,
     "run": dict,
     "smoke": list[str],
+    "beyond_smoke": str,
     "kind": str,
 }
 
@@ -164,6 +167,7 @@ def _read_figure(
         run=entry.get("run", {}),
         smoke=entry.get("smoke", []),
         kind=entry.get("kind", KINDS[0]),
+        beyond_smoke=entry.get("beyond_smoke", ""),
     )
     _check_figure(figure, where)
     claims = [_read_claim(figure, claim, where) for claim in entry.get("claims", [])]

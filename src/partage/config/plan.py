@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from partage.config import consistency, merging, schema, snapshots, study
 from partage.config.algorithms import Layer, Variant, read_variants
 from partage.config.figures import Figure, read_figures
+from partage.config.left_out import reasons, said_of_left_out
 from partage.config.recipe import IMPORTED, SCHEMA, Recipe, packs
 from partage.config.request import Request
 from partage.config.settings import Field, check, read_learners
@@ -92,6 +93,9 @@ class Plan(NamedTuple):
             raise UserError(" ".join(lines))
         left_out: set[str] = set()
         left_out.update(*waiting.values())
+        for why, far in reasons(self.select_figures() if names == "all" else []).items():
+            lines.append(said_of_left_out(why, far))
+            left_out.update(far)
         return [name for name in wanted if name not in left_out], " ".join(lines)
 
     def _missing_packages(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
