@@ -99,6 +99,7 @@ class Work(NamedTuple):
     runs: Mapping[Path, tuple[Recipe, float]]  # run's folder -> CPU-seconds
     figures: Sequence[Path]
     began: float
+    made: set[Path]  # folders of runs seen made: their records are not read at each look
 
     @staticmethod
     def of(plan: Plan, request: Request, names: Sequence[str]) -> "Work":
@@ -111,14 +112,16 @@ class Work(NamedTuple):
             if not outcomes.is_made(folder, recipe):
                 runs[folder] = (recipe, _seconds(recipe, known and known.calibration))
         pictures = [request.root / f"figures/{figure.name}.png" for figure in figures]
-        return Work(runs, pictures, time.time())
+        return Work(runs, pictures, time.time(), set())
 
     def done(self) -> tuple[int, int, float]:
         """Return how many runs and figures are made by now, and the share of the work."""
-        seconds = [cost for folder, (recipe, cost) in self.runs.items() if _made(folder, recipe)]
+        lacking = self.runs.keys() - self.made
+        self.made.update(folder for folder in lacking if _made(folder, self.runs[folder][0]))
+        seconds = sum(cost for folder, (_, cost) in self.runs.items() if folder in self.made)
         drawn = sum(_is_newer(picture, self.began) for picture in self.figures)
-        total = sum(cost for _, cost in self.runs.values()) + A_FIGURE * len(self.figures)
-        return len(seconds), drawn, (sum(seconds) + A_FIGURE * drawn) / max(total, 1.0)
+        share = (seconds + A_FIGURE * drawn) / max(self.cpu_seconds(), 1.0)
+        return len(self.made), drawn, share
 
     def cpu_seconds(self) -> float:
         """Return what it takes in all."""

@@ -86,7 +86,7 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
         """Return what makes torch's optimiser of the networks."""
         s = self.settings
         if s.optimiser == "adam":
-            return partial(torch.optim.Adam, lr=s.lr, eps=s.adam_eps, fused=True)
+            return adam(s.lr, s.adam_eps)
         return super()._descent()
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
@@ -160,6 +160,11 @@ def fixed(layers: Sequence[Bank]) -> Bool[Tensor, "R"]:
     mask = layers[0].derivation
     assert isinstance(mask, LearnedMask)
     return mask.fixed
+
+
+def adam(lr: float, eps: float) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
+    """Return what makes Kaleidoscope's optimiser of parameters."""
+    return partial(torch.optim.Adam, lr=lr, eps=eps, fused=True)
 
 
 def layers_of(nets: qmix.Networks) -> list[Bank]:

@@ -19,7 +19,6 @@ does, at random; `masks = "one"` has one mask for all.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -77,7 +76,7 @@ class SNP(OffPolicyLearner[qmix.Networks, Settings]):
         """Return what makes torch's optimiser of the networks."""
         s = self.settings
         if s.optimiser == "adam":
-            return partial(torch.optim.Adam, lr=s.lr, eps=s.adam_eps, fused=True)
+            return kaleidoscope.adam(s.lr, s.adam_eps)
         return super()._descent()
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
