@@ -7,7 +7,7 @@ RUN := .venv/bin/python -m
 SCALE ?= smoke
 FIGURES ?= all
 
-.PHONY: show reproduce report football starcraft containers test test-slurm test-containers test-trixie test-gpu check docs bench bench-gpu calibration clean
+.PHONY: show reproduce report football starcraft containers test test-slurm test-containers test-trixie test-gpu check docs crate bench bench-gpu calibration clean
 
 show: .venv/ready  ## draw every published figure from its committed runs, and the page of them: under a minute
 	$(RUN) partage redraw
@@ -51,6 +51,9 @@ check: .venv/ready  ## style, types, direction of imports, workflow
 docs: .venv/docs  ## the documentation as a site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
 	@echo; echo "build/site/index.html"
+
+crate: .venv/ready  ## the published results as a Workflow Run RO-Crate, to archive: build/crate.zip
+	$(RUN) partage crate
 
 containers: .venv/ready  ## an Apptainer image for each family that the figures need: images/*.sif
 	$(RUN) snakemake --cores $(CORES) --software-deployment-method apptainer -- images

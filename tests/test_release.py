@@ -14,7 +14,7 @@ from partage.config import plan
 MODULE = """
 module partage:
     snakefile: {snakefile!r}
-    config: {{"figures": "mpd-15a_3c", "scale": "lab", "seed_count": 2}}
+    config: {{"figures": "mpd-15a_3c", "scale": "lab", "seed_count": 2, "live": "csv"}}
 
 use rule * from partage as partage_*
 
@@ -52,6 +52,7 @@ def test_another_repository_takes_the_rules_as_a_module(tmp_path: Path) -> None:
     assert "rule partage_train:" in said and "results/lab/runs/mdps/mpe/15a_3c/0-1" in said
     # Snakemake starts no module's `onstart`, so that each job writes its recipe
     assert "partage plan --write --figures mpd-15a_3c --scale lab" in said
+    assert "--wait --device cpu --runs-per-gpu 1 --live csv >" in said
     assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == ["Snakefile"]
 
 

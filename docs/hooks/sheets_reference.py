@@ -142,6 +142,7 @@ REQUEST = {
     "results": "the results' folder",
     "device": "`cpu`, or `cuda`: each run gets a GPU",
     "runs_per_gpu": "processes that share a GPU of this machine",
+    "live": "logs that grow while runs train: `csv`, `tensorboard`, or both with a comma between",
     "job_hours": "the most time that a cluster's job asks for",
     "python": "what the workflow's jobs run `-m partage` with",
 }

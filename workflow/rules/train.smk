@@ -4,6 +4,7 @@
 # main process its jobs may still be at it: --wait lets them end.
 PAGES = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"  # huge ones, where the C library knows how: 3 to 6 % less time
 DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
+LIVE = f" --live {as_word(REQUEST.live)}" if REQUEST.live else ""
 # Snakemake empties the log before every attempt: on a cluster a failed one goes into that job's own log, too.
 # The shell waits: if a cancelled job's SIGTERM ended it, the job would be over while the trainer still saves its checkpoint.
 WRITE = f"{PARTAGE} plan --write --figures {as_word(REQUEST.figures)} {OPTIONS} > /dev/null && "
@@ -28,4 +29,4 @@ rule train:
         runtime=minutes_to_train,
     shell:
         f"trap : TERM; {BEFORE}{PAGES} {PARTAGE} train {as_word(ROOT)}/runs/{{wildcards.run}}/recipe.json"
-        f" --wait {DEVICE} > {{log:q}} 2>&1 {AFTER}"
+        f" --wait {DEVICE}{LIVE} > {{log:q}} 2>&1 {AFTER}"

@@ -13,6 +13,7 @@ from partage.cli.catalogue import TOPICS
 from partage.cli.references import ACTIONS
 from partage.config import plan, references
 from partage.config.recipe import ENGINES, SCALES
+from partage.config.request import LIVE
 
 Completer = Callable[..., Iterable[str]]
 
@@ -61,6 +62,7 @@ def _completers(config: plan.Plan) -> dict[str, Completer]:
         "algorithm": list(config.variants),
         "task": list(config.tasks),
         "action": ACTIONS,
+        "live": LIVE,
         "references": sorted(path.stem for path in references.SHIPPED.glob("*.toml")),
     }
     completers: dict[str, Completer] = {}

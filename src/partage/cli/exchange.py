@@ -1,13 +1,16 @@
-"""Commands that give results to others, and take theirs: ``report``, ``export``, ``import``."""
+"""Commands that give results to others, and take theirs: ``report``, ``export``, ``crate`` ..."""
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 from partage import _io
 from partage.cli import options
 from partage.config import outcomes, plan, references
 from partage.errors import UserError, look_up
+
+PUBLISHED = Path("results/published")
 
 
 def add_commands(commands: options.Commands) -> None:
@@ -40,7 +43,34 @@ def add_commands(commands: options.Commands) -> None:
             "--out", type=Path, metavar="FILE", help=f"default: {file} in that folder"
         )
         parser.set_defaults(file=file)
+    _add_crate(commands)
     _add_import(commands)
+
+
+def _add_crate(commands: options.Commands) -> None:
+    parser = commands.add(
+        "crate",
+        crate,
+        "pack finished runs, and the workflow that made them, into an RO-Crate to archive",
+        "crate",
+        'crate results/lab --out lab.zip --author "A. Researcher" --licence CC-BY-4.0',
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=PUBLISHED,
+        metavar="FOLDER",
+        help="what is packed, with all that lies there (default %(default)s)",
+    )
+    for name, metavar, default, words in (
+        ("out", "FILE", "build/crate.zip", "the archive"),
+        ("author", "NAME", "The partage authors", "who answers for the results"),
+        ("licence", "SPDX", "MIT", "of the results, as SPDX names it"),
+    ):
+        parser.add_argument(
+            f"--{name}", default=default, metavar=metavar, help=f"{words} (default %(default)s)"
+        )
 
 
 def _add_import(commands: options.Commands) -> None:
@@ -119,6 +149,23 @@ def export(arguments: argparse.Namespace) -> None:
     outcomes.refuse_file_of_a_run(path)
     _io.write(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     for line in [*remarks, str(path)]:
+        print(f"partage: {line}")
+
+
+def crate(arguments: argparse.Namespace) -> None:
+    """Write the archive, and say how many runs are in it."""
+    from partage.runs import crate as packing
+
+    if not re.fullmatch(r"[A-Za-z0-9.+-]+", arguments.licence):
+        raise UserError(
+            f"--licence is a name of SPDX's list, such as CC-BY-4.0, but is {arguments.licence!r}."
+        )
+    path = Path(arguments.out)
+    if path.suffix != ".zip":
+        raise UserError(f"--out is the archive's file, which ends in .zip, but is {path}.")
+    archive, said = packing.pack(arguments.folder, arguments.author, arguments.licence)
+    _io.write(path, archive)
+    for line in filter(None, (said, str(path))):
         print(f"partage: {line}")
 
 

@@ -23,6 +23,7 @@ from partage.cli import (
     measuring,
     references,
     reproducing,
+    status,
     studying,
     training,
 )
@@ -106,7 +107,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"partage {partage.__version__}")
     commands = Commands(parser)
-    topics = (catalogue, billing, reproducing, training, measuring, checking)
+    topics = (catalogue, billing, status, reproducing, training, measuring, checking)
     for topic in (*topics, exchange, references, drawing, studying):
         topic.add_commands(commands)
     parser.description = f"{DESCRIPTION}\n{commands.overview()}"

@@ -171,7 +171,7 @@ class Bar:
         filled = "#" * round(WIDTH * share)
         counts = f"{runs} of {len(self.work.runs)} runs"
         counts += f", {figures} of {len(self.work.figures)} figures"
-        return f"{share:4.0%} [{filled:.<{WIDTH}}] {counts}, about {_in_words(left)} left"
+        return f"{share:4.0%} [{filled:.<{WIDTH}}] {counts}, about {in_words(left)} left"
 
     def close(self) -> None:
         """End the line."""
@@ -179,10 +179,10 @@ class Bar:
             print(file=sys.stderr)
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """Return a time in words.
 
-    >>> _in_words(20), _in_words(130), _in_words(9000)
+    >>> in_words(20), in_words(130), in_words(9000)
     ('a minute', '3 minutes', '2.5 hours')
     """
     if seconds > 5400:

@@ -51,6 +51,7 @@ def _add_run(commands: options.Commands) -> None:
     )
     options.add_where_options(parser)
     options.add_device_option(parser)
+    _add_live_option(parser)
 
 
 def _add_train(commands: options.Commands) -> None:
@@ -63,6 +64,7 @@ def _add_train(commands: options.Commands) -> None:
     )
     parser.add_argument("recipe", type=Path, metavar="RECIPE")
     options.add_device_option(parser)
+    _add_live_option(parser)
     parser.add_argument(
         "--runs-per-gpu", type=int, default=1, metavar="N", help="processes on a GPU (default 1)"
     )
@@ -81,8 +83,20 @@ def _add_train(commands: options.Commands) -> None:
     )
 
 
+def _add_live_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--live",
+        default=Request.live,
+        metavar="LOGS",
+        help="write the curve while it grows, too: csv (live.csv beside the run), tensorboard, or "
+        "both with a comma between",
+    )
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Train an algorithm on a task, with settings of one's own if there are any."""
+    from partage.runs import live_logs
+
     seeds = None if arguments.seeds is None else read_seeds(arguments.seeds)
     settings = read_settings(arguments.set)
     names = ("scale", "engine", "results")
@@ -90,6 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
     # a mistake is refused before torch is loaded, and before anybody waits for a GPU
     pair = arguments.algorithm, arguments.task
     custom_recipe(plan.load(), *pair, request, seeds, arguments.steps, settings)
+    live_logs.refuse_missing(arguments.live)
     _take_gpu(arguments.device, 1)
     from partage.runs.run import train as train_pair
 
@@ -101,6 +116,7 @@ def run(arguments: argparse.Namespace) -> None:
         steps=arguments.steps,
         engine=request.engine,
         device=arguments.device,
+        live=arguments.live,
         **settings,
     )
     print(f"partage: {made.folder}/curve.parquet, record.json, policy.pt")
@@ -128,6 +144,8 @@ def read_seeds(text: str) -> list[int]:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train one recipe. A bad one is refused before torch is loaded."""
+    from partage.runs import live_logs
+
     recipe = Recipe.load(arguments.recipe)
     if recipe.learner == IMPORTED:
         raise UserError(
@@ -140,10 +158,12 @@ def train(arguments: argparse.Namespace) -> None:
         if not value >= least:  # NaN neither
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is a number from {least} on, but is {value}.")
+    live_logs.refuse_missing(arguments.live)
     _take_gpu(arguments.device, arguments.runs_per_gpu)
     from partage.runs import train as training
 
-    training.run(arguments.recipe, arguments.device, arguments.checkpoint_every, arguments.wait)
+    names = ("device", "checkpoint_every", "wait", "live")
+    training.run(arguments.recipe, **{name: getattr(arguments, name) for name in names})
 
 
 def _take_gpu(device: str, runs_per_gpu: int) -> None:

@@ -11,6 +11,9 @@ from partage.config.recipe import DEFAULTS, ENGINES, SCALES, options, results_ro
 from partage.config.types import expected, fits
 from partage.errors import UserError, at_least, look_up, one_of
 
+CSV, TENSORBOARD = "csv", "tensorboard"
+LIVE = (CSV, TENSORBOARD)
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -25,6 +28,9 @@ class Request:
     device: str = "cpu"  # or cuda: each run gets a GPU
     runs_per_gpu: int = 1  # processes that share a GPU of this machine
     job_hours: int = 24  # most time that a cluster's job is asked for: what its partition takes
+    live: str = (
+        ""  # logs that grow while runs train: csv, tensorboard, or both with a comma between
+    )
     python: str = sys.executable  # what the workflow's jobs run `-m partage` with
 
     @staticmethod
@@ -46,6 +52,7 @@ class Request:
         at_least("seed_count", request.seed_count, 0)
         at_least("runs_per_gpu", request.runs_per_gpu, 1)
         at_least("job_hours", request.job_hours, 1)
+        read_live(request.live)
         if wrong := re.search(r"[^\w./+@=-]", request.results):
             raise UserError(
                 f"results is a folder that a shell and Snakemake take as it stands: letters, "
@@ -85,3 +92,15 @@ class Request:
             if value != getattr(Request, name):
                 config += f" {name}={value}"
         return f".venv/bin/snakemake --cores all --config {config}"
+
+
+def read_live(text: str) -> list[str]:
+    """Return the live logs that are asked for. Raises `UserError` for one that there is not.
+
+    >>> read_live("csv,tensorboard"), read_live("")
+    (['csv', 'tensorboard'], [])
+    """
+    kinds = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    for kind in kinds:
+        one_of("live log", kind, LIVE)
+    return kinds

@@ -1,10 +1,14 @@
-"""The lock of a run's folder: one process trains a run, and saves only where it still holds it."""
+"""The lock of a run's folder: one process trains a run, and saves only where it still holds it.
+
+The lock's file names its holder in its first line; in its second the holder says how far it is.
+"""
 
 import contextlib
 import fcntl
+import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +24,14 @@ class Held(NamedTuple):
 
     run_dir: Path
     handle: int  # of the locked file
+    holder: str  # the file's first line
+
+    def tell(self, said: Mapping[str, object]) -> None:
+        """Write how far the run is below the holder's name, for whoever looks (`runs.status`)."""
+        lines = f"{self.holder}\n{json.dumps(said)}\n".encode()
+        with contextlib.suppress(OSError):  # a full disk: training goes on, unseen
+            os.pwrite(self.handle, lines, 0)
+            os.ftruncate(self.handle, len(lines))
 
     def check(self) -> None:
         """Raise `UserError` where the run's folder was deleted since, and maybe made anew.
@@ -49,11 +61,11 @@ def hold(run_dir: Path, wait: bool = False) -> Iterator[Held]:
             handle = _open_lock(run_dir)
             _lock(handle, run_dir, wait)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        holder = f"process {os.getpid()} on {platform.node()} since {now}\n"
+        holder = f"process {os.getpid()} on {platform.node()} since {now}"
         with contextlib.suppress(OSError):  # a full disk: only a second process would have read it
             os.ftruncate(handle, 0)
-            os.pwrite(handle, holder.encode(), 0)
-        held = Held(run_dir, handle)
+            os.pwrite(handle, f"{holder}\n".encode(), 0)
+        held = Held(run_dir, handle, holder)
         try:
             yield held
         except UserError:
@@ -81,7 +93,8 @@ def _lock(handle: int, run_dir: Path, wait: bool) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+        first_line = os.read(handle, 200).decode(errors="replace").partition("\n")[0]
+        holder = first_line.strip() or "another process"
         if not wait:
             raise UserError(
                 f"{run_dir} is being trained by {holder}: wait for it to end, or stop it first."

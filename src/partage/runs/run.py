@@ -102,6 +102,7 @@ def train(
     steps: int | None = None,
     engine: str = ENGINES[0],
     device: str = "cpu",
+    live: str = "",
     **settings: Scalar,
 ) -> Run:
     """Train a named algorithm on a task, all seeds side by side, and return the finished run.
@@ -109,30 +110,31 @@ def train(
     A run that was stopped goes on from its last checkpoint; a finished one is returned as it is.
     `algorithm` and `task` are those of the config files (`partage list`), `seeds` the scale's own
     when None, `steps` joint environment steps of each seed. `settings` are fields of the learner's
-    Settings. The run lies where the workflow looks for it; with steps or settings of its own, in a
-    folder that names them. Raises `UserError` for what does not exist, for an imported algorithm,
+    Settings, `live` logs that grow while it trains: "csv", "tensorboard" or "csv,tensorboard". The
+    run lies where the workflow looks for it; with steps or settings of its own, in a folder that
+    names them. Raises `UserError` for what does not exist, for an imported algorithm,
     and for a run that another process trains; Ctrl-C saves a checkpoint first.
     """
     if threading.current_thread() is not threading.main_thread():
         raise UserError("Training heeds Ctrl-C, which the main thread gets: train there.")
     if not isinstance(results, str | Path):
         raise UserError(f"results is a folder, but is {results!r}.")
-    request = Request.of({"scale": scale, "engine": engine})
+    request = Request.of({"scale": scale, "engine": engine, "live": live})
     one = custom_recipe(plan.load(), algorithm, task, request, seeds, steps, settings)
     root = recipe.results_root(Path(results).expanduser(), scale, engine)
     folder = run_dir(root, one)
     write_recipes(root, [one])
-    _train_to_the_end(folder, device)
+    _train_to_the_end(folder, device, live)
     return Run(folder)
 
 
-def _train_to_the_end(folder: Path, device: str) -> None:
+def _train_to_the_end(folder: Path, device: str, live: str) -> None:
     """Train the recipe in `folder`; Ctrl-C is what it is elsewhere in Python."""
     from partage.runs import train as training
 
     try:
         with own_settings():
-            training.run(folder / "recipe.json", device)
+            training.run(folder / "recipe.json", device, live=live)
     except SystemExit as stop:
         if stop.code == 130:  # a checkpoint is saved
             raise KeyboardInterrupt from stop

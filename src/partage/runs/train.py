@@ -5,7 +5,6 @@ learner. Each run of the pack has its own step count, is measured when that coun
 mark, and stops when it reaches the budget; so a run's curve does not depend on its pack.
 """
 
-import io
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,14 +35,18 @@ LAST, BEST = "policy.pt", "best.pt"  # policies at the end, and of the best test
 
 
 def run(
-    path: Path, device: str = "cpu", checkpoint_every: float = CHECKPOINT_EVERY, wait: bool = False
+    path: Path,
+    device: str = "cpu",
+    checkpoint_every: float = CHECKPOINT_EVERY,
+    wait: bool = False,
+    live: str = "",
 ) -> None:
     """Train the recipe at `path` to its end, going on from its last checkpoint if there is one.
 
     Leaves ``curve.parquet``, ``record.json``, ``policy.pt`` and, of a run that is tested,
-    ``best.pt``. Raises `UserError` for a recipe that cannot be run, a run that another process is
-    at (or it does `wait` for that to end), a device that is not there; exits with 143 after
-    SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
+    ``best.pt``; `live` names logs (`live_logs`). Raises `UserError` for a recipe that cannot be
+    run, a run that another process is at (or it does `wait` for that to end), a device that is not
+    there; exits with 143 after SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
     """
     recipe, folder = Recipe.load(path), path.parent
     prepare(device)
@@ -59,7 +62,7 @@ def run(
         # an earlier training's: from here on whoever asks for policies gets this one's
         for name in (LAST, BEST, *record.OF_POLICIES):
             (folder / name).unlink(missing_ok=True)
-        with Stop() as stop, Progress(recipe, folder) as progress:
+        with Stop() as stop, Progress(recipe, held, training.metrics, live) as progress:
             saved, pause = time.monotonic(), checkpoint_every
             while training.active.any():
                 training.advance()
@@ -164,10 +167,8 @@ class Training:
             "started": self.started.isoformat(),
             "spent": self.spent._asdict(),
         }
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
         rings = [] if self.replay is None else self.replay.rings()
-        self.stored = checkpoint.save(folder, buffer.getbuffer(), rings, self.stored)
+        self.stored = checkpoint.save(folder, saved_state.encode(state), rings, self.stored)
 
     def resume(self, folder: Path) -> None:
         """Go on from the last whole checkpoint of this very recipe, if there is one."""
@@ -255,6 +256,4 @@ class Training:
         checkpoint.clear(folder)
 
     def _write_policies(self, path: Path, state: dict[str, Any]) -> None:
-        buffer = io.BytesIO()
-        torch.save({"recipe": self.recipe.hash, **state}, buffer)
-        _io.write(path, buffer.getbuffer())
+        _io.write(path, saved_state.encode({"recipe": self.recipe.hash, **state}))
