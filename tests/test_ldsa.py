@@ -133,7 +133,7 @@ def batch(time: int) -> dict[str, Tensor]:
 
 
 def test_longer_padding_moves_no_bit_and_no_generator() -> None:
-    made = [learner([3, 4]) for _ in range(2)]
+    made: list[Any] = [learner([3, 4]) for _ in range(2)]
     start, active = snapshot(made[0]), torch.ones(2, dtype=torch.bool)
     for one, time in zip(made, (4, 6), strict=True):
         for _ in range(2):
@@ -154,7 +154,8 @@ def test_networks_and_target_networks_draw_apart_and_anew_at_each_update() -> No
 def test_training_draws_subtasks_and_a_test_takes_the_likeliest() -> None:
     player = Player("ldsa", "roll_call/4x3-6", [0, 1])
     nets: Any = player.learner.nets  # type: ignore[attr-defined]
-    nets.embedding.weight.data.zero_(), nets.embedding.bias.data.zero_()
+    nets.embedding.weight.data.zero_()
+    nets.embedding.bias.data.zero_()
     tried = player.collect().notes["subtasks"]
     assert {0, 1, 2, 3} == set(tried.unique().tolist()), "all are as likely"
     memory, step = player.learner.policy.initial(8, False), player.env.reset()

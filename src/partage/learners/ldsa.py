@@ -61,9 +61,10 @@ class LDSA(OffPolicyLearner[Networks, Settings]):
         s = settings
         nets = Networks(spec, s, seeds, s.subtasks, s.embedding)
         super().__init__(spec, s, seeds, device, nets)
-        self.drawing = generators([stream(seed, "subtasks") for seed in seeds])
-        self.generators += self.drawing
-        self.policy = Actor(self.nets, spec, self.exploration, self.drawing, device)
+        acting = generators([stream(seed, "subtasks") for seed in seeds])
+        self.drawing = generators([stream(seed, "subtasks learned") for seed in seeds])
+        self.generators += [*acting, *self.drawing]
+        self.policy = Actor(self.nets, spec, self.exploration, acting, device)
         self.blocks = {"subtasks": torch.zeros(len(seeds), spec.n_agents, dtype=torch.int64)}
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
