@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from learning import Player, as_in_training, same, snapshot  # noqa: F401 (a fixture)
+from padded import SPEC, batch, noise
 from torch import Tensor
 
 from partage import learners
@@ -14,14 +15,8 @@ from partage.learners import _ldsa
 from partage.learners.ldsa import LDSA
 from partage.nn.tangents import overlap
 from partage.rl.noise import generators
-from partage.sims.contract import Spec
 
-SPEC = Spec(4, n_actions=3, obs_dim=5, state_dim=12, horizon=6, common_reward=True)
 LOGITS = torch.tensor([1.0, -1])  # softmax: 0.8808, 0.1192
-
-
-def noise(seed: int, *shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def learner(seeds: list[int], **settings: Any) -> LDSA:
@@ -112,26 +107,6 @@ def test_codes_learn_from_who_chooses_them_and_not_from_the_policies_they_genera
     assert all(x.any() for x in by_choosing)
 
 
-LENGTHS = torch.tensor([4, 2])[None, :, None]  # of two episodes, in steps
-
-
-def batch(time: int) -> dict[str, Tensor]:
-    """The two episodes of two runs, padded to so many steps."""
-    instants = torch.arange(time + 1)
-    filled = (instants[:-1] < LENGTHS).expand(2, -1, -1)
-    seen = (instants <= LENGTHS).expand(2, -1, -1)
-    obs, state = noise(0, 2, 2, 7, 4, 5)[:, :, : time + 1], noise(1, 2, 2, 7, 12)[:, :, : time + 1]
-    return {
-        "obs": obs * seen[..., None, None],
-        "state": state * seen[..., None],
-        "actions": filled.long()[..., None].expand(-1, -1, -1, 4).contiguous(),
-        "avail_actions": torch.ones(2, 2, time + 1, 4, 3, dtype=torch.bool),
-        "team_reward": filled.float(),
-        "terminated": (instants[:-1] == LENGTHS - 1).expand(2, -1, -1),
-        "filled": filled,
-    }
-
-
 def test_longer_padding_moves_no_bit_and_no_generator() -> None:
     made: list[Any] = [learner([3, 4]) for _ in range(2)]
     start, active = snapshot(made[0]), torch.ones(2, dtype=torch.bool)
@@ -141,6 +116,14 @@ def test_longer_padding_moves_no_bit_and_no_generator() -> None:
     assert same(*map(snapshot, made)) and not same(start, snapshot(made[0]))
     states = [[g.get_state().tolist() for g in one.generators] for one in made]
     assert states[0] == states[1]
+
+
+def test_training_parts_codes_and_steadies_choices() -> None:
+    active = torch.ones(2, dtype=torch.bool)
+    for weight, measure, sign in (("apart", "code_distance", 1), ("steady", "subtask_change", -1)):
+        made = learner([3, 4], **{"apart": 0.0, "steady": 0.0, weight: 1e3})
+        first, *_, last = (made.update(batch(4), active)[measure] for _ in range(5))
+        assert ((last - first) * sign > 0).all(), measure
 
 
 def test_networks_and_target_networks_draw_apart_and_anew_at_each_update() -> None:

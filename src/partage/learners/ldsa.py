@@ -38,7 +38,7 @@ from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
-QUICK = {"lr": 2e-3, "hidden": 32, "embedding": 16}
+QUICK = {"lr": 2e-3, "hidden": 32, "embedding": 16, "batch": 16}
 
 
 @dataclass(frozen=True)
