@@ -34,6 +34,7 @@ TARGETS = {
     "cost of an update, LBF sizes, rode, R=5": "2.5",
     "cost of an update, gradps, R=1": "1.6",
     "cost of an update, ldsa, R=5": "2.5",
+    "cost of an update, roma, R=1": "3",
     "cost of an update, kaleidoscope, R=5": "1.5",
     "cost of an update, snp-ps, R=1": "1.5",
     "cost of an update, hypermarl, R=1": "1.5",

@@ -118,14 +118,6 @@ def test_longer_padding_moves_no_bit_and_no_generator() -> None:
     assert states[0] == states[1]
 
 
-def test_training_parts_codes_and_steadies_choices() -> None:
-    active = torch.ones(2, dtype=torch.bool)
-    for weight, measure, sign in (("apart", "code_distance", 1), ("steady", "subtask_change", -1)):
-        made = learner([3, 4], **{"apart": 0.0, "steady": 0.0, weight: 1e3})
-        first, *_, last = (made.update(batch(4), active)[measure] for _ in range(5))
-        assert ((last - first) * sign > 0).all(), measure
-
-
 def test_networks_and_target_networks_draw_apart_and_anew_at_each_update() -> None:
     made = learner([3, 4])
     obs = batch(4)["obs"]
