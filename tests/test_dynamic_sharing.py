@@ -163,7 +163,7 @@ def test_a_learner_s_settings_may_build_on_another_s() -> None:
 
 def test_every_learner_on_qmix_has_qmix_s_settings() -> None:
     qmix = settings.read(FOLDER / "qmix.py")
-    for name in ("bdps", "cds", "eoi", "rode"):
+    for name in ("bdps", "cds", "eoi", "rode", "ldsa", "roma"):
         assert qmix.keys() < settings.read(FOLDER / f"{name}.py").keys(), name
 
 

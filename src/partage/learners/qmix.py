@@ -32,7 +32,7 @@ from partage.learners._off_policy import (
     previous_actions,
 )
 from partage.nn.mixer import Mixer
-from partage.nn.networks import RecurrentQ, Watch, fixed_sharing
+from partage.nn.networks import RecurrentQ, SelectedQ, Watch, fixed_sharing
 from partage.nn.real import real_instants, real_values
 from partage.nn.state import hold
 from partage.rl.exploration import Exploration, ExplorationNoise, choose, in_place
@@ -82,12 +82,23 @@ class Networks(MixedNetworks):
 
         Those behind the ends of episodes, of which `filled` (None: nothing) tells, may be zeros.
         """
-        h, last_action = self.agent.initial_for(obs), previous_actions(actions)
         agent = self.agent.select(self.assignment)
         agent = agent._replace(body=agent.body._replace(watch=watch))
-        if obs.device.type != "cpu" or filled is None or filled.all():  # a card is not asked
-            return agent(obs, last_action, h)[0]
-        return real_values(agent, obs, last_action, h, real_instants(filled))
+        return along_episodes(agent, self.agent.initial_for(obs), obs, actions, filled)
+
+
+def along_episodes(
+    agent: SelectedQ,
+    h: Float32[Tensor, "R B N H"],  # hidden state that episodes begin with
+    obs: Float32[Tensor, "R B T1 N O"],
+    actions: Int64[Tensor, "R B T N"],
+    filled: Bool[Tensor, "R B T"] | None,
+) -> Float32[Tensor, "R B T1 N A"]:
+    """Return what an agent's networks say at every instant, as `Networks.q` does."""
+    last_action = previous_actions(actions)
+    if obs.device.type != "cpu" or filled is None or filled.all():  # a card is not asked
+        return agent(obs, last_action, h)[0]
+    return real_values(agent, obs, last_action, h, real_instants(filled))
 
 
 @runtime_checkable
