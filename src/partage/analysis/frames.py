@@ -17,6 +17,7 @@ from partage import _io
 from partage.analysis import sharing
 from partage.analysis.series import Series
 from partage.config import outcomes
+from partage.config.figures import OF_TRIALS
 from partage.config.plan import Figure, Request
 from partage.config.recipe import Recipe, options_of_root, run_dir, seeds_name
 from partage.errors import UserError
@@ -65,7 +66,7 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
         recipe = made["recipe"]
         conditions.append((folder, {key: recipe[key] for key in IN_COMMON}))
         _check_alike(figure, conditions)
-        if any(metric.partition("/")[0] in sharing.SCALE for metric in figure.metrics):
+        if figure.kind in OF_TRIALS or any(map(sharing.is_scale, figure.metrics)):
             curve = sharing.with_scale(curve)
         _check_measured(figure, recipe["algorithm"], curve, folder)
         drawn = curve[_is_drawn(figure, recipe["algorithm"], curve)]
@@ -85,11 +86,24 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
     frame.attrs["networks"] = {
         _pair(made["recipe"]): made["networks"] for _, _, made in runs if made.get("networks")
     }
+    frame.attrs["cpu_seconds"] = _cpu_seconds([made for _, _, made in runs])
     entries = equal_code.read()
     frame.attrs["begun_by_other_code"] = [
         _name(made["recipe"]) for _, _, made in runs if equal_code.begun_by_other(entries, made)
     ]
     return frame
+
+
+def _cpu_seconds(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the CPU time of one seed of each pair whose records have it."""
+    spent: dict[str, float] = {}
+    seeds: dict[str, int] = {}
+    for made in records:
+        pair = _pair(made["recipe"])
+        if "cpu_seconds" in made:
+            spent[pair] = spent.get(pair, 0.0) + made["cpu_seconds"]
+            seeds[pair] = seeds.get(pair, 0) + len(made["recipe"]["seeds"])
+    return {pair: seconds / seeds[pair] for pair, seconds in spent.items()}
 
 
 def recipes_digest(recipes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -157,6 +171,8 @@ def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray
     if algorithm == figure.strip:
         who = metric.str.startswith(("sharing/", "overlap/"))
         drawn |= who & (curve["seed"] == SHARING_SEED)
+    if figure.kind in OF_TRIALS:
+        drawn |= metric.map(sharing.is_scale)
     if figure.kind == "ceilings":
         drawn |= metric.str.startswith("sharing/")
     return drawn.to_numpy()

@@ -13,6 +13,11 @@ SCALE = ("degree", "sets")  # metrics ``degree/<block>`` and ``sets/<block>``
 INSTANT = ["env_steps", "updates"]
 
 
+def is_scale(metric: str) -> bool:
+    """Return whether a metric is on the scale of sharing: ``degree/<block>``, ``sets/<block>``."""
+    return metric.partition("/")[0] in SCALE
+
+
 def blocks(curve: pd.DataFrame) -> list[str]:
     """Return the names of the network's blocks whose sharing was recorded, in order."""
     metrics = curve["metric"].astype(str).unique()

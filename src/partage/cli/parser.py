@@ -21,6 +21,7 @@ from partage.cli import (
     exchange,
     failures,
     measuring,
+    sweeping,
     training,
 )
 from partage.cli.options import Commands
@@ -103,7 +104,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"partage {partage.__version__}")
     commands = Commands(parser)
-    for topic in (catalogue, billing, training, measuring, checking, exchange, drawing):
+    for topic in (catalogue, billing, training, sweeping, measuring, checking, exchange, drawing):
         topic.add_commands(commands)
     parser.description = f"{DESCRIPTION}\n{commands.overview()}"
     return parser, commands

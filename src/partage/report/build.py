@@ -42,7 +42,7 @@ def build(plan: Plan, request: Request, root: Path) -> str:
     names = request.figures.split(",")
     whole_plan = request.figures == "all"
     if whole_plan:
-        names = [*plan.figures, *plan.snapshots]
+        names = [*(figure.name for figure in plan.standing), *plan.snapshots]
     snapshots = [plan.snapshots[name] for name in names if name in plan.snapshots]
     figures = plan.select_figures([name for name in names if name not in plan.snapshots])
     shown, overview = [], []

@@ -96,13 +96,12 @@ def _planned_as(plan: Plan, run: Found) -> Place:
     recipe = run.recipe
     assert recipe is not None
     results = root_of(run.folder).parent.as_posix()
+    scaled = plan.for_scale(recipe.scale)
     for seeds_per_run in (Request.seeds_per_run, len(recipe.seeds)):
         for engine in ENGINES:
             request = Request(recipe.scale, engine, results=results, seeds_per_run=seeds_per_run)
-            if recipe.algorithm in plan.variants and recipe.task in plan.tasks:
-                planned = plan.for_scale(recipe.scale).recipes_of(
-                    recipe.algorithm, recipe.task, request
-                )
+            if recipe.algorithm in scaled.variants and recipe.task in scaled.tasks:
+                planned = scaled.recipes_of(recipe.algorithm, recipe.task, request)
                 if recipe.text() in [one.text() for one in planned]:
                     return request, run_dir(request.root, recipe)
     return None, run.folder

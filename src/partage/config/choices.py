@@ -1,0 +1,60 @@
+"""chosen.toml: what was chosen of the trials of sweeps (standard library only)."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from partage import _io
+from partage.config import schema
+from partage.config.types import Scalar
+
+FILE = "chosen.toml"
+HEAD = """# What was chosen of the trials of each sweep of figures.toml, by scale and method:
+# `partage sweep NAME --write` writes it. `score` is the trial's mean over tasks and seeds of final
+# values, 0 for the worst run of all trials and 1 for the best; `trials` is a digest of the recipes
+# of all trials of the method: what was chosen of others counts no more.
+"""
+Choices = dict[str, dict[str, dict[str, "Choice"]]]  # sweep -> scale -> method
+
+
+class Choice(NamedTuple):
+    """The trial that was chosen for a method."""
+
+    settings: dict[str, Scalar]
+    score: float
+    trials: str  # digest of the recipes of all trials of the method
+
+
+KINDS = {"settings": dict, "score": float, "trials": str}
+
+
+def read_choices(path: Path) -> Choices:
+    """Return what was chosen; nothing where there is no such file yet.
+
+    Raises `UserError` for what does not belong in it.
+    """
+    found: Choices = {}
+    for sweep, scales in (schema.toml(path) if path.exists() else {}).items():
+        for scale, methods in schema.as_table(scales, f"{FILE} [{sweep}]").items():
+            where = f"{FILE} [{sweep}.{scale}]"
+            for method, entry in schema.as_table(methods, where).items():
+                schema.strict(schema.as_table(entry, f"{where} {method}"), KINDS, where, KINDS)
+                of_scale = found.setdefault(sweep, {}).setdefault(scale, {})
+                of_scale[method] = Choice(**entry)
+    return found
+
+
+def write_choices(path: Path, choices: Choices) -> None:
+    """Write what was chosen, all of it."""
+    lines = [HEAD]
+    for sweep, scales in choices.items():
+        for scale, methods in scales.items():
+            for method, choice in methods.items():
+                pairs = (f"{name} = {json.dumps(x)}" for name, x in choice.settings.items())
+                lines += [
+                    f"[{sweep}.{scale}.{method}]",
+                    f"settings = {{ {', '.join(pairs)} }}",
+                    f"score = {choice.score:.4f}",
+                    f"trials = {json.dumps(choice.trials)}\n",
+                ]
+    _io.write(path, "\n".join(lines).encode())
