@@ -162,7 +162,7 @@ def render(standings: pd.DataFrame) -> Table:
             table.words("better_words", "P(better than the first)")._replace(align=table.RIGHT),
             table.amount("parameters"),
             table.amount("multiply_adds", "multiply-adds a row"),
-            table.amount("cpu_seconds", "CPU-seconds a seed"),
+            table.amount("cpu_seconds", "CPU-seconds a seed", digits=1),
             table.amount("degree", "degree", digits=2),
             table.amount("sets", "effective sets", digits=2),
         ),
@@ -184,7 +184,7 @@ def markdown(standings: pd.DataFrame) -> list[str]:
         "IQM of final values, 0 for the worst run on a task and 1 for the best, and the chance "
         f"that a run ends above one of {first}; 95 % bootstrap intervals, a seed drawn for all "
         "tasks at once. Sizes and CPU time are means over the tasks; degree and effective sets are "
-        "those of the policy at the end (docs/methods.md).",
+        "those of the policy at the end, ids in the input left out (docs/methods.md).",
         "",
         *render(standings).markdown(),
     ]

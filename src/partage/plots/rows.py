@@ -50,7 +50,7 @@ def draw_arena(plan: Plan, shown: Figure, frame: pd.DataFrame) -> Canvas:
         panels[0, 0].set_xlabel("IQM of normalised final values")
         _draw_points(panels[0, 1], plan, shown, {"": everywhere}, "improvement")
         panels[0, 1].axvline(0.5, color=style.FAINT, linewidth=0.8, zorder=0)
-        panels[0, 1].set_xlabel(f"P(better than {plan.variants[shown.algorithms[0]].label})")
+        panels[0, 1].set_xlabel(f"P(better than {_method(plan, shown.algorithms[0])})")
         _draw_profiles(panels[0, 2], plan, shown, frame)
         for panel in panels.flat[3 + len(facts) :]:
             panel.set_axis_off()
@@ -64,6 +64,11 @@ def draw_arena(plan: Plan, shown: Figure, frame: pd.DataFrame) -> Canvas:
             panel.set_yticklabels([])
         _write(canvas, plan, shown, frame)
         return canvas
+
+
+def _method(plan: Plan, trial: str) -> str:
+    """Return the label of the method that a trial is of: the rows have its settings."""
+    return plan.variants[plan.variants[trial].trial_of].label
 
 
 def _canvas(lines: int, rows: int, panels: int = 1) -> Canvas:
@@ -107,7 +112,7 @@ def _draw_profiles(axes: Axes, plan: Plan, shown: Figure, frame: pd.DataFrame) -
         dashes = DASHED[seen.count(variant.colour) % len(DASHED)]
         seen.append(variant.colour)
         line = {"color": variant.colour, "linestyle": dashes, "linewidth": 1.6}
-        axes.step(LEVELS, each.share, where="post", **line, label=variant.label)
+        axes.step(LEVELS, each.share, where="post", **line, label=_method(plan, each.algorithm))
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.set(xlabel="normalised final value", ylabel="share of runs above it")
     axes.legend(frameon=False, fontsize=6.5, loc="lower left")
