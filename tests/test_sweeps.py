@@ -1,6 +1,7 @@
 """Sweeps and arenas: trials equal for all, one choice a method, and methods side by side."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,14 +58,21 @@ than = ["alpha"]
 BEST = {"alpha": "alpha+hidden=24+twice=true", "beta": "beta+hidden=8+twice=false"}
 
 
+pytestmark = pytest.mark.xdist_group("sweeps")  # what the tests share is made once
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """The small checkout with a sweep, an arena, and two more tasks of another size."""
-    made = checkout(tmp_path)
+    return with_arena(tmp_path)
+
+
+def with_arena(folder: Path) -> Path:
+    made = checkout(folder)
     with (made / SHEETS / "figures.toml").open("a") as file:
         file.write(ENTRIES)
     with (made / SHEETS / "tasks.toml").open("a") as file:
-        file.write("[toy.task.c]\nfacts.agents = 9\n[toy.task.d]\nfacts.agents = 9\n")
+        file.write("[toy.task.c]\nfacts.agents = 2\n[toy.task.d]\nfacts.agents = 2\n")
     return made
 
 
@@ -94,14 +102,28 @@ def tried(sheets: Plan, request: Request) -> list[Recipe]:
     return sheets.recipes(sheets.select_figures("tried"), request)
 
 
-@pytest.fixture
-def chosen(root: Path, tmp_path: Path, monkeypatch) -> Path:
-    """The checkout after `partage sweep tried --scale lab --write`."""
-    monkeypatch.setattr(plan, "PACKAGE", root / "src/partage")
-    request = Request(scale="lab", results=str(tmp_path / "results"))
-    finish(tried(plan.load().for_scale("lab"), request), request.root)
-    assert main(["sweep", "tried", "--scale", "lab", "--results", request.results, "--write"]) == 0
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> Path:
+    """The checkout after `partage sweep tried --scale lab --write`, its runs in its results."""
+    root = with_arena(tmp_path_factory.mktemp("swept"))
+    request = Request(scale="lab", results=str(root / "results"))
+    finish(tried(plan.load(root).for_scale("lab"), request), request.root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "PACKAGE", root / "src/partage")
+        assert main(["sweep", "tried", "--scale", "lab", *results_of(root), "--write"]) == 0
     return root
+
+
+@pytest.fixture
+def chosen(swept: Path, tmp_path: Path, monkeypatch) -> Path:
+    """A copy of it, which the command line takes for the package."""
+    copy = shutil.copytree(swept, tmp_path / "copy")
+    monkeypatch.setattr(plan, "PACKAGE", copy / "src/partage")
+    return copy
+
+
+def results_of(root: Path) -> list[str]:
+    return ["--results", str(root / "results")]
 
 
 def test_each_method_is_tried_at_every_point_of_the_grid_above_all_that_sheets_set(root: Path):
@@ -171,12 +193,13 @@ def test_at_smoke_scale_an_arena_takes_the_first_point_where_nothing_was_chosen(
     assert shown in sheets.select_figures()
 
 
-def test_the_best_trial_of_each_method_is_chosen_and_stands_in_the_arena(chosen: Path, capsys):
+def test_the_best_trial_of_each_method_is_chosen_and_stands_in_the_arena(chosen: Path):
     (shown,) = plan.load(chosen).for_scale("lab").select_figures("shown")
     assert shown.algorithms == list(BEST.values())
     assert shown.claims[0].of == BEST["beta"] and shown.claims[0].than == [BEST["alpha"]]
     kept = choices.read_choices(chosen / SHEETS / choices.FILE)
     assert kept["tried"]["lab"]["beta"].settings == {"hidden": 8, "twice": False}
+    (chosen / SHEETS / choices.FILE).unlink()
     choices.write_choices(chosen / SHEETS / choices.FILE, kept)
     assert choices.read_choices(chosen / SHEETS / choices.FILE) == kept
 
@@ -206,11 +229,11 @@ def test_a_choice_of_fewer_seeds_is_no_equal_budget(chosen: Path, tmp_path: Path
         plan.load().for_scale("lab").select_figures("shown")
 
 
-def test_nothing_is_chosen_while_a_trial_is_missing(chosen: Path, tmp_path: Path, capsys):
-    request = Request(scale="lab", results=str(tmp_path / "results"))
+def test_nothing_is_chosen_while_a_trial_is_missing(chosen: Path, capsys):
+    request = Request(scale="lab", results=str(chosen / "results"))
     lost = tried(plan.load().for_scale("lab"), request)[3]
     (run_dir(request.root, lost) / "record.json").unlink()
-    assert main(["sweep", "tried", "--scale", "lab", "--results", request.results]) == 2
+    assert main(["sweep", "tried", "--scale", "lab", *results_of(chosen)]) == 2
     said = capsys.readouterr().err
     assert "1 of the 8 runs of tried are missing" in said and lost.algorithm in said
     assert "figures=tried" in said and said.count("\n") == 1
@@ -233,8 +256,8 @@ def drawn(root: Path, results: Path) -> tuple[Plan, plan.Figure, pd.DataFrame]:
 
 def test_standings_say_how_each_method_ends_and_what_it_takes(chosen: Path, tmp_path: Path):
     standings = arena.build(*drawn(chosen, tmp_path / "arena"))
-    assert list(standings["group"].unique()) == ["all tasks", "agents: 3", "agents: 9"]
-    assert list(standings["tasks"]) == [3, 3, 1, 1, 2, 2]
+    assert list(standings["group"].unique()) == ["all tasks", "agents: 2", "agents: 3"]
+    assert list(standings["tasks"]) == [3, 3, 2, 2, 1, 1]
     alpha, beta = standings.iloc[0], standings.iloc[1]
     assert beta["iqm"] > alpha["iqm"] and beta["improvement"] == 1.0
     assert np.isnan(alpha["improvement"])
@@ -250,7 +273,7 @@ def test_an_arena_and_a_sweep_are_drawn_with_a_row_for_each_method(chosen: Path,
     canvas = figures.draw(sheets, shown, frame)
     labels = [tick.get_text() for tick in canvas.axes[0].get_yticklabels()]
     assert labels == [sheets.variants[name].label for name in shown.algorithms]
-    request = Request(scale="lab", results=str(tmp_path / "results"))
+    request = Request(scale="lab", results=str(chosen / "results"))
     (sweep,) = sheets.select_figures("tried")
     frame = frames.build(sweep, tried(sheets, request), request.root)
     canvas = figures.draw(sheets, sweep, frame)
@@ -260,8 +283,8 @@ def test_an_arena_and_a_sweep_are_drawn_with_a_row_for_each_method(chosen: Path,
     ]
 
 
-def test_the_first_of_equal_trials_is_chosen_and_what_is_no_number_never(chosen: Path, tmp_path):
-    request = Request(scale="lab", results=str(tmp_path / "results"))
+def test_the_first_of_equal_trials_is_chosen_and_what_is_no_number_never(chosen: Path):
+    request = Request(scale="lab", results=str(chosen / "results"))
     sheets = plan.load().for_scale("lab")
     (sweep,) = sheets.select_figures("tried")
     frame = frames.build(sweep, tried(sheets, request), request.root)

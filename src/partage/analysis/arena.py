@@ -58,19 +58,18 @@ def build(plan: Plan, arena: Figure, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def groups(plan: Plan, arena: Figure) -> dict[str, list[str]]:
-    """Return the tasks of each group: all, then those of each value of each fact, in order.
+    """Return the tasks of each group: all, then those of each value of each fact, numbers in order.
 
     A fact that sorts no tasks apart, as at smoke scale, makes no groups.
     """
     found = {ALL: list(arena.tasks)}
     for fact in arena.by:
-        of_fact: dict[str, list[str]] = {}
-        for task in arena.tasks:
-            facts = plan.tasks[task].facts
-            if fact in facts:
-                of_fact.setdefault(f"{fact}: {facts[fact]}", []).append(task)
-        if len(of_fact) > 1:
-            found |= of_fact
+        known = {t: plan.tasks[t].facts[fact] for t in arena.tasks if fact in plan.tasks[t].facts}
+        values = list(dict.fromkeys(known.values()))
+        if not any(isinstance(value, str) for value in values):
+            values.sort()
+        for value in values if len(values) > 1 else []:
+            found[f"{fact}: {value}"] = [task for task in known if known[task] == value]
     return found
 
 

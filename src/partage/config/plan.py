@@ -60,8 +60,12 @@ class Plan(NamedTuple):
 
     @property
     def standing(self) -> list[Figure]:
-        """Return the figures that "all" means: no sweep, and none that lacks its settings."""
-        return [each for each in self.figures.values() if each.kind != "sweep" and not each.lacks]
+        """Return the figures that "all" means: no sweep, and no arena without its settings."""
+        return [
+            each
+            for each in self.figures.values()
+            if each.kind != "sweep" and not each.tuned and not each.lacks
+        ]
 
     def select_figures(self, names: str | Sequence[str] = "all") -> list[Figure]:
         """Return figures by name: "all", one name, a list, or names with commas between.
