@@ -123,7 +123,7 @@ def completed(line: str, tmp_path: Path) -> list[str]:
     [
         ("partage sh", ["show"]),
         ("partage show mdps-l", ["mdps-literal"]),
-        ("partage show mdps lbf/1", ["lbf/15x15-4p-5f-v2"]),
+        ("partage show mdps lbf/15", ["lbf/15x15-4p-5f-v2"]),
         ("partage plan --scale p", ["paper"]),
         ("partage list t", ["tasks"]),
     ],
@@ -136,7 +136,17 @@ def test_every_argument_that_is_a_name_of_ours_is_completed():
     parser, commands = build_parser()
     completion.attach(parser)
     assert "show" in commands.names
-    wanted = {"topic", "scale", "engine", "figure", "figures", "table", "snapshot", "task", "set"}
+    wanted = {
+        "topic",
+        "scale",
+        "engine",
+        "figure",
+        "figures",
+        "table",
+        "snapshot",
+        "task",
+        "set",
+    } | {"sweep"}
     found = set()
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -146,7 +146,7 @@ def test_each_method_is_tried_at_every_point_of_the_grid_above_all_that_sheets_s
         ("hidden = [8, 24]", "anneal = [8, 24]", ["setting of learner 'one' 'anneal'", "[tried]"]),
         ("hidden = [8, 24]", "hidden = [8, 8]", ["'hidden' has a value twice", "fewer trials"]),
         ("hidden = [8, 24]", "hidden = [8, 2.5]", ["'hidden' takes a whole number", "2.5"]),
-        ("hidden = [8, 24]", "hidden = 8", ["should be a list of values, but is 8"]),
+        ("hidden = [8, 24]", "hidden = 8", ["should be a list of values, at least one, but is 8"]),
         ("hidden = [8, 24]", "lr = [1e-3]", ["'lr' is what alpha is", "cannot try other values"]),
         ("[tried.grid]", '[tried.only]\nalpha = ["toy/a"]\n[tried.grid]', ["no 'only'", "all its"]),
         ('kind = "sweep"', 'kind = "curves"', ["kind 'sweep', and no other, has a 'grid'"]),
@@ -237,6 +237,28 @@ def test_nothing_is_chosen_while_a_trial_is_missing(chosen: Path, capsys):
     said = capsys.readouterr().err
     assert "1 of the 8 runs of tried are missing" in said and lost.algorithm in said
     assert "figures=tried" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[tried.labb.alpha]\n", "Unknown scale 'labb' in chosen.toml [tried]"),
+        ("[tried.lab.alpha]\nscore = 1.0\n", "chosen.toml [tried.lab] alpha lacks the key"),
+        ("[tried.lab]\nalpha = 3\n", "chosen.toml [tried.lab] alpha should be a table"),
+        ("[tried\n", "chosen.toml is not valid TOML"),
+    ],
+)
+def test_a_damaged_choice_is_refused_in_a_sentence(root: Path, text: str, words: str):
+    (root / SHEETS / choices.FILE).write_text(text)
+    with pytest.raises(UserError) as refusal:
+        plan.load(root)
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_choice_is_kept_whatever_a_sweep_and_a_method_are_called(tmp_path: Path):
+    made = {"a.b": {"lab": {"µ-1.5": choices.Choice({"lr": 1e-5, "on": True}, 0.5, "abc")}}}
+    choices.write_choices(tmp_path / "chosen.toml", made)
+    assert choices.read_choices(tmp_path / "chosen.toml") == made
 
 
 def test_what_is_no_sweep_is_refused_with_those_that_there_are(chosen: Path, capsys):

@@ -1,12 +1,15 @@
 """chosen.toml: what was chosen of the trials of sweeps (standard library only)."""
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from partage import _io
 from partage.config import schema
+from partage.config.recipe import SCALES
 from partage.config.types import Scalar
+from partage.errors import one_of
 
 FILE = "chosen.toml"
 HEAD = """# What was chosen of the trials of each sweep of figures.toml, by scale and method:
@@ -36,6 +39,7 @@ def read_choices(path: Path) -> Choices:
     found: Choices = {}
     for sweep, scales in (schema.toml(path) if path.exists() else {}).items():
         for scale, methods in schema.as_table(scales, f"{FILE} [{sweep}]").items():
+            one_of("scale", scale, SCALES, f"{FILE} [{sweep}]")
             where = f"{FILE} [{sweep}.{scale}]"
             for method, entry in schema.as_table(methods, where).items():
                 schema.strict(schema.as_table(entry, f"{where} {method}"), KINDS, where, KINDS)
@@ -44,15 +48,20 @@ def read_choices(path: Path) -> Choices:
     return found
 
 
+def _key(name: str) -> str:
+    """Return a name as a key of TOML."""
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name)
+
+
 def write_choices(path: Path, choices: Choices) -> None:
     """Write what was chosen, all of it."""
     lines = [HEAD]
     for sweep, scales in choices.items():
         for scale, methods in scales.items():
             for method, choice in methods.items():
-                pairs = (f"{name} = {json.dumps(x)}" for name, x in choice.settings.items())
+                pairs = (f"{_key(name)} = {json.dumps(x)}" for name, x in choice.settings.items())
                 lines += [
-                    f"[{sweep}.{scale}.{method}]",
+                    f"[{_key(sweep)}.{scale}.{_key(method)}]",
                     f"settings = {{ {', '.join(pairs)} }}",
                     f"score = {choice.score:.4f}",
                     f"trials = {json.dumps(choice.trials)}\n",

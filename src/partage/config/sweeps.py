@@ -100,7 +100,9 @@ def points(plan: "Plan", sweep: Figure, method: Variant, scale: str) -> list[dic
         )
         tried = schema.at_scale(values, scale, f"{where} {name}")
         if not isinstance(tried, list) or not tried:
-            raise UserError(f"{where}: {name!r} should be a list of values, but is {tried!r}.")
+            raise UserError(
+                f"{where}: {name!r} should be a list of values, at least one, but is {tried!r}."
+            )
         checked = [check(field, value, where) for value in tried]
         if len(set(checked)) < len(checked):
             raise UserError(
