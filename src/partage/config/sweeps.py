@@ -179,7 +179,7 @@ def _tune(plan: "Plan", arena: Figure, tried: Mapping[str, list[Variant]], scale
 def _chosen(plan: "Plan", sweep: str, method: str, tried: list[Variant], scale: str) -> str:
     """Return the name of the trial that was chosen for a method, of today's trials."""
     again = (
-        f"make what is missing of them with `{Request(scale=scale, figures=sweep).workflow}`, then "
+        f"make its trials with `{Request(scale=scale, figures=sweep).workflow}`, then choose with "
         f"`partage sweep {sweep} --scale {scale} --write`"
     )
     choice = plan.choices.get(sweep, {}).get(scale, {}).get(method)
