@@ -243,8 +243,8 @@ def test_nothing_is_chosen_while_a_trial_is_missing(chosen: Path, capsys):
     ("text", "words"),
     [
         ("[tried.labb.alpha]\n", "Unknown scale 'labb' in chosen.toml [tried]"),
-        ("[tried.lab.alpha]\nscore = 1.0\n", "chosen.toml [tried.lab] alpha lacks the key"),
-        ("[tried.lab]\nalpha = 3\n", "chosen.toml [tried.lab] alpha should be a table"),
+        ("[tried.lab.alpha]\nscore = 1.0\n", "chosen.toml [tried.lab.alpha] lacks the key"),
+        ("[tried.lab]\nalpha = 3\n", "chosen.toml [tried.lab.alpha] should be a table"),
         ("[tried\n", "chosen.toml is not valid TOML"),
     ],
 )

@@ -40,11 +40,10 @@ def read_choices(path: Path) -> Choices:
     for sweep, scales in (schema.toml(path) if path.exists() else {}).items():
         for scale, methods in schema.as_table(scales, f"{FILE} [{sweep}]").items():
             one_of("scale", scale, SCALES, f"{FILE} [{sweep}]")
-            where = f"{FILE} [{sweep}.{scale}]"
-            for method, entry in schema.as_table(methods, where).items():
-                schema.strict(schema.as_table(entry, f"{where} {method}"), KINDS, where, KINDS)
-                of_scale = found.setdefault(sweep, {}).setdefault(scale, {})
-                of_scale[method] = Choice(**entry)
+            for method, entry in schema.as_table(methods, f"{FILE} [{sweep}.{scale}]").items():
+                where = f"{FILE} [{sweep}.{scale}.{method}]"
+                schema.strict(schema.as_table(entry, where), KINDS, where, KINDS)
+                found.setdefault(sweep, {}).setdefault(scale, {})[method] = Choice(**entry)
     return found
 
 
