@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 RUN := .venv/bin/python -m
 
-.PHONY: reproduce report football starcraft containers test test-slurm test-containers test-trixie test-gpu check bench bench-gpu calibration clean
+.PHONY: reproduce report football starcraft containers test test-slurm test-containers test-trixie test-gpu check docs bench bench-gpu calibration clean
 
 reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
 	$(RUN) snakemake --cores $(CORES)
@@ -39,9 +39,13 @@ check: .venv/ready  ## style, types, direction of imports, workflow
 	$(RUN) ruff format --check .
 	$(RUN) pyright
 	.venv/bin/python -c 'from importlinter.cli import lint_imports_command as c; c()'
-	$(RUN) snakefmt --line-length 100 --check Snakefile workflow/rules
+	$(RUN) snakefmt --check Snakefile workflow/Snakefile workflow/rules src/partage/config/new_study/Snakefile
 	$(RUN) partage plan --scale paper
 	$(RUN) snakemake --lint
+
+docs: .venv/docs  ## the documentation as a site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
+	@echo; echo "build/site/index.html"
 
 containers: .venv/ready  ## an Apptainer image for each family that the figures need: images/*.sif
 	$(RUN) snakemake --cores $(CORES) --software-deployment-method apptainer -- images
@@ -65,4 +69,8 @@ clean:  ## forget the environment, not the results
 	$(PYTHON) -m venv .venv
 	$(RUN) pip install --quiet --requirement requirements.lock
 	$(RUN) pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/docs: requirements-docs.lock .venv/ready
+	$(RUN) pip install --quiet --constraint requirements.lock --requirement requirements-docs.lock
 	touch $@

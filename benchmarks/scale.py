@@ -31,7 +31,7 @@ from benchmarks import environments, naps, slurm
 from partage.config import plan
 from partage.config.recipe import Recipe, run_dir, write_recipes
 from partage.runs import record
-from partage.runs.provenance import code
+from partage.runs.code_stamps import code
 
 TASKS = 10  # panels of the one figure
 METRICS = ("train_return", "policy_loss", "value_loss", "entropy", "gradient_norm", "test_return")

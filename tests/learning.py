@@ -14,7 +14,7 @@ from partage.config import plan
 from partage.config.schema import at_scale
 from partage.learners import Learner
 from partage.nn.optimiser import Optimiser
-from partage.rl.rollout import Rollout, collect_episodes, collect_segment
+from partage.runs import learner_contract
 from partage.runs.train import prepare
 from partage.sims import contract
 
@@ -94,45 +94,12 @@ def known(variant: str) -> set[str]:
     return set(SHEETS.learners[VARIANTS[variant].learner])
 
 
-class Player:
-    """A learner at a task: collects and learns, as the trainer does."""
+class Player(learner_contract.Player):
+    """A variant's learner at a task: collects and learns, as the trainer does."""
 
     def __init__(self, variant: str, task: str, seeds: list[int], **more: Any) -> None:
         probe = envs.make(task, seeds, 1)
-        self.learner, self.task = make(variant, probe, seeds, **more), task
-        self.env = envs.make(task, seeds, self.learner.copies)
-        self.step, self.memory = None, None
-
-    def collect(self, everyone: Tensor | None = None) -> Rollout:
-        if everyone is None:
-            everyone = torch.ones(self.env.runs, dtype=torch.bool)
-        if self.learner.segment is None:
-            return collect_episodes(self.env, self.learner.policy, everyone, True)
-        if self.step is None:
-            self.step, self.memory = (
-                self.env.reset(),
-                self.learner.policy.initial(self.learner.copies, True),
-            )
-        rollout, self.step, self.memory = collect_segment(
-            self.env, self.learner.policy, self.step, self.memory, self.learner.segment, everyone
-        )
-        return rollout
-
-    def learn(self, updates: int) -> "Player":
-        for _ in range(updates):
-            self.learner.learn(self.collect())
-        return self
-
-    def evaluate(self, seed: int = 99, copies: int = 1) -> Tensor:
-        """Mean returns of greedy episodes, run by run, on copies of its own."""
-        seeds = [seed + r for r in range(self.env.runs)]
-        rollout = collect_episodes(
-            envs.make(self.task, seeds, copies),
-            self.learner.policy,
-            torch.ones(len(seeds), dtype=torch.bool),
-            False,
-        )
-        return rollout.reward[..., 0].sum(2).mean(1)
+        super().__init__(make(variant, probe, seeds, **more), task, seeds)
 
 
 def parts(one: Learner) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from partage.analysis.frames import COLUMNS
 from partage.config import plan
 from partage.config.figures import Claim
 from partage.errors import UserError
-from partage.plots import curves, sharing
+from partage.plots import curves
 
 X = np.arange(10, 101, 10)
 
@@ -187,33 +187,6 @@ def test_a_claim_that_cannot_be_judged_is_refused(tmp_path: Path, old: str, new:
     path.write_text(FILES["src/partage/config/sheets/figures.toml"].replace(old, new))
     with pytest.raises(UserError, match=words):
         plan.load(tmp_path)
-
-
-def test_the_strip_shows_each_group_in_the_colour_of_its_first_member(tmp_path: Path):
-    sheets = small_plan(tmp_path)
-    figure = sheets.figures["first"]._replace(strip="beta")
-    rows = ends([1, 2, 3], [2, 3, 4])
-    shared = [
-        (0, 0, "front", [0, 0, 0]),
-        (0, 0, "back", [0, 1, 2]),
-        (500, 50, "front", [0, 1, 1]),
-        (500, 50, "back", [0, 1, 1]),
-    ]
-    more = [
-        ("beta", "toy/a", 0, steps, updates, f"sharing/{block}/{agent}", float(group))
-        for steps, updates, block, row in shared
-        for agent, group in enumerate(row)
-    ]
-    both = pd.concat([rows, pd.DataFrame(more, columns=list(COLUMNS))], ignore_index=True)
-    both.attrs = rows.attrs
-    times, first = sharing.groups(both, "beta", "toy/a", "back", "updates")
-    assert times.tolist() == [0, 50] and first.tolist() == [[0, 1, 2], [0, 1, 1]]
-    canvas = curves.draw(sheets, figure, both)
-    meshes = [axes.collections[0].get_array() for axes in canvas.axes[1:]]
-    assert [np.asarray(mesh).tolist() for mesh in meshes] == [
-        [[0, 0], [0, 1], [0, 1]],
-        [[0, 0], [1, 1], [2, 1]],
-    ]
 
 
 def test_infinite_distances_are_counted_and_the_rest_is_drawn(tmp_path: Path):

@@ -1,6 +1,7 @@
 """What the documents say that can be looked up: published returns, and where links lead."""
 
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,9 @@ import pytest
 from small import ROOT
 
 from partage.runs.finals import final
+
+sys.path.insert(0, str(ROOT / "docs/hooks"))
+import anchors
 
 FORMER = ROOT / "results/published/former"
 FIDELITY = (ROOT / "docs/fidelity.md").read_text(encoding="utf-8")
@@ -63,13 +67,6 @@ def test_the_returns_on_the_fidelity_page_are_those_of_the_published_runs(header
         assert lists == [", ".join(ends(*run)) for run in runs], name
 
 
-def headings(document: Path) -> list[str]:
-    """Return the anchors of a document's headings, as GitHub makes them."""
-    titles = re.findall(r"(?m)^#+ (.*)$", document.read_text(encoding="utf-8"))
-    plain = [re.sub(r"[^\w\- ]", "", title).strip().lower() for title in titles]
-    return [title.replace(" ", "-") for title in plain]
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_s_links_lead_to_what_is_there(document: Path) -> None:
     text = re.sub(r"(?s)```.*?```", "", document.read_text(encoding="utf-8"))
@@ -79,4 +76,4 @@ def test_a_document_s_links_lead_to_what_is_there(document: Path) -> None:
         place, _, anchor = link.partition("#")
         target = (document.parent / place) if place else document
         assert target.exists(), link
-        assert not anchor or anchor in headings(target), link
+        assert not anchor or anchor in anchors.of_page(target.read_text(encoding="utf-8")), link

@@ -16,7 +16,7 @@ from partage.config import plan
 from partage.config.plan import Request
 from partage.config.recipe import run_dir
 from partage.errors import UserError
-from partage.runs import import_, record
+from partage.runs import record, sources
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_only_a_variant_that_is_declared_as_imported_takes_others_runs(here: Pat
 
 
 def test_the_names_of_their_metrics_are_ours(here: Path):
-    assert set(import_.METRICS.values()) == {
+    assert set(sources.METRICS.values()) == {
         "test_return",
         "test_score",
         "test_length",

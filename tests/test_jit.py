@@ -48,3 +48,11 @@ def test_a_cache_of_other_sources_is_not_read_even_if_its_classes_are_gone(tmp_p
     assert run(tmp_path, "one", "old") == "3 0"
     (tmp_path / "one.py").unlink()
     assert run(tmp_path, "two", "new") == "3 0"
+
+
+def test_a_cache_that_names_a_class_of_a_study_s_is_read_by_nobody_who_lacks_it(
+    tmp_path: Path,
+) -> None:
+    assert run(tmp_path, "one", "same") == "3 0"
+    (tmp_path / "one.py").unlink()
+    assert run(tmp_path, "two", "same") == "3 0"

@@ -21,14 +21,12 @@ from learning import (  # noqa: F401
     snapshot,
     structures,
 )
-from torch import Tensor
 
 from partage import envs, learners
 from partage.errors import UserError
 from partage.rl.rollout import collect_episodes, collect_segment
+from partage.runs.learner_contract import Restricted
 from partage.sharing.overlap import Shares
-from partage.sims import contract
-from partage.sims.contract import TimeStep
 from partage.sims.roll_call import ceiling
 
 every_variant = pytest.mark.parametrize("variant", differing())
@@ -171,45 +169,6 @@ def test_going_on_from_a_saved_state_is_going_on(variant: str) -> None:
     for one in (player, other):
         one.learn(3)
     assert same(snapshot(player.learner), snapshot(other.learner))
-
-
-class Restricted:
-    """An environment in which only some actions are legal, others at every step; it notes what was
-    chosen.
-    """
-
-    def __init__(self, inner: contract.Env) -> None:
-        self.inner, self.spec, self.runs, self.copies = inner, inner.spec, inner.runs, inner.copies
-        self.generator = torch.Generator().manual_seed(0)
-        self.legal, self.only, self.seen = (
-            0,
-            0,
-            torch.zeros(inner.spec.n_actions, dtype=torch.int64),
-        )
-
-    def _show(self, step: TimeStep) -> TimeStep:
-        avail = torch.rand(step.avail_actions.shape, generator=self.generator) < 0.4
-        always = torch.randint(self.spec.n_actions, avail.shape[:-1], generator=self.generator)
-        self.avail = avail.scatter(-1, always[..., None], True)
-        return step._replace(avail_actions=self.avail)
-
-    def reset(self, where: Tensor | None = None) -> TimeStep:
-        return self._show(self.inner.reset(where))
-
-    def step(self, actions: Tensor) -> TimeStep:
-        assert self.avail.gather(-1, actions[..., None]).all(), "an illegal action was chosen"
-        self.only += int((self.avail.sum(-1) == 1).sum())
-        self.seen += actions.flatten().bincount(minlength=self.spec.n_actions)
-        return self._show(self.inner.step(actions))
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.inner.state_dict()
-
-    def load_state_dict(self, state: Any) -> TimeStep:
-        return self.inner.load_state_dict(state)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 @every_variant

@@ -17,7 +17,7 @@ from partage.config.plan import Request
 from partage.config.recipe import Recipe
 from partage.errors import UserError
 from partage.runs import checkpoint, record
-from partage.runs.provenance import code
+from partage.runs.code_stamps import code
 
 
 @pytest.fixture

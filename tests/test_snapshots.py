@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Wedge
 from small import checkout, edit
 
-from partage.config import plan, snapshots
+from partage.config import plan, schema, snapshots
 from partage.config.plan import Request
 from partage.errors import UserError
 from partage.plots import pitch
@@ -112,7 +112,7 @@ def test_the_repositorys_own_football_says_how_to_add_it(monkeypatch: pytest.Mon
 def test_a_mistake_in_a_snapshot_is_refused(root: Path, old: str, new: str, words: str) -> None:
     edit(root / "src/partage/config/sheets/snapshots.toml", old, new)
     with pytest.raises(UserError, match=words):
-        snapshots.read(root / "src/partage/config/sheets/snapshots.toml")
+        snapshots.read(schema.toml(root / "src/partage/config/sheets/snapshots.toml"))
 
 
 def test_a_snapshot_of_a_task_that_does_not_exist_is_refused(root: Path) -> None:
@@ -151,7 +151,9 @@ def played(snapshot: snapshots.Snapshot) -> pitch.Episode:
 @pytest.fixture
 def drawn(root: Path, monkeypatch: pytest.MonkeyPatch) -> Canvas:
     monkeypatch.setattr(pitch, "play", played)
-    return pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
+    return pitch.draw(
+        snapshots.read(schema.toml(root / "src/partage/config/sheets/snapshots.toml"))["cones"]
+    )
 
 
 def test_a_snapshot_shows_the_cones_whom_they_hold_and_the_course_of_the_episode(
@@ -176,7 +178,9 @@ def test_drawing_a_snapshot_twice_gives_the_same_bytes(
     drawn: Canvas, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pitch, "play", played)
-    again = pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
+    again = pitch.draw(
+        snapshots.read(schema.toml(root / "src/partage/config/sheets/snapshots.toml"))["cones"]
+    )
     one, two = io.BytesIO(), io.BytesIO()
     for canvas, file in ((drawn, one), (again, two)):
         canvas.savefig(file, format="png", metadata={"Software": None})
@@ -189,4 +193,6 @@ def test_a_step_after_the_episodes_end_is_refused(
     monkeypatch.setattr(pitch, "play", played)
     edit(root / "src/partage/config/sheets/snapshots.toml", "step = 2", "step = 6")
     with pytest.raises(UserError, match="steps 0 to 5, but step is 6"):
-        pitch.draw(snapshots.read(root / "src/partage/config/sheets/snapshots.toml")["cones"])
+        pitch.draw(
+            snapshots.read(schema.toml(root / "src/partage/config/sheets/snapshots.toml"))["cones"]
+        )

@@ -14,7 +14,7 @@ from partage.config import outcomes, plan
 from partage.config.plan import Request
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.runs import code_comparison, equal_code, provenance, record
+from partage.runs import code_comparison, code_stamps, equal_code, record
 from partage.runs import stale as staleness
 
 TODAY, BEFORE = "a" * 64, "b" * 64
@@ -146,5 +146,5 @@ def test_listing_runs_looks_at_every_level_too(runs: list[Path], capsys):
 
 
 def test_the_code_that_stale_compares_with_is_the_one_that_training_stamps():
-    assert staleness.code is provenance.code
+    assert staleness.code is code_stamps.code
     assert outcomes.SECOND_COPY == "kept"

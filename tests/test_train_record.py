@@ -13,7 +13,7 @@ from partage import envs
 from partage.errors import UserError
 from partage.learners import make
 from partage.runs import record, train
-from partage.runs.provenance import code
+from partage.runs.code_stamps import code
 
 every_learner = pytest.mark.parametrize("name", ["a2c", "qmix"])
 

@@ -40,6 +40,8 @@ def test_a_pooled_claim_shows_the_same_number_on_each_of_its_panels(tmp_path: Pa
         False,
         False,
     ]
+    kinds = [row[0].kind for row in claims.render(judged).cells()]
+    assert kinds == ["words", "panel", "panel"]  # the page sets these below the former
     said = "\n".join(claims.markdown(judged))
     assert "on average over two scenarios" in said.split("\n")[1]
     assert "| P(Beta > Alpha) | toy/b | 0.480 |" in said

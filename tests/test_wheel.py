@@ -164,3 +164,12 @@ def test_pettingzoo_plays_its_tasks(python: Path, tmp_path: Path):
         "print(len(env.step(play)[0]))\n"
     )
     assert run(python, "-c", program, cwd=tmp_path).strip() == "2"
+
+
+def test_it_begins_a_study_and_its_workflow_plans_there(python: Path, tmp_path: Path):
+    pytest.importorskip("snakemake")
+    run(python, "-m", "partage", "new", "my-study", cwd=tmp_path)
+    study = tmp_path / "my-study"
+    assert "first" in run(python, "-m", "partage", "plan", cwd=study)
+    planned = run(python, "-m", "snakemake", "--dry-run", "--quiet", "rules", cwd=study)
+    assert "train" in planned and "halves" in planned

@@ -372,3 +372,19 @@ def test_a_job_asks_for_the_memory_and_the_time_that_the_bill_says_of_its_run(ro
     (root / "results" / calibration.FILE).write_text("{")
     ran = snakemake(root, *slurm)
     assert ran.returncode == 2 and "calibration.json is corrupt" in ran.stderr
+
+
+def test_a_reference_that_is_brought_redraws_its_figures_and_never_retrains(root: Path):
+    rows = "".join(f"7,{n * 10},{n},train_return,{n}\n" for n in range(10))
+    (root / "theirs.csv").write_text("seed,env_steps,updates,metric,value\n" + rows)
+    words = ["import", "theirs.csv", "theirs", "toy/a", "--reference", "--licence", "own"]
+    partage = [sys.executable, "-m", "partage", *words]
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    subprocess.run(partage, cwd=root, check=True, env=environment)
+    assert jobs(root) == {"draw": 1}
+    (root / "results/references/theirs.toml").write_text('licence = "none"\n')
+    ran = snakemake(root, "--dry-run")
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[1:] == [
+        "partage: results/references/theirs.toml lacks the key 'title'."
+    ]

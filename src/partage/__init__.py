@@ -8,22 +8,26 @@ which set. docs/python.md explains the names below, each of which is loaded when
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from partage.config import VERSION as __version__
+
 if TYPE_CHECKING:
     from partage.analysis.compare import compare
     from partage.envs import make as make_env
     from partage.errors import UserError
+    from partage.runs.environment_contract import check_environment
+    from partage.runs.learner_contract import check_learner
     from partage.runs.run import Run, load_runs, train
     from partage.wrappers.arrays import fuse_divide, policy_distance
     from partage.wrappers.dynamic_sharing import DynamicSharing
     from partage.wrappers.learner import make_learner
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DynamicSharing",
     "Run",
     "UserError",
     "__version__",
+    "check_environment",
+    "check_learner",
     "compare",
     "fuse_divide",
     "load_runs",
@@ -38,6 +42,8 @@ HOMES = {
     "DynamicSharing": ("partage.wrappers.dynamic_sharing", "DynamicSharing"),
     "Run": ("partage.runs.run", "Run"),
     "UserError": ("partage.errors", "UserError"),
+    "check_environment": ("partage.runs.environment_contract", "check_environment"),
+    "check_learner": ("partage.runs.learner_contract", "check_learner"),
     "compare": ("partage.analysis.compare", "compare"),
     "fuse_divide": ("partage.wrappers.arrays", "fuse_divide"),
     "load_runs": ("partage.runs.run", "load_runs"),

@@ -3,9 +3,11 @@
 import functools
 import hashlib
 import inspect
+import io
 import os
 import stat
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,8 +28,11 @@ def check_threads() -> None:
 check_threads()  # before Numba reads it
 
 from numba import config, njit  # noqa: E402
+from numba.core.caching import FunctionCache, IndexDataCacheFile  # noqa: E402
+from numba.core.serialize import NumbaPickler  # noqa: E402
 
 Decorator = Callable[[Callable[..., Any]], Any]
+PACKAGE = Path(__file__).parent
 
 
 def digest(files: Iterable[Path]) -> str:
@@ -53,10 +58,80 @@ def compiler(sources: str, **options: Any) -> Decorator:
         # there is none where no folder can be written
         file = getattr(dispatcher._cache, "_cache_file", None)
         if file is not None:
-            file._version = f"{file._version} {sources}"
+            home = Path(plain.__code__.co_filename).parent
+            own = "" if home.is_relative_to(PACKAGE) else digest(home.glob("*.py"))
+            file._version = f"{file._version} {sources}{own}"
+            dispatcher._cache = _Caches(dispatcher._cache, plain)
         return dispatcher
 
     return compile_cached
+
+
+class _Caches:
+    """A function's cache on disk, and others for what was compiled for classes from elsewhere.
+
+    Those are a study's: of its environments' worlds. An index names the classes of all that was
+    compiled, and a process that cannot import one of them can read none of it; so what names a
+    study's lies in an index of its own, which a change of the study's files empties.
+    """
+
+    def __init__(self, shared: Any, function: Callable[..., Any]) -> None:
+        self.shared, self.function = shared, function
+
+    @property
+    def cache_path(self) -> str:
+        """Return the folder of both."""
+        return self.shared.cache_path
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """Return what was compiled for these arguments, or None."""
+        return self._for(signature).load_overload(signature, target)
+
+    def save_overload(self, signature: Any, made: Any) -> None:
+        """Keep what was compiled."""
+        self._for(signature).save_overload(signature, made)
+
+    def flush(self) -> None:
+        """Forget what is kept of the package's own classes."""
+        self.shared.flush()
+
+    def _for(self, signature: Any) -> Any:
+        names = _Names()
+        names.dump(signature)
+        if not names.homes:
+            return self.shared
+        homes = sorted(names.homes)
+        cache: Any = FunctionCache(self.function)
+        place = hashlib.sha256("".join(map(str, homes)).encode()).hexdigest()[:12]
+        base, stamp = f"{cache._impl.filename_base}-{place}", cache._cache_file._source_stamp
+        cache._cache_file = IndexDataCacheFile(cache.cache_path, base, stamp)
+        own = "".join(digest(home.glob("*.py")) for home in homes)
+        cache._cache_file._version = f"{self.shared._cache_file._version} {own}"
+        return cache
+
+
+class _Names(NumbaPickler):
+    """Finds the folders of what a signature names that is neither ours nor installed."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO())
+        self.homes: set[Path] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Note where an object's module lies."""
+        module = sys.modules.get(getattr(obj, "__module__", None) or "")
+        file = getattr(module, "__file__", None)
+        if isinstance(obj, type) and file and not _is_installed(Path(file)):
+            self.homes.add(Path(file).parent)
+        return super().reducer_override(obj)
+
+
+@functools.cache
+def _is_installed(file: Path) -> bool:
+    """Return whether a module is the package's, Python's or another package's."""
+    if "site-packages" in file.parts or file.is_relative_to(PACKAGE):
+        return True
+    return file.is_relative_to(sysconfig.get_path("stdlib"))
 
 
 def _dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:

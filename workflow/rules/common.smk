@@ -1,6 +1,8 @@
 # Functions of the rules.
 import shlex
 
+OWN_FAMILIES = {path.stem for path in study.own("envs")}
+
 
 def as_word(text: object) -> str:
     """Return what a shell takes as one word, and Snakemake as it stands: a path may hold anything."""
@@ -13,13 +15,19 @@ def force(outputs):
         workflow.dag.forcefiles.update(outputs)
 
 
+def image_of(run):
+    """Return the image that a run's task is played in; a study's own families take the suite's packages."""
+    family = run.removeprefix(f"{ROOT}/runs/").split("/")[1]
+    return f"images/{'core' if family in OWN_FAMILIES else family}.sif"
+
+
 def image_to_train(wildcards):
     """Return the image that a run is trained in, if any; have it trained where its outcome is of another recipe."""
     folder = Path(ROOT, "runs", wildcards.run)
     wanted = RECIPE_OF.get(folder.as_posix())  # none: not of the plan, but asked for by its path
     if wanted and not outcomes.is_made(folder, wanted):
         force((folder / name).as_posix() for name in recipe.OUTCOME)
-    return [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
+    return [ancient(image_of(wildcards.run))] if CONTAINED else []
 
 
 def memory_to_train(wildcards, attempt):

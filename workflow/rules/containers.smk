@@ -5,13 +5,22 @@ import runpy
 from snakemake.settings.types import DeploymentMethod
 
 CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
-CONTAINERS = CHECKOUT / "containers"
+CONTAINERS = SOURCE.parent / "containers"  # of a checkout: images are built there
 CORE = [ancient("images/core.sif")] if CONTAINED else []
 
 
 # In no rule's params: another interpreter or a moved checkout must not retrain.
-PARTAGE = (
-    f"PYTHONPATH={as_word(SOURCE)} {as_word('python' if CONTAINED else REQUEST.python)} -m partage"
+PYTHON = as_word("python" if CONTAINED else REQUEST.python)
+IS_CHECKOUT = (SOURCE.parent / "pyproject.toml").is_file()
+PARTAGE = f"{PYTHON} -m partage"
+if (
+    IS_CHECKOUT
+):  # else it is installed; what the user has on the path stays there, but for containers
+    more = "" if CONTAINED else "${{PYTHONPATH:+:$PYTHONPATH}}"
+    PARTAGE = f"PYTHONPATH={as_word(SOURCE)}{more} {PARTAGE}"
+OPTIONS = (
+    f"--scale {REQUEST.scale} --engine {REQUEST.engine} --seeds-per-run {REQUEST.seeds_per_run}"
+    f" --seed-count {REQUEST.seed_count} --results {as_word(REQUEST.results)}"
 )
 
 
@@ -23,7 +32,7 @@ rule image:
     input:
         recipe=[str(CONTAINERS / name) for name in ("image.def", "install.sh")],
         family=lambda wildcards: [str(path) for path in CONTAINERS.glob(f"{wildcards.family}.sh")],
-        lock=str(CHECKOUT / "requirements.lock"),
+        lock=str(SOURCE.parent / "requirements.lock"),
     output:
         image="images/{family}.sif",
         digest="images/{family}.sif.sha256",
@@ -37,6 +46,17 @@ rule image:
         shell("{CONTAINERS:q}/build.sh {wildcards.family} {output.image:q} > {log:q} 2>&1")
 
 
+IMAGES = sorted({"images/core.sif", *(image_of(run) for run in RECIPE_OF)})
+if CONTAINED and not CONTAINERS.is_dir():
+    if lacking := [image for image in IMAGES if not Path(image).is_file()]:
+        print(
+            f"partage: {', '.join(lacking)} are missing, and are built in a clone of the repository only: "
+            "build them there, and copy or link the folder images to here.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
 rule images:
     input:
-        expand("images/{family}.sif", family=["core", *sorted({each.family for each in RECIPES})]),
+        IMAGES,

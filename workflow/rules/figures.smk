@@ -4,10 +4,6 @@ DRAWING = [
     for room in ("analysis", "plots", "report")
     for path in sorted((SOURCE / "partage" / room).glob("*.py"))
 ]
-OPTIONS = (
-    f"--scale {REQUEST.scale} --engine {REQUEST.engine} --seeds-per-run {REQUEST.seeds_per_run}"
-)
-OPTIONS += f" --seed-count {REQUEST.seed_count} --results {as_word(REQUEST.results)}"
 RUNS_OF = {
     name: [
         recipe.run_dir(REQUEST.root, each).as_posix() for each in PLAN.recipes([figure], REQUEST)
@@ -56,6 +52,9 @@ rule draw:
         "images/core.sif"
     params:
         content=lambda wildcards: PLAN.figure_content(FIGURES[wildcards.figure]),
+        others=lambda wildcards: references.stamp(
+            FIGURES[wildcards.figure], REFERENCES.values(), Path(REQUEST.results)
+        ),
     shell:
         f"{PARTAGE} draw {{wildcards.figure}} {OPTIONS} > {{log:q}} 2>&1"
 
@@ -86,9 +85,7 @@ rule snapshot:
 rule episode:
     input:
         f"{ROOT}/runs/{{run}}/record.json",
-        image=lambda wildcards: (
-            [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
-        ),
+        image=lambda wildcards: [ancient(image_of(wildcards.run))] if CONTAINED else [],
     output:
         f"{ROOT}/runs/{{run}}/episode.csv",
         f"{ROOT}/runs/{{run}}/episode.png",
@@ -96,7 +93,7 @@ rule episode:
     log:
         f"{ROOT}/logs/episode/{{run}}.log",
     container:
-        lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
+        lambda wildcards: image_of(wildcards.run)
     shell:
         f"{PARTAGE} episode {as_word(ROOT)}/runs/{{wildcards.run}} > {{log:q}} 2>&1"
 

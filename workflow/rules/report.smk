@@ -1,8 +1,5 @@
 # Everything on one page. `partage report` makes the same page of what there is now, and trains nothing.
-CAPTIONS = [
-    SOURCE / "partage/report/captions" / each.caption
-    for each in (*FIGURES.values(), *SNAPSHOTS.values())
-]
+CAPTIONS = [plan.caption(each.caption) for each in (*FIGURES.values(), *SNAPSHOTS.values())]
 TEMPLATES = [
     str(path)
     for kind in ("*.html.j2", "*.css")
@@ -36,15 +33,13 @@ rule report:
 rule absolute:
     input:
         f"{ROOT}/runs/{{run}}/record.json",
-        image=lambda wildcards: (
-            [ancient(f"images/{wildcards.run.split('/')[1]}.sif")] if CONTAINED else []
-        ),
+        image=lambda wildcards: [ancient(image_of(wildcards.run))] if CONTAINED else [],
     output:
         f"{ROOT}/runs/{{run}}/absolute.json",
     log:
         f"{ROOT}/logs/absolute/{{run}}.log",
     container:
-        lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
+        lambda wildcards: image_of(wildcards.run)
     shell:
         f"{PARTAGE} absolute {as_word(ROOT)}/runs/{{wildcards.run}} > {{log:q}} 2>&1"
 

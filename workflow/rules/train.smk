@@ -6,6 +6,8 @@ PAGES = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"  # huge ones, where the C librar
 DEVICE = f"--device {REQUEST.device} --runs-per-gpu {REQUEST.runs_per_gpu}"
 # Snakemake empties the log before every attempt: on a cluster a failed one goes into that job's own log, too.
 # The shell waits: if a cancelled job's SIGTERM ended it, the job would be over while the trainer still saves its checkpoint.
+WRITE = f"{PARTAGE} plan --write --figures {as_word(REQUEST.figures)} {OPTIONS} > /dev/null && "
+BEFORE = "" if workflow.modifier.is_main_snakefile() else WRITE
 AFTER = "|| {{ code=$?; cat {log:q} >&2; exit $code; }}" if workflow.remote_exec else ""
 
 
@@ -18,12 +20,12 @@ rule train:
     log:
         f"{ROOT}/logs/train/{{run}}.log",
     container:
-        lambda wildcards: f"images/{wildcards.run.split('/')[1]}.sif"
+        lambda wildcards: image_of(wildcards.run)
     threads: 1
     resources:
         gpu=int(REQUEST.device == "cuda"),
         mem_mb=memory_to_train,
         runtime=minutes_to_train,
     shell:
-        f"trap : TERM; {PAGES} {PARTAGE} train {as_word(ROOT)}/runs/{{wildcards.run}}/recipe.json"
+        f"trap : TERM; {BEFORE}{PAGES} {PARTAGE} train {as_word(ROOT)}/runs/{{wildcards.run}}/recipe.json"
         f" --wait {DEVICE} > {{log:q}} 2>&1 {AFTER}"

@@ -141,7 +141,7 @@ def render(judged: pd.DataFrame) -> Table:
     """Return the judgements on one claim as a table for readers."""
     several = len(set(judged["on"])) > 1
     columns = (
-        table.words("judged_by", "judged by"),
+        Column("judged by", _judged_by),
         *([table.words("on")] if several else []),
         table.value("value"),
         table.interval(),
@@ -151,6 +151,11 @@ def render(judged: pd.DataFrame) -> Table:
         Column("verdict", lambda row: Cell(row["verdict"] or table.NOTHING)),
     )
     return Table(judged, columns)
+
+
+def _judged_by(row: table.Row) -> Cell:
+    """Return what a number is; of a panel, which stands below the number over all of them."""
+    return Cell(row["judged_by"], "words" if row["verdict"] else "panel")
 
 
 def p_words(p: float) -> str:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from partage import _io
 from partage.analysis import sharing
 from partage.analysis.series import Series
+from partage.analysis.spent import cpu_seconds
 from partage.config import outcomes
 from partage.config.figures import OF_TRIALS
 from partage.config.plan import Figure, Request
@@ -32,7 +33,7 @@ COLUMNS = {
     "metric": "str",
     "value": "float64",
 }
-SHARING_SEED = 0  # whose sharing is drawn; seeds are counted from 0
+SHARING_SEED = 0  # whose sharing by degrees is drawn: every pair's is much; seeds count from 0
 IN_COMMON = ("scale", "engine")  # all runs of a figure agree on these; they stand in `frame.attrs`
 
 
@@ -86,24 +87,12 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
     frame.attrs["networks"] = {
         _pair(made["recipe"]): made["networks"] for _, _, made in runs if made.get("networks")
     }
-    frame.attrs["cpu_seconds"] = _cpu_seconds([made for _, _, made in runs])
+    frame.attrs["cpu_seconds"] = cpu_seconds((_pair(made["recipe"]), made) for _, _, made in runs)
     entries = equal_code.read()
     frame.attrs["begun_by_other_code"] = [
         _name(made["recipe"]) for _, _, made in runs if equal_code.begun_by_other(entries, made)
     ]
     return frame
-
-
-def _cpu_seconds(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the CPU time of one seed of each pair whose records have it."""
-    spent: dict[str, float] = {}
-    seeds: dict[str, int] = {}
-    for made in records:
-        pair = _pair(made["recipe"])
-        if "cpu_seconds" in made:
-            spent[pair] = spent.get(pair, 0.0) + made["cpu_seconds"]
-            seeds[pair] = seeds.get(pair, 0) + len(made["recipe"]["seeds"])
-    return {pair: seconds / seeds[pair] for pair, seconds in spent.items()}
 
 
 def recipes_digest(recipes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -169,8 +158,8 @@ def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray
     metric = curve["metric"]
     drawn = metric.isin(figure.metrics)
     if algorithm == figure.strip:
-        who = metric.str.startswith(("sharing/", "overlap/"))
-        drawn |= who & (curve["seed"] == SHARING_SEED)
+        drawn |= metric.str.startswith("sharing/")
+        drawn |= metric.str.startswith("overlap/") & (curve["seed"] == SHARING_SEED)
     if figure.kind in OF_TRIALS:
         drawn |= metric.map(sharing.is_scale)
     if figure.kind == "ceilings":
@@ -250,10 +239,17 @@ def check(figure: Figure, frame: pd.DataFrame, recipes: Sequence[Recipe], reques
 
 def runs_of(frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str) -> list[Series]:
     """Return the series of one curve, one for each seed in order; `x` names the x axis' column."""
+    return list(runs_by_seed(frame, algorithm, task, metric, x).values())
+
+
+def runs_by_seed(
+    frame: pd.DataFrame, algorithm: str, task: str, metric: str, x: str
+) -> dict[int, Series]:
+    """Return the series of one curve by their seeds, in order."""
     rows = frame
     for column, wanted in (("task", task), ("algorithm", algorithm), ("metric", metric)):
         rows = rows.loc[rows[column] == wanted]  # fewer each time, which is faster than all at once
-    return [
-        Series(np.asarray(run[x], float), np.asarray(run["value"], float))
-        for _, run in rows.groupby("seed")
-    ]
+    return {
+        int(str(seed)): Series(np.asarray(run[x], float), np.asarray(run["value"], float))
+        for seed, run in rows.groupby("seed")
+    }

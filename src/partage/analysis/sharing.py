@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 SCALE = ("degree", "sets")  # metrics ``degree/<block>`` and ``sets/<block>``
+ALONE = -1  # in place of a group's rank: of an agent that shares with nobody
 INSTANT = ["env_steps", "updates"]
 
 
@@ -33,6 +34,27 @@ def first_members(sets: np.ndarray) -> list[int]:
     """
     used = list(sets)
     return [used.index(one) for one in used]
+
+
+def ranks(groups: np.ndarray) -> np.ndarray:
+    """Return each agent's group by its size ``[T, N]``: 0 the largest, `ALONE` for one agent.
+
+    Groups ``[T, N]``, at equally spaced instants, are named after their first members. Those of the
+    end come first, the largest before the others; then those that came to nothing, by how many
+    agents they had for how long. The first member decides between equals.
+
+    >>> ranks(np.array([[0, 1, 1, 3], [0, 1, 0, 0]])).tolist()
+    [[-1, 1, 1, -1], [0, -1, 0, 0]]
+    """
+    count = groups.shape[1]
+    sizes = np.stack([np.bincount(row, minlength=count) for row in groups])  # [T, names]
+    shared = np.where(sizes > 1, sizes, 0)
+    at_end = shared[-1]
+    before = np.where(at_end > 0, 0, shared.sum(axis=0))
+    rank = np.empty(count, int)
+    rank[np.lexsort((np.arange(count), -before, -at_end))] = np.arange(count)
+    alone = np.take_along_axis(sizes, groups, axis=1) == 1
+    return np.where(alone, ALONE, rank[groups])
 
 
 def degree(groups: np.ndarray) -> float:

@@ -24,7 +24,7 @@ class Cell(NamedTuple):
     """What a reader sees of one number or name."""
 
     words: str
-    kind: str = "words"  # words | number | code | link | verdict: how a renderer may set it
+    kind: str = "words"  # words | number | code | link | verdict | panel: how it may be set
     target: str = ""  # of a link: the id that it leads to
 
 

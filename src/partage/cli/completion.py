@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from partage.cli.catalogue import TOPICS
-from partage.config import plan
+from partage.cli.references import ACTIONS
+from partage.config import plan, references
 from partage.config.recipe import ENGINES, SCALES
 
 Completer = Callable[..., Iterable[str]]
@@ -60,6 +61,8 @@ def _completers(config: plan.Plan) -> dict[str, Completer]:
         "snapshot": list(config.snapshots),
         "algorithm": list(config.variants),
         "task": list(config.tasks),
+        "action": ACTIONS,
+        "references": sorted(path.stem for path in references.SHIPPED.glob("*.toml")),
     }
     completers: dict[str, Completer] = {}
     for name, names in fixed.items():

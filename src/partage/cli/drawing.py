@@ -45,13 +45,15 @@ def frame(arguments: argparse.Namespace) -> None:
 def draw(arguments: argparse.Namespace) -> None:
     """Draw a figure and write its table, from its frame."""
     from partage.plots import figures, files, heat_maps
+    from partage.runs import reference_curves
 
     request = options.request_of(arguments, arguments.figure)
     config = options.plan_for(request)
     for figure in config.select_figures(request.figures):
         rows = _load_frame(request, config, figure)
         picture = request.root / "figures" / figure.name
-        files.save(figures.draw(config, figure, rows), *_pictures(picture))
+        others = reference_curves.shown_in(figure, Path(request.results))
+        files.save(figures.draw(config, figure, rows, others), *_pictures(picture))
         _save_tables(config, figure, rows, request.root / "tables" / figure.name)
         heat_maps.save_films(config, figure, rows, picture)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from partage import _io
 from partage.cli import options
-from partage.config import outcomes
+from partage.config import outcomes, plan, references
+from partage.errors import UserError, look_up
 
 
 def add_commands(commands: options.Commands) -> None:
@@ -48,6 +49,7 @@ def _add_import(commands: options.Commands) -> None:
         import_curves,
         "bring others' curves to stand beside ours",
         "import epymarl/results/sacred epymarl-qmix lbf/15x15-4p-5f-v2 --scale paper",
+        "import curves.csv my-runs lbf/15x15-4p-5f-v2 --reference --licence own",
         planned=True,
     )
     parser.add_argument(
@@ -56,7 +58,9 @@ def _add_import(commands: options.Commands) -> None:
         metavar="SOURCE",
         help="a folder of sacred runs (EPyMARL, PyMARL), a CSV file, or JSON as marl-eval reads it",
     )
-    options.add_pair(parser, 'a variant of algorithms.toml with learner = "imported"')
+    options.add_pair(
+        parser, 'a variant of algorithms.toml with learner = "imported"; a name for a reference'
+    )
     parser.add_argument(
         "--metric", action="append", default=[], metavar="THEIRS=OURS", help="what a metric is here"
     )
@@ -74,6 +78,17 @@ def _add_import(commands: options.Commands) -> None:
         metavar="SETTING",
         help="a setting that does not change what is computed: seeds may differ in it",
     )
+    parser.add_argument(
+        "--reference",
+        action="store_true",
+        help="any seeds and budget: drawn thin and grey beside ours, in no statistic",
+    )
+    for name, words in (
+        ("licence", f"of a reference: an SPDX name, or {references.OWN} for your own runs"),
+        ("label", "of a reference: what figures call it (default: its name)"),
+        ("protocol", "of a reference: what figures say is not as in our runs"),
+    ):
+        parser.add_argument(f"--{name}", default="", metavar="TEXT", help=words)
 
 
 def report(arguments: argparse.Namespace) -> None:
@@ -108,13 +123,37 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def import_curves(arguments: argparse.Namespace) -> None:
-    """Write others' curves as runs of ours."""
+    """Write others' curves as runs of ours, or as a reference beside them."""
     from partage.runs import import_
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
+    if arguments.reference:
+        _import_reference(arguments, config)
+        return
+    for name in ("licence", "label", "protocol"):
+        if getattr(arguments, name):
+            raise UserError(f"--{name} is of a reference: say --reference too, or leave it out.")
     recipes = config.recipes_of(arguments.algorithm, arguments.task, request)
     taken = import_.Request(arguments.metric, arguments.where, arguments.ignore)
     brought = import_.bring(arguments.source, recipes, request.root, taken)
     for line in [*brought.remarks, *map(str, brought.folders)]:
+        print(f"partage: {line}")
+
+
+def _import_reference(arguments: argparse.Namespace, config: plan.Plan) -> None:
+    """Write others' curves as a reference, and print its files and where it is drawn."""
+    from partage.runs import import_reference, sources
+
+    task = look_up(config.tasks, "task", arguments.task, "tasks.toml").name
+    credit = import_reference.Credit(
+        name=arguments.algorithm,
+        task=task,
+        licence=arguments.licence,
+        label=arguments.label,
+        protocol=arguments.protocol,
+    )
+    taken = sources.Request(arguments.metric, arguments.where, arguments.ignore)
+    files = import_reference.bring(arguments.source, credit, Path(arguments.results), taken)
+    for line in map(str, files):
         print(f"partage: {line}")

@@ -151,10 +151,16 @@ def request_of(arguments: argparse.Namespace, figures: str = Request.figures) ->
     for name in ("scale", "engine", "results", "seeds_per_run", "seed_count"):
         values[name] = getattr(arguments, name)
     request = Request.of(values)
-    results = Path(request.results)
+    results_of(arguments)
+    return request
+
+
+def results_of(arguments: argparse.Namespace) -> Path:
+    """Return the results' folder. Raises `UserError` for what is no folder."""
+    results = Path(arguments.results)
     if results.exists() and not results.is_dir():
         raise UserError(f"--results is a folder, but {results} is none: name another.")
-    return request
+    return results
 
 
 def plan_for(request: Request) -> plan.Plan:

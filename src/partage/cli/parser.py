@@ -21,6 +21,8 @@ from partage.cli import (
     exchange,
     failures,
     measuring,
+    references,
+    studying,
     sweeping,
     training,
 )
@@ -104,7 +106,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"partage {partage.__version__}")
     commands = Commands(parser)
-    for topic in (catalogue, billing, training, sweeping, measuring, checking, exchange, drawing):
+    topics = (catalogue, billing, training, sweeping, measuring, checking, exchange, references)
+    for topic in (*topics, drawing, studying):
         topic.add_commands(commands)
     parser.description = f"{DESCRIPTION}\n{commands.overview()}"
     return parser, commands

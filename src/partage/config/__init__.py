@@ -2,3 +2,5 @@
 
 Standard library only, so that planning takes milliseconds and needs nothing installed.
 """
+
+VERSION = "0.2.0"

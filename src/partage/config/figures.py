@@ -1,14 +1,14 @@
 """figures.toml: what is drawn (standard library only)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage.config.claims import Claim, read_claim
 from partage.config.names import check_name
+from partage.config.published_values import read_reference
 from partage.config.recipe import SCALES
-from partage.config.references import read_reference
-from partage.config.schema import Values, as_table, each_once, strict, toml
+from partage.config.schema import Values, as_table, each_once, strict
 from partage.config.tasks import RUN, Task
 from partage.errors import UserError, look_up, one_of
 
@@ -125,20 +125,23 @@ OPTIONAL = {
 }
 
 
-def read_figures(folder: Path, tasks: Mapping[str, Task]) -> dict[str, Figure]:
-    """Return the entries of ``folder/figures.toml`` by name.
+def read_figures(
+    entries: Values, folders: Sequence[Path], tasks: Mapping[str, Task]
+) -> dict[str, Figure]:
+    """Return the entries of figures.toml by name.
 
-    Raises `UserError` for what does not belong in one.
+    Published values lie in ``reference/`` of one of the sheets' `folders`. Raises `UserError` for
+    what does not belong in an entry.
     """
     figures = {}
-    for name, entry in toml(folder / "figures.toml").items():
+    for name, entry in entries.items():
         table = as_table(entry, f"figures.toml [{name}]")
-        figures[name] = _read_figure(name, table, folder / "reference", tasks)
+        figures[name] = _read_figure(name, table, folders, tasks)
     return figures
 
 
 def _read_figure(
-    name: str, entry: dict[str, Any], references: Path, tasks: Mapping[str, Task]
+    name: str, entry: dict[str, Any], folders: Sequence[Path], tasks: Mapping[str, Task]
 ) -> Figure:
     where = f"figures.toml [{name}]"
     strict(entry, NEEDED | OPTIONAL, where, NEEDED)
@@ -157,7 +160,7 @@ def _read_figure(
         x_label=entry.get("x_label", ""),
         y_label=entry.get("y_label", ""),
         claims=[],
-        reference=read_reference(references / file) if file else {},
+        reference=read_reference(file, folders) if file else {},
         beside=entry.get("beside", {}),
         also=entry.get("also", {}),
         also_label=entry.get("also_label", ""),

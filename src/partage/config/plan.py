@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from partage.config import choices, consistency, schema, snapshots, sweeps
+from partage.config import choices, consistency, merging, schema, snapshots, study, sweeps
 from partage.config.algorithms import TRIED, Layer, Variant, read_variants
+from partage.config.cells import Cell, Setting
 from partage.config.choices import Choices
 from partage.config.figures import Figure, read_figures
 from partage.config.needs import lacking
@@ -20,26 +21,9 @@ from partage.config.settings import Field, check, read_learners
 from partage.config.settings_tables import SettingsTable, read_settings_tables
 from partage.config.snapshots import Snapshot
 from partage.config.tasks import Task, read_tasks, run_values
-from partage.config.types import Scalar
 from partage.errors import UserError, look_up
 
 PACKAGE = Path(__file__).resolve().parents[1]
-
-
-class Cell(NamedTuple):
-    """One curve: an algorithm on a task with a seed."""
-
-    algorithm: str
-    task: str
-    seed: int
-
-
-class Setting(NamedTuple):
-    """A resolved setting and where its value stands."""
-
-    name: str
-    value: Scalar
-    home: str
 
 
 class Plan(NamedTuple):
@@ -52,6 +36,7 @@ class Plan(NamedTuple):
     settings_tables: dict[str, SettingsTable]
     snapshots: dict[str, Snapshot]
     choices: Choices  # of sweeps: what their trials were good for
+    own: frozenset[str] | None = None  # what is drawn or written of a study; None outside of any
 
     def for_scale(self, scale: str) -> "Plan":
         """Return the plan with its figures as they are made at this scale."""
@@ -63,9 +48,13 @@ class Plan(NamedTuple):
         """Return the figures that "all" means: no sweep, and no arena without its settings."""
         return [
             each
-            for each in self.figures.values()
+            for each in map(self.figures.__getitem__, self.all_of(self.figures))
             if each.kind != "sweep" and not each.tuned and not each.lacks
         ]
+
+    def all_of(self, entries: Iterable[str]) -> list[str]:
+        """Return what "all" stands for among figures, tables or snapshots: in a study, its own."""
+        return [name for name in entries if self.own is None or name in self.own]
 
     def select_figures(self, names: str | Sequence[str] = "all") -> list[Figure]:
         """Return figures by name: "all", one name, a list, or names with commas between.
@@ -88,7 +77,7 @@ class Plan(NamedTuple):
         """
         known: dict[str, Figure | Snapshot] = {**self.figures, **self.snapshots}
         if names == "all":
-            wanted = [*(figure.name for figure in self.standing), *self.snapshots]
+            wanted = [*(figure.name for figure in self.standing), *self.all_of(self.snapshots)]
         else:
             wanted = [name.strip() for name in names.split(",")]
             self.select_figures([name for name in wanted if name in self.figures])
@@ -227,6 +216,13 @@ class Plan(NamedTuple):
         return repr(content)
 
 
+def caption(file: str) -> Path:
+    """Return where a caption lies: with a study, or with the package."""
+    root = study.root()
+    own = root / "captions" / file if root else None
+    return own if own and own.is_file() else PACKAGE / "report/captions" / file
+
+
 def cells(recipes: Iterable[Recipe]) -> list[Cell]:
     """Return the curves that these runs make."""
     found: list[Cell] = []
@@ -236,23 +232,25 @@ def cells(recipes: Iterable[Recipe]) -> list[Cell]:
 
 
 def load(root: Path | None = None) -> Plan:
-    """Return the plan of a checkout (of this package when None).
+    """Return the plan of a checkout (of this package when None), and of the study around us.
 
     Every entry is checked at every scale, whether a figure uses it or not.
     """
     package = PACKAGE if root is None else root / "src/partage"
-    folder = package / "config/sheets"
+    sheets = merging.read(package)
+    entries = sheets.entries
     learners = read_learners(package / "learners")
     learners[IMPORTED] = {}  # of others: nothing here can be set
-    tasks = read_tasks(schema.toml(folder / "tasks.toml"))
+    tasks = read_tasks(entries["tasks"])
     plan = Plan(
-        figures=read_figures(folder, tasks),
+        figures=read_figures(entries["figures"], sheets.folders, tasks),
         tasks=tasks,
-        variants=read_variants(schema.toml(folder / "algorithms.toml"), learners),
+        variants=read_variants(entries["algorithms"], learners),
         learners=learners,
-        settings_tables=read_settings_tables(schema.toml(folder / "tables.toml")),
-        snapshots=snapshots.read(folder / "snapshots.toml"),
-        choices=choices.read_choices(folder / choices.FILE),
+        settings_tables=read_settings_tables(entries["tables"]),
+        snapshots=snapshots.read(entries["snapshots"]),
+        choices=choices.read_choices(package / "config/sheets" / choices.FILE),
+        own=sheets.own,
     )
     consistency.check(plan)
     return plan

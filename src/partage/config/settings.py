@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from partage.config import study
 from partage.config.types import Scalar, fits
 from partage.errors import LIMIT, UserError
 
+HOME = Path(__file__).resolve().parents[1]  # the package
 KINDS: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 # how the names of settings end that are a discount, or a share of actions, steps or episodes
 SHARES = ("gamma", "epsilon_start", "epsilon_end", "_share")
@@ -76,8 +78,8 @@ def check(field: Field, value: Any, where: object) -> Scalar:
 
 
 def read_learners(folder: Path) -> dict[str, dict[str, Field]]:
-    """Return every learner's fields: a learner is a file whose name does not begin with ``_``."""
-    return {path.stem: read(path) for path in sorted(folder.glob("[!_]*.py"))}
+    """Return the fields of every learner, a study's included."""
+    return {name: read(path) for name, path in study.files("learners", folder).items()}
 
 
 def read(path: Path) -> dict[str, Field]:
@@ -91,7 +93,7 @@ def read(path: Path) -> dict[str, Field]:
             fields: dict[str, Field] = {}
             for base in node.bases:  # another learner's, as in `class Settings(a2c.Settings)`
                 learner = ast.unparse(base).split(".")[0]
-                fields |= read(path.with_name(f"{learner}.py"))
+                fields |= read(_beside(path, learner))
             for line in node.body:
                 if isinstance(line, ast.AnnAssign):
                     field = _field(line, path, tree)
@@ -146,7 +148,7 @@ def _spelled_out(annotation: ast.expr, path: Path, tree: ast.Module) -> ast.expr
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         annotation = ast.parse(annotation.value, mode="eval").body
     if isinstance(annotation, ast.Attribute):  # a2c.Sharing
-        learner = path.with_name(ast.unparse(annotation.value) + ".py")
+        learner = _beside(path, ast.unparse(annotation.value))
         if learner.is_file():
             tree = _parse(learner)
             annotation = _alias(annotation.attr, tree, learner) or annotation
@@ -165,11 +167,21 @@ def _alias(name: str, tree: ast.Module, path: Path) -> ast.expr | None:
             return node.value
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("partage."):
             for origin in _original_names(node, name):
-                file = "/".join(str(node.module).split(".")[1:]) + ".py"
-                source = path.parents[1] / file
+                source = _module(path, *str(node.module).split(".")[1:])
                 if source.is_file():
                     return _alias(origin, _parse(source), source)
     return None
+
+
+def _beside(path: Path, learner: str) -> Path:
+    """Return the file of the learner that another one's file names."""
+    return _module(path, "learners", learner)
+
+
+def _module(path: Path, *parts: str) -> Path:
+    """Return the file of a module of ours that a learner's file names: a study's, else shipped."""
+    here, shipped = (home.joinpath(*parts).with_suffix(".py") for home in (path.parents[1], HOME))
+    return here if here.is_file() else shipped
 
 
 def _original_names(node: ast.ImportFrom, name: str) -> Iterator[str]:

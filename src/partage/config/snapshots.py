@@ -1,6 +1,5 @@
 """snapshots.toml: pictures of a game itself (standard library only)."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage.config import schema
@@ -27,9 +26,8 @@ class Snapshot(NamedTuple):
     pictures: int  # of its course
 
 
-def read(path: Path) -> dict[str, Snapshot]:
-    """Return the entries of snapshots.toml."""
-    entries = schema.toml(path)
+def read(entries: schema.Values) -> dict[str, Snapshot]:
+    """Return the entries of snapshots.toml by name."""
     return {name: read_snapshot(name, entry) for name, entry in entries.items()}
 
 

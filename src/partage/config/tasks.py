@@ -32,6 +32,8 @@ class Task(NamedTuple):
     settings: Values  # held equal for all algorithms
     facts: Values  # about the task, for its row in a table
     axes: Mapping[str, str]  # what figures write at an axis: x axis or metric -> label
+    rates: list[str]  # metrics from 0 to 1, which figures draw on the whole of that
+    groups: list[int]  # the task's own: agents of each kind, in the agents' order ([]: none)
     engine: str  # the only one there is ("": the one asked for)
     needs: Mapping[str, str]  # what has to be installed besides, and the command that does it
 
@@ -42,8 +44,14 @@ class Task(NamedTuple):
 
 OF_BOTH = dict.fromkeys((*RUN, "time_limit"), object)  # values, or tables by scale
 OF_BOTH |= {"options": dict, "settings": dict, "facts": dict}
-OF_TASK = OF_BOTH | {"label": str}
-OF_FAMILY = OF_BOTH | {"axes": dict, "engine": str, "needs": dict, "task": dict}
+OF_TASK = OF_BOTH | {"label": str, "groups": list[int]}
+OF_FAMILY = OF_BOTH | {
+    "axes": dict,
+    "rates": list[str],
+    "engine": str,
+    "needs": dict,
+    "task": dict,
+}
 
 
 def read_tasks(entries: Values) -> dict[str, Task]:
@@ -77,6 +85,12 @@ def _read_task(family: str, shared: Values, name: str, own: Any) -> Task:
     refuse_reserved_options(options, f"tasks.toml, {family}/{name}")
     facts = shared.get("facts", {}) | own.get("facts", {})
     check_scalars(facts, f"{where} facts")
+    groups = own.get("groups", [])
+    if any(size < 1 for size in groups):
+        raise UserError(
+            f"{where}: groups says how many agents each of the task's own groups has, at least 1, "
+            f"but is {groups!r}."
+        )
     return Task(
         name=f"{family}/{name}",
         label=own.get("label", name),
@@ -85,6 +99,8 @@ def _read_task(family: str, shared: Values, name: str, own: Any) -> Task:
         settings=shared.get("settings", {}) | own.get("settings", {}),
         facts=facts,
         axes=shared.get("axes", {}),
+        rates=shared.get("rates", []),
+        groups=groups,
         engine=shared.get("engine", ""),
         needs=shared.get("needs", {}),
     )

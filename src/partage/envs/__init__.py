@@ -1,14 +1,18 @@
-"""The environment families, a file each: the file's name is the family's name."""
+"""The environment families, a file each: the file's name is the family's name.
 
-import importlib
+A study's lie in its own folder (`partage.config.study`).
+"""
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from partage.config import study
 from partage.errors import look_up
 from partage.sims.contract import Env
 
 ENVS = Path(__file__).parent
+study.join("envs", __path__)
 
 
 def make(
@@ -25,7 +29,7 @@ def make(
 
 def load(family: str) -> Callable[..., Env]:
     """Return the `make` of ``envs/<family>.py``."""
-    files = {path.stem: path for path in sorted(ENVS.glob("[!_]*.py"))}
-    look_up(files, "environment family", family, f"the files of {ENVS}")
-    importlib.invalidate_caches()  # a file may have been added since the process started
-    return importlib.import_module(f"partage.envs.{family}").make
+    study.join("envs", __path__)  # it may be another folder's by now
+    files = study.files("envs", ENVS)
+    path = look_up(files, "environment family", family, f"the files of {ENVS}")
+    return study.load("envs", family, path, ("make",)).make

@@ -1,9 +1,9 @@
 """The algorithms, a file each; what they have in common is the protocol `Learner`.
 
-``learners/<name>.py`` is the learner called <name>; `_name.py` is for learners alone.
+``learners/<name>.py`` is the learner called <name>; `_name.py` is for learners alone. A study's lie
+in its own folder (`partage.config.study`).
 """
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,7 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from partage.config.settings import check, read_learners
+from partage.config import study
+from partage.config.settings import check, read
 from partage.errors import look_up
 from partage.rl import graphs
 from partage.rl.rollout import Policy, Rollout
@@ -20,6 +21,7 @@ from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
 FOLDER = Path(__file__).parent
+study.join("learners", __path__)
 
 
 @runtime_checkable
@@ -76,10 +78,13 @@ def make(
 
     Raises `UserError` for a name without a file or a setting its `Settings` does not have.
     """
-    fields = look_up(read_learners(FOLDER), "learner", name, f"the files of {FOLDER}")
+    study.join("learners", __path__)  # it may be another folder's by now
+    files = study.files("learners", FOLDER)
+    path = look_up(files, "learner", name, f"the files of {FOLDER}")
+    fields = read(path)
     for key, value in settings.items():
         where = f"learner {name!r}"
         check(look_up(fields, "setting", key, where), value, where)
-    module = importlib.import_module(f"partage.learners.{name}")
+    module = study.load("learners", name, path, ("Settings", "make"))
     graphs.prepare(torch.device(device))
     return module.make(spec, module.Settings(**settings), seeds, torch.device(device))

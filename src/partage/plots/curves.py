@@ -1,5 +1,7 @@
 """Learning curves: for each task the mean over seeds, its interval, and every seed, faint."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -9,30 +11,35 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FuncFormatter
 
 from partage.analysis import bands, series, stats
-from partage.analysis.frames import runs_of
+from partage.analysis.frames import runs_by_seed
 from partage.analysis.labels import task_label
 from partage.analysis.series import Series
 from partage.analysis.stats import named_generator
 from partage.config.plan import Figure, Plan
-from partage.plots import layout, style
+from partage.plots import layout, references, style
 from partage.plots.heat_maps import draw_blocks, is_by_degrees
 from partage.plots.layout import ALSO, Panel
-from partage.plots.sharing import blocks, draw_strips
+from partage.plots.marks import Mark, name_legend
+from partage.plots.sharing import blocks, draw_seeds, groups, own_groups
+from partage.runs.reference_curves import Shown
 
 LOG_RANGE = 1e4  # a further metric, all positive, whose values span this has a logarithmic scale
+WHOLE_RATE = (-0.03, 1.03)  # from 0 to 1, with room for a line's width
 MIDDLE_WIDTH = 1.8  # points, of the line that is the mean (or median, or IQM) over seeds
 
 
-def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
-    """Return the whole figure."""
+def draw(plan: Plan, figure: Figure, frame: pd.DataFrame, others: Sequence[Shown] = ()) -> Canvas:
+    """Return the whole figure; `others` are curves of others, drawn behind ours."""
+    others = references.visible(figure, frame, others)
     with style.drawing():
-        page = layout.lay_out(plan, figure, frame)
+        page = layout.lay_out(plan, figure, frame, others)
         canvas = page.canvas()
         grid = page.grid(canvas, bool(figure.beside))
         labelled = []  # panels of the first metric at the left edge: their labels are aligned
-        for i, panel in enumerate(page.panels):
-            row, column = divmod(i, page.columns)
+        for panel in page.panels:
+            row, column = divmod(panel.number, page.columns)
             axes = _draw_panel(canvas, grid[row, column], plan, figure, frame, panel)
+            references.draw(axes, figure, others, panel.task, panel.content)
             if panel.content in figure.beside:
                 axes.set_ylabel(figure.beside[panel.content], fontsize=9.5)
             elif panel.content == figure.metric and column == 0:
@@ -41,6 +48,7 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
         canvas.align_ylabels(labelled)
         layout.write_below(canvas, page, figure.x_label)
         layout.write_above(canvas, page, plan, figure)
+        name_legend(canvas.legends[-1], figure.algorithms)  # that above
         return canvas
 
 
@@ -50,8 +58,8 @@ def _draw_panel(
     """Draw one panel in its cell of the grid, with strips of sharing below it where asked for."""
     if panel.content == ALSO:
         axes = canvas.add_subplot(cell)
-        _draw_further_metrics(axes, figure, frame, panel.task)
-    elif figure.strip and panel.content == figure.metric:
+        _draw_further_metrics(axes, figure, frame, panel)
+    elif panel.content == figure.metric and blocks(frame, figure.strip, panel.task):
         axes = _draw_with_strips(canvas, cell, plan, figure, frame, panel)
     else:
         axes = canvas.add_subplot(cell)
@@ -62,44 +70,57 @@ def _draw_panel(
 def _draw_with_strips(
     canvas: Canvas, cell: SubplotSpec, plan: Plan, figure: Figure, frame: pd.DataFrame, panel: Panel
 ) -> Axes:
-    """Draw a panel with a strip for each block of the algorithm whose sharing is drawn.
+    """Draw a panel with a row of strips for each block of the algorithm whose sharing is drawn.
 
-    There is none on a task that this algorithm is not drawn on. Of blocks that agents share more or
-    less of there are heat maps instead: everybody's set is another.
+    Of blocks that agents share more or less of there are heat maps instead: everybody's set is
+    another.
     """
-    names = blocks(frame, figure.strip, panel.task)
-    in_part = [name for name in names if is_by_degrees(frame, figure.strip, panel.task, name)]
+    task = panel.task
+    names = blocks(frame, figure.strip, task)
+    in_part = [name for name in names if is_by_degrees(frame, figure.strip, task, name)]
     whole = [name for name in names if name not in in_part]
-    heights = [max(6 - len(names), 4)] + [1] * len(whole) + [2] * bool(in_part)
-    stack = cell.subgridspec(len(heights), 1, height_ratios=heights, hspace=0.12)
-    axes, *strips = (canvas.add_subplot(stack[n]) for n in range(1 + len(whole)))
+    heights = [1] * len(whole) + [2] * bool(in_part)
+    ratios = [max(6 - len(names), 4), sum(heights)]
+    halves = cell.subgridspec(2, 1, height_ratios=ratios, hspace=0.26)
+    stack = halves[1].subgridspec(len(heights), 1, height_ratios=heights, hspace=0.14)
+    axes = canvas.add_subplot(halves[0])
     end = _draw_metric(axes, plan, figure, frame, panel)
-    draw_strips(strips, whole, frame, figure.strip, panel.task, figure.x, end)
-    if strips:
-        axes.tick_params(labelbottom=False)
-        strips[-1].xaxis.set_major_formatter(FuncFormatter(style.short_number))
+    for place, block in enumerate(whole):
+        by_seed = groups(frame, figure.strip, task, block, figure.x)
+        agents = next(iter(by_seed.values())).first.shape[1]
+        own = own_groups(plan.tasks[task], agents)
+        draw_seeds(canvas, stack[place], by_seed, own, block, end, headed=place == 0)
     if in_part:
         place = stack[len(heights) - 1]
-        draw_blocks(canvas, place, frame, in_part, (figure.strip, panel.task, figure.x), end)
+        draw_blocks(canvas, place, frame, in_part, (figure.strip, task, figure.x), end)
     return axes
 
 
 def _draw_curve(
-    axes: Axes, runs: list[Series], colour: str, rng: np.random.Generator, line: str
+    axes: Axes,
+    runs: Mapping[int, Series],
+    colour: str,
+    rng: np.random.Generator,
+    line: str,
+    mark: Mark,
 ) -> float:
     """Draw the middle, interval and single seeds of one curve; return where it ends."""
     middle = stats.MIDDLES[line]
-    grid, values = series.align(runs)
-    for run in runs:
-        axes.plot(run.x, run.y, color=colour, linewidth=0.6, alpha=0.32)
+    grid, values = series.align(list(runs.values()))
+    for seed, run in runs.items():
+        gid = mark._replace(seed=seed).gid
+        axes.plot(run.x, run.y, color=colour, linewidth=0.6, alpha=0.32, gid=gid)
     if len(runs) > 1 and len(grid):
         low, high = bands.band(values, rng, middle)
-        axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
-    axes.plot(grid, middle(values.T), color=colour, linewidth=MIDDLE_WIDTH, solid_capstyle="round")
-    return max(run.x[-1] for run in runs)
+        band = axes.fill_between(grid, low, high, color=colour, alpha=0.17, linewidth=0)
+        band.set_gid(mark._replace(kind="band").gid)
+    (thick,) = axes.plot(grid, middle(values.T), color=colour, linewidth=MIDDLE_WIDTH)
+    thick.set_solid_capstyle("round")
+    thick.set_gid(mark._replace(kind="middle").gid)
+    return max(run.x[-1] for run in runs.values())
 
 
-def _draw_further_metrics(axes: Axes, figure: Figure, frame: pd.DataFrame, task: str) -> None:
+def _draw_further_metrics(axes: Axes, figure: Figure, frame: pd.DataFrame, panel: Panel) -> None:
     """Draw the further metrics of the first algorithm on one logarithmic scale.
 
     Infinite values are counted in the legend, not drawn.
@@ -107,15 +128,16 @@ def _draw_further_metrics(axes: Axes, figure: Figure, frame: pd.DataFrame, task:
     end = 0.0
     colours = sns.color_palette("colorblind").as_hex()
     for (metric, label), colour in zip(figure.also.items(), colours, strict=False):
-        runs = runs_of(frame, figure.algorithms[0], task, metric, figure.x)
-        infinite = float(np.mean(np.isinf(np.concatenate([run.y for run in runs]))))
-        finite = [Series(x, np.where(np.isinf(y), np.nan, y)) for x, y in runs]
-        rng = named_generator(figure.name, task, metric)
-        end = max(end, _draw_curve(axes, finite, colour, rng, figure.line_of(metric)))
+        runs = runs_by_seed(frame, figure.algorithms[0], panel.task, metric, figure.x)
+        infinite = float(np.mean(np.isinf(np.concatenate([run.y for run in runs.values()]))))
+        finite = {n: Series(x, np.where(np.isinf(y), np.nan, y)) for n, (x, y) in runs.items()}
+        rng = named_generator(figure.name, panel.task, metric)
+        mark = Mark("curve", metric, panel.number)
+        end = max(end, _draw_curve(axes, finite, colour, rng, figure.line_of(metric), mark))
         words = f"{label} ({infinite:.0%} infinite)" if infinite else label
         axes.plot([], [], color=colour, linewidth=2, label=words)
     axes.set_yscale("log")
-    axes.legend(
+    legend = axes.legend(
         fontsize=6.5,
         frameon=False,
         ncols=2,
@@ -127,6 +149,7 @@ def _draw_further_metrics(axes: Axes, figure: Figure, frame: pd.DataFrame, task:
         columnspacing=1.0,
         labelspacing=0.3,
     )
+    name_legend(legend, figure.also)
     _style_panel(axes, figure.also_label, end)
 
 
@@ -137,19 +160,20 @@ def _draw_metric(
 
     Curves are drawn in the order of figures.toml: later ones lie on top.
     """
-    task, metric = panel
+    task, metric, number = panel
     end = 0.0
     names = [] if metric == figure.metric else [metric]
     for algorithm in figure.algorithms:
         if figure.draws(algorithm, task):
-            runs = runs_of(frame, algorithm, task, metric, figure.x)
-            if figure.smooth:
-                runs = [Series(x, series.smooth(x, y, figure.smooth)) for x, y in runs]
+            runs = runs_by_seed(frame, algorithm, task, metric, figure.x)
+            if share := figure.smooth:
+                runs = {n: Series(x, series.smooth(x, y, share)) for n, (x, y) in runs.items()}
             rng = named_generator(figure.name, task, algorithm, *names)
             colour = plan.variants[algorithm].colour
-            end = max(end, _draw_curve(axes, runs, colour, rng, figure.line_of(metric)))
+            mark = Mark("curve", algorithm, number)
+            end = max(end, _draw_curve(axes, runs, colour, rng, figure.line_of(metric), mark))
     if metric == figure.metric:
-        _draw_published(axes, plan, figure, task, end)
+        _draw_published(axes, plan, figure, panel, end)
     low, high = axes.dataLim.intervaly
     if metric != figure.metric and 0 < LOG_RANGE * low < high:
         axes.set_yscale("log")
@@ -157,21 +181,24 @@ def _draw_metric(
         axes.yaxis.set_major_locator(style.round_ticks())
         axes.yaxis.set_major_formatter(FuncFormatter(_with_minus))
     _style_panel(axes, task_label(plan.tasks[task].label, task, frame.attrs["engine"]), end)
+    if metric in plan.tasks[task].rates:
+        axes.set_ylim(*WHOLE_RATE)
     return end
 
 
-def _draw_published(axes: Axes, plan: Plan, figure: Figure, task: str, end: float) -> None:
+def _draw_published(axes: Axes, plan: Plan, figure: Figure, panel: Panel, end: float) -> None:
     """Draw a dash for each published final value, at the right edge."""
     for algorithm in figure.algorithms:
-        if (task, algorithm) in figure.reference:
+        if (panel.task, algorithm) in figure.reference:
             axes.plot(
                 [end * 1.015, end * 1.075],
-                [figure.reference[task, algorithm]] * 2,
+                [figure.reference[panel.task, algorithm]] * 2,
                 color=plan.variants[algorithm].colour,
                 linewidth=2.4,
                 linestyle=style.DASHES,
                 clip_on=False,
                 zorder=5,
+                gid=Mark("published", algorithm, panel.number).gid,
             )
 
 

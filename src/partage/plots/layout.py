@@ -2,6 +2,8 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import pandas as pd
@@ -9,12 +11,13 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 
-from partage.analysis.frames import SHARING_SEED
 from partage.analysis.labels import engine_label, is_smoke
 from partage.analysis.tables import has_reference
 from partage.config.figures import OF_TRIALS
 from partage.config.plan import Figure, Plan
+from partage.plots import references, sharing
 from partage.plots.style import DASHES, DPI, FAINT, title, warn_of_smoke
+from partage.runs.reference_curves import Shown
 
 ALSO = "also"  # in place of a metric: the panel of several metrics
 # Lengths in inches.
@@ -26,6 +29,7 @@ SINGLE_PANEL_WIDTH = 6.4
 NOTE_LINE = 0.14
 NOTE_LETTERS = 17  # an inch of a note's line
 NOTE_LINES = 3  # there is room for them anyway
+SAMPLE_LENGTH, SAMPLE_LETTERS = 2.6, 10  # of a line of others before its words, in em and letters
 NO_BREAK = "\u00a0"
 
 
@@ -34,6 +38,7 @@ class Panel(NamedTuple):
 
     task: str
     content: str  # a metric, or `ALSO`
+    number: int  # row by row, from 0
 
 
 class Layout(NamedTuple):
@@ -46,6 +51,7 @@ class Layout(NamedTuple):
     height: float
     note: str  # in lines
     more_for_note: float  # beyond the room that there is for it anyway
+    others: list[Line2D]  # a sample of the line of each curve of others, with what is said of it
     smoke: bool
 
     def canvas(self) -> Canvas:
@@ -67,20 +73,21 @@ class Layout(NamedTuple):
         )
 
 
-def _panels(figure: Figure) -> list[Panel]:
+def panels_of(figure: Figure) -> list[Panel]:
     """Return a panel for each task and metric, and one for all further metrics of a task."""
     contents = [figure.metric, *figure.beside]
     if figure.also:
         contents.append(ALSO)
-    panels: list[Panel] = []
-    for task in figure.tasks:
-        panels += [Panel(task, content) for content in contents]
-    return panels
+    places = enumerate(product(figure.tasks, contents))
+    return [Panel(task, content, number) for number, (task, content) in places]
 
 
-def lay_out(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Layout:
-    """Return the layout of a figure: a panel for each task and metric, and a note below."""
-    panels = _panels(figure)
+def lay_out(plan: Plan, figure: Figure, frame: pd.DataFrame, shown: Sequence[Shown] = ()) -> Layout:
+    """Return the layout of a figure: a panel for each task and metric, and a note below.
+
+    What is `shown` of others is said above the note, with a sample of each line.
+    """
+    panels = panels_of(figure)
     count = len(panels)
     columns = 2 if count == 4 else min(3, count)
     if figure.beside:  # the metrics of a task side by side
@@ -92,8 +99,20 @@ def lay_out(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Layout:
     else:
         width, height = PANEL_WIDTH * columns, panel_height * rows + 1.8
     note = textwrap.fill(provenance_note(plan, figure, frame), int(width * NOTE_LETTERS))
-    more = NOTE_LINE * max(note.count("\n") + 1 - NOTE_LINES, 0)
-    return Layout(panels, rows, columns, width, height + more, note, more, is_smoke(frame))
+    others = references.handles(shown, int(width * NOTE_LETTERS) - SAMPLE_LETTERS)
+    lines = _lines(note) + _lines_of(others)
+    more = NOTE_LINE * max(lines - NOTE_LINES, 0)
+    smoke = is_smoke(frame)
+    return Layout(panels, rows, columns, width, height + more, note, more, others, smoke)
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + 1
+
+
+def _lines_of(others: Sequence[Line2D]) -> int:
+    """Return how many lines are written of others, the heading and some space among them."""
+    return sum(_lines(str(one.get_label())) for one in others) + 2 * bool(others)
 
 
 def write_below(canvas: Canvas, layout: Layout, x_label: str) -> None:
@@ -104,6 +123,29 @@ def write_below(canvas: Canvas, layout: Layout, x_label: str) -> None:
     canvas.text(middle, y, x_label, ha="center", va="center", fontsize=9.5)
     x, y = LEFT_MARGIN / wide, 0.13 / high
     canvas.text(x, y, layout.note, fontsize=7.5, color=FAINT, va="bottom", linespacing=1.35)
+    if layout.others:
+        y += (_lines(layout.note) + 0.5) * NOTE_LINE / high
+        _write_of_others(canvas, layout.others, x, y)
+
+
+def _write_of_others(canvas: Canvas, others: list[Line2D], x: float, y: float) -> None:
+    """Write whose the grey lines are, from a place upwards."""
+    canvas.legend(
+        handles=others,
+        title=references.HEADING,
+        title_fontsize=7.5,
+        fontsize=7.5,
+        labelcolor=FAINT,
+        alignment="left",
+        loc="lower left",
+        bbox_to_anchor=(x, y),
+        bbox_transform=canvas.transFigure,
+        frameon=False,
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=SAMPLE_LENGTH,
+        labelspacing=0.25,
+    )
 
 
 def write_above(canvas: Canvas, layout: Layout, plan: Plan, figure: Figure) -> None:
@@ -168,11 +210,7 @@ def provenance_note(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
     if figure.smooth:
         share = f"{figure.smooth:.0%}".replace("%", f"{NO_BREAK}%")
         parts.append(f"moving means over {share} of training")
-    if figure.strip:
-        parts.append(
-            f"strips: who shares with whom under {plan.variants[figure.strip].label}, seed "
-            f"{SHARING_SEED}: one row an agent, agent 0 on top, one colour a set"
-        )
+    parts += sharing.describe(plan, figure, frame)
     if other := frame.attrs.get("begun_by_other_code"):
         parts.append(f"begun by other code than it ended with: {', '.join(other)}")
     return "; ".join(parts)

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import matplotlib
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -15,6 +17,10 @@ from partage.analysis.labels import NOT_A_RESULT
 INK, FAINT, WARNING = "#262626", "#6b6b6b", "#B00020"
 GRID = "#e6e6e6"
 DPI = 160
+ALONE = "#cfcfcf"  # of an agent that shares with nobody
+# Told apart by the colour-blind: seaborn's "colorblind", without its grey.
+GROUPS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ece133", "#56b4e9", "#ca9161")
+DARKER = 0.55  # the same once more, for small groups
 DASHES: Any = (0, (1.1, 0.5))  # of a published value
 STYLE: dict[Any, Any] = {
     **sns.axes_style("ticks"),
@@ -46,6 +52,14 @@ def drawing(look: Mapping[Any, Any] = STYLE) -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(look)
         yield
+
+
+def group_colours(count: int) -> np.ndarray:
+    """Return a colour for each of so many groups, the largest first, no two alike: ``[K, 3]``."""
+    first = np.array([to_rgb(colour) for colour in GROUPS])
+    more = max(count - 2 * len(first), 0)
+    rest = np.array(sns.color_palette("husl", more)).reshape(more, 3)
+    return np.concatenate([first, DARKER * first, rest])[:count]
 
 
 def round_ticks() -> MaxNLocator:

@@ -4,6 +4,7 @@ It is made from the runs themselves, whole figures and parts alike, so it can be
 any folder of runs. The same runs, config files and code give the same page: no clock is read.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +43,8 @@ def build(plan: Plan, request: Request, root: Path) -> str:
     names = request.figures.split(",")
     whole_plan = request.figures == "all"
     if whole_plan:
-        names = [*(figure.name for figure in plan.standing), *plan.snapshots]
+        standing = [figure.name for figure in plan.standing]
+        names = [*standing, *plan.all_of(plan.snapshots)]
     snapshots = [plan.snapshots[name] for name in names if name in plan.snapshots]
     figures = plan.select_figures([name for name in names if name not in plan.snapshots])
     shown, overview = [], []
@@ -55,10 +57,12 @@ def build(plan: Plan, request: Request, root: Path) -> str:
         for run in runs:
             runs_by_folder[run.folder] = run._replace(curve=None)  # it is large, and drawn by now
     runs = list(runs_by_folder.values())
-    wanted = list(plan.settings_tables.values()) if whole_plan else []
+    tables = plan.all_of(plan.settings_tables) if whole_plan else []
+    wanted = [plan.settings_tables[name] for name in tables]
     return page.render(
         front=front(request, root, runs),
         overview=provenance.overview_table(overview),
+        counted=Counter(row.verdict for row in overview if row.verdict),
         figures=shown,
         snapshots=[(one, sections.of_snapshot(one, request, root)) for one in snapshots],
         captions={one.name: sections.read_caption(one.caption) for one in snapshots},

@@ -1,4 +1,7 @@
-"""One page of HTML that needs nothing else: no network, no script; for screen and paper."""
+"""One page of HTML that needs nothing else: no network, and no script, though it has one.
+
+For screen and paper.
+"""
 
 import base64
 from functools import cache
@@ -13,8 +16,9 @@ from markupsafe import Markup
 
 from partage.errors import UserError
 from partage.plots import files
+from partage.report import inline
 
-MANY_POINTS = 20_000  # a picture with more (some 20 bytes each as SVG) is drawn as pixels
+MANY_POINTS = 60_000  # a picture with more (some 12 bytes each as SVG) is drawn as pixels
 MIME = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -25,6 +29,13 @@ class Picture(NamedTuple):
     alt: str  # what is read where it cannot be seen
 
 
+class LiveFigure(NamedTuple):
+    """A figure within the page that its script can reach, and the data it tells of."""
+
+    drawn: Markup | Picture  # the latter where it has too many points
+    data: Markup
+
+
 def embed(data: bytes, kind: str, alt: str) -> Picture:
     """Return a picture's file, svg or png, as a part of the page."""
     return Picture(f"data:{MIME[kind]};base64,{base64.b64encode(data).decode()}", alt)
@@ -32,11 +43,23 @@ def embed(data: bytes, kind: str, alt: str) -> Picture:
 
 def embed_canvas(canvas: files.Canvas, alt: str) -> Picture:
     """Return a drawn figure as a part of the page."""
+    kind = "png" if has_many_points(canvas) else "svg"
+    return embed(files.picture_bytes(canvas, kind), kind, alt)
+
+
+def embed_live(canvas: files.Canvas, name: str, alt: str, data: Markup) -> LiveFigure:
+    """Return a drawn figure as a part of the page that its script can reach."""
+    if has_many_points(canvas):
+        return LiveFigure(embed_canvas(canvas, alt), data)
+    return LiveFigure(inline.inline(files.picture_bytes(canvas, "svg"), name, alt), data)
+
+
+def has_many_points(canvas: files.Canvas) -> bool:
+    """Return whether a drawn figure has more points than are worth writing out."""
     points = 0
     for axes in canvas.axes:
         points += sum(np.size(line.get_xdata()) for line in axes.lines)
-    kind = "svg" if points <= MANY_POINTS else "png"
-    return embed(files.picture_bytes(canvas, kind), kind, alt)
+    return points > MANY_POINTS
 
 
 def caption(source: str, where: object) -> Markup:

@@ -14,12 +14,14 @@ from partage.config import plan as planning
 from partage.config.plan import Figure, Plan, Request
 from partage.config.recipe import run_dir
 from partage.config.snapshots import Snapshot
-from partage.plots import figures
+from partage.plots import figures, references
 from partage.plots import profiles as profile_plots
-from partage.report import drawn, page
+from partage.report import drawn, live, page
 from partage.report.inventory import FigurePart, Run, make_command
-from partage.report.page import Picture
+from partage.report.page import LiveFigure, Picture
+from partage.runs import reference_curves
 from partage.runs.export import absolutes
+from partage.runs.reference_curves import Shown
 
 COMMANDS_SHOWN = 3  # of many that are alike
 
@@ -64,7 +66,7 @@ class FigureSection(NamedTuple):
 
     figure: Figure
     part: FigurePart | None
-    picture: Picture | None
+    picture: LiveFigure | None
     caption: Markup
     final: Table | None
     read_off: bool  # published values are
@@ -89,17 +91,20 @@ def of_figure(
     """Return all that the page shows of a figure, drawn from the part of it that there is."""
     missing = [run for run in runs if run.curve is None]
     picture = final = pooled = None
+    others: list[Shown] = []
     if part:
-        alt = f"{figure.title}: the numbers stand in the tables below"
-        picture = page.embed_canvas(figures.draw(plan, part.figure, part.frame), alt)
-        final = tables.final_table(part.figure, tables.build(plan, part.figure, part.frame))
+        shown = reference_curves.shown_in(part.figure, Path(request.results))
+        others = references.visible(part.figure, part.frame, shown)
+        values = tables.build(plan, part.figure, part.frame)
+        final = tables.final_table(part.figure, values)
+        picture = _drawn(plan, part, others, table.csv_text(values))
         if len(part.figure.tasks) > 1:
             pooled = over_all_tasks(plan, part)
     return FigureSection(
         figure=figure,
         part=part,
         picture=picture,
-        caption=read_caption(figure.caption),
+        caption=read_caption(figure.caption) + of_others(others),
         final=final,
         read_off=part is not None and tables.has_reference(part.figure),
         claims=judged_claims(judged),
@@ -112,10 +117,27 @@ def of_figure(
     )
 
 
+def _drawn(plan: Plan, part: FigurePart, others: Sequence[Shown], final: str) -> LiveFigure:
+    """Return the figure drawn, with its data; `final` is the CSV of its final values."""
+    figure = part.figure
+    canvas = figures.draw(plan, figure, part.frame, others)
+    alt = f"{figure.title}: the numbers stand in the tables below"
+    data = live.data_of(plan, figure, part.frame, canvas, final)
+    return page.embed_live(canvas, figure.name, alt, data)
+
+
 def read_caption(file: str) -> Markup:
     """Return a caption as HTML; nothing where there is no such file."""
-    path = planning.PACKAGE / "report/captions" / file
+    path = planning.caption(file)
     return page.caption(path.read_text(encoding="utf-8"), path) if path.is_file() else Markup("")
+
+
+def of_others(others: Sequence[Shown]) -> Markup:
+    """Return the part of a caption that says whose the grey lines are; nothing without any."""
+    if not others:
+        return Markup("")
+    said = "; ".join(f"{words} ({about})" for words, about in references.said(others))
+    return Markup('<p class="faint">{}: {}.</p>').format(references.HEADING, said)
 
 
 def judged_claims(judged: pd.DataFrame) -> list[Claim]:

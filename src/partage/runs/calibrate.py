@@ -21,7 +21,7 @@ from partage.config.needs import lacking
 from partage.config.plan import Plan
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.runs import provenance
+from partage.runs import code_stamps, provenance
 from partage.runs.machine import machine
 
 SCALE = "paper"
@@ -84,7 +84,7 @@ def nothing() -> Calibration:
         whole=False,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         machine={name: fact for name, fact in machine().items() if name != "host"},
-        code=provenance.stamp(),
+        code=code_stamps.stamp(),
         versions=provenance.versions(""),
         base_bytes=0,
         start_seconds=0.0,

@@ -21,8 +21,8 @@ from partage.config.recipe import IMPORTED, Recipe, parse, run_dir
 from partage.config.request import Request
 from partage.errors import UserError
 from partage.runs import record, verify, worktrees
+from partage.runs.code_stamps import code
 from partage.runs.equal_code import Entry, Stamp, chain, write_toml
-from partage.runs.provenance import code
 
 # Settings that say when something seldom happens, in updates, episodes or steps: lowered to these,
 # so that it happens within a few thousand steps.

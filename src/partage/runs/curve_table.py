@@ -49,7 +49,7 @@ def runs(source: Path) -> list[Run]:
 
 def _rows(source: Path) -> Iterator[Row]:
     """Yield the lines that are not blank, each with as many fields as there are columns."""
-    text = _text(source)
+    text = text_of(source)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = _delimiter(first)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -77,8 +77,8 @@ def _rows(source: Path) -> Iterator[Row]:
         raise UserError(f"{source} is empty: {EXPECTED}.")
 
 
-def _text(source: Path) -> str:
-    """Return a file's text: in UTF-8, or in UTF-16 where its first bytes say so."""
+def text_of(source: Path) -> str:
+    """Return a CSV file's text: in UTF-8, or in UTF-16 where its first bytes say so."""
     content = _io.read_bytes(source, f"{EXPECTED}.")
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:

@@ -22,7 +22,7 @@ SHORT_HASH = 12  # letters of a sha256
 
 
 class Stamp(NamedTuple):
-    """The code of one learner on one family: `partage.runs.provenance.code` of a commit."""
+    """The code of one learner on one family: `partage.runs.code_stamps.code` of a commit."""
 
     hash: str
     commit: str

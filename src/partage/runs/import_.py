@@ -8,7 +8,6 @@ Results of another budget or another number of seeds than the task gives everybo
 would not be comparable. Nothing is written before everything is read.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,29 +18,9 @@ import pandas as pd
 
 from partage.config.recipe import IMPORTED, Recipe, run_dir, write_recipes
 from partage.errors import UserError
-from partage.runs import budget, curve_table, experiments, foreign, marl_eval, record, sacred
+from partage.runs import budget, experiments, foreign, record, sources
 from partage.runs.experiments import Measured, Run
-
-OURS = ("test_return", "test_score", "test_length", "train_return")
-# EPyMARL's and PyMARL's names (src/utils/logging.py, src/runners): means over test episodes, and
-# training's own; what already has a name of ours keeps it
-METRICS = {
-    "test_return_mean": "test_return",
-    "test_battle_won_mean": "test_score",
-    "test_ep_length_mean": "test_length",
-    "return_mean": "train_return",
-    # EPyMARL's where rewards are each agent's own: the sum over agents
-    "test_total_return_mean": "test_return",
-    "total_return_mean": "train_return",
-} | {name: name for name in OURS}
-
-
-class Request(NamedTuple):
-    """What is taken of a source, and under which names."""
-
-    names: Sequence[str] = ()  # "theirs=ours" of metrics, before `METRICS`
-    where: Sequence[str] = ()  # "setting=value": of these runs
-    ignore: Sequence[str] = ()  # settings that do not tell experiments apart
+from partage.runs.sources import Request
 
 
 class Imported(NamedTuple):
@@ -73,10 +52,9 @@ def bring(
             f"{first.algorithm} is trained here (learner {first.learner!r}): imported results need "
             f'a variant of their own in algorithms.toml, with learner = "{IMPORTED}".'
         )
-    explicit = _pairs(request.names, "--metric is written theirs=ours", "return=test_return")
-    where = _pairs(request.where, "--where is written setting=value", "env_args.map_name=3m")
-    runs, known = _read(source, first, where)
-    metrics = _metrics(known, explicit)
+    explicit = sources.named(request)
+    where = sources.chosen_by(request)
+    runs, metrics = sources.read(source, first.task, first.algorithm, request)
 
     def reaches_the_end(run: Run) -> bool:
         return budget.reaches(run, run.read(list(metrics)), first.steps)
@@ -116,39 +94,6 @@ def _write(
         record.write(run_dir(root, recipe), curve, _record(recipe, entry))
 
 
-def _read(
-    source: Path, recipe: Recipe, where: Mapping[str, str]
-) -> tuple[list[Run], dict[str, str]]:
-    """Return the runs of a source, their curves not read yet, and the metrics known there."""
-    if os.path.isdir(source):  # unlike Path's, it takes a folder without permission for none
-        runs = sacred.runs(source)
-        if runs:
-            return runs, METRICS
-    elif not os.path.exists(source):
-        raise UserError(
-            f"There is no file or folder {source}: a CSV file, a JSON file for marl-eval or a "
-            f"folder of sacred runs is expected."
-        )
-    elif (source.parent / "config.json").is_file() and source.name in sacred.OF_A_RUN:
-        raise UserError(f"{source} is one file of a sacred run: name the folder {source.parent}.")
-    elif source.suffix.lower() != ".json":
-        return curve_table.runs(source), METRICS
-    runs = marl_eval.runs(source)
-    if not runs:
-        raise UserError(
-            f"{source} holds no sacred run (a folder with config.json and metrics.json or "
-            f"info.json) and no run in {marl_eval.EXPECTED}: name another, or a CSV file itself."
-        )
-    runs = marl_eval.narrowed(source, runs, recipe.task, recipe.algorithm, where)
-    return runs, METRICS | marl_eval.METRICS
-
-
-def _metrics(known: Mapping[str, str], explicit: Mapping[str, str]) -> dict[str, str]:
-    """Return what each of their metrics is here; what was said beats what is known."""
-    said = set(explicit.values())
-    return {name: ours for name, ours in known.items() if ours not in said} | dict(explicit)
-
-
 def _seeds(
     source: Path, recipes: Sequence[Recipe], guests: Sequence[Guest], left_out: Sequence[str]
 ) -> list[int]:
@@ -181,7 +126,7 @@ def fit(guest: Guest, recipe: Recipe, seed: int, metrics: Mapping[str, str]) -> 
         )
     theirs = curve["metric"]
     curve = curve.assign(seed=seed, metric=[metrics[name] for name in theirs])
-    _check_single(who, curve, sorted(set(theirs)))
+    sources.check_single(who, curve, sorted(set(theirs)))
     if not budget.reaches(*guest, recipe.steps):
         raise UserError(
             f"{who} ends at {budget.last(guest.measured, recipe.steps):,} steps, but {recipe.task} "
@@ -190,19 +135,6 @@ def fit(guest: Guest, recipe: Recipe, seed: int, metrics: Mapping[str, str]) -> 
         )
     curve = curve.loc[curve["env_steps"] <= recipe.steps]
     return curve.sort_values(["env_steps", "metric"], kind="stable")
-
-
-def _check_single(who: str, curve: pd.DataFrame, theirs: Sequence[str]) -> None:
-    """Raise `UserError` where one of our metrics has two values at one step."""
-    seen: set[tuple[int, str]] = set()
-    for step, ours in zip(curve["env_steps"], curve["metric"], strict=True):
-        if (step, ours) in seen:
-            raise UserError(
-                f"{who} has two values at one step, {step:,}, for {ours}, from "
-                f"{', '.join(theirs)}: each of ours is one of theirs, once a step; --metric "
-                f"theirs={ours} says which."
-            )
-        seen.add((step, ours))
 
 
 def _check_metrics(
@@ -236,15 +168,3 @@ def _record(recipe: Recipe, made: dict[str, Any]) -> dict[str, Any]:
         "code": {"hash": None, "files": {}, "commit": None},
         "imported": made,
     }
-
-
-def _pairs(texts: Sequence[str], written: str, example: str) -> dict[str, str]:
-    """Return what ``name=value`` options say."""
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise UserError(f"{written}, as in {example}, but is {text!r}.")
-        if pairs.setdefault(name, value) != value:
-            raise UserError(f"{name!r} is said to be {pairs[name]!r} and {value!r}: say it once.")
-    return pairs

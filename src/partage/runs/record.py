@@ -20,8 +20,9 @@ from partage.config.outcomes import SECOND_COPY
 from partage.config.recipe import OUTCOME, Recipe, options_of_root, root_of
 from partage.errors import UserError
 from partage.runs import parquet, record_check
+from partage.runs.code_stamps import code
 from partage.runs.holding import hold
-from partage.runs.provenance import code, provenance
+from partage.runs.provenance import provenance
 
 __all__ = [
     "COLUMNS",

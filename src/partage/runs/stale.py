@@ -12,8 +12,8 @@ from partage.config.recipe import ENGINES, SCALES, Recipe, parse, root_of, run_d
 from partage.config.request import Request
 from partage.errors import UserError
 from partage.runs import equal_code, record
+from partage.runs.code_stamps import code
 from partage.runs.equal_code import Standing
-from partage.runs.provenance import code
 
 IN_WORKFLOW = re.compile(r"[0-9-]+")  # folders of seeds that the workflow has a rule for
 
