@@ -3,15 +3,20 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 RUN := .venv/bin/python -m
 
-.PHONY: reproduce report football starcraft containers test test-slurm test-containers test-trixie test-gpu check docs bench bench-gpu calibration clean
+# of make reproduce: smoke (minutes), lab (hours) or paper; names with commas between
+SCALE ?= smoke
+FIGURES ?= all
 
-reproduce: .venv/ready  ## train everything at smoke scale and draw all figures: minutes
-	$(RUN) snakemake --cores $(CORES)
-	@echo; echo "figures: results/smoke/figures   tables: results/smoke/tables"
+.PHONY: show reproduce report football starcraft containers test test-slurm test-containers test-trixie test-gpu check docs bench bench-gpu calibration clean
 
-report: .venv/ready  ## the same, and one page to look at and send (of another scale: partage report --scale paper)
-	$(RUN) snakemake --cores $(CORES) report
-	@echo; echo "results/smoke/report.html"
+show: .venv/ready  ## draw every published figure from its committed runs, and the page of them: under a minute
+	$(RUN) partage redraw
+
+reproduce: .venv/ready  ## train and draw figures, and the page of them: SCALE=lab FIGURES=mpd-15a_3c for others
+	$(RUN) partage reproduce --scale $(SCALE) --figures $(FIGURES) --cores $(CORES)
+
+report: .venv/ready  ## the page of what is trained so far, and how to make the rest
+	$(RUN) partage report --scale $(SCALE)
 
 football: .venv/ready  ## Google Research Football's engine: built once, minutes, then installed from build/wheels
 	containers/install_football.sh .venv/bin/python
@@ -57,7 +62,7 @@ bench-gpu: .venv/ready  ## simulators and learning on a GPU: what works there, w
 	$(RUN) benchmarks.gpu_simulators
 	$(RUN) benchmarks.gpu
 
-calibration: .venv/ready  ## what training costs on this machine, as the suite brings it, and README's table of it: ten minutes
+calibration: .venv/ready  ## what training costs on this machine, as the suite brings it, and docs/costs.md's table of it: ten minutes
 	$(RUN) benchmarks.costs --measure
 
 clean:  ## forget the environment, not the results

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import battles, distances, environments, football, learners, profiles, report
+from benchmarks import (
+    battles,
+    distances,
+    environments,
+    football,
+    learners,
+    methods,
+    profiles,
+    report,
+)
 
 RESULTS = Path(__file__).parent / "results"
 EXPLAINED = """Speeds are per CPU-second of one process with one thread. Other work on the machine
@@ -29,7 +38,7 @@ def page(day: date, quick: bool) -> str:
     load = f"load average {os.getloadavg()[0]:.1f} at the start"
     where = f"{environments.machine()}, torch {torch.__version__}, {load}"
     head = f"# Speed, {day}\n\n{warning}{where}\n\n{EXPLAINED}\n"
-    parts = (environments, battles, football, learners, distances)
+    parts = (environments, battles, football, learners, methods, distances)
     rows = [row for part in parts for row in part.measure(quick)]
     return f"{head}\n{report.table(rows)}\n\n{profiles.section(quick)}"
 

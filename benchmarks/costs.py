@@ -1,4 +1,4 @@
-"""README's table of costs, by the calibration the suite brings: ``python -m benchmarks.costs``.
+"""The table of docs/costs.md, by the calibration the suite brings: ``python -m benchmarks.costs``.
 
 ``--measure`` measures that calibration anew on this machine first: ten minutes, which nothing else
 should share.
@@ -12,13 +12,13 @@ from partage.config import bill, calibration, plan
 from partage.config.calibration import Calibration
 from partage.runs import calibrate
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs/costs.md"
 HEAD = "| figure | shows | paper scale |"
 NOWHERE = Path("nowhere")  # nothing is made there
 
 
 def table(text: str, made: Calibration) -> str:
-    """README with the costs of figures as the calibration has them."""
+    """The page with the costs of figures as the calibration has them."""
     before, head, after = text.partition(HEAD)
     rows, end, rest = after.partition("\n\n")
     lines = [_row(line, made) for line in rows.split("\n")]
@@ -45,9 +45,9 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="measure the calibration anew first")
     if parser.parse_args().measure:
         calibrate.calibrate(calibration.SHIPPED, anew=True)
-    text = README.read_text(encoding="utf-8")
-    README.write_text(table(text, calibration.read(calibration.SHIPPED)), encoding="utf-8")
-    print(f"written: the table of costs in {README}")
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(table(text, calibration.read(calibration.SHIPPED)), encoding="utf-8")
+    print(f"written: the table of costs in {PAGE}")
 
 
 if __name__ == "__main__":

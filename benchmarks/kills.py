@@ -62,6 +62,7 @@ metric = "train_return"
 x = "updates"
 y_label = "return"
 """
+KINDS = ["main process", "worker", "pool worker", "trainer", "slurmd"]
 STARTS = "starts of the main process"
 PATIENCE = 60  # s that a kill waits for work that is half done
 POOL_WORKER = "partage.sims.workers.worker"  # as its command line has it
@@ -184,9 +185,9 @@ def wait(root: Path, main: subprocess.Popen[str]) -> None:
         time.sleep(0.2)
 
 
-def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
-    """Kill until it has been done `kills` times; what was killed how often, and how often the main
-    process began.
+def disturb(root: Path, kills: int, cluster: Path | None, only: list[str]) -> Counter[str]:
+    """Kill until it has been done `kills` times, of the kinds in `only` where any are named; what
+    was killed how often, and how often the main process began.
     """
     count: Counter[str] = Counter()
     main = naps.snakemake(root, *options(root, bool(cluster)))
@@ -201,7 +202,11 @@ def disturb(root: Path, kills: int, cluster: Path | None) -> Counter[str]:
             count[STARTS] += 1
             continue
         there = victims(root, main.pid)
-        kind = random.choice([*there, "slurmd"] if cluster else [*there])
+        kinds = [*there, "slurmd"] if cluster else [*there]
+        kinds = [kind for kind in kinds if not only or kind in only]
+        if not kinds:
+            continue  # none of them runs now
+        kind = random.choice(kinds)
         if kind == "slurmd" and cluster:
             node = random.choice(slurm.NODES)
             slurm.kill(cluster, node)
@@ -236,7 +241,18 @@ def main() -> int:
         action="store_true",
         help="on a throw-away cluster (benchmarks.slurm; needs root)",
     )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        choices=KINDS,
+        help="kill these alone: without pool workers football's curve must be equal as well",
+    )
     asked = parser.parse_args()
+    if asked.only == ["slurmd"] and not asked.slurm:
+        parser.error("slurmd runs on a cluster only: add --slurm, or kill other processes as well")
+    if asked.only == ["pool worker"] and find_spec("gfootball") is None:
+        parser.error("pools play football here, and gfootball is not installed: make football")
     random.seed(asked.seed)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         place = Path(folder).resolve()
@@ -244,7 +260,7 @@ def main() -> int:
         in_peace(calm, False)
         began = time.monotonic()
         with slurm.cluster(place / "slurm") if asked.slurm else nullcontext() as cluster:
-            count = disturb(disturbed, asked.kills, cluster)
+            count = disturb(disturbed, asked.kills, cluster, asked.only)
             in_peace(disturbed, asked.slurm)
             remains = left(disturbed)
         expected, found = results(calm), results(disturbed)

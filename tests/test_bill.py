@@ -12,7 +12,7 @@ import pytest
 from calibrated import CELL, LARGE, QMIX, SMALL, made
 from small import ROOT, finish
 
-from benchmarks import costs as readme
+from benchmarks import costs as page
 from partage.cli.parser import main
 from partage.config import bill, calibration, costs, jobs, plan, predictions, work
 from partage.config.calibration import FILE, SHIPPED, Calibration, Played
@@ -355,7 +355,7 @@ def test_a_run_that_does_not_fit_the_memory_is_refused_with_the_number(tmp_path:
     fitting.refuse_what_does_not_fit(recipe(), path)
 
 
-def test_readme_has_the_costs_that_the_shipped_calibration_says():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme.table(text, SHIPPED_ONE) == text, "python -m benchmarks.costs writes them"
+def test_the_page_of_costs_has_those_that_the_shipped_calibration_says():
+    text = (ROOT / "docs/costs.md").read_text(encoding="utf-8")
+    assert page.table(text, SHIPPED_ONE) == text, "python -m benchmarks.costs writes them"
     assert text.count("CPU-hours, ") >= 8

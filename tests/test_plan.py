@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import ROOT, SECOND, checkout, edit, finish, small_plan
 
+from partage.cli.reproducing import Bar, Work
 from partage.config import outcomes, plan, settings
 from partage.config.plan import Request
 from partage.config.recipe import SCALES, Recipe, packs, run_dir, seeds_name, write_recipes
@@ -470,3 +471,31 @@ def test_the_look_of_a_figure_changes_with_its_label_and_not_with_its_settings(r
     assert look() == before
     edit(root / SHEETS / "algorithms.toml", '"Beta"', '"Better"')
     assert look() != before
+
+
+def test_what_smoke_scale_cannot_show_is_made_there_only_by_name(tmp_path: Path):
+    root = checkout(tmp_path)
+    why = 'beyond_smoke = "nothing is learned in minutes"'
+    path = root / "src/partage/config/sheets/figures.toml"
+    path.write_text(path.read_text() + SECOND)
+    edit(path, 'x = "updates"', f'x = "updates"\n{why}')
+    sheets = plan.load(root)
+    assert sheets.ready() == sheets.for_scale("lab").ready() == (["first", "second"], "")
+    smoke = sheets.for_scale("smoke")
+    ready, line = smoke.ready()
+    assert ready == ["second"]
+    assert "first: nothing is learned in minutes" in line and "SCALE=lab FIGURES=first" in line
+    assert smoke.ready("first") == (["first"], "")
+
+
+def test_the_bar_s_estimate_comes_from_the_calibration_and_then_from_what_is_seen(tmp_path: Path):
+    sheets = small_plan(tmp_path)
+    request = Request(results=str(tmp_path / "results"))
+    work = Work.of(sheets, request, ["first"])
+    bar = Bar(work, cores=2)
+    assert "0% [........................] 0 of 2 runs, 0 of 1 figures, about a minute left" in (
+        bar.line(0.0)
+    )
+    finish(sheets.recipes(sheets.figures.values(), request)[:1], request.root)
+    assert " 43% [##########..............] 1 of 2 runs" in bar.line(600.0)
+    assert "about 9 minutes left" in bar.line(600.0)

@@ -13,7 +13,7 @@ from partage.rl.rollout import Rollout, collect_episodes
 
 # a batched simulator of each family; the second has agents that die, and actions that are illegal
 TASKS = ["lbf/5x5-4p-1f-v3", "smac/3m", "mpe/15a_3c", "roll_call/3x5-12"]
-EPISODES = ["qmix", "qmix-ns", "cds", "eoi", "bdps"]
+EPISODES = ["qmix", "qmix-ns", "cds", "eoi", "bdps", "kaleidoscope"]
 SEGMENTS = ["fps-id", "nps", "mdps", "ippo-id", "fps-bias"]
 FEW = {True: {"batch": 4, "copies": 3}, False: {"copies": 3, "segment": 30}}
 

@@ -186,11 +186,14 @@ def test_an_arena_without_a_choice_is_refused_by_name_and_left_out_of_all(root: 
     assert names == ["first"] and left_out.startswith("shown: no settings chosen yet")
 
 
-def test_at_smoke_scale_an_arena_takes_the_first_point_where_nothing_was_chosen(root: Path):
+def test_at_smoke_scale_an_untuned_arena_stands_at_the_first_point_and_only_by_name(root: Path):
     sheets = plan.load(root).for_scale("smoke")
     (shown,) = sheets.select_figures("shown")
     assert shown.algorithms == ["alpha+hidden=8+twice=true", "beta+hidden=8+twice=true"]
-    assert shown in sheets.select_figures()
+    assert sheets.ready("shown") == (["shown"], "")
+    assert [figure.name for figure in sheets.select_figures()] == ["first"]
+    names, left_out = sheets.ready()
+    assert names == ["first"] and left_out.startswith("shown: no settings chosen yet")
 
 
 def test_the_best_trial_of_each_method_is_chosen_and_stands_in_the_arena(chosen: Path):
@@ -227,6 +230,25 @@ def test_a_choice_of_fewer_seeds_is_no_equal_budget(chosen: Path, tmp_path: Path
     assert main(["sweep", "tried", "--scale", "lab", *few, "--write"]) == 0
     with pytest.raises(UserError, match="its budget is not that of the others"):
         plan.load().for_scale("lab").select_figures("shown")
+
+
+def test_in_a_study_a_choice_is_the_study_s_and_comes_before_the_shipped_one(
+    chosen: Path, tmp_path: Path, monkeypatch
+):
+    shipped = chosen / SHEETS / choices.FILE
+    edit(shipped, "hidden = 24", "hidden = 25")
+    before = shipped.read_bytes()
+    own = tmp_path / "study/sheets"
+    own.mkdir(parents=True)
+    (own.parent / "partage.toml").write_text('partage = "0.2.0"\n')
+    monkeypatch.chdir(own.parent)
+    with pytest.raises(UserError, match="chosen of other trials"):
+        plan.load().for_scale("lab").select_figures("shown")
+    assert main(["sweep", "tried", "--scale", "lab", *results_of(chosen), "--write"]) == 0
+    assert shipped.read_bytes() == before
+    assert list(choices.read_choices(own / choices.FILE)) == ["tried"]
+    (shown,) = plan.load().for_scale("lab").select_figures("shown")
+    assert shown.algorithms == list(BEST.values())
 
 
 def test_nothing_is_chosen_while_a_trial_is_missing(chosen: Path, capsys):

@@ -388,3 +388,42 @@ def test_a_reference_that_is_brought_redraws_its_figures_and_never_retrains(root
     assert ran.stderr.splitlines()[1:] == [
         "partage: results/references/theirs.toml lacks the key 'title'."
     ]
+
+
+FAILING = """#!/bin/sh
+case "$*" in *"partage train"*) echo "partage: the disk is on fire."; exit 2;; esac
+exec "{python}" "$@"
+"""
+
+
+def reproduce(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "partage", "reproduce", "--cores", "2", *options]
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def test_reproducing_ends_with_the_page_and_keeps_snakemake_s_words_in_a_file(root: Path):
+    ran = reproduce(root, f"python={root / 'python'}")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "results/smoke/report.html\n" and ran.stderr == ""
+    assert (root / "results/smoke/report.html").is_file()
+    assert "Finished jobid" in (root / "results/smoke/logs/reproduce.log").read_text()
+
+
+def test_where_a_rule_fails_its_last_lines_are_told_and_where_the_rest_is(root: Path):
+    failing = root / "failing"
+    failing.write_text(FAILING.format(python=sys.executable))
+    failing.chmod(0o755)
+    edit(root / SETTINGS, "hidden = 16", "hidden = 17")
+    ran = reproduce(root, "--figures", "first", f"python={failing}")
+    own = "results/smoke/logs/train/alpha/toy/a/0-1.log"
+    assert ran.returncode == 1 and ran.stdout == ""
+    assert (
+        f"partage: the rule train failed ({own}):\n    partage: the disk is on fire." in ran.stderr
+    )
+    assert "all that it said is in results/smoke/logs/reproduce.log" in ran.stderr
+    (root / "Snakefile").unlink()
+    ran = reproduce(root)
+    assert ran.returncode == 2 and "no Snakefile here" in ran.stderr

@@ -105,7 +105,12 @@ FIGURE = {
     "only": "keeps an algorithm to some of the tasks: algorithm → tasks",
     "run": "steps, measuring and seeds of its runs, where they are not those of the tasks",
     "smoke": "the tasks that smoke scale is content with",
-    "kind": "`curves`, or `ceilings`: final values over the number of sets in use",
+    "beyond_smoke": "why smoke scale leaves it out, unless it is asked for by name",
+    "kind": "`curves`; `ceilings`: final values over the number of sets in use; `sweep` and "
+    "`arena`: trials, and methods at the settings chosen of them",
+    "grid": "of a sweep: setting → the values that every algorithm is tried with; by scale",
+    "tuned": "of an arena: the sweep that its settings are chosen of",
+    "by": "of an arena: facts of its tasks by which it is told apart",
 }
 CLAIM = {
     "says": "what is said, in our words",

@@ -11,7 +11,7 @@ CORE = [ancient("images/core.sif")] if CONTAINED else []
 
 # In no rule's params: another interpreter or a moved checkout must not retrain.
 PYTHON = as_word("python" if CONTAINED else REQUEST.python)
-IS_CHECKOUT = (SOURCE.parent / "pyproject.toml").is_file()
+IS_CHECKOUT = SOURCE.name not in ("site-packages", "dist-packages")
 PARTAGE = f"{PYTHON} -m partage"
 if (
     IS_CHECKOUT

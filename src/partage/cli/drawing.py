@@ -1,4 +1,4 @@
-"""Commands that draw, as steps of the workflow: ``frame``, ``draw``, ``table``, ``snapshot``."""
+"""Commands that draw: ``redraw``, and steps of the workflow: ``frame``, ``draw``, ``table`` ..."""
 
 import argparse
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from partage import _io
 from partage.cli import options
+from partage.config import plan
 from partage.config.figures import Figure
 from partage.config.plan import Plan
 from partage.config.request import Request
@@ -14,6 +15,7 @@ from partage.errors import UserError, look_up
 if TYPE_CHECKING:
     import pandas as pd
 
+PUBLISHED, SHOWN = Path("results/published"), Path("results/show")
 KINDS = (".png", ".svg", ".pdf")  # a figure's pictures
 
 
@@ -29,6 +31,50 @@ def add_commands(commands: options.Commands) -> None:
             name, perform, summary, f"{name} {example}", group=options.WORKFLOW, planned=True
         )
         parser.add_argument(argument, metavar=argument.upper())
+    _add_redraw(commands)
+
+
+def _add_redraw(commands: options.Commands) -> None:
+    parser = commands.add(
+        "redraw",
+        redraw,
+        "draw what was published once more, from its runs, and the page of it",
+        "redraw",
+        "redraw results/published --out results/show",
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=PUBLISHED,
+        metavar="FOLDER",
+        help="what was published (default %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=SHOWN,
+        metavar="DIR",
+        help="where it is drawn (default %(default)s)",
+    )
+
+
+def redraw(arguments: argparse.Namespace) -> None:
+    """Draw what was published, and write the page of it; nothing is trained."""
+    from partage.report import published
+
+    folder, out = arguments.folder, arguments.out
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"--out is a folder of its own, but {out} lies in {folder}: name another.")
+    config = plan.load()
+    shown = published.find(config, folder)
+    runs = {run.folder for one in shown for run in one.runs}
+    print(f"{len(shown)} figures of {len(runs)} runs, each the one that its record names")
+    for picture in published.save(config, shown, out):
+        print(picture)
+    page = out / "report.html"
+    _io.write(page, published.render(config, shown, folder).encode())
+    print(page)
 
 
 def frame(arguments: argparse.Namespace) -> None:

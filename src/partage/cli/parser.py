@@ -22,6 +22,7 @@ from partage.cli import (
     failures,
     measuring,
     references,
+    reproducing,
     studying,
     sweeping,
     training,
@@ -106,8 +107,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"partage {partage.__version__}")
     commands = Commands(parser)
-    topics = (catalogue, billing, training, sweeping, measuring, checking, exchange, references)
-    for topic in (*topics, drawing, studying):
+    topics = (catalogue, billing, reproducing, training, sweeping, measuring, checking)
+    for topic in (*topics, exchange, references, drawing, studying):
         topic.add_commands(commands)
     parser.description = f"{DESCRIPTION}\n{commands.overview()}"
     return parser, commands

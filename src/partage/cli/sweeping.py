@@ -24,7 +24,9 @@ def add_commands(commands: options.Commands) -> None:
     )
     parser.add_argument("sweep", metavar="SWEEP", help="a figure of kind sweep (figures.toml)")
     parser.add_argument(
-        "--write", action="store_true", help=f"write the choice to {choices.FILE} in the sheets"
+        "--write",
+        action="store_true",
+        help=f"write the choice to {choices.FILE} in the sheets; in a study, in its own",
     )
 
 
@@ -42,7 +44,7 @@ def sweep(arguments: argparse.Namespace) -> None:
     print(choosing.table(config, found).to_string(index=False, float_format="%.4g"))
     if not arguments.write:
         return
-    path = plan.PACKAGE / "config/sheets" / choices.FILE
+    path = choices.place(plan.PACKAGE)
     kept = choices.read_choices(path)
     of_scale = kept.setdefault(shown.name, {}).setdefault(request.scale, {})
     of_scale.clear()

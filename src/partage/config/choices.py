@@ -1,4 +1,7 @@
-"""chosen.toml: what was chosen of the trials of sweeps (standard library only)."""
+"""chosen.toml: what was chosen of the trials of sweeps (standard library only).
+
+A study has one of its own, which comes first: what it chose there is of its own trials.
+"""
 
 import json
 import re
@@ -6,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from partage import _io
-from partage.config import schema
+from partage.config import schema, study
 from partage.config.recipe import SCALES
 from partage.config.types import Scalar
 from partage.errors import one_of
@@ -29,6 +32,22 @@ class Choice(NamedTuple):
 
 
 KINDS = {"settings": dict, "score": float, "trials": str}
+
+
+def place(package: Path) -> Path:
+    """Return the file that a choice is written to: the study's, or outside of any the package's."""
+    return (study.root() or package / "config") / "sheets" / FILE
+
+
+def of(package: Path) -> Choices:
+    """Return what was chosen: of each sweep and scale what the study says, else the package.
+
+    Raises `UserError` for what does not belong in a file.
+    """
+    found = read_choices(package / "config/sheets" / FILE)
+    for sweep, scales in read_choices(place(package)).items():
+        found[sweep] = found.get(sweep, {}) | scales
+    return found
 
 
 def read_choices(path: Path) -> Choices:

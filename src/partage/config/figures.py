@@ -54,15 +54,17 @@ class Figure(NamedTuple):
     smoke: list[str]  # the tasks that smoke scale is content with (none named: all)
     kind: str  # one of KINDS
     grid: dict[str, Any]  # of a sweep: setting -> the values tried, or these by scale
-    tuned: str  # of an arena: the sweep that its settings were chosen by
+    tuned: str  # of an arena: the sweep that its settings are of; "" once they are chosen
     by: list[str]  # of an arena: facts of its tasks (tasks.toml) by which it is told apart
-    lacks: str = ""  # why it cannot be made at this scale
+    beyond_smoke: str  # why smoke scale leaves it out, unless asked for by name ("": it does not)
+    left_out: str = ""  # the same where it does: in a plan for that scale
+    lacks: str = ""  # why it cannot be made at that scale
 
     def for_scale(self, scale: str) -> "Figure":
         """Return what of it is made at this scale."""
-        if self.smoke and scale == SCALES[0]:
-            return self._replace(tasks=self.smoke)
-        return self
+        if scale != SCALES[0]:
+            return self
+        return self._replace(tasks=self.smoke or self.tasks, left_out=self.beyond_smoke)
 
     def draws(self, algorithm: str, task: str) -> bool:
         """Return whether this algorithm is drawn on this task."""
@@ -118,6 +120,7 @@ OPTIONAL = {
     "only": dict,
     "run": dict,
     "smoke": list[str],
+    "beyond_smoke": str,
     "kind": str,
     "grid": dict,
     "tuned": str,
@@ -176,6 +179,7 @@ def _read_figure(
         grid=entry.get("grid", {}),
         tuned=entry.get("tuned", ""),
         by=entry.get("by", []),
+        beyond_smoke=entry.get("beyond_smoke", ""),
     )
     _check_figure(figure, where)
     claims = [_read_claim(figure, claim, where) for claim in entry.get("claims", [])]

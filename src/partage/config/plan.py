@@ -14,6 +14,7 @@ from partage.config.algorithms import TRIED, Layer, Variant, read_variants
 from partage.config.cells import Cell, Setting
 from partage.config.choices import Choices
 from partage.config.figures import Figure, read_figures
+from partage.config.left_out import reasons, said_of_left_out
 from partage.config.needs import lacking
 from partage.config.recipe import IMPORTED, SCHEMA, Recipe, packs
 from partage.config.request import Request
@@ -49,7 +50,7 @@ class Plan(NamedTuple):
         return [
             each
             for each in map(self.figures.__getitem__, self.all_of(self.figures))
-            if each.kind != "sweep" and not each.tuned and not each.lacks
+            if each.kind != "sweep" and not each.tuned
         ]
 
     def all_of(self, entries: Iterable[str]) -> list[str]:
@@ -94,11 +95,14 @@ class Plan(NamedTuple):
         ]
         if lines and names != "all":
             raise UserError(" ".join(lines))
-        untuned = [figure.name for figure in self.figures.values() if figure.lacks]
+        untuned = [name for name in self.all_of(self.figures) if self.figures[name].tuned]
         if untuned and names == "all":
             lines.append(f"{', '.join(untuned)}: no settings chosen yet (docs/arena.md).")
         left_out: set[str] = set()
         left_out.update(*waiting.values())
+        for why, far in reasons(self.select_figures() if names == "all" else []).items():
+            lines.append(said_of_left_out(why, far))
+            left_out.update(far)
         return [name for name in wanted if name not in left_out], " ".join(lines)
 
     def _missing_packages(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -249,7 +253,7 @@ def load(root: Path | None = None) -> Plan:
         learners=learners,
         settings_tables=read_settings_tables(entries["tables"]),
         snapshots=snapshots.read(entries["snapshots"]),
-        choices=choices.read_choices(package / "config/sheets" / choices.FILE),
+        choices=choices.of(package),
         own=sheets.own,
     )
     consistency.check(plan)

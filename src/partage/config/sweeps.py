@@ -129,8 +129,8 @@ def expand(plan: "Plan", scale: str) -> "Plan":
 
     An arena of which no choice, or one of other trials, is known `lacks` its settings.
     """
-    arenas = [figure for figure in plan.figures.values() if figure.tuned]
     sweeps = {name: figure for name, figure in plan.figures.items() if figure.grid}
+    arenas = [figure for figure in plan.figures.values() if figure.tuned in sweeps]
     tried = {name: _trials(plan, sweep, scale) for name, sweep in sweeps.items()}
     variants, figures = dict(plan.variants), dict(plan.figures)
     for name, by_method in tried.items():
@@ -155,25 +155,26 @@ def _trials(plan: "Plan", sweep: Figure, scale: str) -> dict[str, list[Variant]]
 def _tune(plan: "Plan", arena: Figure, tried: Mapping[str, list[Variant]], scale: str) -> Figure:
     """Return an arena with each method at the trial chosen for it; what it lacks if there is none.
 
-    Smoke scale is no result, and takes the grid's first point where nothing was chosen.
+    Smoke scale is no result, and takes the grid's first point where nothing was chosen; the arena
+    stays one to be `tuned`, which "all" leaves out.
     """
     choices = plan.choices.get(arena.tuned, {}).get(scale, {})
-    names = {}
+    names, tuned = {}, ""
     for method in arena.algorithms:
         first = tried[method][0].name
         if method not in choices and scale == SCALES[0]:
-            names[method] = first
+            names[method], tuned = first, arena.tuned
             continue
         try:
             names[method] = _chosen(plan, arena.tuned, method, tried[method], scale)
         except UserError as error:
-            return arena._replace(lacks=str(error), tuned="")
+            return arena._replace(lacks=str(error))
     claims = [
         claim._replace(of=names[claim.of], than=[names[each] for each in claim.than])
         for claim in arena.claims
     ]
     only = {names[method]: tasks for method, tasks in arena.only.items()}
-    return arena._replace(algorithms=list(names.values()), claims=claims, only=only, tuned="")
+    return arena._replace(algorithms=list(names.values()), claims=claims, only=only, tuned=tuned)
 
 
 def _chosen(plan: "Plan", sweep: str, method: str, tried: list[Variant], scale: str) -> str:

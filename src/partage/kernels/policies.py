@@ -28,6 +28,16 @@ class ByValues(NamedTuple):
     last: Int64[np.ndarray, "M"]  # changes; -1: none yet
 
 
+class ByLayeredValues(NamedTuple):
+    """A recurrent agent, its values what the layers behind the memory give in turn."""
+
+    body: Body
+    layers: tuple[Bank, ...]
+    noise: Noise  # of whole episodes
+    h: Float32[np.ndarray, "M H"]  # changes
+    last: Int64[np.ndarray, "M"]  # changes; -1: none yet
+
+
 class ByLogits(NamedTuple):
     """Layers with ReLU between them, from whose softmax actions are sampled."""
 
@@ -43,7 +53,7 @@ class ByTurns(NamedTuple):
     who: Int64[np.ndarray, "R T B"]  # the agent whose turn it is; N: nobody's
 
 
-Actor = ByValues | ByLogits | ByTurns | ByRoles
+Actor = ByValues | ByLayeredValues | ByLogits | ByTurns | ByRoles
 
 
 @compiled
@@ -64,10 +74,27 @@ def _act_by_values(actor, buffers, t, actions):
 
 
 @compiled
+def _act_by_layered_values(actor, buffers, t, actions):
+    """Take each agent's best action, or any available one where the noise says so."""
+    rows = actions.size
+    after = np.empty(actor.h.shape, np.float32)
+    apply_body(buffers.obs.reshape(rows, -1), actor.last, actor.h, actor.body, after)
+    actor.h[:] = after
+    values = _behind_layers(actor.layers, after)
+    choose(values, buffers.avail_actions, actor.noise, t, actions)
+    actor.last[:] = actions.reshape(-1)
+
+
+@compiled
 def _through_layers(layers, buffers):
-    """Return what everyone observes ``[M, O]`` behind layers, ReLU between them."""
-    rows = buffers.alive.size
-    x, nothing = buffers.obs.reshape(rows, -1), np.full(rows, -1)
+    """Return what everyone observes behind layers ``[M, O]``, padded."""
+    return _behind_layers(layers, buffers.obs.reshape(buffers.alive.size, -1))
+
+
+@compiled
+def _behind_layers(layers, x):
+    """Return rows ``[M, I]`` behind layers ``[M, O]``, padded, with ReLU between them."""
+    rows, nothing = len(x), np.full(len(x), -1)
     for n in range(len(layers)):
         y = np.empty((rows, padded_width(layers[n].weight.shape[3])), np.float32)
         apply_bank(x, nothing, layers[n], y)
@@ -124,6 +151,7 @@ def act(actor: Any, buffers: Any, t: int, actions: np.ndarray) -> None:
 
 WAYS: dict[type, Any] = {
     ByValues: _act_by_values,
+    ByLayeredValues: _act_by_layered_values,
     ByLogits: _act_by_logits,
     ByTurns: _act_by_turns,
     ByRoles: act_by_roles,

@@ -1,7 +1,7 @@
 """What learners of a joint action value have in common: replay, target networks, QMIX's losses."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -89,8 +89,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         move(nets, device)
         self.nets: NetworksT = nets
         self.target: NetworksT = deepcopy(self.nets).requires_grad_(False)
-        rmsprop = partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
-        self.optimiser = Optimiser(self.nets, rmsprop, s.clip)
+        self.optimiser = Optimiser(self.nets, self._descent(), s.clip)
         self.exploration = Exploration(seeds, s.epsilon_start, s.epsilon_end, s.epsilon_anneal)
         self.exploration.move(device)
         self.replay = Replay(len(seeds), s.buffer, spec)
@@ -106,6 +105,11 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         self.episodes = 0  # collected by each run that still collects
         # of learners whose policies note who goes through what: the most frequent set of each agent
         self.blocks: dict[str, Assignment] = {}
+
+    def _descent(self) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
+        """Return what makes torch's optimiser of the networks   (PyMARL: RMSprop)."""
+        s = self.settings
+        return partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Store the episodes, take a gradient step, and copy to the target networks when due."""

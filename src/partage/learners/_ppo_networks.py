@@ -119,7 +119,7 @@ class Networks(nn.Module):
         self.alike = self.on_state and of_critic.sets == 1 and not of_critic.agent_id
         g = generators([stream(seed, "networks") for seed in seeds])
         inputs = spec.state_dim if self.on_state else spec.obs_dim
-        init, actor_init, critic_init = _inits(s.init)
+        init, actor_init, critic_init = inits_of(s.init)
         recurrent = s.memory != "none", s.memory == "both"
         actor = Shape(
             spec.obs_dim, spec.n_actions, s.hidden, s.actor_layers, recurrent[0], init, actor_init
@@ -164,7 +164,7 @@ class Networks(nn.Module):
         return [self.actor.head, self.critic] if self.critic_follows else [self.actor.head]
 
 
-def _inits(name: str) -> tuple[Init, Init, Init]:
+def inits_of(name: str) -> tuple[Init, Init, Init]:
     """Return the initialisers of hidden layers, of the actor's last and of the critic's last."""
     if name == "torch":
         return linear_init, linear_init, linear_init

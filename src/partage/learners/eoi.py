@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from partage.errors import at_least
-from partage.kernels.policies import ByTurns
+from partage.kernels.policies import ByTurns, ByValues
 from partage.learners import _off_policy, qmix
 from partage.learners._eoi import Individual
 from partage.learners._off_policy import OffPolicyLearner
@@ -105,6 +105,7 @@ class Actor:
         base = self.base.in_place(copies, time, explore)
         if base is None:
             return None
+        assert isinstance(base, ByValues)  # one layer behind the memory
         who = self._turns(copies if explore else 0, time if explore else 0)
         layers = self.individual.value.in_place(self.individual.everyone)
         return ByTurns(base, layers, who.numpy())

@@ -49,6 +49,7 @@ from partage.rl.rollout import Rollout
 from partage.rl.running import RewardNorm, ValueNorm
 from partage.rl.surrogate import annealed, entropy_of, policy_terms, value_terms
 from partage.sharing.assignment import Assignment
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
 # what makes it quick on the small tasks of its tests
@@ -74,12 +75,13 @@ class PPO:
         seeds: Sequence[int],
         device: torch.device,
         share: FixedSharing | None = None,
+        net: Networks | None = None,
     ) -> None:
         _ppo_settings.check(settings, spec)
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
         s, whole_episodes = settings, settings.experience == "episodes"
         self.copies, self.segment = s.copies, None if whole_episodes else s.segment
-        self.net = Networks(spec, s, seeds, share)
+        self.net = net or Networks(spec, s, seeds, share)
         move(self.net, device)
         self.policy = Actor(self.net, spec, whole_episodes, seeds, device)
         self.minibatches = Minibatches(seeds, s.minibatches)
@@ -94,11 +96,9 @@ class PPO:
         """Make one optimiser of all networks, or one of the actor and one of the critic."""
         s = self.settings
         adam = partial(torch.optim.Adam, lr=s.lr, eps=s.adam_eps, fused=True)
-        first = self.net if s.norms == "one" else self.net.actor
-        self.optimiser = Optimiser(first, adam, s.clip_norm)
-        self.critic_optimiser = None
-        if s.norms == "each":
-            self.critic_optimiser = Optimiser(self.net.critic, adam, s.clip_norm)
+        each = s.norms == "each"
+        self.optimiser = Optimiser(self.net.actor if each else self.net, adam, s.clip_norm)
+        self.critic_optimiser = Optimiser(self.net.critic, adam, s.clip_norm) if each else None
 
     def _optimisers(self) -> list[Optimiser]:
         return [x for x in (self.optimiser, self.critic_optimiser) if x]
@@ -185,8 +185,8 @@ class PPO:
         value = self.net.values(part.obs, part.state)
         error = value_terms(value, part.value, part.target, s.value_clip, s.value_loss == "huber")
         value_loss = mean_of(error, part.valued)
-        losses = policy_loss - s.entropy * entropy, s.value * value_loss
-        norm, clipped = self._descend(*losses, active)
+        of_actor = policy_loss - s.entropy * entropy
+        norm, clipped = self._descend(of_actor, s.value * value_loss, active)
         with torch.no_grad():
             kl = mean_of(ratio - 1 - log_ratio, part.acting)
             far = mean_of(((ratio - 1).abs() > s.clip).float(), part.acting)
@@ -226,7 +226,7 @@ class PPO:
         """Return each agent's policy on its own observations, availability left aside."""
         return log_softmax(self.net.logits(obs.to(self.device))).exp()
 
-    def sharing(self) -> dict[str, Assignment]:
+    def sharing(self) -> Mapping[str, Assignment | Shares]:
         """Return who goes through which set, block by block: the critic's where it has its own."""
         blocks = {"front": self.net.front_of, "back": self.net.back_of}
         return blocks if self.net.critic_follows else blocks | {"critic": self.net.critic_of}

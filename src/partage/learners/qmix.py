@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from partage.kernels.acting import Bank, Body
-from partage.kernels.policies import ByValues
+from partage.kernels.policies import ByLayeredValues, ByValues
 from partage.learners import _off_policy
 from partage.learners._off_policy import (
     MixedNetworks,
@@ -32,7 +32,7 @@ from partage.learners._off_policy import (
     previous_actions,
 )
 from partage.nn.mixer import Mixer
-from partage.nn.networks import RecurrentQ, fixed_sharing
+from partage.nn.networks import RecurrentQ, Watch, fixed_sharing
 from partage.nn.real import real_instants, real_values
 from partage.nn.state import hold
 from partage.rl.exploration import Exploration, ExplorationNoise, choose, in_place
@@ -56,12 +56,19 @@ class Networks(MixedNetworks):
 
     assignment: Assignment
 
-    def __init__(self, spec: Spec, settings: _off_policy.Settings, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        settings: _off_policy.Settings,
+        seeds: Sequence[int],
+        behind: int = 1,  # layers behind the memory
+    ) -> None:
         super().__init__()
         share = fixed_sharing(settings.sharing, len(seeds), spec.n_agents)
         g = generators([stream(seed, "networks") for seed in seeds])
         hold(self, assignment=share.assignment)
-        self.agent = RecurrentQ(g, share, spec.obs_dim, spec.n_actions, settings.hidden)
+        sizes = spec.obs_dim, spec.n_actions, settings.hidden, behind
+        self.agent = RecurrentQ(g, share, *sizes)
         self.mixer = Mixer(g, spec.n_agents, spec.state_dim, settings.mixer, settings.hyper)
 
     def q(
@@ -69,6 +76,7 @@ class Networks(MixedNetworks):
         obs: Tensor,
         actions: Int64[Tensor, "R B T N"],
         filled: Bool[Tensor, "R B T"] | None = None,
+        watch: Watch | None = None,  # sees what the agents' encoders give
     ) -> Float32[Tensor, "R B T1 N A"]:
         """Return action values at every instant of whole episodes with these actions.
 
@@ -76,6 +84,7 @@ class Networks(MixedNetworks):
         """
         h, last_action = self.agent.initial_for(obs), previous_actions(actions)
         agent = self.agent.select(self.assignment)
+        agent = agent._replace(body=agent.body._replace(watch=watch))
         if obs.device.type != "cpu" or filled is None or filled.all():  # a card is not asked
             return agent(obs, last_action, h)[0]
         return real_values(agent, obs, last_action, h, real_instants(filled))
@@ -140,9 +149,15 @@ class EpsilonGreedy:
     captured = True  # on a card: acting asks it for nothing
 
     def __init__(
-        self, nets: ValueNetworks, spec: Spec, exploration: Exploration, device: torch.device
+        self,
+        nets: ValueNetworks,
+        spec: Spec,
+        exploration: Exploration,
+        device: torch.device,
+        in_layers: bool = False,  # what lies behind the memory: layers in turn, or heads to add up
     ) -> None:
         self.nets, self.spec, self.exploration, self.device = nets, spec, exploration, device
+        self.acting = ByLayeredValues if in_layers else ByValues
 
     @torch.no_grad()
     def initial(self, copies: int, explore: bool) -> Memory:
@@ -153,7 +168,7 @@ class EpsilonGreedy:
         noise = self.exploration.episode_noise(horizon, copies, n, actions) if explore else None
         return Memory(agent, h, last_action, noise, 0)
 
-    def in_place(self, copies: int, time: int, explore: bool) -> ByValues | None:
+    def in_place(self, copies: int, time: int, explore: bool) -> ByValues | ByLayeredValues | None:
         """Return what acts in episodes that begin, with their noise."""
         if self.device.type != "cpu":
             return None
@@ -164,7 +179,7 @@ class EpsilonGreedy:
         if explore:
             noise = self.exploration.episode_noise(time, copies, spec.n_agents, spec.n_actions)
         last = np.full(len(h), -1)
-        return ByValues(body, heads, in_place(noise), h.numpy(), last)
+        return self.acting(body, heads, in_place(noise), h.numpy(), last)
 
     @torch.no_grad()
     def __call__(self, step: TimeStep, memory: Memory, explore: bool) -> tuple[Choice, Memory]:
@@ -204,10 +219,11 @@ def update(
     learner: OffPolicyLearner[Networks, SettingsT],
     batch: dict[str, Tensor],
     active: Bool[Tensor, "R"],
+    watch: Watch | None = None,
 ) -> dict[str, Tensor]:
-    """Take QMIX's own step, of any learner with its networks."""
+    """Take QMIX's own step, of any learner with its networks; `watch` sees it (`Networks.q`)."""
     episodes = batch["obs"], batch["actions"], batch["filled"]
-    q = learner.nets.q(*episodes)
+    q = learner.nets.q(*episodes, watch)
     with torch.no_grad():
         q_target = learner.target.q(*episodes)
     loss, measures = learner.td_loss(q, q_target, batch)  # eq. 9

@@ -18,7 +18,7 @@ from torch import Tensor
 from partage.learners import _derived, _off_policy, qmix
 from partage.learners._derived import Code, Derived
 from partage.learners._off_policy import OffPolicyLearner
-from partage.nn.tangents import overlap
+from partage.nn.tangents import banks, overlap
 from partage.sharing import assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
@@ -43,7 +43,7 @@ class DerivedQMIX(OffPolicyLearner[qmix.Networks, Settings]):
         _derived.check(settings.sharing, code)
         nets = qmix.Networks(spec, settings, seeds)
         body, head = nets.agent.body, nets.agent.head
-        _derived.derive([body.encoder, head], code, spec.n_agents, seeds)
+        _derived.derive([body.encoder, *banks(head)], code, spec.n_agents, seeds)
         body.sets = spec.n_agents
         nets.assignment = assignment.none(len(seeds), spec.n_agents)
         super().__init__(spec, settings, seeds, device, nets)

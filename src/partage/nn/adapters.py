@@ -89,6 +89,15 @@ def own_sets(bank: Bank, sets: int) -> None:
     bank.bias = nn.Parameter(bank.bias.detach().repeat(1, sets, 1))
 
 
+def gather_by_ones(x: Tensor, dim: int, index: Int64[Tensor, "..."]) -> Tensor:
+    """Do as `torch.gather` where there is little to choose from.
+
+    Its gradient is added up place by place, on a card in another order each time.
+    """
+    choices = x.split(1, dim)
+    return torch.stack([each * (index == k) for k, each in enumerate(choices)]).sum(0)
+
+
 class Columns(nn.Module):
     """Each output neuron from a set of its own choice: an assignment ``[R, N, O]``   (GradPS).
 
@@ -105,7 +114,8 @@ class Columns(nn.Module):
 
     def forward(self, base: Sets) -> Sets:
         place = self.columns[:, :, None].expand(-1, -1, base.weight.shape[2], -1)
-        return Sets(base.weight.gather(1, place), base.bias.gather(1, self.columns))
+        look_up = torch.gather if base.weight.device.type == "cpu" else gather_by_ones
+        return Sets(look_up(base.weight, 1, place), look_up(base.bias, 1, self.columns))
 
     def products(self, base: Sets, met: Met) -> Products:
         """Return the weights and biases that two agents take from one set."""

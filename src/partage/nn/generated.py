@@ -49,9 +49,11 @@ def combined(
 class Hypernetwork(nn.Module):
     """Weight and bias are the base's, plus blocks added up by features of the set's code.
 
-    The code ``[S, E]`` is the same in all runs at the start. With `hidden` units its features are
-    ``relu(W code + b)``, else the code itself: then a one-hot code makes sets of their own beside
-    the base   (HyperMARL: weight and bias have networks of their own). `init` draws each block.
+    A code ``[S, E]`` is the same in all runs at the start; a parameter ``[R, S, E]`` is taken as it
+    is, and may be that of several layers. With `hidden` units its features are ``relu(W code +
+    b)``, where `features` draws W and b; else they are the code itself: then a one-hot code makes
+    sets of their own beside the base   (HyperMARL: weight and bias have networks of their own).
+    `init` draws each block.
     """
 
     code: Tensor  # [R, S, E]
@@ -59,27 +61,36 @@ class Hypernetwork(nn.Module):
     def __init__(
         self,
         bank: Bank,
-        code: Float32[Tensor, "S E"],
+        code: Float32[Tensor, "S E"] | nn.Parameter,
         generators: Sequence[Generator],
         hidden: int = 0,
         init: Init = linear_init,
         learned: bool = True,
+        features: Init = linear_init,
     ) -> None:
         super().__init__()
         runs, _, inputs, outputs = bank.weight.shape
-        self.count, width = code.shape
-        codes = code.repeat(runs, 1, 1)
-        if learned:
-            self.code = nn.Parameter(codes)
+        self.count, width = code.shape[-2:]
+        if isinstance(code, nn.Parameter):
+            self.code = code
+        elif learned:
+            self.code = nn.Parameter(code.repeat(runs, 1, 1))
         else:
-            self.register_buffer("code", codes)
+            self.register_buffer("code", code.repeat(runs, 1, 1))
         # each set has a block of its own and no other, so nothing is multiplied
         self.one_hot = not (learned or hidden) and code.equal(torch.eye(self.count))
         self.hidden = nn.ModuleList()
         if hidden:
-            self.hidden.extend(Bank(generators, 1, width, hidden) for _ in range(2))
+            self.hidden.extend(Bank(generators, 1, width, hidden, features) for _ in range(2))
         blocks = Bank(generators, hidden or width, inputs, outputs, init)
         self.weight_blocks, self.bias_blocks = blocks.weight, blocks.bias
+
+    @torch.no_grad()
+    def scale_blocks(self) -> None:
+        """Divide the weights' blocks by the features' size, so that sets begin as `init` draws."""
+        for_weight, _ = self.features()
+        size = for_weight.square().sum(2).mean(1).sqrt()  # root mean square over the sets
+        self.weight_blocks /= size[:, None, None, None]
 
     def features(self) -> tuple[Float32[Tensor, "R S H"], Float32[Tensor, "R S H"]]:
         """Return the features of the codes, for weights and for biases."""
@@ -99,7 +110,8 @@ class Hypernetwork(nn.Module):
     @torch.no_grad()
     def products(self, base: Sets, met: Met) -> Products:
         """Return those by base and blocks; what the code and its features learn is left out."""
-        for_weight, for_bias = (1 + x @ x.transpose(1, 2) for x in self.features())
+        by_base = float(isinstance(base.weight, nn.Parameter))  # else it is not trained
+        for_weight, for_bias = (by_base + x @ x.transpose(1, 2) for x in self.features())
         return (in_common(met) * for_weight + for_bias) * base.bias.shape[2]
 
 

@@ -1,6 +1,6 @@
 """Masks: each set is the base where it keeps it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,39 @@ START = 5.0  # thresholds begin between -10 and -5, each for itself   (Kaleidosc
 class LearnedMask(nn.Module):
     """``sign(W) max(|W| - sigmoid(s), 0)`` with thresholds s of each set   (Kaleidoscope).
 
-    The bias is the base's. A weight that a set cuts has no gradient from it.
+    The bias is the base's. A weight that a set cuts has no gradient from it. One that is `fixable`
+    (`fix`) is ``W`` in runs that are `fixed`, where `kept` says so, whatever the thresholds are.
     """
 
-    def __init__(self, bank: Bank, sets: int, generators: Sequence[Generator]) -> None:
+    fixed: Bool[Tensor, "R"]
+    kept: Bool[Tensor, "R S I O"]
+
+    def __init__(
+        self, bank: Bank, sets: int, generators: Sequence[Generator], fixable: bool = False
+    ) -> None:
         super().__init__()
-        self.count = sets
+        self.count, self.fixable = sets, fixable
         shape = sets, *bank.weight.shape[2:]
         self.thresholds = nn.Parameter(draw(generators, *shape, fill=uniform(-2 * START, -START)))
+        if fixable:
+            runs = len(bank.weight)
+            self.register_buffer("fixed", torch.zeros(runs, dtype=torch.bool))
+            self.register_buffer("kept", torch.ones(runs, *shape, dtype=torch.bool))
 
     def forward(self, base: Sets) -> Sets:
-        return Sets(shrink(base.weight, self.thresholds), spread(base.bias, self.count))
+        weight = shrink(base.weight, self.thresholds)
+        if self.fixable:
+            weight = torch.where(self._fixed_sets(), base.weight * self.kept, weight)
+        return Sets(weight, spread(base.bias, self.count))
 
     @torch.no_grad()
     def mask(self, base: Sets) -> Bool[Tensor, "R S I O"]:
         """Return which weights each set keeps."""
-        return shrink(base.weight, self.thresholds) != 0
+        learned = shrink(base.weight, self.thresholds) != 0
+        return torch.where(self._fixed_sets(), self.kept, learned) if self.fixable else learned
+
+    def _fixed_sets(self) -> Bool[Tensor, "R 1 1 1"]:
+        return self.fixed[:, None, None, None]
 
     def products(self, base: Sets, met: Met) -> Products:
         """Return how many weights and biases two sets both keep.
@@ -93,6 +110,88 @@ def _laid_out(weight: Tensor, thresholds: Tensor) -> tuple[np.ndarray, np.ndarra
         weight.detach().contiguous().flatten(1).numpy(),
         thresholds.detach().contiguous().flatten(2).numpy(),
     )
+
+
+class Diverse(torch.autograd.Function):
+    """What `diversity` adds up over layers: of one, how much its sets' masks differ."""
+
+    @staticmethod
+    def forward(ctx: Any, thresholds: Tensor, weight: Tensor, factor: float) -> Tensor:
+        """Return ``-factor sum |w| k (S - k)`` of each run, where k of S sets keep a weight w."""
+        kept = shrink(weight, thresholds) != 0
+        keepers = kept.sum(1, keepdim=True, dtype=torch.float32)
+        ctx.save_for_backward(thresholds, weight, kept, keepers)
+        ctx.factor = factor
+        differing = weight.abs() * keepers * (kept.shape[1] - keepers)
+        return -factor * differing.flatten(1).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the thresholds' gradient: a mask passes on tanh of its own   (Kaleidoscope)."""
+        thresholds, weight, kept, keepers = ctx.saved_tensors
+        by_mask = -ctx.factor * weight.abs() * (kept.shape[1] * kept - keepers)
+        of_mask = elementwise(torch.tanh, grad_outputs[0].view(-1, 1, 1, 1) * by_mask)
+        cut_at = elementwise(torch.sigmoid, thresholds)
+        return -of_mask * cut_at * (1 - cut_at), None, None
+
+
+def diversity(layers: Sequence[Bank]) -> Float32[Tensor, "R"]:
+    """Return how much the masks of any two sets differ, as a loss: 0 and less   (Kaleidoscope).
+
+    ``-sum_l w_l sum_{i, j} sum |W_l| |m_li - m_lj| / (S (S - 1) P)``: over layers of weights 1, 2,
+    4 and so on, ordered pairs of S sets, and P masked weights. It moves thresholds alone.
+    """
+    masks = [(bank, bank.derivation) for bank in layers if isinstance(bank.derivation, LearnedMask)]
+    sets = masks[0][1].count if masks else 1
+    if sets == 1:  # nobody to differ from
+        return layers[0].weight.new_zeros(len(layers[0].weight))
+    pairs = sets * (sets - 1) * sum(bank.weight[0].numel() for bank, _ in masks)
+    terms = [
+        Diverse.apply(mask.thresholds, bank.weight, 2 * 2**place / pairs)
+        for place, (bank, mask) in enumerate(masks)
+    ]
+    return torch.stack(terms).sum(0)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def redraw(bank: Bank, share: float, draws: Mapping[int, Generator]) -> None:
+    """Draw weights anew that all sets cut, each with probability `share`, and their thresholds.
+
+    `draws` has a generator for each run that this happens in   (Kaleidoscope's reset).
+    """
+    mask = bank.derivation
+    assert isinstance(mask, LearnedMask)
+    kept = mask.mask(Sets(bank.weight, bank.bias)).any(1).cpu()
+    for run, generator in draws.items():
+        drawn = draw([generator], *kept.shape[1:], fill=uniform(0, 1))[0] < share
+        chosen = (drawn & ~kept[run]).to(bank.weight.device)
+        bound = kept.shape[1] ** -0.5
+        for parameter, low, high in (
+            (bank.weight, -bound, bound),
+            (mask.thresholds, -2 * START, -START),
+        ):
+            new = draw([generator], *parameter.shape[1:], fill=uniform(low, high))[0]
+            old = parameter.data[run]
+            old.copy_(torch.where(chosen, new.to(old.device), old))
+
+
+@torch.no_grad()
+def fix(bank: Bank, moving: Mapping[int, Generator | None]) -> None:
+    """Keep these runs' masks as they are from here on, and shrink no more.
+
+    With a generator the places of a run's weights are permuted, alike in all its masks: each keeps
+    as many, and any two as many of the same. Ids of agents stay in their places.
+    """
+    mask = bank.derivation
+    assert isinstance(mask, LearnedMask)
+    kept = mask.mask(Sets(bank.weight, bank.bias))
+    met_by_all = (bank.inputs + bank.one_hot) * kept.shape[3]
+    for run, generator in moving.items():
+        places = kept[run].flatten(1)
+        if generator is not None:
+            order = torch.randperm(met_by_all, generator=generator).to(places.device)
+            places[:, :met_by_all] = places[:, order]
+        mask.kept[run], mask.fixed[run] = places.view_as(kept[run]), True
 
 
 def check_keep(keep: float) -> None:

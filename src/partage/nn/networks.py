@@ -1,6 +1,6 @@
 """Networks that two or more learners use, made of banks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -16,6 +16,8 @@ from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 
 Sharing = Literal["full", "id", "none"]
+# sees what the encoder gives: rows [R, G, T, M, H]; or sorted ones [L, H], and their places there
+Watch = Callable[[Tensor, Tensor | None], None]
 
 
 class FixedSharing(NamedTuple):
@@ -123,6 +125,7 @@ class SelectedRecurrent(NamedTuple):
     sets: int
     encoder: Layer
     memory: GRUWeights | CardCells
+    watch: Watch | None = None
 
     def __call__(
         self,
@@ -133,11 +136,16 @@ class SelectedRecurrent(NamedTuple):
         """Return the states after every instant, as rows."""
         last = to_rows(last_action[..., None], self.sets).squeeze(-1)
         rows = self.encoder(to_rows(obs, self.sets), last)
+        if self.watch is not None:
+            self.watch(rows, None)
         return run_gru(rows, to_rows(h[:, :, None], self.sets)[:, :, 0], self.memory)
 
 
 class RecurrentQ(nn.Module):
-    """PyMARL's agent: `Recurrent`, then FC -> the value of each action."""
+    """PyMARL's agent: `Recurrent`, then FC -> the value of each action.
+
+    With more layers behind the memory there is ReLU between them   (Kaleidoscope's has three).
+    """
 
     def __init__(
         self,
@@ -146,10 +154,15 @@ class RecurrentQ(nn.Module):
         obs_dim: int,
         n_actions: int,
         hidden: int,
+        behind: int = 1,
     ) -> None:
         super().__init__()
         self.body = Recurrent(generators, sharing, obs_dim, n_actions, hidden)
-        self.head = Bank(generators, sharing.sets, hidden, n_actions)
+        self.head: Bank | MLP
+        if behind == 1:
+            self.head = Bank(generators, sharing.sets, hidden, n_actions)
+        else:
+            self.head = MLP(generators, sharing.sets, [*[hidden] * behind, n_actions])
 
     def initial(self, copies: int, n_agents: int) -> Float32[Tensor, "R B N H"]:
         """Return an empty memory for every agent of so many copies."""
@@ -161,11 +174,14 @@ class RecurrentQ(nn.Module):
 
     def select(self, index: Assignment) -> "SelectedQ":
         """Return the networks that each agent goes through; they hold until the next update."""
-        return SelectedQ(self.body.select(index), self.head.select(index))
+        selected = self.head.select(index)
+        layers = (selected,) if isinstance(selected, Layer) else tuple(selected)
+        return SelectedQ(self.body.select(index), layers)
 
     def in_place(self, index: Assignment) -> tuple[acting.Body, tuple[acting.Bank, ...]]:
-        """Return body and heads for compiled acting: views of the parameters."""
-        return self.body.in_place(index), (self.head.in_place(index),)
+        """Return the same for compiled acting, body and layers: views of the parameters."""
+        banks = self.head.in_place(index)
+        return self.body.in_place(index), (banks,) if isinstance(banks, acting.Bank) else banks
 
     def forward(
         self, obs: Tensor, last_action: Tensor, h: Tensor, index: Assignment
@@ -178,7 +194,7 @@ class SelectedQ(NamedTuple):
     """`RecurrentQ` with the sets of an assignment."""
 
     body: SelectedRecurrent
-    head: Layer
+    head: tuple[Layer, ...]
 
     def __call__(
         self, obs: Tensor, last_action: Tensor, h: Tensor
@@ -188,5 +204,5 @@ class SelectedQ(NamedTuple):
         Arguments are `SelectedRecurrent`'s.
         """
         states = self.body(obs, last_action, h)
-        q = from_rows(self.head(states), obs.shape[3])
+        q = from_rows(apply_layers(states, self.head), obs.shape[3])
         return q, from_rows(states[:, :, -1:], obs.shape[3])[:, :, 0]

@@ -106,12 +106,27 @@ class Optimiser:
         from what others have too.
         """
         refuse_derived(module)
+
+        def copy(sets: Tensor) -> None:
+            sets[run, target] = sets[run, source]
+
+        self.change(module, copy)
+
+    @torch.no_grad()
+    def change(self, module: nn.Module, how: Callable[[Float32[Tensor, "R *P"]], None]) -> None:
+        """Change the parameters of `module` in place, and the moments of each of them alike."""
         wanted = {id(p) for p in module.parameters()}
         for flat in self._values_and_moments():
             for p, part in zip(self.parameters, self._parts(flat), strict=True):
                 if id(p) in wanted:
-                    sets = part.view_as(p)
-                    sets[run, target] = sets[run, source]
+                    how(part.view_as(p))
+
+    @torch.no_grad()
+    def forget(self, where: Bool[Tensor, "R"]) -> None:
+        """Begin the moments of the runs marked again, with zeros."""
+        for moments in self._values_and_moments()[1:]:
+            for of_runs in self._by_run(moments):
+                of_runs[where] = 0
 
     def step(
         self, loss: Float32[Tensor, "R"], active: Bool[Tensor, "R"] | None = None

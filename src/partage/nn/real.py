@@ -73,8 +73,10 @@ def real_values(
     )
     hot = hot.squeeze(-1)[rows.places]
     encoded = apply_layers_sorted(x[rows.places], rows.bounds, [body.encoder], hot)
+    if body.watch is not None:
+        body.watch(encoded, rows.places)
     assert isinstance(body.memory, GRUWeights)  # as on the CPU
     states = run_gru_sorted(encoded, first, body.memory, rows.order)
-    values = apply_layers_sorted(states, rows.bounds, [agent.head])
+    values = apply_layers_sorted(states, rows.bounds, agent.head)
     everywhere: Any = InOrder.apply(values, rows.places, mask.numel())
     return from_rows(everywhere.unflatten(0, mask.shape), n_agents)

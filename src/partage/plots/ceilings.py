@@ -31,7 +31,7 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
     with style.drawing():
         page = layout.lay_out(plan, figure._replace(beside={}), frame)
         canvas = page.canvas()
-        grid = page.grid(canvas, beside=False)
+        grid = page.grid(canvas)
         finals = [final_scores(figure, frame, metric) for metric in (figure.metric, *figure.beside)]
         for i, task in enumerate(figure.tasks):
             row, column = divmod(i, page.columns)
@@ -39,11 +39,10 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
             game = named(task)
             _draw_ceilings(axes, game)
             _draw_runs(axes, plan, figure, frame, game, task, [scores[i] for scores in finals])
-            _style_panel(axes, game, plan.tasks[task].label, column == 0)
+            _style_panel(axes, game, page.panels[i].title, column == 0)
             if i == 0:
                 _explain(axes)
-        layout.write_below(canvas, page, X_LABEL)
-        layout.write_above(canvas, page, plan, figure)
+        page.write_around(canvas, X_LABEL)
         return canvas
 
 

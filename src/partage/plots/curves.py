@@ -12,13 +12,12 @@ from matplotlib.ticker import FuncFormatter
 
 from partage.analysis import bands, series, stats
 from partage.analysis.frames import runs_by_seed
-from partage.analysis.labels import task_label
 from partage.analysis.series import Series
 from partage.analysis.stats import named_generator
 from partage.config.plan import Figure, Plan
 from partage.plots import layout, references, style
 from partage.plots.heat_maps import draw_blocks, is_by_degrees
-from partage.plots.layout import ALSO, Panel
+from partage.plots.layout import ALSO, LABEL_SIZE, Layout, Panel
 from partage.plots.marks import Mark, name_legend
 from partage.plots.sharing import blocks, draw_seeds, groups, own_groups
 from partage.runs.reference_curves import Shown
@@ -34,20 +33,20 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame, others: Sequence[Shown
     with style.drawing():
         page = layout.lay_out(plan, figure, frame, others)
         canvas = page.canvas()
-        grid = page.grid(canvas, bool(figure.beside))
+        grid = page.grid(canvas)
         labelled = []  # panels of the first metric at the left edge: their labels are aligned
         for panel in page.panels:
             row, column = divmod(panel.number, page.columns)
             axes = _draw_panel(canvas, grid[row, column], plan, figure, frame, panel)
             references.draw(axes, figure, others, panel.task, panel.content)
-            if panel.content in figure.beside:
-                axes.set_ylabel(figure.beside[panel.content], fontsize=9.5)
-            elif panel.content == figure.metric and column == 0:
-                axes.set_ylabel(figure.y_label, fontsize=9.5)
+            if panel.content == ALSO:
+                _explain_further(axes, page, figure)
+            elif panel.content in figure.beside or column == 0:
+                axes.set_ylabel(panel.y_label, fontsize=LABEL_SIZE)
+            if panel.content == figure.metric and column == 0:
                 labelled.append(axes)
         canvas.align_ylabels(labelled)
-        layout.write_below(canvas, page, figure.x_label)
-        layout.write_above(canvas, page, plan, figure)
+        page.write_around(canvas, figure.x_label)
         name_legend(canvas.legends[-1], figure.algorithms)  # that above
         return canvas
 
@@ -126,31 +125,29 @@ def _draw_further_metrics(axes: Axes, figure: Figure, frame: pd.DataFrame, panel
     Infinite values are counted in the legend, not drawn.
     """
     end = 0.0
-    colours = sns.color_palette("colorblind").as_hex()
-    for (metric, label), colour in zip(figure.also.items(), colours, strict=False):
+    colours = sns.color_palette("colorblind", len(figure.also)).as_hex()
+    labels = layout.further_labels(figure, frame, panel.task)
+    for metric, label, colour in zip(figure.also, labels, colours, strict=True):
         runs = runs_by_seed(frame, figure.algorithms[0], panel.task, metric, figure.x)
-        infinite = float(np.mean(np.isinf(np.concatenate([run.y for run in runs.values()]))))
         finite = {n: Series(x, np.where(np.isinf(y), np.nan, y)) for n, (x, y) in runs.items()}
         rng = named_generator(figure.name, panel.task, metric)
         mark = Mark("curve", metric, panel.number)
         end = max(end, _draw_curve(axes, finite, colour, rng, figure.line_of(metric), mark))
-        words = f"{label} ({infinite:.0%} infinite)" if infinite else label
-        axes.plot([], [], color=colour, linewidth=2, label=words)
+        axes.plot([], [], color=colour, linewidth=2, label=label)
     axes.set_yscale("log")
+    _style_panel(axes, panel.title, end)
+
+
+def _explain_further(axes: Axes, page: Layout, figure: Figure) -> None:
+    """Write the legend of a panel of several metrics, above its title."""
+    above = page.row_head - page.inner_height
     legend = axes.legend(
-        fontsize=6.5,
-        frameon=False,
-        ncols=2,
         loc="lower left",
-        bbox_to_anchor=(0, 1.09),
-        borderaxespad=0,
-        borderpad=0.1,
-        handlelength=1.2,
-        columnspacing=1.0,
-        labelspacing=0.3,
+        bbox_to_anchor=(0, 1 + above / page.axes_height),
+        ncols=page.inner_columns,
+        **layout.INNER_LEGEND,
     )
     name_legend(legend, figure.also)
-    _style_panel(axes, figure.also_label, end)
 
 
 def _draw_metric(
@@ -160,7 +157,7 @@ def _draw_metric(
 
     Curves are drawn in the order of figures.toml: later ones lie on top.
     """
-    task, metric, number = panel
+    task, metric, number = panel.task, panel.content, panel.number
     end = 0.0
     names = [] if metric == figure.metric else [metric]
     for algorithm in figure.algorithms:
@@ -180,7 +177,7 @@ def _draw_metric(
     else:
         axes.yaxis.set_major_locator(style.round_ticks())
         axes.yaxis.set_major_formatter(FuncFormatter(_with_minus))
-    _style_panel(axes, task_label(plan.tasks[task].label, task, frame.attrs["engine"]), end)
+    _style_panel(axes, panel.title, end)
     if metric in plan.tasks[task].rates:
         axes.set_ylim(*WHOLE_RATE)
     return end

@@ -48,9 +48,10 @@ def draw_blocks(
     `whose` names algorithm, task and the column of the x axis, which ends at `end`.
     """
     algorithm, task, x = whose
-    grid = cell.subgridspec(1, 3 * len(names), wspace=0.1)
+    apart = cell.subgridspec(1, len(names), wspace=0.35)  # a block's name stands on its left
     for place, block in enumerate(names):
-        panels = [canvas.add_subplot(grid[0, 3 * place + n]) for n in range(3)]
+        grid = apart[0, place].subgridspec(1, 3, wspace=0.1)
+        panels = [canvas.add_subplot(grid[0, n]) for n in range(3)]
         draw_three(panels, *of_block(frame, algorithm, task, block, x), end)
         panels[0].set_ylabel(block, fontsize=7)
 

@@ -1,6 +1,5 @@
 """Curves of others in our panels: thin, grey, dashed, behind ours, and said to be of others."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from matplotlib.lines import Line2D
 from partage.analysis import series
 from partage.analysis.series import Series
 from partage.config.plan import Figure
+from partage.plots import measured
 from partage.runs.reference_curves import Seed, Shown
 
 HEADING = "Of others, drawn thin and grey: in no mean, band, table or verdict here"
@@ -18,6 +18,7 @@ GREYS = ("#4d4d4d", "#8c8c8c")
 DASHES: Sequence[Any] = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3, 1, 2, 1, 2)))
 WIDTH, SEED_WIDTH, SEED_ALPHA = 1.0, 0.35, 0.45  # points; ours are 1.8 and 0.6
 POINTS = 400  # of one line
+SIZE = 7.5  # of letters, in points
 
 
 def visible(figure: Figure, frame: pd.DataFrame, shown: Sequence[Shown]) -> list[Shown]:
@@ -91,16 +92,16 @@ def look(place: int) -> dict[str, Any]:
     }
 
 
-def handles(shown: Sequence[Shown], letters: int) -> list[Line2D]:
+def handles(shown: Sequence[Shown], room: float) -> list[Line2D]:
     """Return a sample of each curve's line with its words, and below those of a source what it is.
 
-    Lines have so many letters.
+    No line of words is wider than `room`, in inches.
     """
     labels = said(shown)
     found: list[Line2D] = []
     for source in dict.fromkeys(about for _, about in labels):
         for place, (words, about) in enumerate(labels):
             if about == source:
-                found.append(Line2D([], [], **look(place), label=textwrap.fill(words, letters)))
-        found.append(Line2D([], [], linestyle="none", label=textwrap.fill(source, letters)))
+                found.append(Line2D([], [], **look(place), label=measured.wrap(words, room, SIZE)))
+        found.append(Line2D([], [], linestyle="none", label=measured.wrap(source, room, SIZE)))
     return found

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from partage.analysis import arena, choosing
-from partage.analysis.labels import NOT_A_RESULT, is_smoke
+from partage.analysis.labels import is_smoke
 from partage.analysis.profiles import LEVELS, profiles
 from partage.config.plan import Figure, Plan
 from partage.plots import style
-from partage.plots.layout import provenance_note
+from partage.plots.around import provenance_note
 
 ROW, WIDTH = 0.26, 5.2  # inches: of a method, of a panel
 DASHED: list[Any] = ["-", "--", ":", "-."]  # of methods that have one colour
@@ -124,8 +124,7 @@ def _write(canvas: Canvas, plan: Plan, shown: Figure, frame: pd.DataFrame) -> No
     height = canvas.get_figheight()
     style.title(canvas, 0.02, 1 - 0.15 / height, shown.title)
     if is_smoke(frame):
-        canvas.text(0.98, 1 - 0.15 / height, NOT_A_RESULT, color=style.WARNING, weight="bold",
-                    va="top", ha="right")  # fmt: skip
+        style.warn_of_smoke(canvas, 0.98, 1 - 0.15 / height, "right")
     note = provenance_note(plan, shown, frame)
     canvas.text(0.02, 0.1 / height, note, fontsize=7, color=style.FAINT, va="bottom", wrap=True)
     canvas.tight_layout(rect=(0.01, 0.45 / height, 0.99, 1 - 0.4 / height))

@@ -21,10 +21,12 @@ ALONE = "#cfcfcf"  # of an agent that shares with nobody
 # Told apart by the colour-blind: seaborn's "colorblind", without its grey.
 GROUPS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ece133", "#56b4e9", "#ca9161")
 DARKER = 0.55  # the same once more, for small groups
+FONT = "DejaVu Sans"  # comes with matplotlib: the same everywhere
+TITLE_SIZE = 12.5
 DASHES: Any = (0, (1.1, 0.5))  # of a published value
 STYLE: dict[Any, Any] = {
     **sns.axes_style("ticks"),
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.family": FONT,
     "font.size": 9.0,
     "axes.edgecolor": "#9a9a9a",
     "axes.linewidth": 0.8,
@@ -93,4 +95,4 @@ def warn_of_smoke(canvas: Any, x: float, y: float, side: str = "left") -> None:
 
 def title(canvas: Canvas | Any, x: float, y: float, words: str) -> None:
     """Write a picture's title on the canvas, or on a part of it."""
-    canvas.text(x, y, words, fontsize=12.5, weight="bold", va="top")
+    canvas.text(x, y, words, fontsize=TITLE_SIZE, weight="bold", va="top")

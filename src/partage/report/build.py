@@ -13,6 +13,7 @@ import pandas as pd
 
 from partage.analysis import claims, settings_tables
 from partage.analysis.table import Table
+from partage.config.left_out import reasons
 from partage.config.plan import Figure, Plan, Request
 from partage.config.recipe import ENGINES
 from partage.config.settings_tables import SettingsTable
@@ -43,7 +44,7 @@ def build(plan: Plan, request: Request, root: Path) -> str:
     names = request.figures.split(",")
     whole_plan = request.figures == "all"
     if whole_plan:
-        standing = [figure.name for figure in plan.standing]
+        standing = [figure.name for figure in plan.standing if not figure.left_out]
         names = [*standing, *plan.all_of(plan.snapshots)]
     snapshots = [plan.snapshots[name] for name in names if name in plan.snapshots]
     figures = plan.select_figures([name for name in names if name not in plan.snapshots])
@@ -68,6 +69,7 @@ def build(plan: Plan, request: Request, root: Path) -> str:
         captions={one.name: sections.read_caption(one.caption) for one in snapshots},
         settings_tables=[(one, settings_table(plan, one, request.scale)) for one in wanted],
         provenance=provenance.gather(runs),
+        left_out=reasons(plan.select_figures() if whole_plan else []),
     )
 
 

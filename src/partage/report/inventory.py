@@ -84,12 +84,12 @@ def drawable_part(figure: Figure, runs: Sequence[Run]) -> FigurePart | None:
     tasks = whole or [fullest]
     shown = set().union(*(drawn[task] for task in tasks))
     algorithms = [name for name in figure.algorithms if name in shown]
-    part = _restrict(figure, tasks, algorithms)
+    part = restrict(figure, tasks, algorithms)
     is_whole = (tasks, algorithms) == (figure.tasks, figure.algorithms)
     return FigurePart(part, _join(part, runs), is_whole)
 
 
-def _restrict(figure: Figure, tasks: list[str], algorithms: list[str]) -> Figure:
+def restrict(figure: Figure, tasks: list[str], algorithms: list[str]) -> Figure:
     """Return the figure with these tasks and algorithms, and what it shows of them."""
     return figure._replace(
         tasks=tasks,

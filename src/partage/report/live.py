@@ -58,7 +58,7 @@ def _panels(
         curves = list(_curves(axes))
         if not curves:
             continue
-        task, content, number = shown[curves[0]["panel"]]
+        task, content, number = shown[curves[0]["panel"]][:3]
         box = axes.get_position()
         metric = figure.also_label if content == ALSO else figure.beside.get(content)
         yield {

@@ -77,6 +77,7 @@ class FigureSection(NamedTuple):
     missing: list[Run]
     missing_command: str
     runs: int
+    note: str = ""  # what it must not be read without
 
 
 def of_figure(

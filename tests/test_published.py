@@ -1,0 +1,94 @@
+"""What was published is drawn anew from its runs, each checked, and nothing published changes."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small import ROOT
+
+from partage.__main__ import main
+from partage.config import plan
+from partage.errors import UserError
+from partage.report import published
+
+PUBLISHED = ROOT / "results/published"
+FIGURE = "mpe-learning"
+RUN = "runs/qmix/mpe/simple_spread_v3/0-2"
+
+pytestmark = pytest.mark.xdist_group("published")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with one published figure and its run."""
+    for name in (FIGURE, RUN):
+        shutil.copytree(PUBLISHED / "lab" / name, tmp_path / "published/lab" / name)
+    return tmp_path / "published"
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The hash of each file below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_every_published_figure_is_that_of_its_runs():
+    found = published.find(plan.load(), PUBLISHED)
+    names = {path.parent.name for path in PUBLISHED.rglob("*.parquet") if "runs" not in path.parts}
+    assert {one.part.figure.name for one in found} == names
+    assert len({one.name for one in found}) == len(found) == len(list(PUBLISHED.rglob("*.svg")))
+    former = [one.is_former for one in found]
+    assert former == sorted(former) and any(former) and not all(former)
+
+
+def test_redrawing_trains_nothing_changes_nothing_and_ends_with_the_page(
+    folder: Path, tmp_path: Path, capsys
+):
+    (folder / "former").mkdir()
+    shutil.copytree(folder / "lab", folder / "former/left")
+    before, out = contents(folder), tmp_path / "show"
+    assert main(["redraw", str(folder), "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(out / "report.html")
+    assert contents(folder) == before
+    for name in ("lab", "former/left"):
+        assert (out / name / f"{FIGURE}.png").stat().st_size > 10_000
+    text = (out / "report.html").read_text()
+    assert text.count("Former settings:") == 1 and "(former: left)" in text
+    assert f'id="lab-{FIGURE}"' in text and f'id="left-{FIGURE}"' in text
+    assert "6 of 6 cells" in text or "3 of 3 cells" in text
+
+
+def test_a_curve_that_its_record_does_not_name_is_refused(folder: Path):
+    path = folder / "lab" / RUN / "curve.parquet"
+    curve = pd.read_parquet(path)
+    curve.assign(value=curve["value"] + 1).to_parquet(path, index=False)
+    with pytest.raises(UserError, match="not the one its record names"):
+        published.find(plan.load(), folder)
+
+
+def test_a_frame_of_other_rows_than_its_runs_is_refused(folder: Path):
+    path = folder / "lab" / FIGURE / f"{FIGURE}.parquet"
+    frame = pd.read_parquet(path)
+    frame.iloc[1:].to_parquet(path, index=False)
+    with pytest.raises(UserError, match="publish the figure anew"):
+        published.find(plan.load(), folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "no folder nowhere"),
+        ([".", "--out", "../show"], "Nothing is published in"),
+        ([".", "--out", "here"], "a folder of its own"),
+    ],
+)
+def test_what_cannot_be_redrawn_is_one_sentence(
+    words: list[str], said: str, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["redraw", *words]) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1
