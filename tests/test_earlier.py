@@ -39,6 +39,7 @@ def test_a_recipe_of_today_says_all_itself() -> None:
     ("run", "name", "value"),
     [
         ("critics-apart/runs/mdps/mpe/15a_3c/0-4", "critic_init", "apart"),
+        ("critics-apart/runs/mdps-same-init/mpe/15a_3c/0-4", "critic_init", "equal"),
         ("roles-by-chance/runs/bdps/lbf/15x15-4p-5f-v2/0-2", "code", "gaussian"),
     ],
 )

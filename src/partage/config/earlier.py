@@ -43,4 +43,7 @@ EARLIER: Mapping[str, Mapping[str, Scalar]] = {
 
 def all_settings(recipe: Recipe) -> dict[str, Scalar]:
     """Return every setting that a recipe was written with, or means by not having it."""
-    return {**EARLIER.get(recipe.learner, {}), **recipe.settings}
+    meant = dict(EARLIER.get(recipe.learner, {}))
+    if "critic_init" in meant and recipe.settings.get("same_init"):
+        meant["critic_init"] = "equal"  # then `same_init` was of the critics as well
+    return {**meant, **recipe.settings}
