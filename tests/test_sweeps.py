@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from small import checkout, curve, edit, outcome
 
+from partage import learners
 from partage.analysis import arena, choosing, frames
 from partage.cli.parser import main
 from partage.config import choices, plan
@@ -17,7 +19,8 @@ from partage.config.recipe import Recipe, run_dir
 from partage.config.request import Request
 from partage.errors import UserError
 from partage.plots import figures
-from partage.runs import record
+from partage.runs import environments, record
+from partage.runs.evaluate import all_settings
 from partage.sims.games import ceilings
 from partage.sims.games.tasks import named
 
@@ -368,6 +371,21 @@ def test_the_suite_s_sweeps_try_every_method_as_often_and_their_arenas_take_all_
         trials = [sheets.variants[name] for name in sheets.figures[each.tuned].algorithms]
         counts = {method: [one.trial_of for one in trials].count(method) for method in methods}
         assert each.algorithms == methods and len(set(counts.values())) == 1
+
+
+def test_every_method_of_the_suite_s_sweeps_and_arenas_can_learn_on_their_tasks():
+    loaded, specs, made = plan.load(), {}, set()
+    sheets = loaded.for_scale("lab")
+    for arena_ in [figure for figure in loaded.figures.values() if figure.tuned]:
+        sweep = sheets.figures[arena_.tuned]
+        first = {sheets.variants[name].trial_of: name for name in reversed(sweep.algorithms)}
+        for method, task in product(arena_.algorithms, [*sweep.tasks, *arena_.tasks]):
+            recipe = sheets.recipes_of(first[method], task, Request(scale="lab", seed_count=1))[0]
+            if task not in specs:
+                specs[task] = environments.spec(recipe)
+            learners.make(recipe.learner, specs[task], all_settings(recipe), recipe.seeds)
+            made.add((method, task))
+    assert len(made) == 9 * 10 + 10 * 6 + 11 * 3 + 11 * 9
 
 
 def test_a_digest_is_the_same_however_seeds_are_packed(root: Path):
