@@ -132,6 +132,9 @@ OPTIONS = (
 PLACES = ("results", "results/x", "/dev/null", "/proc/x", "\udcff")
 
 
+LASTING = ("calibrate", "reproduce")  # minutes by design, where what they are given is right
+
+
 def command(names: Sequence[str], rng: random.Random) -> list[str]:
     """Return the words of a command line; `run` gets no algorithm that exists, so nothing trains.
 
@@ -150,6 +153,8 @@ def command(names: Sequence[str], rng: random.Random) -> list[str]:
             words += [option, rng.choice(ODD)]
     if name == "run":
         words = [word if word != "fps" else "fsp" for word in words]
+    if name in LASTING:
+        words.append("--zz")
     return words
 
 

@@ -17,8 +17,8 @@ from partage.analysis import frames
 from partage.config import plan
 from partage.config.plan import Request
 from partage.config.recipe import Recipe, run_dir
-from partage.plots import figures
-from partage.report import build, live, page
+from partage.plots import figures, live
+from partage.report import build, page
 from partage.runs import record
 
 pytestmark = pytest.mark.xdist_group("page")  # what the tests share is made once

@@ -51,6 +51,7 @@ PAIRS = [(variant, task) for variant in ("qmix", "bdps", "nps") for task in TASK
 PAIRS += [("qmix-ns", "smac/3m"), ("cds", "roll_call/3x5-12"), ("eoi", "lbf/5x5-4p-1f-v3")]
 PAIRS += [("fps-id", "mpe/15a_3c"), ("mdps", "smac/3m"), ("fps-bias", "lbf/5x5-4p-1f-v3")]
 PAIRS += [("ippo-id", "lbf/5x5-4p-1f-v3"), ("ippo-id", "mpe/15a_3c")]
+PAIRS += [("kaleidoscope", "lbf/5x5-4p-1f-v3")]
 
 
 def test_every_kind_of_acting_meets_a_simulator() -> None:

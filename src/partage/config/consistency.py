@@ -146,16 +146,18 @@ def _check_tables_and_snapshots(plan: "Plan") -> None:
 
 
 def _check_values(plan: "Plan", scale: str) -> None:
-    """Resolve every value at one scale, which checks its type."""
+    """Resolve every value at one scale, which checks its type; also those that others overrule."""
     for figure in plan.figures.values():
         if figure.run:
             for task in figure.tasks:
                 run_values(plan.tasks[task], scale, figure.run)
     for task in plan.tasks.values():
         run_values(task, scale)
+        run_values(task, scale, task.family_run)
         home = f"tasks.toml, equal for all on {task.name}"
         for learner, fields in plan.learners.items():
             plan.checked_settings(learner, task.settings_for(fields), scale, home)
+            plan.checked_settings(learner, task.family_settings_for(fields), scale, home)
     for variant in plan.variants.values():
         for layer in variant.layers:
             plan.checked_settings(variant.learner, layer.values, scale, layer.home)

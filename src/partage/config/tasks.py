@@ -30,6 +30,8 @@ class Task(NamedTuple):
     run: Values  # the keys of RUN and time_limit
     options: Values  # for the environment's `make`
     settings: Values  # held equal for all algorithms
+    family_run: Values  # its family's alone: what the task's own values stand above
+    family_settings: Values
     facts: Values  # about the task, for its row in a table
     axes: Mapping[str, str]  # what figures write at an axis: x axis or metric -> label
     rates: list[str]  # metrics from 0 to 1, which figures draw on the whole of that
@@ -39,7 +41,15 @@ class Task(NamedTuple):
 
     def settings_for(self, fields: Container[str]) -> dict[str, Any]:
         """Return the settings held equal that a learner with these `fields` has."""
-        return {name: value for name, value in self.settings.items() if name in fields}
+        return _known(self.settings, fields)
+
+    def family_settings_for(self, fields: Container[str]) -> dict[str, Any]:
+        """Return those of its family alone, also where the task's own stand above them."""
+        return _known(self.family_settings, fields)
+
+
+def _known(settings: Values, fields: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name in fields}
 
 
 OF_BOTH = dict.fromkeys((*RUN, "time_limit"), object)  # values, or tables by scale
@@ -79,8 +89,9 @@ def _read_task(family: str, shared: Values, name: str, own: Any) -> Task:
     where = f"tasks.toml [{family}.task.{name}]"
     check_name("a task's name", name, "tasks.toml")
     strict(as_table(own, where), OF_TASK, where)
-    run = {key: shared[key] for key in (*RUN, "time_limit") if key in shared}
-    run |= {key: own[key] for key in (*RUN, "time_limit") if key in own}
+    family_run = {key: shared[key] for key in (*RUN, "time_limit") if key in shared}
+    own_run = {key: own[key] for key in (*RUN, "time_limit") if key in own}
+    family_settings = shared.get("settings", {})
     options = shared.get("options", {}) | own.get("options", {})
     refuse_reserved_options(options, f"tasks.toml, {family}/{name}")
     facts = shared.get("facts", {}) | own.get("facts", {})
@@ -94,9 +105,11 @@ def _read_task(family: str, shared: Values, name: str, own: Any) -> Task:
     return Task(
         name=f"{family}/{name}",
         label=own.get("label", name),
-        run=run,
+        run=family_run | own_run,
         options=options,
-        settings=shared.get("settings", {}) | own.get("settings", {}),
+        settings=family_settings | own.get("settings", {}),
+        family_run=family_run,
+        family_settings=family_settings,
         facts=facts,
         axes=shared.get("axes", {}),
         rates=shared.get("rates", []),

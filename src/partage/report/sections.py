@@ -14,9 +14,9 @@ from partage.config import plan as planning
 from partage.config.plan import Figure, Plan, Request
 from partage.config.recipe import run_dir
 from partage.config.snapshots import Snapshot
-from partage.plots import figures, references
+from partage.plots import figures, live, references
 from partage.plots import profiles as profile_plots
-from partage.report import drawn, live, page
+from partage.report import drawn, page
 from partage.report.inventory import FigurePart, Run, make_command
 from partage.report.page import LiveFigure, Picture
 from partage.runs import reference_curves
