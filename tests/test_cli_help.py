@@ -123,7 +123,7 @@ def completed(line: str, tmp_path: Path) -> list[str]:
     [
         ("partage sh", ["show"]),
         ("partage show mdps-l", ["mdps-literal"]),
-        ("partage show mdps lbf/1", ["lbf/15x15-4p-5f-v2"]),
+        ("partage show mdps lbf/15", ["lbf/15x15-4p-5f-v2"]),
         ("partage plan --scale p", ["paper"]),
         ("partage list t", ["tasks"]),
     ],
@@ -142,4 +142,4 @@ def test_every_argument_that_is_a_name_of_ours_is_completed():
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
                 found |= {each.dest for each in command._actions if hasattr(each, "completer")}
-    assert wanted | {"algorithm", "action", "references"} == found
+    assert wanted | {"algorithm", "action", "references", "sweep"} == found

@@ -322,7 +322,7 @@ def test_the_published_runs_make_a_page_with_the_published_verdicts(
     sound(html)
     said = words(html)
     assert "made by another recipe" not in said and "is corrupt" not in said
-    for figure in sheets.figures.values():
+    for figure in sheets.select_figures():
         assert figure.title in said and all(claim.says in said for claim in figure.claims)
     assert all(
         one.title in said and f"partage snapshot {name}" in said

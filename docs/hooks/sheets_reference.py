@@ -106,7 +106,11 @@ FIGURE = {
     "run": "steps, measuring and seeds of its runs, where they are not those of the tasks",
     "smoke": "the tasks that smoke scale is content with",
     "beyond_smoke": "why smoke scale leaves it out, unless it is asked for by name",
-    "kind": "`curves`, or `ceilings`: final values over the number of sets in use",
+    "kind": "`curves`; `ceilings`: final values over the number of sets in use; `sweep` and "
+    "`arena`: trials, and methods at the settings chosen of them",
+    "grid": "of a sweep: setting → the values that every algorithm is tried with; by scale",
+    "tuned": "of an arena: the sweep that its settings are chosen of",
+    "by": "of an arena: facts of its tasks by which it is told apart",
 }
 CLAIM = {
     "says": "what is said, in our words",

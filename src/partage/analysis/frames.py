@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 from partage import _io
 from partage.analysis import sharing
 from partage.analysis.series import Series
+from partage.analysis.spent import cpu_seconds
 from partage.config import outcomes
+from partage.config.figures import OF_TRIALS
 from partage.config.plan import Figure, Request
 from partage.config.recipe import Recipe, options_of_root, run_dir, seeds_name
 from partage.errors import UserError
@@ -65,7 +67,7 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
         recipe = made["recipe"]
         conditions.append((folder, {key: recipe[key] for key in IN_COMMON}))
         _check_alike(figure, conditions)
-        if any(metric.partition("/")[0] in sharing.SCALE for metric in figure.metrics):
+        if figure.kind in OF_TRIALS or any(map(sharing.is_scale, figure.metrics)):
             curve = sharing.with_scale(curve)
         _check_measured(figure, recipe["algorithm"], curve, folder)
         drawn = curve[_is_drawn(figure, recipe["algorithm"], curve)]
@@ -85,6 +87,7 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
     frame.attrs["networks"] = {
         _pair(made["recipe"]): made["networks"] for _, _, made in runs if made.get("networks")
     }
+    frame.attrs["cpu_seconds"] = cpu_seconds((_pair(made["recipe"]), made) for _, _, made in runs)
     entries = equal_code.read()
     frame.attrs["begun_by_other_code"] = [
         _name(made["recipe"]) for _, _, made in runs if equal_code.begun_by_other(entries, made)
@@ -157,6 +160,8 @@ def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray
     if algorithm == figure.strip:
         drawn |= metric.str.startswith("sharing/")
         drawn |= metric.str.startswith("overlap/") & (curve["seed"] == SHARING_SEED)
+    if figure.kind in OF_TRIALS:
+        drawn |= metric.map(sharing.is_scale)
     if figure.kind == "ceilings":
         drawn |= metric.str.startswith("sharing/")
     return drawn.to_numpy()

@@ -14,6 +14,11 @@ ALONE = -1  # in place of a group's rank: of an agent that shares with nobody
 INSTANT = ["env_steps", "updates"]
 
 
+def is_scale(metric: str) -> bool:
+    """Return whether a metric is on the scale of sharing: ``degree/<block>``, ``sets/<block>``."""
+    return metric.partition("/")[0] in SCALE
+
+
 def blocks(curve: pd.DataFrame) -> list[str]:
     """Return the names of the network's blocks whose sharing was recorded, in order."""
     metrics = curve["metric"].astype(str).unique()

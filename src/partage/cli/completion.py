@@ -57,6 +57,7 @@ def _completers(config: plan.Plan) -> dict[str, Completer]:
         "engine": ENGINES,
         "figure": list(config.figures),
         "figures": ["all", *figures],
+        "sweep": [name for name, each in config.figures.items() if each.kind == "sweep"],
         "table": list(config.settings_tables),
         "snapshot": list(config.snapshots),
         "algorithm": list(config.variants),

@@ -134,13 +134,20 @@ def _ending(path: Path, kind: str) -> Path:
 
 
 def _save_tables(config: Plan, figure: Figure, rows: "pd.DataFrame", path: Path) -> None:
-    from partage.analysis import claims, latex, tables
+    from partage.analysis import arena, choosing, claims, latex, tables
     from partage.analysis.table import save_csv
 
     final, judged = tables.build(config, figure, rows), claims.build(config, figure, rows)
     save_csv(final, _ending(path, ".csv"))
     save_csv(judged, path.with_name(f"{figure.name}-claims.csv"))
     text = tables.markdown(figure, final, judged)
+    if figure.kind == "arena":
+        standings = arena.build(config, figure, rows)
+        save_csv(standings, path.with_name(f"{figure.name}-standings.csv"))
+        text += "\n".join(arena.markdown(standings)) + "\n"
+    if figure.kind == "sweep":
+        trials = choosing.table(config, choosing.trials(config, figure, rows))
+        save_csv(trials, path.with_name(f"{figure.name}-trials.csv"))
     if other := rows.attrs.get("begun_by_other_code"):
         text += f"\nBegun by other code than it ended with: {'; '.join(other)}.\n"
     _io.write(_ending(path, ".md"), text.encode())

@@ -25,6 +25,7 @@ from partage.cli import (
     reproducing,
     status,
     studying,
+    sweeping,
     training,
 )
 from partage.cli.options import Commands
@@ -107,7 +108,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"partage {partage.__version__}")
     commands = Commands(parser)
-    topics = (catalogue, billing, status, reproducing, training, measuring, checking)
+    topics = (catalogue, billing, status, reproducing, training, sweeping, measuring, checking)
     for topic in (*topics, exchange, references, drawing, studying):
         topic.add_commands(commands)
     parser.description = f"{DESCRIPTION}\n{commands.overview()}"

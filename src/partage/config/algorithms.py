@@ -8,13 +8,14 @@ from partage.config.recipe import IMPORTED
 from partage.config.schema import Values, as_table, strict
 from partage.errors import UserError, look_up
 
+TRIED = "*"  # the key of the settings of a sweep's trial, which stand above all others
 KINDS = {"like": str, "learner": str, "label": str, "colour": str, "settings": dict, "task": dict}
 
 
 class Layer(NamedTuple):
     """Settings that stand in one place of algorithms.toml; a later layer goes on top."""
 
-    key: str  # the family or task they are for ("": everywhere)
+    key: str  # the family or task they are for ("": everywhere), or `TRIED`
     values: Values
     home: str  # where they stand, as a reader finds them
 
@@ -27,12 +28,21 @@ class Variant(NamedTuple):
     label: str
     colour: str  # "#rrggbb"
     layers: tuple[Layer, ...]  # those of the variant it is like come first
+    trial_of: str = ""  # the method that it tries other settings of (`partage.config.sweeps`)
 
     def layers_for(self, key: str = "") -> Iterator[Layer]:
         """Yield what is set for one family or task, or (for "") everywhere."""
         for layer in self.layers:
             if layer.key == key:
                 yield layer
+
+    @property
+    def tried(self) -> dict[str, Any]:
+        """Return what a trial sets; nothing of any other variant."""
+        tried: dict[str, Any] = {}
+        for layer in self.layers_for(TRIED):
+            tried |= layer.values
+        return tried
 
     @property
     def settings(self) -> dict[str, Any]:

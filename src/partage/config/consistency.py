@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from partage.config.figures import Figure
+from partage.config import sweeps
+from partage.config.figures import OF_TRIALS, Figure
 from partage.config.names import check_name
 from partage.config.recipe import IMPORTED, SCALES
 from partage.config.tasks import run_values
@@ -12,12 +13,15 @@ from partage.errors import UserError, look_up
 if TYPE_CHECKING:
     from partage.config.plan import Plan
 
+BESIDE = {"sweep": ("trials",), "arena": ("standings",)}  # further tables of a figure of this kind
+
 
 def check(plan: "Plan") -> None:
     """Raise `UserError` for the first disagreement between the config files."""
     _check_names(plan)
     _check_tasks_and_algorithms(plan)
     _check_figures(plan)
+    sweeps.check_all(plan)
     _check_tables_and_snapshots(plan)
     for scale in SCALES:
         _check_values(plan, scale)
@@ -41,12 +45,13 @@ def _check_names(plan: "Plan") -> None:
                     f"{file}: {name!r} has that name in {first_file[name]} already: "
                     f"what is shown has names apart."
                 )
-    for name in plan.figures:
-        if f"{name}-claims" in first_file:
-            raise UserError(
-                f"figures.toml: {name!r} has its claims in {name}-claims.csv, so nothing else that "
-                f"is shown can be called {name}-claims."
-            )
+    for name, figure in plan.figures.items():
+        for ending in ("claims", *BESIDE.get(figure.kind, ())):
+            if f"{name}-{ending}" in first_file:
+                raise UserError(
+                    f"figures.toml: {name!r} has its {ending} in {name}-{ending}.csv, so nothing "
+                    f"else that is shown can be called {name}-{ending}."
+                )
     _check_capitals(first_file, "figures.toml, tables.toml and snapshots.toml")
     _check_capitals(plan.variants, "algorithms.toml")
     _check_capitals(plan.tasks, "tasks.toml")
@@ -92,6 +97,8 @@ def _check_figures(plan: "Plan") -> None:
                 f"nobody knows of {figure.strip}, an imported algorithm."
             )
     for figure, other in _pairs_of_figures(plan):
+        if (figure.kind in OF_TRIALS) != (other.kind in OF_TRIALS):
+            continue  # trials have names of their own
         shared = next((pair for pair in figure.pairs() if other.draws(*pair)), None)
         if shared and figure.run != other.run:
             raise UserError(
@@ -102,7 +109,8 @@ def _check_figures(plan: "Plan") -> None:
 
 def _check_drawn_apart(plan: "Plan", figure: Figure) -> None:
     """Raise `UserError` where two algorithms of a figure look, or are called, the same."""
-    for what in ("colour", "label"):
+    # in a row each, colours need not tell them apart
+    for what in ("label",) if figure.kind in OF_TRIALS else ("colour", "label"):
         first: dict[str, str] = {}
         for name in figure.algorithms:
             shown = getattr(plan.variants[name], what)

@@ -12,11 +12,10 @@ import json
 import operator
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from partage import _io
 from partage.config import recipe as recipes
-from partage.config.plan import Plan
 from partage.config.recipe import IMPORTED, LONGEST_NAME, MOST_SEEDS, WHY_SEEDS, Recipe
 from partage.config.request import Request
 from partage.config.settings import check
@@ -24,11 +23,14 @@ from partage.config.tasks import NOTHING
 from partage.config.types import Scalar
 from partage.errors import UserError, at_most, look_up
 
+if TYPE_CHECKING:
+    from partage.config.plan import Plan
+
 WORD = re.compile(r"[A-Za-z0-9_.-]+")  # a value that a folder, a shell and Snakemake take
 
 
 def custom_recipe(
-    plan: Plan,
+    plan: "Plan",
     algorithm: str,
     task: str,
     request: Request,
@@ -124,7 +126,7 @@ def _refuse_imported(recipe: Recipe, options: str) -> None:
 
 
 def _changed_settings(
-    plan: Plan, standard: Recipe, settings: Mapping[str, Any]
+    plan: "Plan", standard: Recipe, settings: Mapping[str, Any]
 ) -> dict[str, Scalar]:
     """Return the settings, checked, whose values are not the standard ones."""
     where = f"{standard.algorithm} on {standard.task}"

@@ -1,12 +1,12 @@
 """figures.toml: what is drawn (standard library only)."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage.config.claims import Claim, read_claim
 from partage.config.names import check_name
+from partage.config.published_values import read_reference
 from partage.config.recipe import SCALES
 from partage.config.schema import Values, as_table, each_once, strict
 from partage.config.tasks import RUN, Task
@@ -19,8 +19,10 @@ AXIS_LABELS = {  # where no family has one
     "selector/informed": "what roles say (share of ln k)",
 }
 LINES = ("mean", "median", "iqm")  # what of the seeds a curve follows
-# curves over training; or the finals over the sets in use, below the best return for that many
-KINDS = ("curves", "ceilings")
+# curves over training; the finals over the sets in use, below the best return for that many; the
+# trials of a grid of settings; methods over all tasks, each at the trial chosen for it
+KINDS = ("curves", "ceilings", "sweep", "arena")
+OF_TRIALS = KINDS[2:]  # whose algorithms have other names once they stand at a scale, and rows
 WITH_CEILINGS = ("roll_call", "games")  # families whose best return is known for any sharing
 
 
@@ -51,8 +53,12 @@ class Figure(NamedTuple):
     run: Values  # steps, measuring and seeds of its runs, where they are not those of tasks.toml
     smoke: list[str]  # the tasks that smoke scale is content with (none named: all)
     kind: str  # one of KINDS
+    grid: dict[str, Any]  # of a sweep: setting -> the values tried, or these by scale
+    tuned: str  # of an arena: the sweep that its settings are of; "" once they are chosen
+    by: list[str]  # of an arena: facts of its tasks (tasks.toml) by which it is told apart
     beyond_smoke: str  # why smoke scale leaves it out, unless asked for by name ("": it does not)
     left_out: str = ""  # the same where it does: in a plan for that scale
+    lacks: str = ""  # why it cannot be made at that scale
 
     def for_scale(self, scale: str) -> "Figure":
         """Return what of it is made at this scale."""
@@ -116,6 +122,9 @@ OPTIONAL = {
     "smoke": list[str],
     "beyond_smoke": str,
     "kind": str,
+    "grid": dict,
+    "tuned": str,
+    "by": list[str],
 }
 
 
@@ -154,7 +163,7 @@ def _read_figure(
         x_label=entry.get("x_label", ""),
         y_label=entry.get("y_label", ""),
         claims=[],
-        reference=_read_reference(file, folders) if file else {},
+        reference=read_reference(file, folders) if file else {},
         beside=entry.get("beside", {}),
         also=entry.get("also", {}),
         also_label=entry.get("also_label", ""),
@@ -167,6 +176,9 @@ def _read_figure(
         run=entry.get("run", {}),
         smoke=entry.get("smoke", []),
         kind=entry.get("kind", KINDS[0]),
+        grid=entry.get("grid", {}),
+        tuned=entry.get("tuned", ""),
+        by=entry.get("by", []),
         beyond_smoke=entry.get("beyond_smoke", ""),
     )
     _check_figure(figure, where)
@@ -241,18 +253,3 @@ def _check_kind(figure: Figure, where: str) -> None:
     for task in figure.tasks if figure.kind == "ceilings" else []:
         family = task.partition("/")[0]
         one_of("family whose ceilings are known", family, WITH_CEILINGS, f"{where} tasks")
-
-
-def _read_reference(file: str, folders: Sequence[Path]) -> dict[tuple[str, str], float]:
-    """Return published final values: a CSV with the columns task, algorithm, value and others."""
-    paths = [folder / "reference" / file for folder in folders]
-    path = next((each for each in paths if each.is_file()), paths[0])
-    try:
-        with path.open(encoding="utf-8", newline="") as opened:
-            rows = list(csv.DictReader(opened))
-        return {(row["task"], row["algorithm"]): float(row["value"]) for row in rows}
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"Could not read {path}: columns task, algorithm and a number value are expected "
-            f"({error!r})."
-        ) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from partage import _io
-from partage.config import VERSION, schema, study
+from partage.config import VERSION, choices, schema, study
 from partage.errors import UserError, one_of
 
 SHEETS = ("algorithms", "tasks", "figures", "tables", "snapshots")
@@ -76,7 +76,7 @@ def _sheets_of(root: Path) -> dict[str, Path]:
             f"The study {root} has no folder sheets, where algorithms.toml, tasks.toml and "
             "figures.toml say what is its own: make it, or begin with `partage new`."
         )
-    found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    found = {path.stem: path for path in sorted(folder.glob("*.toml")) if path.name != choices.FILE}
     for name in found:
         one_of("sheet", name, SHEETS, folder)
     return found

@@ -2,44 +2,29 @@
 
 A setting's value is the last one given of: the learner's default, the variant's value
 (algorithms.toml), the value the task holds equal for all algorithms (tasks.toml), the variant's
-value for the family, its value for the task.
+value for the family, its value for the task; of a sweep's trial, the value that is tried.
 """
 
-import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from partage.config import consistency, merging, schema, snapshots, study
-from partage.config.algorithms import Layer, Variant, read_variants
+from partage.config import choices, consistency, merging, schema, snapshots, study, sweeps
+from partage.config.algorithms import TRIED, Layer, Variant, read_variants
+from partage.config.cells import Cell, Setting
+from partage.config.choices import Choices
 from partage.config.figures import Figure, read_figures
 from partage.config.left_out import reasons, said_of_left_out
+from partage.config.needs import lacking
 from partage.config.recipe import IMPORTED, SCHEMA, Recipe, packs
 from partage.config.request import Request
 from partage.config.settings import Field, check, read_learners
 from partage.config.settings_tables import SettingsTable, read_settings_tables
 from partage.config.snapshots import Snapshot
 from partage.config.tasks import Task, read_tasks, run_values
-from partage.config.types import Scalar
 from partage.errors import UserError, look_up
 
 PACKAGE = Path(__file__).resolve().parents[1]
-
-
-class Cell(NamedTuple):
-    """One curve: an algorithm on a task with a seed."""
-
-    algorithm: str
-    task: str
-    seed: int
-
-
-class Setting(NamedTuple):
-    """A resolved setting and where its value stands."""
-
-    name: str
-    value: Scalar
-    home: str
 
 
 class Plan(NamedTuple):
@@ -51,23 +36,40 @@ class Plan(NamedTuple):
     learners: dict[str, dict[str, Field]]
     settings_tables: dict[str, SettingsTable]
     snapshots: dict[str, Snapshot]
+    choices: Choices  # of sweeps: what their trials were good for
     own: frozenset[str] | None = None  # what is drawn or written of a study; None outside of any
 
     def for_scale(self, scale: str) -> "Plan":
         """Return the plan with its figures as they are made at this scale."""
         scaled = {name: figure.for_scale(scale) for name, figure in self.figures.items()}
-        return self._replace(figures=scaled)
+        return sweeps.expand(self._replace(figures=scaled), scale)
+
+    @property
+    def standing(self) -> list[Figure]:
+        """Return the figures that "all" means: no sweep, and no arena without its settings."""
+        return [
+            each
+            for each in map(self.figures.__getitem__, self.all_of(self.figures))
+            if each.kind != "sweep" and not each.tuned
+        ]
 
     def all_of(self, entries: Iterable[str]) -> list[str]:
         """Return what "all" stands for among figures, tables or snapshots: in a study, its own."""
         return [name for name in entries if self.own is None or name in self.own]
 
     def select_figures(self, names: str | Sequence[str] = "all") -> list[Figure]:
-        """Return figures by name: "all", one name, a list, or names with commas between."""
+        """Return figures by name: "all", one name, a list, or names with commas between.
+
+        Raises `UserError` for a name that is none, and for an arena that lacks its settings.
+        """
         wanted = dict.fromkeys(names.split(",") if isinstance(names, str) else names)
         if list(wanted) == ["all"]:
-            wanted = dict.fromkeys(self.all_of(self.figures))
-        return [look_up(self.figures, "figure", str(n).strip(), "figures.toml") for n in wanted]
+            return self.standing
+        found = [look_up(self.figures, "figure", str(n).strip(), "figures.toml") for n in wanted]
+        for figure in found:
+            if figure.lacks:
+                raise UserError(f"{figure.name}: {figure.lacks}")
+        return found
 
     def ready(self, names: str = "all") -> tuple[list[str], str]:
         """Return the figures and snapshots that can be made here, and a line on what is left out.
@@ -75,9 +77,11 @@ class Plan(NamedTuple):
         Raises `UserError` where a name other than "all" asks for what lacks a package.
         """
         known: dict[str, Figure | Snapshot] = {**self.figures, **self.snapshots}
-        wanted = (
-            self.all_of(known) if names == "all" else [name.strip() for name in names.split(",")]
-        )
+        if names == "all":
+            wanted = [*(figure.name for figure in self.standing), *self.all_of(self.snapshots)]
+        else:
+            wanted = [name.strip() for name in names.split(",")]
+            self.select_figures([name for name in wanted if name in self.figures])
         waiting: dict[tuple[str, str], list[str]] = {}  # (package, command) -> what lacks it
         for name in wanted:
             shown = look_up(known, "figure", name, "figures.toml or snapshots.toml")
@@ -91,6 +95,9 @@ class Plan(NamedTuple):
         ]
         if lines and names != "all":
             raise UserError(" ".join(lines))
+        untuned = [name for name in self.all_of(self.figures) if self.figures[name].tuned]
+        if untuned and names == "all":
+            lines.append(f"{', '.join(untuned)}: no settings chosen yet (docs/arena.md).")
         left_out: set[str] = set()
         left_out.update(*waiting.values())
         for why, far in reasons(self.select_figures() if names == "all" else []).items():
@@ -123,6 +130,7 @@ class Plan(NamedTuple):
             Layer(task, held_equal, equal_home),
             *variant.layers_for(family),
             *variant.layers_for(task),
+            *variant.layers_for(TRIED),
         )
         for layer in layers:
             found |= self.checked_settings(variant.learner, layer.values, scale, layer.home)
@@ -206,7 +214,10 @@ class Plan(NamedTuple):
         variants = [self.variants[name] for name in figure.algorithms]
         curves = [(variant.name, variant.label, variant.colour) for variant in variants]
         labels = [self.tasks[task].label for task in figure.tasks]
-        return repr((figure, curves, labels))
+        content: tuple[Any, ...] = (figure, curves, labels)
+        if figure.by:
+            content += ([self.tasks[task].facts for task in figure.tasks],)
+        return repr(content)
 
 
 def caption(file: str) -> Path:
@@ -214,17 +225,6 @@ def caption(file: str) -> Path:
     root = study.root()
     own = root / "captions" / file if root else None
     return own if own and own.is_file() else PACKAGE / "report/captions" / file
-
-
-def lacking(needs: Mapping[str, str]) -> dict[str, str]:
-    """Return the packages that are not installed, of those needed, each with what installs it."""
-    missing = {}
-    for package, command in needs.items():
-        try:
-            importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            missing[package] = command
-    return missing
 
 
 def cells(recipes: Iterable[Recipe]) -> list[Cell]:
@@ -253,6 +253,7 @@ def load(root: Path | None = None) -> Plan:
         learners=learners,
         settings_tables=read_settings_tables(entries["tables"]),
         snapshots=snapshots.read(entries["snapshots"]),
+        choices=choices.of(package),
         own=sheets.own,
     )
     consistency.check(plan)

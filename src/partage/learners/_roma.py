@@ -6,6 +6,7 @@ first by 1): what a generator linear in these features gives, without a matrix f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import log, pi
 from typing import NamedTuple
 
@@ -67,14 +68,15 @@ class Networks(MixedNetworks):
         share = fixed_sharing(s.sharing, len(seeds), spec.n_agents)
         hold(self, assignment=share.assignment)
         self.floor = s.floor
-        hot = {"one_hot": spec.n_actions, "agent_id": share.agent_id}
+        # banks that also see the last action and, where the settings say so, who the agent is
+        seen = partial(Bank, one_hot=spec.n_actions, agent_id=share.agent_id)
         self.body = Recurrent(g, share, spec.obs_dim, spec.n_actions, s.hidden)
-        self.role = Bank(g, 1, spec.obs_dim, s.units, **hot)
+        self.role = seen(g, 1, spec.obs_dim, s.units)
         self.role_end = Bank(g, 1, s.units, 2 * s.role)
         self.features = Bank(g, 1, s.role, s.units)
         self.head = Bank(g, 1, s.hidden, (s.units + 1) * spec.n_actions, within(s.units**-0.5))
         # tells roles by what was remembered, and how unlike two of them are
-        self.guess = Bank(g, 1, spec.obs_dim + s.hidden, s.units, **hot)
+        self.guess = seen(g, 1, spec.obs_dim + s.hidden, s.units)
         self.guess_end = Bank(g, 1, s.units, 2 * s.role)
         self.unlike = Bank(g, 1, 2 * s.role, s.units)
         self.unlike_end = Bank(g, 1, s.units, 1)

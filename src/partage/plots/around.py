@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from partage.analysis.labels import engine_label, is_smoke
 from partage.analysis.tables import has_reference
+from partage.config.figures import OF_TRIALS
 from partage.config.plan import Figure, Plan
 from partage.plots import measured, references, sharing
 from partage.plots.style import DASHES, FAINT, TITLE_SIZE, title, warn_of_smoke
@@ -172,6 +173,10 @@ def provenance_note(plan: Plan, figure: Figure, frame: pd.DataFrame) -> str:
             "dots: runs at their end, played greedily; rings: the same as they explore",
             "lines: the most that so many sets can earn, with policies that draw (dashed) or not",
         ]
+    elif figure.kind in OF_TRIALS:
+        parts = [f"{figure.paper}. Scale {scale}, engine {engine}, {seeds} each"]
+        if figure.kind == "arena":
+            parts.append(f"lines: 95{NO_BREAK}% stratified bootstrap over seeds")
     else:
         bands = f"bands: 95{NO_BREAK}% stratified bootstrap over seeds"
         parts = [

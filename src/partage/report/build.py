@@ -44,9 +44,8 @@ def build(plan: Plan, request: Request, root: Path) -> str:
     names = request.figures.split(",")
     whole_plan = request.figures == "all"
     if whole_plan:
-        beyond = {name for name, figure in plan.figures.items() if figure.left_out}
-        every = plan.all_of([*plan.figures, *plan.snapshots])
-        names = [name for name in every if name not in beyond]
+        standing = [figure.name for figure in plan.standing if not figure.left_out]
+        names = [*standing, *plan.all_of(plan.snapshots)]
     snapshots = [plan.snapshots[name] for name in names if name in plan.snapshots]
     figures = plan.select_figures([name for name in names if name not in plan.snapshots])
     shown, overview = [], []

@@ -17,6 +17,7 @@ from typing import Any
 from partage import _io
 from partage.config import calibration, plan
 from partage.config.calibration import SCHEMA, Calibration, Measured, Played
+from partage.config.needs import lacking
 from partage.config.plan import Plan
 from partage.config.recipe import Recipe
 from partage.errors import UserError
@@ -123,7 +124,7 @@ def _measurements(
 ) -> Iterator[tuple[str, list[Recipe]]]:
     """Yield what is to be measured yet: the tasks, family by family, and each cell."""
     request = plan.Request(scale=SCALE)
-    here = [name for name, task in config.tasks.items() if not plan.lacking(task.needs)]
+    here = [name for name, task in config.tasks.items() if not lacking(task.needs)]
     for family, names in groupby(here, key=lambda name: name.partition("/")[0]):
         missing = [name for name in names if name not in made.tasks]
         if missing:

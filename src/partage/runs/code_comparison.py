@@ -83,6 +83,7 @@ def planned_runs(plan: Plan) -> list[Run]:
     Nobody has made them: they stand for learners and families without finished runs.
     """
     request = Request(scale="smoke")
+    plan = plan.for_scale(request.scale)
     ready, _ = plan.ready()
     figures = [plan.figures[name] for name in ready if name in plan.figures]
     recipes = plan.recipes(figures, request)

@@ -61,9 +61,12 @@ def remaking(plan: Plan, runs: Sequence[Found]) -> list[tuple[int, str]]:
     """Return the commands that make stale runs again, each with how many it makes."""
     targets: dict[str, list[str]] = {}
     commands = []
+    plans = {scale: plan.for_scale(scale) for scale in SCALES}
     for run in runs:
         assert run.recipe is not None
-        request, folder = _workflow_of(run.folder, run.recipe) or _planned_as(plan, run)
+        request, folder = _workflow_of(run.folder, run.recipe) or _planned_as(
+            plans[run.recipe.scale], run
+        )
         if request is None:
             commands.append((1, _training_of_a_copy(run.folder)))
         else:
@@ -96,15 +99,15 @@ def _planned_as(plan: Plan, run: Found) -> Place:
     recipe = run.recipe
     assert recipe is not None
     results = root_of(run.folder).parent.as_posix()
+    variant = plan.variants.get(recipe.algorithm)
+    if variant is None or variant.trial_of or recipe.task not in plan.tasks:
+        return None, run.folder  # "all" has no trials
     for seeds_per_run in (Request.seeds_per_run, len(recipe.seeds)):
         for engine in ENGINES:
             request = Request(recipe.scale, engine, results=results, seeds_per_run=seeds_per_run)
-            if recipe.algorithm in plan.variants and recipe.task in plan.tasks:
-                planned = plan.for_scale(recipe.scale).recipes_of(
-                    recipe.algorithm, recipe.task, request
-                )
-                if recipe.text() in [one.text() for one in planned]:
-                    return request, run_dir(request.root, recipe)
+            planned = plan.recipes_of(recipe.algorithm, recipe.task, request)
+            if recipe.text() in [one.text() for one in planned]:
+                return request, run_dir(request.root, recipe)
     return None, run.folder
 
 
