@@ -142,4 +142,4 @@ def test_every_argument_that_is_a_name_of_ours_is_completed():
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
                 found |= {each.dest for each in command._actions if hasattr(each, "completer")}
-    assert wanted | {"algorithm", "action", "references", "sweep"} == found
+    assert wanted | {"algorithm", "action", "references", "sweep", "live"} == found
