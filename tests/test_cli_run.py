@@ -79,7 +79,7 @@ def test_a_standard_run_lies_where_the_workflow_looks_for_it(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     (recipe,) = plan.load().recipes_of("alpha", "toy/b", plan.Request())
 
-    def train(path: Path, *_: object) -> None:
+    def train(path: Path, *_: object, **__: object) -> None:
         """Leave what training leaves."""
         assert path.read_text() == recipe.text()
         record.write(path.parent, curve(recipe), outcome(recipe))
