@@ -107,7 +107,7 @@ def test_the_last_layer_alone_starts_at_another_gain(layers: int, more: dict[str
     net = make(**sizes, **(EPISODES if more else {}), **more).net
     for network, last in ((net.actor, 0.01), (net.critic, 1.0)):
         found = [
-            float(torch.linalg.matrix_norm(bank.weight.detach()[0, 0], 2))  # its largest singular value
+            float(torch.linalg.matrix_norm(bank.weight.detach()[0, 0], 2))
             for part in (network.body["layers"], network.head)
             for bank in banks(part)
         ]
