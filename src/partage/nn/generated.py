@@ -103,19 +103,12 @@ class Hypernetwork(nn.Module):
     def forward(self, base: Sets) -> Sets:
         if self.one_hot:
             return Sets(base.weight + self.weight_blocks, base.bias + self.bias_blocks)
-        blocks = self.weight_blocks, self.bias_blocks
-        return Sets(*map(self._generated, (0, 1), blocks, base))
-
-    def _generated(
-        self, branch: int, blocks: Float32[Tensor, "R K *P"], base: Float32[Tensor, "R 1 *P"]
-    ) -> Float32[Tensor, "R S *P"]:
-        """Return the sums of a branch: codes go through its layers in one call."""
-        everyone = assignment.full(len(blocks), 1)
-        layers = [Layer(blocks.flatten(2)[:, None], base.flatten(2)[:, :, None], everyone)]
-        if self.hidden is not None:
-            layers.insert(0, self.hidden.select(everyone + branch, relu=True))
-        sums = apply_layers(self.code[:, None, None], layers)
-        return sums.flatten(1, 3).unflatten(2, blocks.shape[2:])
+        everyone = assignment.full(len(self.code), 1)
+        layers = () if self.hidden is None else (self.hidden.select(everyone, relu=True),)
+        rows = self.code[:, None, None]
+        weight = _through(rows, layers, self.weight_blocks, base.weight)
+        layers = tuple(layer._replace(sharing=everyone + 1) for layer in layers)
+        return Sets(weight, _through(rows, layers, self.bias_blocks, base.bias))
 
     @torch.no_grad()
     def products(self, base: Sets, met: Met) -> Products:
@@ -123,6 +116,22 @@ class Hypernetwork(nn.Module):
         by_base = float(isinstance(base.weight, nn.Parameter))  # else it is not trained
         for_weight, for_bias = (by_base + x @ x.transpose(1, 2) for x in self.features())
         return (in_common(met) * for_weight + for_bias) * base.bias.shape[2]
+
+
+def _through(
+    codes: Float32[Tensor, "R 1 1 S E"],
+    layers: tuple[Layer, ...],
+    blocks: Float32[Tensor, "R K *P"],
+    base: Float32[Tensor, "R 1 *P"],
+) -> Float32[Tensor, "R S *P"]:
+    """Return the base and blocks, added up by the codes' features: in one call with `layers`."""
+    runs, count = len(blocks), codes.shape[3]
+    sums = Layer(
+        blocks.view(runs, 1, blocks.shape[1], -1),
+        base.view(runs, 1, 1, -1),
+        assignment.full(runs, 1),
+    )
+    return apply_layers(codes, [*layers, sums]).reshape(runs, count, *blocks.shape[2:])
 
 
 class Spectrum(nn.Module):
