@@ -239,9 +239,9 @@ def test_a_hypernetwork_generates_its_sets_from_codes() -> None:
     bank.weight.data.zero_()
     bank.bias.data.zero_()
     bank.derivation = made = Hypernetwork(bank, torch.eye(2), generators([0]), hidden=2)
-    for of_branch in made.hidden:
-        of_branch.weight.data[:] = torch.tensor([[1.0, 2], [-1, 0.5]])  # [E, H]: W1 transposed
-        of_branch.bias.data[:] = torch.tensor([0.0, 1])
+    assert made.hidden is not None
+    made.hidden.weight.data[:] = torch.tensor([[1.0, 2], [-1, 0.5]])  # [E, H]: W1 transposed
+    made.hidden.bias.data[:] = torch.tensor([0.0, 1])
     # the rows of M are what an output has of the features; blocks have them feature by feature
     made.weight_blocks.data[:] = torch.tensor([[[1.0, 0], [0, 1]], [[0, 1], [1, 0]]])
     made.bias_blocks.data.zero_()
@@ -251,6 +251,10 @@ def test_a_hypernetwork_generates_its_sets_from_codes() -> None:
     assert sets.tolist() == [[[1, 3], [3, 1]], [[0, 1.5], [1.5, 0]]]
     y = bank(torch.tensor([1.0, 2]).expand(1, 2, 1, 1, 2), assignment.none(1, 2))
     assert y.flatten(1).tolist() == [[7, 5, 3, 1.5]]
+    made.hidden.weight.data[:, 1], made.bias_blocks.data[:] = 0, torch.eye(2)
+    made.hidden.bias.data[:, 1] = torch.tensor([2.0, 3])
+    assert bank.sets().bias[0].tolist() == [[2, 3], [2, 3]], "of a hidden layer of their own"
+    assert torch.equal(bank.sets().weight[0], sets)
 
 
 def test_a_linear_hypernetwork_sums_gradients_by_codes() -> None:

@@ -1,5 +1,6 @@
 """Kaleidoscope: the diversity loss and resets by hand, its coefficient, and what is refused."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ from learning import Player, as_in_training, snapshot  # noqa: F401 (a fixture)
 from torch import Tensor
 
 from partage import learners
+from partage.config import plan
+from partage.config.recipe import SCALES
+from partage.config.tasks import run_values
 from partage.errors import UserError
 from partage.learners._kaleidoscope import Settings, Upkeep
 from partage.learners.kaleidoscope import Kaleidoscope, fixed, layers_of
@@ -98,6 +102,17 @@ def test_the_schedules_reset_fourteen_and_nine_times(
         upkeep.reset([], torch.tensor([steps]), torch.tensor([True]))
         resets += int(upkeep.last != before)
     assert resets == expected
+
+
+def test_on_every_task_masks_are_reset_nine_to_fourteen_times_and_kept_from_half_way_on() -> None:
+    config = plan.load()
+    for scale, (task, about) in product(SCALES, config.tasks.items()):
+        settings = config.settings("kaleidoscope-kept", task, scale)
+        found: dict[str, Any] = {setting.name: setting.value for setting in settings}
+        steps = run_values(about, scale)[0]["steps"]
+        assert found["budget"] == steps, f"{task}: what it takes for its run's length"
+        assert found["fix_at"] == steps // 2, task
+        assert 9 <= steps / found["reset_every"] - 1 < 14.5, task
 
 
 def test_a_reset_touches_what_all_masks_cut_and_nothing_else() -> None:

@@ -107,6 +107,46 @@ def test_codes_learn_from_who_chooses_them_and_not_from_the_policies_they_genera
     assert all(x.any() for x in by_choosing)
 
 
+def by_hand(**settings: Any) -> LDSA:
+    """Two codes, +1 and -1, and agents that are 1 each: logits 1 and -1 at every instant."""
+    made = learner([3], subtasks=2, embedding=1, **settings)
+    first, second = made.nets.subtasks.code.banks
+    for bank, weight, bias in (
+        (first, [[1.0], [0]], 0.0),
+        (second, [[40.0]], -20.0),  # tanh(20) is 1 in float32
+        (made.nets.embedding, [[0.0]], 1.0),
+    ):
+        bank.weight.data[:], bank.bias.data[:] = torch.tensor(weight), bias  # type: ignore[union-attr]
+    return made
+
+
+def test_the_loss_falls_where_codes_part_and_where_choices_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    losses: list[Tensor] = []
+    for apart, steady in ((1e-3, 1e-3), (0.5, 0.0), (0.0, 2.0)):
+        made = by_hand(apart=apart, steady=steady)
+
+        def noted(loss: Tensor, active: Tensor) -> Tensor:
+            losses.append(loss.detach())
+            return loss
+
+        monkeypatch.setattr(made.optimiser, "step", noted)
+        one = {name: x[:1] for name, x in batch(4).items()}
+        td = made.update(one, torch.ones(1, dtype=torch.bool))["td_loss"]
+        by_them = (losses[-1] - td).item()
+        expected = -4 * apart + 0.3653 * steady
+        assert by_them == pytest.approx(expected, abs=1e-5 + 1e-4 * steady)
+
+
+def test_steps_part_the_codes() -> None:
+    made = learner([3], apart=1e4, steady=0.0)  # so that no other loss is seen
+    one = {name: x[:1] for name, x in batch(4).items()}
+    active = torch.ones(1, dtype=torch.bool)
+    distances = [made.update(one, active)["code_distance"].item() for _ in range(3)]
+    assert distances[0] < distances[1] < distances[2]
+
+
 def test_longer_padding_moves_no_bit_and_no_generator() -> None:
     made: list[Any] = [learner([3, 4]) for _ in range(2)]
     start, active = snapshot(made[0]), torch.ones(2, dtype=torch.bool)

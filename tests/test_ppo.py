@@ -14,6 +14,7 @@ from partage.learners.mdps import MDPS
 from partage.learners.ppo import PPO
 from partage.nn.pointwise import log_softmax
 from partage.nn.state import share
+from partage.nn.tangents import banks
 from partage.rl.rollout import Rollout
 from partage.sims.contract import Spec
 
@@ -96,6 +97,21 @@ def test_one_epoch_of_one_part_without_a_clip_descends_as_an_actor_critic_does(
     for name, want, got in zip(parameters(one), expected, one.optimiser.gradients, strict=True):
         want = torch.zeros_like(got) if want is None else want.flatten(1)
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("layers", "more"), [(2, {}), (5, {}), (2, {"memory": "both"}), (5, {"memory": "both"})]
+)
+def test_the_last_layer_alone_starts_at_another_gain(layers: int, more: dict[str, Any]) -> None:
+    sizes = {"actor_layers": layers, "critic_layers": layers, "hidden": 16}
+    net = make(**sizes, **(EPISODES if more else {}), **more).net
+    for network, last in ((net.actor, 0.01), (net.critic, 1.0)):
+        found = [
+            float(torch.linalg.matrix_norm(bank.weight.detach()[0, 0], 2))
+            for part in (network.body["layers"], network.head)
+            for bank in banks(part)
+        ]
+        assert found == pytest.approx([*[2**0.5] * (layers - 1), last], rel=1e-4)
 
 
 def test_critics_on_the_state_see_it_and_actors_do_not() -> None:

@@ -53,8 +53,7 @@ class Network(nn.Module):
         if shape.recurrent:
             self.body["memory"] = GRU(g, self.sets, h, h)
         back = [*[h] * behind, shape.outputs]
-        first = shape.init if behind > 1 else None
-        self.head = MLP(g, self.sets, back, shape.last_init, first=first)
+        self.head = MLP(g, self.sets, back, shape.init, last=shape.last_init)
         self.hidden = h if shape.recurrent else 0  # numbers that an agent remembers
 
     def select(self, body_of: Assignment, head_of: Assignment) -> "SelectedNetwork":

@@ -13,11 +13,12 @@ the step is 0 in every configuration.
 
 **Departures.** Clones have biases of their own (the paper; its code: one bias). An opened clone
 begins with its neuron's RMSprop moments, not with none, which made its first step ten times as
-long. Instants at which an agent is dead do not count. A neuron at which no two agents are in
-conflict is not opened: its split would be arbitrary. Clones that are to be one again take steps
-down the L1 distance to their mean, with a rate of ours. PyMARL's mixer of 32 units, as in all that
-is on QMIX here (its own: 64). The code's binary search for a graph's colours, which changes no
-result, is left out.
+long. Instants at which an agent is dead do not count. The gradient's norm is of what is trained;
+there that of the gains by which it watches neurons is in it, so that it clips sooner. A neuron at
+which no two agents are in conflict is not opened: its split would be arbitrary. Clones that are to
+be one again take steps down the L1 distance to their mean, with a rate of ours. PyMARL's mixer of
+32 units, as in all that is on QMIX here (its own: 64). The code's binary search for a graph's
+colours, which changes no result, is left out.
 
 ``clones = 1`` opens nothing and measures: full sharing, and its share of futile neurons.
 """

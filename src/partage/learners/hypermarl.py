@@ -6,16 +6,19 @@ agents observe and by who they are stay apart, without a loss of its own.
 
 **Reference code.** github.com/KaleabTessera/HyperMARL, on JaxMARL's IPPO and MAPPO. The generators
 are linear in the code, or have a hidden layer; codes are one-hot or learned. Blocks of weights
-start orthogonal (gain 1.41; 0.01 and 1 of the last layers), generated biases at 0. The id is in
-the code alone: no network sees it. Recurrent networks have their first layer and the memory in
-common, and what lies behind them generated.
+start orthogonal (gain 1.41; 0.01 and 1 of the last layers), generated biases at 0. The id is in the
+code alone: no network sees it. Recurrent networks have their first layer and the memory in common,
+and what lies behind them generated.
 
-**Departures.** A recurrent critic has a memory of its own, as all of PPO's do here. Of its code's
-start (`generated_init = "paper"`) a generated layer's gain is 0.6 to 3.9 times what it is meant to
-be, by the sizes of code and hidden layer; `"scaled"` divides by the features' size, so that all
-start at it. Actor and critic have one table of codes, but where their gradients are apart (`norms =
-"each"`) one each, as its recurrent MAPPO does. Linear in one-hot codes and without a constant it is
-no sharing at all, which a test holds it to.
+**Departures.** A recurrent critic has a memory of its own, as all of PPO's do here, and memories
+start as torch draws them (there: flax, orthogonal in the recurrence); in its IPPO actor and critic
+have one body. Of its code's start (`generated_init = "paper"`) a generated layer's gain is 0.6 to
+3.9 times what it is meant to be, by the sizes of code and hidden layer; `"scaled"` divides by the
+features' size, so that all start at it. Actor and critic have one table of codes, but where their
+gradients are apart (`norms = "each"`) one each, as its recurrent MAPPO does, but not its
+feed-forward one. Without a constant the generators' hidden layers keep their biases (there:
+neither). Linear in one-hot codes and without a constant it is no sharing at all, which a test holds
+it to.
 """
 
 from collections.abc import Mapping, Sequence

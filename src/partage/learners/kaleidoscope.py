@@ -12,10 +12,12 @@ the input, three layers of 64 behind the GRU (`behind`) instead of one; masks on
 layers but the GRU, resets on those behind it; thresholds trained by the same Adam (5e-4, no decay)
 and in the same gradient norm as all else. Its baselines have that network too: `masks = "none"`.
 
-**Departures.** PyMARL's one-step targets and 32 episodes an update (its SMACv2 version has TD(0.6)
-and 128); rewards are not standardised (its MPE version does so batch by batch); target networks are
-copied every 200 episodes on every task. Types are those that a task names, which do not move: of
-drawn armies, whose agents have another type in each battle, masks are each agent's.
+**Departures.** PyMARL's one-step targets, 32 episodes an update and as many episodes collected for
+it as the task has (its SMACv2 version has TD(0.6), 128 and four, and half the squared error, which
+halves the diversity loss with it: the same but for the gradient norm); rewards are not standardised
+(its MPE version does so batch by batch); target networks are copied every 200 episodes on every
+task. Types are those that a task names, which do not move: of drawn armies, whose agents have
+another type in each battle, masks are each agent's.
 
 `fix_at` makes the control that decides: the masks that were learned, or with `moved` as many of the
 same overlap in other places, under a network that is drawn anew; it cuts and does not shrink, and

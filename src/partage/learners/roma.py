@@ -5,16 +5,19 @@ whose text was not to be had: its code is what was read. Roles are to be identif
 agent remembers, and two agents' roles alike or else unlike by a measure that is learned.
 
 **Reference code.** github.com/TonghanWang/ROMA. A role of three numbers is a sample of a Gaussian
-given by observation, last action and id, at every step, in tests too; a layer of 16 of it gives
-weight and bias of the last layer behind PyMARL's GRU. Target networks draw roles of their own. All
-losses have one RMSprop and one gradient norm. Weights as its README has them: 0.05 of the entropy
-and a least variance of 1e-4; on MMM2 1e-4 and 0.002.
+given by observation, last action and id, at every step, in tests too (by the same noise in every
+test here); a layer of 16 of it gives weight and bias of the last layer behind PyMARL's GRU. Target
+networks draw roles of their own. All losses have one RMSprop and one gradient norm. Weights as its
+README has them: 0.05 of the entropy and a least variance of 1e-4; on MMM2 1e-4 and 0.002.
 
 **Departures.** Batch normalisation, by the statistics of all agents and copies at an instant, also
 when acting, would tie a run to its copies: each row is normalised by itself instead, without gain
 and shift. The losses of roles are means over instants at which somebody acts (there over padding
-too), the softplus is taken copy by copy (there of their mean) and not cut off at 2,000. Epsilon
-falls as a task gives it to all learners (there within the first episode or two).
+too), the softplus is taken agent by agent and copy by copy (there of their mean) and not cut off at
+2,000. PyMARL's mixer, whose weights come from two layers (its own: from one); as many episodes an
+update as the task has (there eight); epsilon falls as a task gives it to all learners (there within
+the first episode or two). Its file for football is not followed: it names a network that is not in
+the code.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from torch import Generator, Tensor, nn
 
 from partage.nn.bank import Bank, Init, Sets, linear_init
+from partage.nn.dense import Layer, apply_layers
 from partage.nn.derived import Met, Products, draw, in_common, multiply, spread, uniform
 from partage.nn.masks import START
 from partage.nn.pointwise import elementwise
@@ -79,9 +80,8 @@ class Hypernetwork(nn.Module):
             self.register_buffer("code", code.repeat(runs, 1, 1))
         # each set has a block of its own and no other, so nothing is multiplied
         self.one_hot = not (learned or hidden) and code.equal(torch.eye(self.count))
-        self.hidden = nn.ModuleList()
-        if hidden:
-            self.hidden.extend(Bank(generators, 1, width, hidden, features) for _ in range(2))
+        # a set of it for the weight, one for the bias
+        self.hidden = Bank(generators, 2, width, hidden, features) if hidden else None
         blocks = Bank(generators, hidden or width, inputs, outputs, init)
         self.weight_blocks, self.bias_blocks = blocks.weight, blocks.bias
 
@@ -94,18 +94,21 @@ class Hypernetwork(nn.Module):
 
     def features(self) -> tuple[Float32[Tensor, "R S H"], Float32[Tensor, "R S H"]]:
         """Return the features of the codes, for weights and for biases."""
-        if not self.hidden:
+        if self.hidden is None:
             return self.code, self.code
-        rows, index = self.code[:, None, None], assignment.full(len(self.code), 1)
-        for_weight, for_bias = (bank(rows, index, relu=True)[:, 0, 0] for bank in self.hidden)
-        return for_weight, for_bias
+        rows = self.code[:, None, None].expand(-1, 2, -1, -1, -1)
+        for_weight, for_bias = self.hidden(rows, assignment.none(len(rows), 2), relu=True).unbind(1)
+        return for_weight[:, 0], for_bias[:, 0]
 
     def forward(self, base: Sets) -> Sets:
         if self.one_hot:
             return Sets(base.weight + self.weight_blocks, base.bias + self.bias_blocks)
-        for_weight, for_bias = self.features()
-        weight = combined(for_weight, self.weight_blocks, base.weight)
-        return Sets(weight, combined(for_bias, self.bias_blocks, base.bias))
+        everyone = assignment.full(len(self.code), 1)
+        layers = () if self.hidden is None else (self.hidden.select(everyone, relu=True),)
+        rows = self.code[:, None, None]
+        weight = _through(rows, layers, self.weight_blocks, base.weight)
+        layers = tuple(layer._replace(sharing=everyone + 1) for layer in layers)
+        return Sets(weight, _through(rows, layers, self.bias_blocks, base.bias))
 
     @torch.no_grad()
     def products(self, base: Sets, met: Met) -> Products:
@@ -113,6 +116,22 @@ class Hypernetwork(nn.Module):
         by_base = float(isinstance(base.weight, nn.Parameter))  # else it is not trained
         for_weight, for_bias = (by_base + x @ x.transpose(1, 2) for x in self.features())
         return (in_common(met) * for_weight + for_bias) * base.bias.shape[2]
+
+
+def _through(
+    codes: Float32[Tensor, "R 1 1 S E"],
+    layers: tuple[Layer, ...],
+    blocks: Float32[Tensor, "R K *P"],
+    base: Float32[Tensor, "R 1 *P"],
+) -> Float32[Tensor, "R S *P"]:
+    """Return the base and blocks, added up by the codes' features: in one call with `layers`."""
+    runs, count = len(blocks), codes.shape[3]
+    sums = Layer(
+        blocks.view(runs, 1, blocks.shape[1], -1),
+        base.view(runs, 1, 1, -1),
+        assignment.full(runs, 1),
+    )
+    return apply_layers(codes, [*layers, sums]).reshape(runs, count, *blocks.shape[2:])
 
 
 class Spectrum(nn.Module):

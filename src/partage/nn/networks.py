@@ -43,7 +43,7 @@ def fixed_sharing(sharing: Sharing, runs: int, n_agents: int) -> FixedSharing:
 class MLP(nn.Module):
     """Banks with ReLU between them (and after the last where `end` is True).
 
-    `first` initialises the first layer where it is not as the others.
+    `first` and `last` initialise the first layer and the last where these are not as the others.
     """
 
     def __init__(
@@ -55,10 +55,12 @@ class MLP(nn.Module):
         agent_id: int = 0,
         end: bool = False,
         first: Init | None = None,
+        last: Init | None = None,
     ) -> None:
         super().__init__()
         self.end = end
         inits = [first or init, *[init] * (len(sizes) - 2)]
+        inits[-1] = last or inits[-1]
         ids = [agent_id, *[0] * (len(sizes) - 2)]
         self.banks = nn.ModuleList(
             Bank(generators, sets, inputs, outputs, each, agent_id=of_layer)
