@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from running import lay, recipe
+from running import lay, recipe, trained
 from torch import Tensor
 
 from partage.config.recipe import SCHEMA, Recipe
 from partage.errors import UserError
 from partage.learners.a2c import A2C
-from partage.runs import environments, record, train
+from partage.runs import environments, train
 
 OF_EPISODES = {"copies": 2, "batch": 4, "target_every": 8}
 LEARNERS: dict[str, dict[str, Any]] = {
@@ -81,13 +81,27 @@ class Spoilt:
         return step._replace(**{self.field: spoilt})
 
 
+SPOILT = ["a2c", "ppo", "qmix", "mdps", "seps"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """Curves of runs whose environment tells no nonsense."""
+    return {name: trained(tmp_path_factory.mktemp(name), recipe(name, [0])) for name in SPOILT}
+
+
+@pytest.mark.xdist_group("spoilt")  # what the tests share is made once
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 @pytest.mark.parametrize("field", ["obs", "reward"])
-@pytest.mark.parametrize("name", ["a2c", "ppo", "qmix", "mdps", "seps"])
+@pytest.mark.parametrize("name", SPOILT)
 def test_an_environment_s_nonsense_ends_its_run_and_no_other(
-    name: str, field: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    field: str,
+    value: float,
+    tmp_path: Path,
+    alone: dict[str, pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    train.run(lay(tmp_path / "alone", recipe(name, [0])))
     made = environments.make
 
     def make(one: Recipe, purpose: str, copies: int, device: str) -> Any:
@@ -100,7 +114,7 @@ def test_an_environment_s_nonsense_ends_its_run_and_no_other(
         train.run(lay(tmp_path / "pack", recipe(name, [0, 1])))
     curve = pd.read_parquet(tmp_path / "pack/failed.parquet")
     own = curve[curve["seed"] == 0].reset_index(drop=True)
-    assert own.equals(record.read(tmp_path / "alone")[0])
+    assert own.equals(alone[name])
     assert curve[curve["seed"] == 1]["env_steps"].max() < recipe(name).steps
 
 

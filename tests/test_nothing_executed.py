@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -196,14 +197,32 @@ def refused(work: Callable[[], Any]) -> str:
     return said
 
 
-def begun(folder: Path, one: Recipe) -> dict[str, Any]:
-    """Lay a run that has come to its first checkpoint; what that holds."""
+together = pytest.mark.xdist_group("begun")  # what the tests share is made once
+Begin = Callable[[Path, Recipe], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Begin:
+    """What lays a run that has come to its first checkpoint, and returns what that holds."""
+    made: dict[str, Path] = {}
+
+    def lay_begun(folder: Path, one: Recipe) -> dict[str, Any]:
+        if one.hash not in made:
+            made[one.hash] = tmp_path_factory.mktemp("begun")
+            begin(made[one.hash], one)
+        shutil.copytree(made[one.hash], folder, dirs_exist_ok=True)
+        return torch.load(io.BytesIO(checkpoint.load(folder) or b""), weights_only=True)
+
+    return lay_begun
+
+
+def begin(folder: Path, one: Recipe) -> None:
+    """Train up to the first checkpoint."""
     lay(folder, one)
     training = train.Training(one)
     training.advance()
     training.save(folder)
     training.env.close()
-    return torch.load(io.BytesIO(checkpoint.load(folder) or b""), weights_only=True)
 
 
 def save_instead(folder: Path, state: dict[str, Any]) -> None:
@@ -230,7 +249,8 @@ def test_a_crafted_checkpoint_is_refused_and_runs_nothing(
     assert "corrupt" in said and not (tmp_path / "mark").exists()
 
 
-def test_a_crafted_replay_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+@together
+def test_a_crafted_replay_is_refused_and_runs_nothing(tmp_path: Path, begun: Begin) -> None:
     state = begun(tmp_path, recipe("qmix"))
     assert state["replay"]["obs"]
     state["replay"]["obs"] = Bomb(tmp_path / "mark")
@@ -244,17 +264,20 @@ def football() -> Any:
     return pytest.importorskip("gfootball", reason=reason)
 
 
+@together
 @pytest.mark.parametrize(
     "task", ["lbf/5x5-2p-1f-v3", "mpe/15a_3c", "grf/academy_3_vs_1_with_keeper"]
 )
 @pytest.mark.parametrize("which", ["env", "test_env"])
 @pytest.mark.parametrize("old", [True, False], ids=["of older code", "crafted"])
 def test_pickles_in_a_checkpoints_simulators_are_refused_and_not_unpickled(
-    task: str, which: str, old: bool, tmp_path: Path
+    task: str, which: str, old: bool, tmp_path: Path, begun: Begin
 ) -> None:
     if task.startswith("grf"):
         football()
-    state = begun(tmp_path, recipe("a2c", task=task, engine="package", options={}))
+    few: dict[str, Any] = {"settings": {"copies": 1}, "test_episodes": 1, "options": {}}
+    one = recipe("a2c", [0], task=task, engine="package", **few)
+    state = begun(tmp_path, one)
     singles = state[which]["sim"]["singles"]
     singles[0] = pickle.dumps((1, b"", 2) if old else Bomb(tmp_path / "mark"))
     checkpoint.save(tmp_path, zipped(state))
@@ -329,6 +352,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@together
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -347,7 +371,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_checkpoint_whose_parts_are_of_another_kind_is_refused_in_one_sentence(
-    path: tuple[str, ...], value: Any, tmp_path: Path
+    path: tuple[str, ...], value: Any, tmp_path: Path, begun: Begin
 ) -> None:
     state = begun(tmp_path, recipe("qmix"))
     *way, last = path

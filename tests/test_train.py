@@ -81,10 +81,13 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
     assert not (tmp_path / "checkpoint").exists()
 
 
-@every_learner
-@pytest.mark.parametrize(
-    "moment", ["before the bytes are safe", "before the rename", "after the rename"]
-)
+MOMENTS = ["before the bytes are safe", "before the rename", "after the rename"]
+# What is written hangs on whether there is a replay, not on the learner: of others one moment.
+SAVING = [(name, moment) for name in ("a2c", "qmix") for moment in MOMENTS]
+SAVING += [(name, MOMENTS[1]) for name in CASES if name not in ("a2c", "qmix")]
+
+
+@pytest.mark.parametrize(("name", "moment"), SAVING)
 def test_a_run_killed_while_it_saves_ends_as_if_nothing_had_happened(
     name: str, moment: str, tmp_path: Path, undisturbed, monkeypatch
 ) -> None:
@@ -113,11 +116,12 @@ def test_a_run_killed_while_it_saves_ends_as_if_nothing_had_happened(
     assert_same_end(tmp_path, undisturbed[name])
 
 
-STOPPED = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+# How a signal is met is the same for all learners: one of them meets the further two.
+STOPPED = [(name, signal.SIGTERM, 143) for name in CASES]
+STOPPED += [("a2c", signal.SIGINT, 130), ("a2c", signal.SIGHUP, 129)]
 
 
-@every_learner
-@pytest.mark.parametrize(("number", "code"), STOPPED)
+@pytest.mark.parametrize(("name", "number", "code"), STOPPED)
 def test_a_run_asked_to_stop_saves_itself_and_says_so(
     name: str, number: int, code: int, tmp_path: Path, undisturbed, monkeypatch, capsys
 ) -> None:

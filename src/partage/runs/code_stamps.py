@@ -4,6 +4,7 @@ Files of a study are among them, named ``study/...``. No code is imported here: 
 """
 
 import ast
+import functools
 import hashlib
 import subprocess
 from collections.abc import Iterator
@@ -33,15 +34,19 @@ def code(learner: str, family: str, package: Path = PACKAGE) -> dict[str, Any]:
     todo += [home / f"learners/{learner}.py" for home in homes]
     todo += [home / f"envs/{family}.py" for home in homes]
     hashes: dict[str, str] = {}
+    met: set[Path] = set()  # most files are imported by many
     while todo:
         path = todo.pop()
+        if path in met:
+            continue
+        met.add(path)
         name = _name(path, package)
-        if not name or name in hashes or not path.is_file():
+        if not name or not path.is_file():
             continue
         content = path.read_bytes().replace(b"\r\n", b"\n")  # git may have written the lines' ends
         hashes[name] = hashlib.sha256(content).hexdigest()
         if path.suffix == ".py":
-            todo += _imports(content, path, package)
+            todo += _imports(content, path, package, study.root())
             todo += _data_beside(path, name)
     lines = [f"{name} {hashes[name]}\n" for name in sorted(hashes)]
     total = hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -82,8 +87,12 @@ def _data_beside(path: Path, name: str) -> Iterator[Path]:
         yield from path.parent.glob("*.toml")
 
 
-def _imports(content: bytes, path: Path, package: Path) -> list[Path]:
-    """Return the files, ours and a study's, that a file imports, at its top or in a function."""
+@functools.lru_cache(maxsize=1024)
+def _imports(content: bytes, path: Path, package: Path, root: Path | None) -> list[Path]:
+    """Return the files, ours and a study's, that a file imports, at its top or in a function.
+
+    `root` is the study that the process works in.
+    """
     names: set[str] = set()
     for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Import):

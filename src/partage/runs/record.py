@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,8 @@ def is_finished(run_dir: Path, recipe: Recipe) -> bool:
     try:
         read(run_dir, recipe)
     except UserError:
+        if not os.path.exists(run_dir / SECOND_COPY):
+            return False  # without reading all code that could have made it
         return restore(run_dir, recipe, code(recipe.learner, recipe.family)["hash"])
     return True
 
