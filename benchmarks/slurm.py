@@ -54,8 +54,8 @@ SlurmdParameters=config_overrides
 DefMemPerCPU=100
 NodeName=n1 NodeAddr=127.0.0.1 NodeHostname={host} Port=17001 CPUs={cpus} {memory} Gres=gpu:fake:2
 NodeName=n2 NodeAddr=127.0.0.1 NodeHostname={host} Port=17002 CPUs={cpus} {memory}
-PartitionName=cpu Nodes=ALL Default=YES MaxTime=120 State=UP
-PartitionName=gpu Nodes=n1 MaxTime=120 State=UP
+PartitionName=cpu Nodes=ALL Default=YES MaxTime=1440 State=UP
+PartitionName=gpu Nodes=n1 MaxTime=1440 State=UP
 """
 
 
