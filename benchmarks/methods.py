@@ -1,8 +1,8 @@
 """What an update of each method costs, in updates of its base with full sharing, by CPU time.
 
-Methods on QMIX learn from one batch of full-length episodes of LBF's sizes, those on PPO from one
-segment of 15 agents on spread; base and methods take turns in one run. ``python -m
-benchmarks.methods`` prints these rows alone.
+Methods on QMIX learn from one batch of full-length episodes of LBF's sizes, those on PPO and A2C
+from one segment of 15 agents on spread; base and methods take turns in one run. What is measured
+now and then is not in it. ``python -m benchmarks.methods`` prints these rows alone.
 """
 
 import argparse
@@ -25,7 +25,8 @@ BASES: Mapping[str, Mapping[str, float | None]] = {
     "qmix": {"gradps": 1.6, "ldsa": 2.5, "roma": 3.0},
     "qmix-1r3": {"qmix-ns-1r3": None, "kaleidoscope": 1.5, "snp-ps": 1.5},
     "ippo": {"ippo-ns": None, "kaleidoscope-ppo": 1.5, "hypermarl": 1.5, "hypermarl-linear": 1.5},
-    "mappo": {"hypermarl-mappo": 1.5},
+    "mappo": {"hypermarl-mappo": 1.5, "lorasa": 1.5},
+    "fps": {"nps": None, "hetdps": 1.5},
 }
 REPEATS = 11
 
@@ -47,7 +48,8 @@ def on_segments(algorithm: str, runs: int, quick: bool) -> Callable[[], float]:
     segment = 4 if quick else made.segment
     memory = made.policy.initial(made.copies, True)
     rollout = collect_segment(env, made.policy, env.reset(), memory, segment)[0]
-    return lambda: len(made.learn(rollout)["entropy"])
+    several = 1 if quick or segment * made.copies > 100 else 40  # A2C's take milliseconds
+    return lambda: sum(len(made.learn(rollout)["entropy"]) for _ in range(several))
 
 
 def made_of(algorithm: str, task: str, spec: Any, runs: int) -> Any:

@@ -56,7 +56,7 @@ def quick(learner: str) -> dict[str, Any]:
 ALIKE = {
     *("kaleidoscope-type", "kaleidoscope-one", "kaleidoscope-moved", "kaleidoscope-kept"),
     *("qmix-1r3", "qmix-ns-1r3"),
-    *("gradps-relative", "gradps-measured"),
+    *("gradps-relative", "gradps-measured", "hetdps-threshold"),
     *("snp-weights", "snp-one", "hypermarl-linear", "hypermarl-scaled", "hypermarl-mappo"),
 }
 

@@ -38,6 +38,7 @@ TARGETS = {
     "cost of an update, kaleidoscope, R=5": "1.5",
     "cost of an update, snp-ps, R=1": "1.5",
     "cost of an update, hypermarl, R=1": "1.5",
+    "cost of an update, hetdps, R=5": "1.5",
     "training qmix, lbf/15x15-4p-5f-v2, R=1": "1,700",
     "training qmix, lbf/15x15-4p-5f-v2, R=5, summed": "2,000",
     "training qmix, smac/5m_vs_6m, R=5, summed": "800",

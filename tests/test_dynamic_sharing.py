@@ -8,7 +8,7 @@ from partage import envs
 from partage.config import settings
 from partage.distances import distance
 from partage.errors import UserError
-from partage.learners import FOLDER, make, mdps, seps
+from partage.learners import FOLDER, _transitions, make, mdps, seps
 from partage.nn.state import share
 from partage.runs.sharing_points import moves
 
@@ -122,7 +122,7 @@ def test_seps_learns_nothing_from_the_dead_and_across_ends() -> None:
     player = Player("seps", "roll_call/4x4-3", [0], pretraining=10, data=10)
     rollout = player.collect()
     rollout.alive[:, 0, 0, 1] = False
-    *_, valid = of(player, seps.SePS)._transitions(rollout)
+    *_, valid = _transitions.of(rollout, player.env.spec.n_actions)
     ended = int(rollout.terminated.sum())
     assert ended > 0 and int((~valid).sum()) == 4 * ended + (not rollout.terminated[0, 0, 0])
 

@@ -12,7 +12,7 @@ from partage.sims.games.tasks import Game, named
 SHEETS = plan.load()
 DRAWN = [*SHEETS.figures["games"].algorithms, *SHEETS.figures["games-qmix"].algorithms, "ippo-ns"]
 # In a smaller game: three layers behind the memory learn slowly, whether they are masked or not.
-MORE = ["kaleidoscope", "snp-ps", "hypermarl", "ldsa", "roma"]
+MORE = ["kaleidoscope", "snp-ps", "hypermarl", "ldsa", "roma", "hetdps"]
 every_learner = pytest.mark.parametrize("variant", [*DRAWN, *MORE])
 
 

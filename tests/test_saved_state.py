@@ -44,6 +44,8 @@ def few(variant: str) -> dict[str, Any]:
     wanted = {"batch": 8, "copies": 4, "target_every": 8}
     if VARIANTS[variant].learner in ("mdps", "mdps_ppo"):
         wanted |= {"period": 5, "data": 5}
+    if VARIANTS[variant].learner == "hetdps":  # all begin with one network
+        wanted |= {"period": 4, "data": 4}
     return {name: x for name, x in wanted.items() if name in known(variant)}
 
 

@@ -14,6 +14,7 @@ METRICS = 10  # that a mark logs
 PERIODS = {
     "mdps": "period",
     "mdps_ppo": "period",
+    "hetdps": "period",
 }  # the setting that says after how many updates an event recurs
 ONCE = ("seps", "seps_ppo")  # learners with one event in a run
 

@@ -1,7 +1,7 @@
-"""What MDPS and SePS have in common: an actor-critic, and something that moves its sharing.
+"""What MDPS, SePS and HetDPS have in common: an actor-critic, and what moves its sharing.
 
-Which actor-critic is their learner's choice: `mdps` and `seps` move A2C's sharing, `mdps_ppo` and
-`seps_ppo` PPO's. Both have the blocks front and back, and copy sets by `copy_set`.
+Which actor-critic is their learner's choice: `mdps`, `seps` and `hetdps` move A2C's sharing,
+`mdps_ppo` and `seps_ppo` PPO's. Both have the blocks front and back, and copy sets by `copy_set`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -24,18 +24,17 @@ import torch
 from jaxtyping import Bool, Float32
 from sklearn.metrics import davies_bouldin_score
 from torch import Tensor
-from torch.nn import functional
 
 from partage.distances import codes
 from partage.errors import UserError
-from partage.learners import _seps_settings, a2c
+from partage.learners import _seps_settings, _transitions, a2c
 from partage.learners._clustering import k_means
 from partage.learners._dynamic import DynamicSharing, MakeBase
+from partage.learners._transitions import Transitions
 from partage.learners.a2c import A2C
 from partage.nn.networks import FixedSharing
 from partage.nn.state import share
 from partage.rl.experience import on_host
-from partage.rl.losses import are_numbers
 from partage.rl.rollout import Rollout
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -43,9 +42,6 @@ from partage.sims.contract import Spec, stream
 
 HIDDEN, KL = 64, 1e-4  # units of a code's layers, weight of its divergence   (reference code)
 MOST_CLUSTERS = 10  # networks where K is not given   (reference code)
-
-# what is known (o, a), what is predicted (o', r), and whether it counts: [R, N, B * T, ..] each
-Transitions = tuple[Tensor, Tensor, Tensor]
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"clusters": 2, "pretraining": 4, "data": 4}
@@ -82,7 +78,7 @@ class SePS(DynamicSharing[list[Transitions]]):
             return self.base.learn(rollout)
         collected = self.updates * s.data // s.pretraining
         if collected > (self.updates - 1) * s.data // s.pretraining:  # `data` of them, evenly
-            self.experience.append(self._transitions(on_host(rollout)))
+            self.experience.append(_transitions.of(on_host(rollout), self.spec.n_actions))
         if self.updates == s.pretraining:
             labels = self.cluster(self.identify(rollout.active), rollout.active)
             share(self.base.net, front_of=labels, back_of=labels)
@@ -91,31 +87,12 @@ class SePS(DynamicSharing[list[Transitions]]):
         self.base.streams.settle(rollout.active)
         return {}
 
-    def _transitions(self, rollout: Rollout) -> Transitions:
-        """Return what is known, what is predicted, and whether it counts, agent by agent."""
-        actions = functional.one_hot(rollout.actions, self.spec.n_actions)
-        next_obs = rollout.obs[:, :, 1:]
-        if rollout.final_obs is not None:
-            truncated = rollout.truncated[..., None, None]
-            next_obs = torch.where(truncated, rollout.final_obs, next_obs)
-        known = torch.cat((rollout.obs[:, :, :-1], actions.float()), -1)
-        predicted = torch.cat((next_obs, rollout.reward[..., None]), -1)
-        goes_on = (rollout.filled & ~rollout.terminated)[..., None]
-        valid = (rollout.alive[:, :, :-1] & goes_on)[..., None]
-        return _by_agent(known), _by_agent(predicted), _by_agent(valid)
-
     def identify(self, active: Bool[Tensor, "R"] | None = None) -> Float32[Tensor, "R N Z"]:
         """Return the mean code of every agent, learned from what was collected.
 
         Nothing is looked at of runs that are not `active` (None: all are), or lack numbers.
         """
-        known, predicted, valid = (
-            torch.cat(parts, 2) for parts in zip(*self.experience, strict=True)
-        )
-        counts = are_numbers(known) & are_numbers(predicted)
-        counts = counts if active is None else counts & active
-        if not counts.all():  # the others are to be clustered all the same
-            known, predicted, valid = _only(counts[:, None, None, None], known, predicted, valid)
+        (known, predicted, valid), _ = _transitions.joined(self.experience, active)
         runs, n, transitions = known.shape[:3]
         ids = torch.eye(n).expand(runs, n, n)
         id_of_transition = ids.repeat_interleave(transitions, 1)
@@ -159,19 +136,6 @@ class SePS(DynamicSharing[list[Transitions]]):
         if self.settings.clusters:
             return [self.settings.clusters]
         return list(range(2, min(self.spec.n_agents - 1, self.most_clusters) + 1))
-
-
-def _only(
-    counts: Bool[Tensor, "R 1 1 1"], known: Tensor, predicted: Tensor, valid: Tensor
-) -> Transitions:
-    """Return transitions that are zero, and count, in the runs that do not."""
-    known, predicted = torch.where(counts, known, 0.0), torch.where(counts, predicted, 0.0)
-    return known, predicted, valid | ~counts
-
-
-def _by_agent(x: Float32[Tensor, "R B T N F"] | Bool[Tensor, "R B T N F"]) -> Tensor:
-    """Return ``[R, N, B * T, F]``."""
-    return x.permute(0, 3, 1, 2, 4).flatten(2, 3)
 
 
 def _davies_bouldin(points: Float32[Tensor, "N Z"], labels: list[int]) -> float:

@@ -112,6 +112,24 @@ class Optimiser:
 
         self.change(module, copy)
 
+    def mix_sets(
+        self, module: nn.Module, run: int, shares: Mapping[int, Mapping[int, float]]
+    ) -> None:
+        """Make sets of one run's banks in `module` sums of what sets were, all at once.
+
+        ``{2: {0: 0.25, 1: 0.75}}`` makes set 2 a quarter of set 0 and three of set 1: values, and
+        the optimiser's moments. Raises `UserError` as `copy_set` does.
+        """
+        refuse_derived(module)
+
+        def mix(sets: Tensor) -> None:
+            before = sets[run].clone()
+            for target, parts in shares.items():
+                weighted = [share * before[source] for source, share in parts.items()]
+                sets[run, target] = torch.stack(weighted).sum(0)
+
+        self.change(module, mix)
+
     @torch.no_grad()
     def change(self, module: nn.Module, how: Callable[[Float32[Tensor, "R *P"]], None]) -> None:
         """Change the parameters of `module` in place, and the moments of each of them alike."""
