@@ -42,6 +42,7 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
             _style_panel(axes, game, page.panels[i].title, column == 0)
             if i == 0:
                 _explain(axes)
+        page = page.fit(canvas, grid)
         page.write_around(canvas, X_LABEL)
         return canvas
 
