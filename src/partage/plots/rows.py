@@ -12,9 +12,11 @@ from matplotlib.figure import Figure as Canvas
 from partage.analysis import arena, choosing
 from partage.analysis.labels import is_smoke
 from partage.analysis.profiles import profiles
+from partage.analysis.table import number
 from partage.config.plan import Figure, Plan
 from partage.plots import measured, style
 from partage.plots.around import SMOKE_LINE, TITLE_LINE, provenance_note
+from partage.plots.marks import Mark
 from partage.plots.profiles import draw_lines, legend_width
 
 # Lengths in inches, sizes of letters in points.
@@ -35,7 +37,10 @@ def draw_sweep(plan: Plan, sweep: Figure, frame: pd.DataFrame) -> Canvas:
         for each in found:
             row, colour = methods.index(each.method), plan.variants[each.algorithm].colour
             face = colour if each.chosen else "none"
-            axes.scatter(each.score, row, s=34, facecolors=face, edgecolors=colour, linewidths=1.2)
+            said = f"{number(each.score)}{', chosen' if each.chosen else ''}"
+            look: dict[str, Any] = {"facecolors": face, "edgecolors": colour, "linewidths": 1.2}
+            mark = Mark("dot", each.algorithm, words=said)
+            axes.scatter(each.score, row, s=34, gid=mark.gid, **look)
         _style_rows(axes, labels)
         axes.set_xlabel("final value (0: worst run of all trials, 1: best); filled: chosen")
         _write(canvas, plan, sweep, frame)
@@ -106,14 +111,18 @@ def _draw_points(
 ) -> None:
     """Draw a number and its interval in the row of each method, parts one above the other."""
     shades = sns.color_palette("viridis", len(parts))
+    panel = axes.figure.axes.index(axes)
     for k, (group, rows) in enumerate(parts.items()):
         for place, row in enumerate(rows.to_dict("records")):
             y = shown.algorithms.index(row["algorithm"])
             y += 0.5 * ((k + 0.5) / len(parts) - 0.5)
             colour = shades[k] if group else plan.variants[row["algorithm"]].colour
             label = group if group and place == 0 else None
-            axes.plot(row[what], y, "o", color=colour, markersize=4.5, label=label)
             ends = [row[f"{what}_low"], row[f"{what}_high"]]
+            said = f"{number(row[what])} [{number(ends[0])}, {number(ends[1])}]"
+            said += f", {group}" if group else ""
+            mark = Mark("dot", row["algorithm"], panel, words=said)
+            axes.scatter(row[what], y, s=20, color=[colour], label=label, gid=mark.gid, zorder=3)
             axes.plot(ends, [y, y], color=colour, linewidth=1.4)
     _style_rows(axes, _labels(plan, shown.algorithms))
 
