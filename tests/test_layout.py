@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 from partage.config import plan as planning
 from partage.config.plan import Figure, Plan
-from partage.plots import figures, measured
+from partage.plots import figures, measured, profiles
 
 PLAN = planning.load().for_scale("smoke")
 NAMES = ["controls", "controls-critic", "mpd-init", "mpd-fig2", "mpd-fig4", "bdps-roles"]
@@ -91,6 +91,31 @@ def faults(canvas: Canvas) -> list[str]:
 def test_a_shipped_figure_s_words_are_whole_and_apart(name: str):
     figure = PLAN.figures[name]
     assert faults(figures.draw(PLAN, figure, made_up(figure))) == []
+
+
+@pytest.mark.parametrize(("name", "size"), [("bdps-fig6", 1e-9), ("mpd-fig3", 1e4)])
+def test_there_is_room_for_numbers_of_any_width(name: str, size: float):
+    figure = PLAN.figures[name]
+    frame = made_up(figure)
+    frame.loc[frame["metric"] == figure.metric, "value"] *= size / 3
+    assert faults(figures.draw(PLAN, figure, frame)) == []
+
+
+def test_beside_the_rows_of_an_arena_are_their_labels_and_no_legend_lies_in_a_panel():
+    (shown,) = PLAN.select_figures("arena-lbf")
+    tasks = ["lbf/10x10-3p-3f-v2", "lbf/15x15-4p-5f-v2"]  # of 3 agents, and of 4
+    long = with_labels(PLAN, shown.algorithms[:1], 90)
+    figure = shown._replace(tasks=tasks, title=f"{LONG}. {LONG}. {LONG}")
+    frame = made_up(figure)
+    frame["value"] += frame.groupby("metric").cumcount()
+    for canvas in (figures.draw(long, figure, frame), profiles.draw(long, figure, frame)):
+        assert faults(canvas) == []
+        renderer = FigureCanvasAgg(canvas).get_renderer()
+        of_panels = [axes.get_legend() for axes in canvas.axes]
+        legends = [legend for legend in of_panels if legend is not None]
+        assert legends
+        for legend, axes in product(legends, canvas.axes):
+            assert not legend.get_window_extent(renderer).overlaps(axes.bbox.padded(-SLACK))
 
 
 def with_labels(sheets: Plan, names: list[str], length: int) -> Plan:

@@ -40,13 +40,14 @@ const curve = panel.curves.find((one) => one.of === "beta" && one.seed === 3);
 const of = (kind, name) => [...svg.querySelectorAll(`[data-kind=${kind}][data-of=${name}]`)];
 const shown = (name) =>
   of("curve", name).filter((each) => getComputedStyle(each).display !== "none").length;
-const point = () => {
-  const { x, y } = place(panel, curve.x[5], curve.y[5]);
+const pointAt = (figure, panel, one, i) => {
+  const svg = figure.querySelector("svg"), { x, y } = place(panel, one.x[i], one.y[i]);
   const { x: clientX, y: clientY } = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
   svg.dispatchEvent(new PointerEvent("pointermove", { clientX, clientY }));
   const tip = figure.querySelector(".tip");
   return tip.hidden ? "" : tip.textContent;
 };
+const point = () => pointAt(figure, panel, curve, 5);
 const press = (words) =>
   [...document.querySelectorAll("button")].find((each) => each.textContent === words).click();
 const rows = (shown) => [...document.querySelectorAll("table.verdicts tbody tr")]
@@ -66,6 +67,15 @@ seen.picked = [shown("alpha"), shown("beta"), getComputedStyle(of("middle", "bet
 press("3");
 seen.csv = curvesAsCsv(data).split("\n").slice(0, 2);
 seen.final = data.final.split("\n").length;
+
+const games = [...document.querySelectorAll("figure.live")].at(-1);
+const dots = JSON.parse(games.querySelector("script").textContent).panels[0];
+const run = (kind) => dots.curves.find((one) => one.kind === kind && one.seed === 1);
+seen.dots = [pointAt(games, dots, run("dot"), 0), pointAt(games, dots, run("ring"), 0)];
+const ofGames = [...games.querySelectorAll(".target")];
+ofGames.find((each) => each.ariaLabel === "show NPS").dispatchEvent(new MouseEvent("click"));
+seen.dots.push(pointAt(games, dots, run("dot"), 0));
+seen.tools = [...games.querySelectorAll(".tools button")].map((each) => each.textContent);
 
 press("not run (1)");
 seen.notRun = rows(1);
@@ -127,6 +137,24 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> str:
         return build.build(small, request, request.root)
 
 
+@pytest.fixture(scope="module")
+def dots() -> str:
+    """A figure of games on a page: one run of full sharing, two of none that say what they do."""
+    sheets = plan.load()
+    task, both = "games/specialisation-4x4-10", ["fps", "nps"]
+    figure = sheets.figures["games"]._replace(tasks=[task], algorithms=both, claims=[])
+    rows = []
+    for algorithm, seed, first in (("fps", 0, 0), ("nps", 0, 1), ("nps", 1, 1)):
+        known = {f"sharing/front/{agent}": first * agent for agent in range(4)}
+        known |= {"test_return": 2.0 + 3 * first + seed, "train_return": 1.0 + 3 * first - seed}
+        rows += [(algorithm, task, seed, 10, 1, *each) for each in known.items()]
+    frame = pd.DataFrame(rows, columns=list(frames.COLUMNS)).astype(frames.COLUMNS)
+    frame.attrs = {"figure": "games", "scale": "smoke", "engine": "batched"}
+    canvas = figures.draw(sheets, figure, frame)
+    one = page.embed_live(canvas, "dots", "dots", live.data_of(sheets, figure, frame, canvas, ""))
+    return page.environment().get_template("parts.html.j2").module.live(one)
+
+
 def body(html: str) -> ElementTree.Element:
     return ElementTree.fromstring(html.partition("\n")[2])
 
@@ -156,9 +184,9 @@ def look(html: str, tmp_path: Path, width: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("width", [500, 1400])
 def test_a_reader_finds_hides_picks_sorts_plays_and_takes_away(
-    html: str, tmp_path: Path, width: int
+    html: str, dots: str, tmp_path: Path, width: int
 ):
-    seen = look(html, tmp_path, width)
+    seen = look(html.replace("<script>", f"{dots}<script>", 1), tmp_path, width)
     assert seen["errors"] == [] and "hacked" not in seen
     wide, inner = seen["width"]
     assert wide <= inner == width and (seen["drawn"] == pytest.approx(1) or width == 500)
@@ -168,6 +196,9 @@ def test_a_reader_finds_hides_picks_sorts_plays_and_takes_away(
     assert seen["picked"] == [1, 1, "none"]
     assert seen["csv"][0] == "task,measure,curve,seed,updates (10 env steps each),value"
     assert seen["csv"][1] == f"toy/a,team return (sum over agents),Alpha {EVIL},0,1,0.0029955"
+    told = ["NPS, seed 1: 0.600 with 4 sets", "NPS, seed 1: 0.300 with 4 sets, exploring"]
+    assert seen["dots"][:2] == told and "NPS" not in seen["dots"][2]
+    assert seen["tools"] == ["0", "1", "final values (csv)"]
     assert seen["notRun"] == ["An evil claim."]
     assert seen["sorted"] == ["An evil claim.", "Beta is better."]
     assert seen["figures"] == ["Another figure", f"A figure {EVIL}"]
@@ -205,6 +236,17 @@ def test_every_name_that_the_script_looks_for_is_on_the_page(html: str):
     table = top.find(".//table[@class='verdicts grouped']/tbody")
     assert table is not None
     assert [row.get("data-verdict") for row in table] == ["undecided", "not run"]
+
+
+def test_a_dot_says_what_it_is_of_and_is_drawn_where_the_data_have_it(dots: str):
+    top = ElementTree.fromstring(dots)
+    (panel,) = json.loads(top.findtext("script") or "")["panels"]
+    assert (panel["number"], panel["task"]) == (0, "games/specialisation-4x4-10")
+    of_runs = [(one["kind"], one["of"], one["seed"]) for one in panel["curves"]]
+    marked = [e for e in top.iter() if e.get("data-kind") in ("dot", "ring")]
+    found = [(e.get("data-kind"), e.get("data-of"), int(e.get("data-seed", -1))) for e in marked]
+    assert found == of_runs and len(found) == 6
+    assert all(e.get("data-words") for e in marked)
 
 
 def test_the_data_say_who_shared_with_whom_and_whose_group_an_agent_is_of(html: str):

@@ -131,6 +131,8 @@ def _scale(frame: pd.DataFrame, name: str, tasks: Sequence[str], what: str) -> f
     metric = frame["metric"].astype(str)
     wanted = metric.map(sharing.is_scale) & (frame["algorithm"] == name) & frame["task"].isin(tasks)
     rows = frame.loc[wanted]
+    if rows.empty:  # others' curves alone do not say
+        return np.nan
     parts = rows["metric"].astype(str).str.partition("/")
     rows = rows.loc[(parts[0] == what) & ~parts[2].isin(NO_POLICY)]
     last = rows.groupby(["task", "seed", "metric"])["value"].last()

@@ -15,8 +15,11 @@ from matplotlib.lines import Line2D
 
 from partage.analysis.finals import final_scores
 from partage.analysis.sets_in_use import sets_in_use
+from partage.analysis.table import number
 from partage.config.plan import Figure, Plan
 from partage.plots import layout, style
+from partage.plots.layout import Panel
+from partage.plots.marks import Mark, name_legend
 from partage.sims.games import ceilings
 from partage.sims.games.tasks import Game, named
 
@@ -38,11 +41,14 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame) -> Canvas:
             axes = canvas.add_subplot(grid[row, column])
             game = named(task)
             _draw_ceilings(axes, game)
-            _draw_runs(axes, plan, figure, frame, game, task, [scores[i] for scores in finals])
+            panel = page.panels[i]
+            _draw_runs(axes, plan, figure, frame, game, panel, [scores[i] for scores in finals])
             _style_panel(axes, game, page.panels[i].title, column == 0)
             if i == 0:
                 _explain(axes)
+        page = page.fit(canvas, grid)
         page.write_around(canvas, X_LABEL)
+        name_legend(canvas.legends[-1], figure.algorithms)
         return canvas
 
 
@@ -66,21 +72,22 @@ def _draw_runs(
     figure: Figure,
     frame: pd.DataFrame,
     game: Game,
-    task: str,
+    panel: Panel,
     finals: list[dict[str, np.ndarray]],
 ) -> None:
     """Draw each run as a dot, and as a ring for each further metric; algorithms side by side."""
-    drawn = [name for name in figure.algorithms if figure.draws(name, task)]
+    drawn = [name for name in figure.algorithms if figure.draws(name, panel.task)]
     for place, name in enumerate(drawn):
-        used = sets_in_use(frame, name, task)
-        x = np.array([used[seed] for seed in sorted(used)], float)
-        x += APART * (place - (len(drawn) - 1) / 2)
+        used = sorted(sets_in_use(frame, name, panel.task).items())
+        aside = APART * (place - (len(drawn) - 1) / 2)
         colour = plan.variants[name].colour
         for further, of_metric in enumerate(finals):
-            faces = "none" if further else colour
-            size = RING if further else DOT
-            y = of_metric[name] / game.horizon
-            axes.scatter(x, y, s=size, facecolors=faces, edgecolors=colour, linewidths=1, zorder=3)
+            look: dict[str, Any] = {"facecolors": "none" if further else colour, "linewidths": 1}
+            look |= {"edgecolors": colour, "s": RING if further else DOT, "zorder": 3}
+            for (seed, sets), y in zip(used, of_metric[name] / game.horizon, strict=True):
+                said = f"{number(y)} with {sets} sets{', exploring' if further else ''}"
+                mark = Mark("ring" if further else "dot", name, panel.number, seed, said)
+                axes.scatter(sets + aside, y, gid=mark.gid, **look)
 
 
 def _style_panel(axes: Axes, game: Game, words: str, first: bool) -> None:

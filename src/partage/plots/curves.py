@@ -46,6 +46,7 @@ def draw(plan: Plan, figure: Figure, frame: pd.DataFrame, others: Sequence[Shown
             if panel.content == figure.metric and column == 0:
                 labelled.append(axes)
         canvas.align_ylabels(labelled)
+        page = page.fit(canvas, grid)
         page.write_around(canvas, figure.x_label)
         name_legend(canvas.legends[-1], figure.algorithms)  # that above
         return canvas

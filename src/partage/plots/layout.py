@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.gridspec import GridSpec
+from matplotlib.gridspec import GridSpec, SubplotSpec
 from matplotlib.lines import Line2D
 
 from partage.analysis.frames import runs_of
@@ -21,13 +22,12 @@ from partage.runs.reference_curves import Shown
 
 ALSO = "also"  # in place of a metric: the panel of several metrics
 # Lengths in inches, sizes of letters in points.
-LEFT_OF_PANELS = 0.80
+LEFT_OF_PANELS, LEFT_OF_LABELS = 0.80, 0.12  # at least; before what is written beside a panel
 PANEL_WIDTH, SINGLE_PANEL_WIDTH = 3.55, 6.4  # with what is beside a panel
 AXES_HEIGHT, AXES_HEIGHT_WITH_STRIPS, HIGHER_IF_SINGLE = 1.96, 2.82, 0.95
-GAP, GAP_WITH_LABELS = 0.79, 1.04  # between panels side by side
+GAP = 0.79  # between panels side by side, at least
 HEAD_BELOW_LEGEND, HEAD_BELOW_ROW = 0.10, 0.45  # a row's head is what stands above its panels
 TITLE_PAD, TITLE_LINE, TITLE_SIZE = 0.08, 0.15, 9.0
-Y_LABEL_LINE = 0.16
 Y_LABEL_MORE = 0.5  # a label may be longer than its axis by so much
 INNER_LEGEND: dict[str, Any] = {  # of the panel of several metrics, above its title
     **LEGEND,
@@ -89,24 +89,58 @@ class Layout(NamedTuple):
         """Return the empty canvas."""
         return Canvas(figsize=(self.width, self.height), dpi=DPI)
 
+    def fit(self, canvas: Canvas, grid: GridSpec) -> "Layout":
+        """Return the layout with room for what was drawn left of each panel; widen the canvas so.
+
+        The panels keep their size, since titles and ticks were chosen for it.
+        """
+        left, between = self.left, self.gap
+        for axes in canvas.axes:
+            needed = measured.reach(axes) + LEFT_OF_LABELS
+            if _column(axes):
+                between = max(between, needed)
+            else:
+                left = max(left, needed)
+        more = left - self.left + (between - self.gap) * (self.columns - 1)
+        wider = self._replace(left=left, gap=between, width=self.width + more)
+        canvas.set_size_inches(wider.width, wider.height)
+        grid.update(**wider._places())
+        for axes in canvas.axes:
+            axes.set_subplotspec(_place(axes))
+        return wider
+
     def grid(self, canvas: Canvas) -> GridSpec:
         """Return the grid of panels."""
-        return canvas.add_gridspec(
-            self.rows,
-            self.columns,
-            left=self.left / self.width,
-            right=1 - MARGIN / self.width,
-            bottom=self.below.height / self.height,
-            top=1 - self.top / self.height,
-            wspace=self.gap / self.axes_width,
-            hspace=self.row_gap / self.axes_height,
-        )
+        return canvas.add_gridspec(self.rows, self.columns, **self._places())
+
+    def _places(self) -> dict[str, float]:
+        """Return where the grid's panels stand, as shares of the canvas and of a panel."""
+        return {
+            "left": self.left / self.width,
+            "right": 1 - MARGIN / self.width,
+            "bottom": self.below.height / self.height,
+            "top": 1 - self.top / self.height,
+            "wspace": self.gap / self.axes_width,
+            "hspace": self.row_gap / self.axes_height,
+        }
 
     def write_around(self, canvas: Canvas, x_label: str) -> None:
         """Write what stands above the panels and below them."""
         middle = (self.left + self.width - MARGIN) / 2
         around.write_below(canvas, self.below, x_label, middle)
         around.write_above(canvas, self.above)
+
+
+def _place(axes: Axes) -> SubplotSpec:
+    """Return the place of axes in the grid, or in the grid of a panel's parts."""
+    place = axes.get_subplotspec()
+    assert place is not None
+    return place
+
+
+def _column(axes: Axes) -> int:
+    """Return the column of the panel that axes are, or are a part of."""
+    return _place(axes).get_topmost_subplotspec().colspan.start
 
 
 def lay_out(plan: Plan, figure: Figure, frame: pd.DataFrame, shown: Sequence[Shown] = ()) -> Layout:
@@ -122,10 +156,7 @@ def lay_out(plan: Plan, figure: Figure, frame: pd.DataFrame, shown: Sequence[Sho
     axes_height = AXES_HEIGHT_WITH_STRIPS if figure.strip else AXES_HEIGHT
     axes_height += HIGHER_IF_SINGLE * (count == 1)
     labels = _y_labels(figure, axes_height + Y_LABEL_MORE)
-    more = Y_LABEL_LINE * (max(map(measured.lines, labels.values())) - 1)
-    gap = GAP_WITH_LABELS + more if figure.beside else GAP
-    left = LEFT_OF_PANELS + more
-    axes_width = (width - left - MARGIN - gap * (columns - 1)) / columns
+    axes_width = (width - LEFT_OF_PANELS - MARGIN - GAP * (columns - 1)) / columns
     panels = _panels(plan, figure, frame, labels, axes_width)
     inner_columns, inner_height = _inner_legend(figure, frame, axes_width + MARGIN)
     title_lines = max(measured.lines(panel.title) for panel in panels)
@@ -136,8 +167,8 @@ def lay_out(plan: Plan, figure: Figure, frame: pd.DataFrame, shown: Sequence[Sho
         width=width,
         axes_width=axes_width,
         axes_height=axes_height,
-        left=left,
-        gap=gap,
+        left=LEFT_OF_PANELS,
+        gap=GAP,
         row_head=TITLE_PAD + TITLE_LINE * title_lines + inner_height,
         inner_columns=inner_columns,
         inner_height=inner_height,

@@ -18,6 +18,7 @@ from partage.analysis.labels import task_label
 from partage.config.plan import Figure, Plan
 from partage.plots import marks, sharing
 from partage.plots.layout import ALSO, panels_of
+from partage.plots.marks import Mark
 
 POINTS_PER_INCH = 72  # of an SVG
 DIGITS = 6  # of a number
@@ -52,13 +53,14 @@ def _panels(
     plan: Plan, figure: Figure, frame: pd.DataFrame, canvas: Canvas
 ) -> Iterator[dict[str, Any]]:
     """Yield each panel that curves are drawn in: its place, its axes and its curves."""
-    shown = panels_of(figure)
+    shown = panels_of(figure if figure.kind == "curves" else figure._replace(beside={}))
     width, height = POINTS_PER_INCH * canvas.get_size_inches()
     for axes in canvas.axes:
-        curves = list(_curves(axes))
+        curves = [*_curves(axes), *_dots(axes)]
         if not curves:
             continue
-        task, content, number = shown[curves[0]["panel"]][:3]
+        number = curves[0]["panel"]
+        task, content = shown[min(number, len(shown) - 1)][:2]
         box = axes.get_position()
         metric = figure.also_label if content == ALSO else figure.beside.get(content)
         yield {
@@ -78,9 +80,22 @@ def _curves(axes: Axes) -> Iterator[dict[str, Any]]:
     """Yield the curve of each seed as it was drawn."""
     for line in axes.lines:
         mark = marks.read(line.get_gid())
-        if mark and mark.kind == "curve":
-            x, y = (_numbers(np.asarray(values)) for values in line.get_data())
-            yield {"of": mark.of, "panel": mark.panel, "seed": mark.seed, "x": x, "y": y}
+        if mark and mark.kind in marks.OF_A_RUN:
+            yield _drawn(mark, *line.get_data())
+
+
+def _dots(axes: Axes) -> Iterator[dict[str, Any]]:
+    """Yield each dot, as a curve of one point."""
+    for dots in axes.collections:
+        mark = marks.read(dots.get_gid())
+        if mark and mark.kind in marks.OF_A_RUN:
+            yield _drawn(mark, *np.asarray(dots.get_offsets()).T)
+
+
+def _drawn(mark: Mark, x: Any, y: Any) -> dict[str, Any]:
+    """Return what is known of what bears a mark, with the values it stands at."""
+    of = {"kind": mark.kind, "of": mark.of, "panel": mark.panel, "seed": mark.seed}
+    return {**of, "x": _numbers(np.asarray(x)), "y": _numbers(np.asarray(y))}
 
 
 def _numbers(values: np.ndarray) -> list[float | int | None]:

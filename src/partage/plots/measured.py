@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.font_manager import FontProperties
@@ -18,6 +19,11 @@ def width(words: str, size: float, weight: str = "normal") -> float:
     """Return how wide a line of words is, in inches; `size` is the font's, in points."""
     font = FontProperties(family=FONT, size=size, weight=weight)
     return text_to_path.get_text_width_height_descent(words, font, ismath=False)[0] / POINTS
+
+
+def widest(words: str, size: float) -> float:
+    """Return how wide the widest line of some words is, in inches."""
+    return max(width(line, size) for line in words.split("\n"))
 
 
 def lines(words: str) -> int:
@@ -53,6 +59,15 @@ def _letters_that_fit(word: str, room: float, size: float, weight: str) -> int:
     while width(word[: count + 1], size, weight) <= room:
         count += 1
     return count
+
+
+def reach(axes: Axes) -> float:
+    """Return how far what is written beside axes reaches to their left, in inches."""
+    canvas = axes.get_figure(root=True)
+    assert canvas is not None
+    renderer = FigureCanvasAgg(canvas).get_renderer()
+    box = axes.get_tightbbox(renderer, bbox_extra_artists=axes.texts)
+    return (axes.bbox.x0 - box.x0) / canvas.dpi if box else 0.0
 
 
 def legend(

@@ -46,7 +46,8 @@ def _rewrite(element: ElementTree.Element, name: str) -> None:
     for key, value in old.items():
         mark = marks.read(value) if key == "id" else None
         if mark:
-            element.attrib |= {f"data-{part}": str(of) for part, of in mark._asdict().items()}
+            said = {f"data-{part}": str(of) for part, of in mark._asdict().items()}
+            element.attrib |= {key: words for key, words in said.items() if words}
         elif key == "id":
             element.set("id", f"{name}-{value}")
         elif key == "href" and value.startswith("#"):

@@ -2,6 +2,7 @@
 "use strict";
 
 const NEAR = 22; // points of a picture: a curve that is further from the pointer is not meant
+const OF_A_RUN = ["curve", "dot", "ring"]; // kinds that are of one seed; of all where it is -1
 
 function make(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -66,7 +67,7 @@ function download(name, text) {
 function downloads(data) {
   const drawn = data.smooth ? "curves as drawn (csv)" : "curves (csv)";
   const made = [button("final values (csv)", () => download(`${data.name}.csv`, data.final))];
-  if (data.panels.length)
+  if (data.panels.some(({ curves }) => curves[0].kind === "curve"))
     made.unshift(button(drawn, () => download(`${data.name}-curves.csv`, curvesAsCsv(data))));
   return make("span", { className: "group" }, "Download ", ...made);
 }
@@ -84,7 +85,7 @@ class Choice {
 
   shows(kind, of, seed) {
     if (this.off.has(of)) return false;
-    if (kind === "curve") return !this.picked.size || this.picked.has(seed);
+    if (OF_A_RUN.includes(kind)) return !this.picked.size || this.picked.has(seed);
     return kind === "published" || !this.picked.size; // line and band are of all seeds
   }
 
@@ -128,7 +129,8 @@ function legend(svg, data, choice) {
 
 function seedButtons(data, choice) {
   const curves = data.panels.flatMap((panel) => panel.curves);
-  const seeds = unique(curves.map((curve) => curve.seed)).sort((a, b) => a - b);
+  const seeds = unique(curves.map((curve) => curve.seed)).filter((seed) => seed >= 0);
+  seeds.sort((a, b) => a - b);
   const made = seeds.map((seed) => {
     const toggle = button(String(seed), () => {
       flip(choice.picked, seed);
@@ -138,7 +140,7 @@ function seedButtons(data, choice) {
     press(toggle, false);
     return toggle;
   });
-  return make("span", { className: "group" }, "Seeds ", ...made);
+  return make("span", { className: "group", hidden: !made.length }, "Seeds ", ...made);
 }
 
 // --- what the pointer is at ---
@@ -173,7 +175,7 @@ function nearest(panels, at, choice) {
     const across = (at.x - panel.box[0]) / panel.box[2];
     const wanted = panel.x[0] + across * (panel.x[1] - panel.x[0]);
     for (const curve of panel.curves) {
-      if (!choice.shows("curve", curve.of, curve.seed)) continue;
+      if (!choice.shows(curve.kind, curve.of, curve.seed)) continue;
       const i = bisect(curve.x, wanted);
       for (const k of [i - 1, i]) {
         if (curve.y[k] === null || curve.y[k] === undefined) continue;
@@ -192,9 +194,9 @@ function hover(figure, svg, data, choice) {
   const dot = draw("circle", { r: 3, class: "dot hidden" });
   svg.append(dot);
   figure.append(tip);
-  const lineOf = ({ of, panel, seed }) =>
+  const lineOf = ({ kind, of, panel, seed }) =>
     choice.marked.find(({ dataset: d }) =>
-      d.kind === "curve" && d.of === of && Number(d.panel) === panel && Number(d.seed) === seed);
+      d.kind === kind && d.of === of && Number(d.panel) === panel && Number(d.seed) === seed);
   let near = null;
   const leave = () => {
     near?.classList.remove("near");
@@ -212,9 +214,10 @@ function hover(figure, svg, data, choice) {
     dot.setAttribute("cx", found.spot.x);
     dot.setAttribute("cy", found.spot.y);
     dot.classList.remove("hidden");
-    const name = `${data.labels[found.curve.of] ?? found.curve.of}, seed ${found.curve.seed}`;
+    const { of, seed } = found.curve;
+    const name = `${data.labels[of] ?? of}${seed < 0 ? "" : `, seed ${seed}`}`;
     const when = `${found.x.toLocaleString("en")} ${data.x.split(" (")[0]}`;
-    tip.textContent = `${name}: ${number(found.y)} at ${when}`;
+    tip.textContent = `${name}: ${near.dataset.words ?? `${number(found.y)} at ${when}`}`;
     tip.hidden = false;
     const frame = figure.getBoundingClientRect();
     const left = Math.min(event.clientX - frame.left + 14, frame.width - tip.offsetWidth - 2);
