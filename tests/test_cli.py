@@ -55,11 +55,11 @@ def refused(capsys, *command: str) -> str:
         (["train", "nowhere.json"], ["nowhere.json", "partage plan --write`"]),
         (
             ["train", "out/lab-package/runs/alpha/toy/a/0/recipe.json"],
-            ["`partage plan --write --scale lab --engine package --results out`"],
+            ["partage plan --write --scale lab --engine package --results out`"],
         ),
         (["list", "figure"], ["topic 'figure'", "did you mean 'figures'"]),
         (["list", "runs"], ["No run lies in results", "partage run"]),
-        (["export", "--scale", "lab"], ["`partage plan --scale lab`"]),
+        (["export", "--scale", "lab"], ["partage plan --scale lab`"]),
         (["stale", "--results", "nowhere"], ["no folder nowhere", "--results"]),
         (["import", "nope.csv", "alpha", "toy/c"], ["task 'toy/c'"]),
         (["plan", "--results", "x" * 300, "--write"], ["File name too long"]),

@@ -309,7 +309,7 @@ def test_a_frame_of_other_settings_or_seeds_is_not_drawn(
     edit(tmp_path / f"src/partage/config/sheets/{sheet}.toml", old, new)
     assert main(["draw", "first"]) == 2
     said = capsys.readouterr().err
-    assert named in said and "`partage frame first`" in said and said.count("\n") == 1
+    assert named in said and "partage frame first`" in said and said.count("\n") == 1
 
 
 def test_a_frame_of_a_run_that_was_trained_anew_is_not_drawn_and_packing_is_no_difference(

@@ -199,7 +199,7 @@ def mixed(here: Path) -> dict:
     (run_dir(root, recipes[0]) / "absolute.json").write_text(json.dumps(worth))
     (run_dir(root, recipes[1]) / "best.pt").touch()
     made, remarks = export.marl_eval(recipes, root)
-    assert len(remarks) == 1 and "`partage absolute " in remarks[0] and "beta" in remarks[0]
+    assert len(remarks) == 1 and "partage absolute " in remarks[0] and "beta" in remarks[0]
     alpha = made["toy"]["a"]["alpha"]["seed_0"]["absolute_metrics"]
     assert alpha["test_score"] == [0.5, 1.0] and len(alpha["test_score" + export.label("")]) == 1
     return made

@@ -169,7 +169,7 @@ def test_missing_runs_are_named_with_the_command_that_makes_them(sheets: Plan):
         shutil.rmtree(run_dir(request.root, recipe))
     said = words(build.build(sheets, request, request.root))
     assert all(run_dir(request.root, recipe).as_posix() in said for recipe in lost)
-    assert ".venv/bin/snakemake --cores all --config scale=paper figures=second" in said
+    assert "--cores all --config scale=paper figures=second" in said
     assert "figures=first" not in said and "1 of 2 tasks" in said and "10 of 15 cells" in said
 
 

@@ -424,7 +424,3 @@ def test_where_a_rule_fails_its_last_lines_are_told_and_where_the_rest_is(root: 
         f"partage: the rule train failed ({own}):\n    partage: the disk is on fire." in ran.stderr
     )
     assert "all that it said is in results/smoke/logs/reproduce.log" in ran.stderr
-    for snakefile in ("Snakefile", "workflow/Snakefile"):
-        (root / snakefile).unlink()
-    ran = reproduce(root)
-    assert ran.returncode == 2 and "no Snakefile here" in ran.stderr

@@ -1,11 +1,24 @@
-"""Mistakes a user can mend: the one exception for them, and the checks that raise it."""
+"""Mistakes a user can mend: the one exception for them, and the checks that raise it.
 
+What a sentence tells the user to run is written `` `partage plan` `` and said as it works where the
+user stands: with an environment that is active or not, in a clone, a study or anywhere.
+"""
+
+import contextlib
 import difflib
+import os
+import re
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 LIMIT = 2**63  # whole numbers that are computed with stay below
+PROGRAMS = ("partage", "snakemake", "pip")  # of the environment that Python is of
+CALL = re.compile(rf"(?<=`)({'|'.join(PROGRAMS)})(?= )")
 
 
 class UserError(Exception):
@@ -14,6 +27,37 @@ class UserError(Exception):
     The message is one sentence that says what was expected, what came and what to do. The command
     line prints it without a traceback and exits with code 2.
     """
+
+    def __init__(self, sentence: object) -> None:
+        super().__init__(callable_here(str(sentence)))
+
+
+def callable_here(sentence: str) -> str:
+    """Return a sentence whose commands, in backquotes, are as they can be called here."""
+    return CALL.sub(lambda found: program(found[1]), sentence)
+
+
+def program(name: str, folder: Path = Path()) -> str:
+    """Return what calls one of `PROGRAMS` in a folder: a name that the shell finds, or a path.
+
+    Without a script of its own it is run as a module.
+    """
+    python = Path(sys.executable or "python3")
+    script = python.with_name(name)
+    if script.is_file():
+        return _typed(script, folder)
+    return name if shutil.which(name) else f"{_typed(python, folder)} -m {name}"
+
+
+def _typed(script: Path, folder: Path) -> str:
+    """Return how a shell that stands in a folder is told of a program."""
+    found = shutil.which(script.name)
+    if found and os.path.samefile(found, script):
+        return script.name
+    with contextlib.suppress(OSError):  # the folder has been deleted
+        here = folder.resolve()
+        script = script.relative_to(here) if script.is_relative_to(here) else script
+    return shlex.quote(str(script))
 
 
 def unknown(what: str, name: object, known: Iterable[Any], where: object = "") -> UserError:

@@ -13,7 +13,7 @@ from partage.config.figures import Figure
 from partage.config.plan import Plan
 from partage.config.recipe import refuse_no_folder
 from partage.config.request import Request
-from partage.errors import UserError
+from partage.errors import UserError, callable_here
 from partage.runs.machine import available_memory
 
 HEAD = (
@@ -117,7 +117,7 @@ def remarks(found: Found, request: Request) -> list[str]:
         lines.append(
             f"environments are the batched engine's in it, those of {request.engine} slower"
         )
-    return [*lines, _error(made)]
+    return [*map(callable_here, lines), _error(made)]
 
 
 def _error(made: Calibration) -> str:

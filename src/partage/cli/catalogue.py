@@ -11,7 +11,7 @@ from partage.config import outcomes, plan
 from partage.config.figures import Figure
 from partage.config.recipe import Recipe, run_dir, write_recipes
 from partage.config.request import Request
-from partage.errors import UserError, one_of
+from partage.errors import UserError, callable_here, one_of
 
 TOPICS = ("figures", "algorithms", "tasks", "runs")
 Row = tuple[str, ...]
@@ -69,7 +69,8 @@ def list_topic(arguments: argparse.Namespace) -> None:
         text = f"{topic} ({len(names)}): {', '.join(names)}"
         print(textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False))
     made = len(list(_run_folders(arguments.results)))
-    print(f"runs ({made}, in {arguments.results}): see `partage list runs`")
+    see = callable_here("see `partage list runs`")
+    print(f"runs ({made}, in {arguments.results}): {see}")
 
 
 def _rows(topic: str, results: str) -> list[Row]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from partage import _io
 from partage.cli import options
 from partage.config import outcomes, plan, references
-from partage.errors import UserError, look_up
+from partage.errors import UserError, callable_here, look_up
 
 PUBLISHED = Path("results/published")
 
@@ -149,7 +149,7 @@ def export(arguments: argparse.Namespace) -> None:
     outcomes.refuse_file_of_a_run(path)
     _io.write(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     for line in [*remarks, str(path)]:
-        print(f"partage: {line}")
+        print(f"partage: {callable_here(line)}")
 
 
 def crate(arguments: argparse.Namespace) -> None:
@@ -166,7 +166,7 @@ def crate(arguments: argparse.Namespace) -> None:
     archive, said = packing.pack(arguments.folder, arguments.author, arguments.licence)
     _io.write(path, archive)
     for line in filter(None, (said, str(path))):
-        print(f"partage: {line}")
+        print(f"partage: {callable_here(line)}")
 
 
 def import_curves(arguments: argparse.Namespace) -> None:
@@ -185,7 +185,7 @@ def import_curves(arguments: argparse.Namespace) -> None:
     taken = import_.Request(arguments.metric, arguments.where, arguments.ignore)
     brought = import_.bring(arguments.source, recipes, request.root, taken)
     for line in [*brought.remarks, *map(str, brought.folders)]:
-        print(f"partage: {line}")
+        print(f"partage: {callable_here(line)}")
 
 
 def _import_reference(arguments: argparse.Namespace, config: plan.Plan) -> None:
@@ -203,4 +203,4 @@ def _import_reference(arguments: argparse.Namespace, config: plan.Plan) -> None:
     taken = sources.Request(arguments.metric, arguments.where, arguments.ignore)
     files = import_reference.bring(arguments.source, credit, Path(arguments.results), taken)
     for line in map(str, files):
-        print(f"partage: {line}")
+        print(f"partage: {callable_here(line)}")

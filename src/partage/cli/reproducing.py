@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from partage.cli import options
-from partage.config import calibration, costs, outcomes
+from partage.config import calibration, costs, outcomes, study
 from partage.config.calibration import Calibration
 from partage.config.plan import Plan
 from partage.config.recipe import Recipe, run_dir
 from partage.config.request import Request
 from partage.errors import UserError
 
-SNAKEFILES = ("Snakefile", "workflow/Snakefile")
 LOOK_EVERY, PLAIN_EVERY = 0.5, 30.0  # seconds between two looks, and two lines in a file
 A_FIGURE = 6.0  # CPU-seconds that its frame, picture and tables take
 UNKNOWN = 20.0  # CPU-seconds of a run whose cost nobody knows
@@ -59,8 +58,6 @@ def reproduce(arguments: argparse.Namespace) -> int:
     """Make what is asked for; print the page's path last. Returns 1 where a rule failed."""
     given = _config(arguments)
     request = Request.of(given)
-    if not any(Path(name).is_file() for name in SNAKEFILES):
-        raise UserError("There is no Snakefile here: run this in a clone of the repository.")
     plan = options.plan_for(request)
     ready, left_out = plan.ready(request.figures)
     if left_out:
@@ -68,6 +65,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     log = request.root / "logs/reproduce.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "report", "--cores", str(arguments.cores)]
+    command += study.workflow()
     command += ["--config", *(f"{key}={value}" for key, value in given.items())]
     work = Work.of(plan, request, ready)
     with log.open("w", encoding="utf-8") as file:

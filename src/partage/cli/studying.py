@@ -9,7 +9,7 @@ import partage
 from partage.cli import options
 from partage.config import study
 from partage.config.names import check_name
-from partage.errors import UserError
+from partage.errors import UserError, program
 
 EXAMPLE = Path(study.__file__).parent / "new_study"  # what a new study is a copy of
 NAME, NO_VERSION = "my-study", "0.0.0"  # as its texts have them
@@ -39,7 +39,8 @@ def new(arguments: argparse.Namespace) -> None:
         _write(made)
         made.rename(folder)
     print(f"partage: {folder} is a study: see {folder}/README.md, or at once")
-    print(f"  cd {folder} && partage plan && snakemake --cores 2")
+    commands = f"{program('partage', folder)} plan && {program('snakemake', folder)} --cores 2"
+    print(f"  cd {folder} && {commands}")
 
 
 def _write(made: Path) -> None:

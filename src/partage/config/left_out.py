@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from partage.config.figures import Figure
+from partage.errors import program
 
 
 def reasons(figures: Iterable[Figure]) -> dict[str, list[str]]:
@@ -16,5 +17,9 @@ def reasons(figures: Iterable[Figure]) -> dict[str, list[str]]:
 
 def said_of_left_out(why: str, names: list[str]) -> str:
     """Return the sentence on figures that are left out, with the command that makes them."""
-    command = f"make reproduce SCALE=lab FIGURES={','.join(names)}"
-    return f"{', '.join(names)}: {why}; `{command}` makes what lasts longer."
+    return f"{', '.join(names)}: {why}; `{longer(names)}` makes what lasts longer."
+
+
+def longer(names: Iterable[str]) -> str:
+    """Return the command that makes figures at lab scale, as it works here."""
+    return f"{program('partage')} reproduce --scale lab --figures {','.join(names)}"

@@ -47,7 +47,7 @@ def pins(file: str | Path) -> dict[str, str]:
 def require(file: str | Path, remedy: str = "", why: Mapping[str, str] | None = None) -> None:
     """Raise `UserError` unless the header's pinned packages are installed in just those versions.
 
-    `remedy` is the command that installs them (by default pip's), `why` says for some packages what
+    `remedy` says what to run to install them (by default pip), `why` says for some packages what
     another version breaks.
     """
     for package, version in pins(file).items():
@@ -57,8 +57,7 @@ def require(file: str | Path, remedy: str = "", why: Mapping[str, str] | None = 
             found = "none"
         if found != version:
             reason = f" ({why[package]})" if why and package in why else ""
-            command = remedy or f"pip install {package}=={version}"
+            command = remedy or f"`pip install {package}=={version}`"
             raise UserError(
-                f"engine='package' needs {package} {version}, found {found}{reason}: "
-                f"run `{command}`."
+                f"engine='package' needs {package} {version}, found {found}{reason}: run {command}."
             )

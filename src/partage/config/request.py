@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from partage.config import study
 from partage.config.recipe import DEFAULTS, ENGINES, SCALES, options, results_root
 from partage.config.types import expected, fits
 from partage.errors import UserError, at_least, look_up, one_of
@@ -81,17 +82,13 @@ class Request:
 
     @property
     def workflow(self) -> str:
-        """Return the command that makes all that is asked for, for advice.
-
-        >>> Request(scale="lab", figures="mpd-fig3").workflow
-        '.venv/bin/snakemake --cores all --config scale=lab engine=batched figures=mpd-fig3'
-        """
+        """Return the command that makes all that is asked for, for advice."""
         config = f"scale={self.scale} engine={self.engine}"
         for name in ("results", "figures", "seeds_per_run", "seed_count"):
             value = getattr(self, name)
             if value != getattr(Request, name):
                 config += f" {name}={value}"
-        return f".venv/bin/snakemake --cores all --config {config}"
+        return study.snakemake(config)
 
 
 def read_live(text: str) -> list[str]:

@@ -8,17 +8,19 @@ pickled and stamped as a shipped one is. One process works in one study. (Standa
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import MutableSequence
 from pathlib import Path
 from types import ModuleType
 
-from partage.errors import UserError
+from partage.errors import UserError, program
 
 MARK = "partage.toml"
 VARIABLE = "PARTAGE_STUDY"
 ROOMS = ("learners", "envs")  # of which a study may have more
 SNAKEFILE = Path(__file__).parent / "workflow/Snakefile"  # what a study's own one includes
+WHOLE = re.compile(r'^include: (SNAKEFILE|"workflow/Snakefile")$', re.MULTILINE)
 
 
 def root() -> Path | None:
@@ -38,6 +40,26 @@ def root() -> Path | None:
     except OSError:  # it has been deleted
         return None
     return next((each for each in (here, *here.parents) if (each / MARK).is_file()), None)
+
+
+def is_clone() -> bool:
+    """Return whether this process works in a clone of the repository, where `make` has targets."""
+    return Path("Makefile").is_file() and Path("src/partage").is_dir()
+
+
+def workflow() -> list[str]:
+    """Return the words that have snakemake take partage's workflow where this process works.
+
+    Where no Snakefile includes it whole, as those of a clone and of a study do, it is named.
+    """
+    path = Path("Snakefile")
+    whole = path.is_file() and WHOLE.search(path.read_text(encoding="utf-8", errors="replace"))
+    return [] if whole else ["--snakefile", str(SNAKEFILE)]
+
+
+def snakemake(config: str) -> str:
+    """Return the command that makes what is asked for by a ``--config``, as it works here."""
+    return " ".join([program("snakemake"), *workflow(), "--cores all --config", config])
 
 
 def own(room: str) -> list[Path]:

@@ -14,10 +14,12 @@ players of the left team. The score is the number of goals.
 """
 
 import importlib.metadata
+import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from partage.config import study
 from partage.config.pins import require
 from partage.errors import UserError, one_of
 from partage.sims.batch import Batched
@@ -57,9 +59,10 @@ def make(
 
 def require_engine() -> None:
     """Raise `UserError` without the engine, or with packages beside it that do not go together."""
+    elsewhere = f"`containers/install_football.sh {sys.executable}` in a clone of the repository"
     require(
         __file__,
-        "make football",
+        "`make football`" if study.is_clone() else elsewhere,
         {"gym": "from 0.26 on it breaks gfootball's reward of checkpoints"},
     )
     names = {found.metadata["Name"] for found in importlib.metadata.distributions()}

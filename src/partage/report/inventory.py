@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from partage.analysis import frames
+from partage.config import study
 from partage.config.plan import Figure, Request
 from partage.config.recipe import Recipe, run_dir
 from partage.errors import UserError
@@ -121,7 +122,7 @@ def make_command(figure: Figure, recipe: Recipe, request: Request) -> str:
         "seed_count": request.seed_count,
     }
     options = [f"{key}={value}" for key, value in wanted.items() if getattr(Request, key) != value]
-    return f".venv/bin/snakemake --cores all --config {' '.join(options)}"
+    return study.snakemake(" ".join(options))
 
 
 def hours(made: dict[str, Any]) -> Hours:

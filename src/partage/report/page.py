@@ -14,6 +14,7 @@ from docutils.core import publish_parts
 from docutils.utils import SystemMessage
 from markupsafe import Markup
 
+from partage.config.left_out import longer
 from partage.errors import UserError
 from partage.plots import files
 from partage.report import inline
@@ -79,7 +80,7 @@ def caption(source: str, where: object) -> Markup:
 
 def render(**content: Any) -> str:
     """Return the page. What is not `Markup` is escaped, so that no words can become HTML."""
-    return environment().get_template("page.html.j2").render(**content)
+    return environment().get_template("page.html.j2").render(longer=longer, **content)
 
 
 @cache

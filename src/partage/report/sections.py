@@ -14,6 +14,7 @@ from partage.config import plan as planning
 from partage.config.plan import Figure, Plan, Request
 from partage.config.recipe import run_dir
 from partage.config.snapshots import Snapshot
+from partage.errors import program
 from partage.plots import figures, live, references
 from partage.plots import profiles as profile_plots
 from partage.report import drawn, page
@@ -189,7 +190,8 @@ def absolute(plan: Plan, runs: Sequence[Run]) -> Absolute | None:
         table.interval(),
         table.count("seeds"),
     )
-    commands = [f".venv/bin/partage absolute {run.folder}" for run in lacking[:COMMANDS_SHOWN]]
+    absolute = f"{program('partage')} absolute"
+    commands = [f"{absolute} {run.folder}" for run in lacking[:COMMANDS_SHOWN]]
     shown = Table(data, columns, group_by="task")
     return Absolute(shown, commands, len(lacking), len(tested))
 
@@ -227,7 +229,7 @@ def episodes(
             f"{plan.variants[recipe.algorithm].label} on {recipe.task}",
             folder / "episode.svg",
             "roles and groups of each agent, step by step",
-            f".venv/bin/partage episode {folder}",
+            f"{program('partage')} episode {folder}",
             drawn.of_run(folder, recipe),
         )
 
@@ -235,7 +237,7 @@ def episodes(
 def of_snapshot(snapshot: Snapshot, request: Request, root: Path) -> PictureOrCommand:
     """Return the picture of a game itself, as it was drawn: drawing it takes the game."""
     options = f"--scale {request.scale} --engine {request.engine}"
-    command = f".venv/bin/partage snapshot {snapshot.name} {options}"
+    command = f"{program('partage')} snapshot {snapshot.name} {options}"
     path = root / "figures" / f"{snapshot.name}.svg"
     return _drawn_before(snapshot.title, path, snapshot.title, command, drawn.of_snapshot(snapshot))
 

@@ -10,7 +10,7 @@ from partage.config import outcomes
 from partage.config.plan import Plan
 from partage.config.recipe import ENGINES, SCALES, Recipe, parse, root_of, run_dir
 from partage.config.request import Request
-from partage.errors import UserError
+from partage.errors import UserError, program
 from partage.runs import equal_code, record
 from partage.runs.code_stamps import code
 from partage.runs.equal_code import Standing
@@ -117,5 +117,5 @@ def _training_of_a_copy(folder: Path) -> str:
     words = shlex.join([str(copy)]), shlex.join([str(folder / "recipe.json")])
     return (
         f"mkdir {words[0]} && cp {words[1]} {words[0]} && "
-        f".venv/bin/partage train {shlex.join([str(copy / 'recipe.json')])}"
+        f"{program('partage')} train {shlex.join([str(copy / 'recipe.json')])}"
     )

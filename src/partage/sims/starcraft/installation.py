@@ -10,6 +10,7 @@ import importlib.util
 import os
 from pathlib import Path
 
+from partage.config import study
 from partage.config.pins import pins
 from partage.errors import UserError
 
@@ -87,8 +88,9 @@ def require_packages(file: str | Path) -> None:
     elif hashlib.sha256(rules.read_bytes()).hexdigest() != SMACV2_RULES:
         wrong.append(f"smacv2 at its commit 577ab5a, found another ({rules} differs)")
     if wrong:
+        made = "`make starcraft`, or " if study.is_clone() else ""
         raise UserError(
-            f"engine='package' of smac needs {'; '.join(wrong)}: run `make starcraft`, or `pip "
+            f"engine='package' of smac needs {'; '.join(wrong)}: run {made}`pip "
             f"install --no-deps` each of the dependencies that stand on top of {file}."
         )
 
