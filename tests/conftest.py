@@ -40,7 +40,7 @@ class Readers(dict[type, Callable[[Any], Kind] | None]):
         if issubclass(of, str | type):
             return lambda x: (of, x)  # some annotations name the words, or the classes
         if issubclass(of, tuple) and not hasattr(of, "_fields"):
-            return lambda x: (of, kinds(x))
+            return lambda x: (of, kinds(few(x)))
         if issubclass(of, list | set | frozenset | deque):
             return lambda x: (of, alike(x))
         if issubclass(of, Mapping):
@@ -56,13 +56,20 @@ def kinds(values: Any) -> Kind:
     return tuple([type(x) if (read := READERS[type(x)]) is None else read(x) for x in values])
 
 
+def few(items: Any) -> Any:
+    """Return a collection; raises `Unknown` for one that it is quicker to ask about."""
+    if len(items) > 20:
+        raise Unknown
+    return items
+
+
 def alike(items: Any) -> Kind:
     """Return the one kind of a collection's items; raises `Unknown` where there are several.
 
     Which items of a collection are looked at is left to chance.
     """
-    found = set(kinds(items)) if len(items) < 20 else ()
-    if len(items) and len(found) != 1:
+    found = set(kinds(few(items)))
+    if len(found) > 1:
         raise Unknown
     return tuple(found)
 
