@@ -328,7 +328,7 @@ def test_a_missing_or_other_version_of_a_package_is_refused_with_what_to_install
     for found, versions in (("0.1", lambda name: "0.1"), ("none", absent)):
         monkeypatch.setattr(importlib.metadata, "version", versions)
         with pytest.raises(
-            UserError, match=f"found {found}: run `pip install {package}=={version}`"
+            UserError, match=f"found {found}: run `\\S*pip install {package}=={version}`"
         ):
             require(ENVS / f"{family}.py")
 

@@ -484,7 +484,7 @@ def test_what_smoke_scale_cannot_show_is_made_there_only_by_name(tmp_path: Path)
     smoke = sheets.for_scale("smoke")
     ready, line = smoke.ready()
     assert ready == ["second"]
-    assert "first: nothing is learned in minutes" in line and "SCALE=lab FIGURES=first" in line
+    assert "first: nothing is learned in minutes" in line and "--scale lab --figures first" in line
     assert smoke.ready("first") == (["first"], "")
 
 
