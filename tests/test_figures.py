@@ -275,6 +275,21 @@ def test_steps_are_written_short(value: float, text: str):
     assert style.short_number(value) == text
 
 
+def test_equal_curves_make_equal_frames_whatever_machine_and_time_trained_them(
+    sheets: Plan, tmp_path: Path
+):
+    figure = sheets.figures["first"]
+    recipes = sheets.recipes([figure], Request())
+    for name, seconds in (("x", 1.0), ("y", 2.0)):
+        for recipe, place in zip(recipes, finish(recipes, tmp_path / name), strict=True):
+            machine = {"cpu_seconds": seconds, "wall_seconds": seconds, "finished": name}
+            record.write(
+                place, curve(recipe), outcome(recipe) | machine | {"resumed": int(seconds)}
+            )
+        frames.save(frames.build(figure, recipes, tmp_path / name), tmp_path / f"{name}.parquet")
+    assert (tmp_path / "x.parquet").read_bytes() == (tmp_path / "y.parquet").read_bytes()
+
+
 def test_a_run_of_an_edited_recipe_is_not_drawn(sheets: Plan, tmp_path: Path):
     figure = sheets.figures["first"]
     recipes = sheets.recipes([figure], Request())

@@ -87,7 +87,9 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
     frame.attrs["networks"] = {
         _pair(made["recipe"]): made["networks"] for _, _, made in runs if made.get("networks")
     }
-    frame.attrs["cpu_seconds"] = cpu_seconds((_pair(made["recipe"]), made) for _, _, made in runs)
+    if figure.kind in OF_TRIALS:  # no other figure tells it: equal curves make equal frames
+        spent = cpu_seconds((_pair(made["recipe"]), made) for _, _, made in runs)
+        frame.attrs["cpu_seconds"] = spent
     entries = equal_code.read()
     frame.attrs["begun_by_other_code"] = [
         _name(made["recipe"]) for _, _, made in runs if equal_code.begun_by_other(entries, made)
