@@ -193,6 +193,8 @@ def disturb(root: Path, kills: int, cluster: Path | None, only: list[str]) -> Co
     main = naps.snakemake(root, *options(root, bool(cluster)))
     while count.total() - count[STARTS] < kills:
         wait(root, main)
+        if cluster and slurm.revive(cluster):
+            print("the controller had ended by itself", file=sys.stderr, flush=True)
         if main.poll() is not None:
             if main.returncode == 0:  # all made: forget one run, so that there is something to kill
                 again = random.choice(list((root / "results/smoke/runs").glob("*/*/*/*")))

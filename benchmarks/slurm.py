@@ -103,6 +103,16 @@ def start(node: str) -> None:
     )  # gres.conf is looked for beside it
 
 
+def revive(folder: Path) -> bool:
+    """Start the controller again where it has ended, as a machine's init would; whether it had."""
+    with suppress(OSError, ValueError):
+        number = int((folder / "run/slurmctld.pid").read_text())
+        if (Path("/proc") / str(number) / "comm").exists():
+            return False
+    subprocess.run(["slurmctld", "-i", "-f", str(CONF)], check=True)
+    return True
+
+
 def kill(folder: Path, node: str) -> None:
     """SIGKILL a node's daemon."""
     with suppress(OSError, ValueError):
