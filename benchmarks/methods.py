@@ -23,10 +23,10 @@ from partage.runs.process import prepare
 # by base: the methods, and the most of its updates that one may cost (None: a control)
 BASES: Mapping[str, Mapping[str, float | None]] = {
     "qmix": {"gradps": 1.6, "ldsa": 2.5, "roma": 3.0},
-    "qmix-1r3": {"qmix-ns-1r3": None, "kaleidoscope": 1.5, "snp-ps": 1.5},
+    "qmix-1r3": {"qmix-ns-1r3": None, "kaleidoscope": 1.5, "snp-ps": 1.5, "prism": 1.5},
     "ippo": {"ippo-ns": None, "kaleidoscope-ppo": 1.5, "hypermarl": 1.5, "hypermarl-linear": 1.5},
     "mappo": {"hypermarl-mappo": 1.5, "lorasa": 1.5},
-    "fps": {"nps": None, "hetdps": 1.5},
+    "fps": {"nps": None, "hetdps": 1.5, "adaps": 1.5},
 }
 REPEATS = 11
 
