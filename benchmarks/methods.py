@@ -48,6 +48,7 @@ def on_segments(algorithm: str, runs: int, quick: bool) -> Callable[[], float]:
     segment = 4 if quick else made.segment
     memory = made.policy.initial(made.copies, True)
     rollout = collect_segment(env, made.policy, env.reset(), memory, segment)[0]
+    made.learn(rollout)  # at once, if agents are clustered before anything is learned
     several = 1 if quick or segment * made.copies > 100 else 40  # A2C's take milliseconds
     return lambda: sum(len(made.learn(rollout)["entropy"]) for _ in range(several))
 
@@ -55,7 +56,8 @@ def on_segments(algorithm: str, runs: int, quick: bool) -> Callable[[], float]:
 def made_of(algorithm: str, task: str, spec: Any, runs: int) -> Any:
     """The learner as it is on this task at the papers' scale."""
     recipe = plan.load().recipes_of(algorithm, task, plan.Request(scale="paper"))[0]
-    return learners.make(recipe.learner, spec, recipe.settings, list(range(runs)))
+    soon = {name: 1 for name in ("pretraining", "data") if "pretraining" in recipe.settings}
+    return learners.make(recipe.learner, spec, recipe.settings | soon, list(range(runs)))
 
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:

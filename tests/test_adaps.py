@@ -9,7 +9,7 @@ from torch import Tensor
 
 from partage import learners
 from partage.errors import UserError
-from partage.learners.adaps import MaskedA2C, cut, hidden_layers, highest, mapped
+from partage.learners.adaps import MaskedA2C, centres, cut, hidden_layers, highest, mapped
 from partage.learners.seps import SePS
 from partage.nn.masks import FixedMask
 from partage.nn.state import share
@@ -66,6 +66,15 @@ def test_the_mapping_is_fixed_by_the_seed_and_equal_codes_get_equal_scores() -> 
     assert torch.equal(scores[0], scores[2]) and not torch.equal(scores[0], scores[1])
     assert torch.equal(scores, mapped(points, 40, 7)) and scores.shape == (3, 40)
     assert not torch.equal(scores, mapped(points, 40, 8))
+
+
+def test_by_hand_centres_are_apart_however_small_codes_are_and_whatever_they_share() -> None:
+    """Of the agents -1, 1, 3 and 1, mean 1 and deviation sqrt(2), paired as 0 and 2."""
+    means, labels = torch.tensor([[-1.0], [1.0], [3.0], [1.0]]), torch.tensor([0, 0, 1, 1])
+    for size, common in ((1.0, 0.0), (1e-2, 1.0)):
+        found = centres(size * means + common, labels)
+        torch.testing.assert_close(found, torch.tensor([[-1.0], [1.0]]) / 2**0.5, rtol=0, atol=1e-4)
+    assert centres(torch.ones(4, 3), labels).tolist() == [[0] * 3] * 2, "all agents are one"
 
 
 def test_each_cluster_has_half_of_each_layers_neurons_and_the_last_layer_is_whole() -> None:

@@ -10,10 +10,10 @@ masks those of `partage.learners.snp_ps`, the actor-critic is `partage.learners.
 
 **Departures.** Named as ours for all that is not told. Masks are of neurons, in every layer of
 actor and critic but the last: the mapping is a random network, frozen, from the mean code of a
-class to one number a neuron, and the greatest half of each layer's is kept (SNP-PS's rate, as it is
-here). Agents are clustered once, as SePS's are; AdaPS may do it again and again, since HetDPS's
-paper finds it a third slower than SePS. Till then all act through the whole network, which does not
-learn.
+class (less that of all agents, in units of their deviation) to one number a neuron, and the
+greatest half of each layer's is kept (SNP-PS's rate, as it is here). Agents are clustered once, as
+SePS's are; AdaPS may do it again and again, since HetDPS's paper finds it a third slower than SePS.
+Till then all act through the whole network, which does not learn.
 """
 
 import math
@@ -93,8 +93,8 @@ def cut(
     assert isinstance(s, Settings)
     between = hidden_layers(net)
     for run in active.cpu().nonzero().flatten().tolist():
-        centres = _centres(means[run], net.front_of[run])
-        scores = mapped(centres, len(between) * s.hidden, stream(seeds[run], "sets"))
+        points = centres(means[run], net.front_of[run])
+        scores = mapped(points, len(between) * s.hidden, stream(seeds[run], "sets"))
         for (bank, following), of_layer in zip(between, scores.split(s.hidden, 1), strict=True):
             _keep_neurons(bank, following, run, highest(of_layer, s.keep))
 
@@ -105,15 +105,20 @@ def hidden_layers(net: ActorCritic) -> list[tuple[Bank, Bank]]:
     return [*pairwise(actor), *pairwise(critic)]
 
 
-def _centres(means: Float32[Tensor, "N Z"], labels: Int64[Tensor, "N"]) -> Float32[Tensor, "K Z"]:
-    """Return the mean code of each cluster."""
-    return torch.stack([means[labels == k].mean(0) for k in range(int(labels.max()) + 1)])
+def centres(means: Float32[Tensor, "N Z"], labels: Int64[Tensor, "N"]) -> Float32[Tensor, "K Z"]:
+    """Return the mean code of each cluster, less that of all agents, in their deviations.
+
+    Codes have any size, and much in common: masks would hardly differ.
+    """
+    means = means - means.mean(0)
+    of_clusters = [means[labels == k].mean(0) for k in range(int(labels.max()) + 1)]
+    return torch.stack(of_clusters) / means.square().mean().sqrt().clamp(min=1e-6)
 
 
-def mapped(centres: Float32[Tensor, "K Z"], scores: int, seed: int) -> Float32[Tensor, "K P"]:
+def mapped(points: Float32[Tensor, "K Z"], scores: int, seed: int) -> Float32[Tensor, "K P"]:
     """Return so many scores of each cluster: a random network's, the same for one seed."""
-    network = MLP(generators([seed]), 1, [centres.shape[1], MAPPING, scores])
-    return network(centres[None, None, None], assignment.full(1, 1))[0, 0, 0]
+    network = MLP(generators([seed]), 1, [points.shape[1], MAPPING, scores])
+    return network(points[None, None, None], assignment.full(1, 1))[0, 0, 0]
 
 
 def highest(scores: Float32[Tensor, "K H"], keep: float) -> Bool[Tensor, "K H"]:

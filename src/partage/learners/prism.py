@@ -36,7 +36,7 @@ from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
-QUICK = {"lr": 2e-3, "hidden": 32}
+QUICK = {"lr": 3e-3, "hidden": 64}
 
 
 @dataclass(frozen=True)
