@@ -23,10 +23,10 @@ from partage.runs.process import prepare
 # by base: the methods, and the most of its updates that one may cost (None: a control)
 BASES: Mapping[str, Mapping[str, float | None]] = {
     "qmix": {"gradps": 1.6, "ldsa": 2.5, "roma": 3.0},
-    "qmix-1r3": {"qmix-ns-1r3": None, "kaleidoscope": 1.5, "snp-ps": 1.5},
+    "qmix-1r3": {"qmix-ns-1r3": None, "kaleidoscope": 1.5, "snp-ps": 1.5, "prism": 1.5},
     "ippo": {"ippo-ns": None, "kaleidoscope-ppo": 1.5, "hypermarl": 1.5, "hypermarl-linear": 1.5},
     "mappo": {"hypermarl-mappo": 1.5, "lorasa": 1.5},
-    "fps": {"nps": None, "hetdps": 1.5},
+    "fps": {"nps": None, "hetdps": 1.5, "adaps": 1.5},
 }
 REPEATS = 11
 
@@ -48,6 +48,7 @@ def on_segments(algorithm: str, runs: int, quick: bool) -> Callable[[], float]:
     segment = 4 if quick else made.segment
     memory = made.policy.initial(made.copies, True)
     rollout = collect_segment(env, made.policy, env.reset(), memory, segment)[0]
+    made.learn(rollout)  # at once, if agents are clustered before anything is learned
     several = 1 if quick or segment * made.copies > 100 else 40  # A2C's take milliseconds
     return lambda: sum(len(made.learn(rollout)["entropy"]) for _ in range(several))
 
@@ -55,7 +56,8 @@ def on_segments(algorithm: str, runs: int, quick: bool) -> Callable[[], float]:
 def made_of(algorithm: str, task: str, spec: Any, runs: int) -> Any:
     """The learner as it is on this task at the papers' scale."""
     recipe = plan.load().recipes_of(algorithm, task, plan.Request(scale="paper"))[0]
-    return learners.make(recipe.learner, spec, recipe.settings, list(range(runs)))
+    soon = {name: 1 for name in ("pretraining", "data") if "pretraining" in recipe.settings}
+    return learners.make(recipe.learner, spec, recipe.settings | soon, list(range(runs)))
 
 
 def measure(quick: bool = False) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "a2c": {"copies": 4},
     "mdps": {"copies": 4, "period": 8, "data": 5},
     "seps": {"copies": 4, "pretraining": 4, "data": 4, "clusters": 2},
+    "adaps": {"copies": 4, "pretraining": 4, "data": 4, "clusters": 2},
     "hetdps": {"copies": 4, "period": 8, "data": 5},
     "ppo": {"copies": 4, "segment": 8},
     "mdps_ppo": {"copies": 4, "segment": 8, "period": 2, "data": 2},

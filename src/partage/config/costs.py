@@ -16,7 +16,7 @@ PERIODS = {
     "mdps_ppo": "period",
     "hetdps": "period",
 }  # the setting that says after how many updates an event recurs
-ONCE = ("seps", "seps_ppo")  # learners with one event in a run
+ONCE = ("seps", "seps_ppo", "adaps")  # learners with one event in a run
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ end: what came next was another's beginning. At a time limit the episode's own l
 what came next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,9 @@ from partage.sims.contract import Spec, stream
 HIDDEN, KL = 64, 1e-4  # units of a code's layers, weight of its divergence   (reference code)
 MOST_CLUSTERS = 10  # networks where K is not given   (reference code)
 
+# does what else is due when agents are clustered, by their mean codes, in active runs: AdaPS
+Clustered = Callable[[Any, Float32[Tensor, "R N Z"], Bool[Tensor, "R"]], None]
+
 # what makes it quick on the small tasks of its tests
 QUICK = {"clusters": 2, "pretraining": 4, "data": 4}
 
@@ -62,9 +65,10 @@ class SePS(DynamicSharing[list[Transitions]]):
         seeds: Sequence[int],
         device: torch.device,
         base: MakeBase = A2C,
+        clustered: Clustered | None = None,
     ) -> None:
         _check(settings, spec.n_agents)
-        self.spec, self.settings = spec, settings
+        self.spec, self.settings, self.clustered = spec, settings, clustered
         self.most_clusters = settings.clusters or min(MOST_CLUSTERS, spec.n_agents)
         together = FixedSharing(self.most_clusters, 0, assignment.full(len(seeds), spec.n_agents))
         super().__init__(base(spec, settings, seeds, device, together), seeds, experience=[])
@@ -80,8 +84,11 @@ class SePS(DynamicSharing[list[Transitions]]):
         if collected > (self.updates - 1) * s.data // s.pretraining:  # `data` of them, evenly
             self.experience.append(_transitions.of(on_host(rollout), self.spec.n_actions))
         if self.updates == s.pretraining:
-            labels = self.cluster(self.identify(rollout.active), rollout.active)
+            means = self.identify(rollout.active)
+            labels = self.cluster(means, rollout.active)
             share(self.base.net, front_of=labels, back_of=labels)
+            if self.clustered:
+                self.clustered(self.base, means, rollout.active)
             self.experience = []
         self.streams.settle(rollout.active)
         self.base.streams.settle(rollout.active)

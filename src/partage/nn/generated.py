@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from partage.nn.bank import Bank, Init, Sets, linear_init
 from partage.nn.dense import Layer, apply_layers
 from partage.nn.derived import Met, Products, draw, in_common, multiply, spread, uniform
-from partage.nn.masks import START
+from partage.nn.masks import START, difference
 from partage.nn.pointwise import elementwise
 from partage.sharing import assignment
 
@@ -174,6 +174,26 @@ class Spectrum(nn.Module):
         by_right = (both * spectra[:, :, None] * spectra[:, None]).sum(3)
         outputs = base.bias.shape[2]
         return by_left + outputs * by_right + outputs
+
+
+def spectra_differ(layers: Sequence[Bank]) -> Float32[Tensor, "R"]:
+    """Return how much the masks of any two spectra differ, as `partage.nn.masks.diversity` does."""
+    spectra = [x for x in (bank.derivation for bank in layers) if isinstance(x, Spectrum)]
+    return difference([(x.spectrum[..., None], x.thresholds[..., None]) for x in spectra])
+
+
+def orthogonality(layers: Sequence[Bank]) -> Float32[Tensor, "R"]:
+    """Return ``sum |U^T U - 1|^2 + |V^T V - 1|^2`` over layers, which is 0 at the start."""
+    spectra = [(bank.weight, bank.derivation) for bank in layers]
+    sides = [(left, x.right) for left, x in spectra if isinstance(x, Spectrum)]
+    off = [_off_orthogonal(side) for both in sides for side in both]
+    return torch.stack(off).sum(0)
+
+
+def _off_orthogonal(columns: Float32[Tensor, "R 1 P K"]) -> Float32[Tensor, "R"]:
+    products = multiply(columns.transpose(2, 3), columns)
+    off = products - torch.eye(columns.shape[3], device=columns.device)
+    return off.square().flatten(1).sum(1)
 
 
 def _products(x: Float32[Tensor, "R S K"]) -> Products:

@@ -141,14 +141,22 @@ def diversity(layers: Sequence[Bank]) -> Float32[Tensor, "R"]:
     ``-sum_l w_l sum_{i, j} sum |W_l| |m_li - m_lj| / (S (S - 1) P)``: over layers of weights 1, 2,
     4 and so on, ordered pairs of S sets, and P masked weights. It moves thresholds alone.
     """
-    masks = [(bank, bank.derivation) for bank in layers if isinstance(bank.derivation, LearnedMask)]
-    sets = masks[0][1].count if masks else 1
-    if sets == 1:  # nobody to differ from
+    masks = [(bank.weight, bank.derivation) for bank in layers]
+    learned = [(weight, x.thresholds) for weight, x in masks if isinstance(x, LearnedMask)]
+    if not learned:  # nobody to differ from
         return layers[0].weight.new_zeros(len(layers[0].weight))
-    pairs = sets * (sets - 1) * sum(bank.weight[0].numel() for bank, _ in masks)
+    return difference(learned)
+
+
+def difference(layers: Sequence[tuple[Tensor, Tensor]]) -> Float32[Tensor, "R"]:
+    """Return `diversity` of any numbers ``[R, 1, I, O]`` behind thresholds ``[R, S, I, O]``."""
+    runs, sets = layers[0][1].shape[:2]
+    if sets == 1:
+        return layers[0][0].new_zeros(runs)
+    pairs = sets * (sets - 1) * sum(numbers[0].numel() for numbers, _ in layers)
     terms = [
-        Diverse.apply(mask.thresholds, bank.weight, 2 * 2**place / pairs)
-        for place, (bank, mask) in enumerate(masks)
+        Diverse.apply(thresholds, numbers, 2 * 2**place / pairs)
+        for place, (numbers, thresholds) in enumerate(layers)
     ]
     return torch.stack(terms).sum(0)  # type: ignore[arg-type]
 

@@ -40,6 +40,7 @@ SOONER: dict[str, tuple[str, Scalar]] = {
     "mdps_ppo": ("period", "data"),
     "seps": ("pretraining", "data"),
     "seps_ppo": ("pretraining", "data"),
+    "adaps": ("pretraining", "data"),
     "hetdps": ("period", "data"),
     "rode": ("encode_until", 1),
 }
@@ -48,6 +49,7 @@ EVENTS = (
     "mdps_ppo",
     "seps",
     "seps_ppo",
+    "adaps",
     "hetdps",
 )  # in the last of as many updates as that setting says
 PROC = Path("/proc")  # of Linux
