@@ -211,6 +211,8 @@ def test_a_loop_that_says_too_little_or_something_else_is_told_so() -> None:
         sharing.update(two_kinds)
     with pytest.raises(UserError, match=re.escape("[.., N, O] or [S, O], but the shape is [3]")):
         sharing.observe(torch.zeros(3))
+    with pytest.raises(UserError, match=re.escape("the 4 agents, in this order of the axes")):
+        sharing.observe(met(40).transpose(0, 1))
     sharing.observe(met(40))
     with pytest.raises(UserError, match=r"4 agents on the 160 observations .* is \[2, 160, 2\]"):
         sharing.update(torch.zeros(2, 160, 2))

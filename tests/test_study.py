@@ -17,6 +17,7 @@ from partage import envs, learners
 from partage.__main__ import main
 from partage.config import plan, study
 from partage.config.request import Request
+from partage.errors import UserError
 from partage.runs import environment_contract, learner_contract
 from partage.runs.code_stamps import code
 from partage.runs.learner_contract import Player
@@ -151,10 +152,29 @@ def test_a_study_without_what_it_needs_is_refused(
     assert "Could not import" in refused(capsys, *run)
     (here / "envs/ring.py").write_text("")
     assert "envs/ring.py has no make" in refused(capsys, *run)
+    (here / "learners/halves.py").write_text(NO_RETURN)
+    assert "make in" in (said := refused(capsys, "run", "halves", "roll_call/4x2-6"))
+    assert "returned NoneType, which lacks policy, copies" in said
+    with pytest.raises(UserError, match="does make end with return"):
+        partage.check_learner("halves")
     shutil.rmtree(here / "sheets")
     assert "has no folder sheets" in refused(capsys, "plan")
     monkeypatch.setenv(study.VARIABLE, str(here / "learners"))
     assert "which is no study (it has no partage.toml)" in refused(capsys, "list")
+
+
+NO_RETURN = """
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    lr: float = 1e-3
+
+
+def make(spec, settings, seeds, device):
+    "Forget to return anything."
+"""
 
 
 @pytest.mark.parametrize(
@@ -268,7 +288,7 @@ class Broken:
     """A learner that breaks one clause of the contract; the rest is another's."""
 
     def __init__(self, inner: learners.Learner, fault: str) -> None:
-        self.inner, self.fault = inner, fault
+        self.inner, self.fault, self.resumed = inner, fault, False
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -282,6 +302,13 @@ class Broken:
     def load_state_dict(self, state):  # type: ignore[no-untyped-def]
         if self.fault != "resume":
             self.inner.load_state_dict(state)
+        self.resumed = True
+
+    def sharing(self):  # type: ignore[no-untyped-def]
+        shared = self.inner.sharing()
+        if self.fault == "sharing" and self.resumed:
+            return {name: 1 - index for name, index in shared.items()}
+        return shared
 
 
 @pytest.mark.parametrize(
@@ -289,6 +316,7 @@ class Broken:
     [
         ("pack", learner_contract.same_in_a_pack, "another number in a pack of five"),
         ("resume", learner_contract.same_after_a_resume, "a resumed run plays otherwise"),
+        ("sharing", learner_contract.same_after_a_resume, "a resumed run shares otherwise"),
     ],
 )
 def test_a_learner_that_breaks_the_contract_is_told_how(fault: str, clause, words: str) -> None:

@@ -109,7 +109,7 @@ def test_the_first_steps_alone_can_be_verified(run: Path):
     assert found.same and found.verdict == "same bits"
     curve = record.read(run)[0]
     assert f"{(curve['env_steps'] < 350).sum():,} numbers" in found.says
-    with pytest.raises(UserError, match="--steps is more than 100"):
+    with pytest.raises(UserError, match="--steps has to be more than 100"):
         verify.verify(run, steps=100)
 
 

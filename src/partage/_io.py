@@ -47,7 +47,7 @@ def write(path: Path, *parts: Bytes) -> None:
     except OSError as error:
         raise UserError(
             f"Could not write {path} ({error.strerror or error}): what was written before is "
-            "kept; free space or make the folder writable (or name another with --results), then "
+            "kept; free space or make the folder writable (or name another), then "
             "repeat the command."
         ) from error
     finally:

@@ -31,7 +31,7 @@ def _add_verify(commands: options.Commands) -> None:
         "verify",
         verify,
         "train runs again, elsewhere, and compare the curves",
-        f"verify {PUBLISHED}/lab/runs/qmix/mpe/simple_spread_v3/0-2 --steps 20000",
+        "verify results/smoke/runs/mdps/mpe/15a_3c/0-1 --steps 20000",
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a finished run's folder")
     parser.add_argument(

@@ -107,7 +107,7 @@ def read(path: Path) -> dict[str, Field]:
 
 def _parse(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(
             f"Could not read the settings of learner {path.stem!r} from {path}: {error}."

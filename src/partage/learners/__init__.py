@@ -13,7 +13,7 @@ from torch import Tensor
 
 from partage.config import study
 from partage.config.settings import check, read
-from partage.errors import look_up
+from partage.errors import UserError, look_up
 from partage.rl import graphs
 from partage.rl.rollout import Policy, Rollout
 from partage.sharing.assignment import Assignment
@@ -76,7 +76,8 @@ def make(
 ) -> Learner:
     """Return the learner of ``learners/<name>.py`` with its `Settings`, one run per seed.
 
-    Raises `UserError` for a name without a file or a setting its `Settings` does not have.
+    Raises `UserError` for a name without a file, a setting its `Settings` does not have, or what is
+    no learner.
     """
     study.join("learners", __path__)  # it may be another folder's by now
     files = study.files("learners", FOLDER)
@@ -87,4 +88,12 @@ def make(
         check(look_up(fields, "setting", key, where), value, where)
     module = study.load("learners", name, path, ("Settings", "make"))
     graphs.prepare(torch.device(device))
-    return module.make(spec, module.Settings(**settings), seeds, torch.device(device))
+    made = module.make(spec, module.Settings(**settings), seeds, torch.device(device))
+    named = (*Learner.__annotations__, *vars(Learner))
+    lacking = [x for x in named if not x.startswith("_") and not hasattr(made, x)]
+    if lacking:
+        raise UserError(
+            f"make in {path} returned {type(made).__name__}, which lacks {', '.join(lacking)}: a "
+            "learner was expected (partage.learners.Learner); does make end with return?"
+        )
+    return made

@@ -20,6 +20,7 @@ from partage.learners import Learner
 from partage.rl.rollout import Rollout, collect_episodes, collect_segment
 from partage.runs.process import prepare
 from partage.runs.run import own_settings
+from partage.sharing.overlap import Shares
 from partage.sims.contract import Env, TimeStep
 
 # a learner of whole episodes learns from the first few with these, where it has them
@@ -117,6 +118,7 @@ def check_learner(algorithm: str, task: str = "", **settings: Scalar) -> None:
     """Raise `AssertionError`, which says what is broken, unless an algorithm keeps the contract.
 
     It is played on `task`, or on tasks that suit its learner; `settings` take the place of its own.
+    It makes six updates: what comes later is not seen unless a setting brings it forward.
     Raises `UserError` for an algorithm, task or setting that does not exist.
     """
     variant = look_up(plan.load().variants, "algorithm", algorithm, "algorithms.toml")
@@ -208,6 +210,14 @@ def same_after_a_resume(make: Callable[[list[int]], Player]) -> None:
             expect(_same_play(mine, two, run), "a resumed run plays otherwise")
             measured = {name: value[run : run + 1] for name, value in ended[0].items()}
             _compare_measures(measured, ended[1], run, "after a resume")
+        expect(_shared(player.learner) == _shared(other.learner), "a resumed run shares otherwise")
+
+
+def _shared(learner: Learner) -> dict[str, Any]:
+    """Return who goes through which parameter set, block by block."""
+    blocks = learner.sharing().items()
+    found = {name: by.index if isinstance(by, Shares) else by for name, by in blocks}
+    return {name: index.tolist() for name, index in found.items()}
 
 
 def _of_run(rollout: Rollout, run: int) -> Rollout:

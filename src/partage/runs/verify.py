@@ -47,7 +47,7 @@ def verify(
         )
     if steps is not None and not recipe.log_every < steps:
         raise UserError(
-            f"--steps is more than {recipe.log_every}, where {folder} is first measured, "
+            f"--steps has to be more than {recipe.log_every}, at which {folder} is first measured, "
             f"but is {steps}."
         )
     if not tolerance >= 0:  # NaN neither

@@ -93,6 +93,11 @@ class DynamicSharing:
                 f"observe takes what agents met, [.., N, O] or [S, O], but the shape is "
                 f"{list(met.shape)}."
             )
+        if met.dim() > 2 and met.shape[-2] != len(self._fronts):
+            raise UserError(
+                f"observe takes [.., N, O] of the {len(self._fronts)} agents, in this order of the "
+                f"axes, or [S, O] of anybody, but the shape is {list(met.shape)}."
+            )
         if self._in_window(self.updates + 1):
             self._met.append(met.flatten(0, -2).clone())
 
