@@ -169,8 +169,8 @@ class Spectrum(nn.Module):
         """
         spectra, left, right = self.masked(), base.weight[:, 0], self.right[:, 0]
         by_left = in_common(met) * _products(spectra * right.square().sum(1, True).sqrt())
-        met_left = torch.einsum("si,rik->rsik", met, left)
-        both = torch.einsum("rsik,rtik->rstk", met_left, met_left)
+        pairs = (met[:, None] * met).flatten(0, 1).expand(len(left), 1, -1, -1)
+        both = multiply(pairs, left.square()[:, None]).view(len(left), *by_left.shape[1:], -1)
         by_right = (both * spectra[:, :, None] * spectra[:, None]).sum(3)
         outputs = base.bias.shape[2]
         return by_left + outputs * by_right + outputs
@@ -197,7 +197,7 @@ def _off_orthogonal(columns: Float32[Tensor, "R 1 P K"]) -> Float32[Tensor, "R"]
 
 
 def _products(x: Float32[Tensor, "R S K"]) -> Products:
-    return x @ x.transpose(1, 2)
+    return multiply(x[:, None], x.transpose(1, 2)[:, None])[:, 0]
 
 
 def _taken_apart(weight: Float32[Tensor, "1 I O"]) -> tuple[Tensor, Tensor, Tensor]:
