@@ -1,6 +1,9 @@
 """Two episodes of a made-up task, padded as one likes: what padding must not move."""
 
+from typing import Any
+
 import torch
+from learning import same, snapshot
 from torch import Tensor
 
 from partage.sims.contract import Spec
@@ -28,3 +31,14 @@ def batch(time: int) -> dict[str, Tensor]:
         "terminated": (instants[:-1] == LENGTHS - 1).expand(2, -1, -1),
         "filled": filled,
     }
+
+
+def padding_moves_nothing(left: Any, right: Any) -> None:
+    """Updates from longer padding move two equal learners, and their generators, alike."""
+    start, active = snapshot(left), torch.ones(2, dtype=torch.bool)
+    for one, time in ((left, 4), (right, 6)):
+        for _ in range(2):
+            one.update(batch(time), active)
+    assert same(snapshot(left), snapshot(right)) and not same(start, snapshot(left))
+    states = [[g.get_state().tolist() for g in one.generators] for one in (left, right)]
+    assert states[0] == states[1]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from learning import Player, as_in_training, same, snapshot  # noqa: F401 (a fixture)
-from padded import SPEC, batch, noise
+from learning import Player, as_in_training  # noqa: F401 (a fixture)
+from padded import SPEC, batch, noise, padding_moves_nothing
 from torch import Tensor
 
 from partage import learners
@@ -148,14 +148,7 @@ def test_steps_part_the_codes() -> None:
 
 
 def test_longer_padding_moves_no_bit_and_no_generator() -> None:
-    made: list[Any] = [learner([3, 4]) for _ in range(2)]
-    start, active = snapshot(made[0]), torch.ones(2, dtype=torch.bool)
-    for one, time in zip(made, (4, 6), strict=True):
-        for _ in range(2):
-            one.update(batch(time), active)
-    assert same(*map(snapshot, made)) and not same(start, snapshot(made[0]))
-    states = [[g.get_state().tolist() for g in one.generators] for one in made]
-    assert states[0] == states[1]
+    padding_moves_nothing(learner([3, 4]), learner([3, 4]))
 
 
 def test_networks_and_target_networks_draw_apart_and_anew_at_each_update() -> None:

@@ -9,6 +9,7 @@ from torch import Generator
 from torch.nn import functional
 
 from partage.nn.pointwise import (
+    add_up,
     categorical,
     categorical_torch,
     elementwise,
@@ -104,3 +105,11 @@ def test_an_elementwise_function_gives_a_run_its_bits_whatever_the_pack(f) -> No
         torch.testing.assert_close(packed, f(x))
         for r in range(3):
             assert torch.equal(elementwise(f, x[r : r + 1])[0], packed[r]), width
+
+
+def test_a_sum_of_terms_is_the_same_alone_and_in_any_pack() -> None:
+    terms = torch.randn(8, 20, generator=Generator().manual_seed(0))
+    for runs in (2, 5, 20):
+        packed = add_up(terms[:, :runs])
+        alone = [add_up(terms[:, run : run + 1])[0] for run in range(runs)]
+        assert torch.equal(packed, torch.stack(alone))

@@ -14,7 +14,7 @@ from partage.nn.bank import Bank, Init, Sets, linear_init
 from partage.nn.dense import Layer, apply_layers
 from partage.nn.derived import Met, Products, draw, in_common, multiply, spread, uniform
 from partage.nn.masks import START, difference
-from partage.nn.pointwise import elementwise
+from partage.nn.pointwise import add_up, elementwise
 from partage.sharing import assignment
 
 
@@ -186,8 +186,7 @@ def orthogonality(layers: Sequence[Bank]) -> Float32[Tensor, "R"]:
     """Return ``sum |U^T U - 1|^2 + |V^T V - 1|^2`` over layers, which is 0 at the start."""
     spectra = [(bank.weight, bank.derivation) for bank in layers]
     sides = [(left, x.right) for left, x in spectra if isinstance(x, Spectrum)]
-    off = [_off_orthogonal(side) for both in sides for side in both]
-    return torch.stack(off).sum(0)
+    return add_up(_off_orthogonal(side) for both in sides for side in both)
 
 
 def _off_orthogonal(columns: Float32[Tensor, "R 1 P K"]) -> Float32[Tensor, "R"]:

@@ -12,7 +12,7 @@ from partage.errors import UserError
 from partage.kernels.masks import shrink_gradients, shrink_rows
 from partage.nn.bank import Bank, Sets
 from partage.nn.derived import Met, Products, draw, spread, uniform
-from partage.nn.pointwise import elementwise
+from partage.nn.pointwise import add_up, elementwise
 
 START = 5.0  # thresholds begin between -10 and -5, each for itself   (Kaleidoscope)
 
@@ -154,11 +154,10 @@ def difference(layers: Sequence[tuple[Tensor, Tensor]]) -> Float32[Tensor, "R"]:
     if sets == 1:
         return layers[0][0].new_zeros(runs)
     pairs = sets * (sets - 1) * sum(numbers[0].numel() for numbers, _ in layers)
-    terms = [
+    return add_up(
         Diverse.apply(thresholds, numbers, 2 * 2**place / pairs)
         for place, (numbers, thresholds) in enumerate(layers)
-    ]
-    return torch.stack(terms).sum(0)  # type: ignore[arg-type]
+    )
 
 
 @torch.no_grad()

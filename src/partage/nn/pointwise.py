@@ -1,6 +1,7 @@
 """Sampling from a softmax, and its logarithm: compiled on the CPU, torch's own elsewhere."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -11,6 +12,14 @@ from torch.nn import functional
 from partage.kernels.pointwise import categorical_rows, log_softmax_gradients, log_softmax_rows
 
 ALIGNED = 64  # floats: a multiple of what torch computes at once in every register
+
+
+def add_up(terms: Iterable[Tensor]) -> Tensor:
+    """Return the sum of tensors of one shape, added one by one.
+
+    Torch's sum over a stack of five or more has other last bits where the pack is another.
+    """
+    return functools.reduce(torch.add, terms)
 
 
 def categorical(

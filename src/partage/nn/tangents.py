@@ -5,7 +5,6 @@ agents share ``<J_i, J_j> / (|J_i| |J_j|)``: 1 where they go through one set, 0 
 have nothing in common. Inner products add over layers: a layer gives those and a network divides.
 """
 
-import functools
 from collections.abc import Iterator
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from partage.nn.bank import Bank, Sets
 from partage.nn.derived import Derivation, Met, Products, in_common
+from partage.nn.pointwise import add_up
 from partage.sharing.overlap import cosine
 
 
@@ -23,9 +23,7 @@ def overlap(networks: nn.Module, sets: int) -> Float32[Tensor, "R S S"]:
     A bank may have one set, which all share, as many, or as many derived ones. Ids of agents count
     where there are as many sets as agents. Raises `ValueError` for a bank of another number.
     """
-    found = [products(bank, sets) for bank in banks(networks)]
-    # one by one: torch's sum over a stack has other last bits in another pack
-    return cosine(functools.reduce(torch.add, found))
+    return cosine(add_up(products(bank, sets) for bank in banks(networks)))
 
 
 def banks(networks: nn.Module) -> Iterator[Bank]:
