@@ -14,6 +14,7 @@ from torch import Tensor
 from partage.config.recipe import SCHEMA, Recipe
 from partage.errors import UserError
 from partage.learners.a2c import A2C
+from partage.learners.mdps import MDPS
 from partage.runs import environments, train
 
 OF_EPISODES = {"copies": 2, "batch": 4, "target_every": 8}
@@ -161,3 +162,18 @@ def test_policies_that_are_no_numbers_at_the_end_are_no_outcome(
     monkeypatch.setattr(A2C, "state_dict", spoilt)
     with pytest.raises(UserError, match=r"seed 1 ended at update .* its policy became nan"):
         train.run(lay(tmp_path, recipe("a2c", [0, 1])))
+
+
+def test_policies_that_never_do_the_same_are_an_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = MDPS.state_dict
+
+    def far_apart(self: Any, replay: bool = True) -> dict[str, Any]:
+        state = saved(self, replay)
+        apart = torch.full((2, 15, 15), torch.inf)
+        return state | {"distances": state["distances"] | {"vanilla_bhattacharyya": apart}}
+
+    monkeypatch.setattr(MDPS, "state_dict", far_apart)
+    train.run(lay(tmp_path, recipe("mdps", [0, 1])))
+    assert (tmp_path / "record.json").exists() and not (tmp_path / "failed.json").exists()

@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from partage.rl.losses import are_numbers
 from partage.rl.rollout import Rollout
 
-# measures in which infinity is a value: a norm whose square overflowed (that step is left out, and
-# runs have come back from it), and the distance of policies that never do the same
-MAY_BE_INFINITE = ("gradient_norm", "distance/vanilla_bhattacharyya")
+# what infinity is a value of, by the last part of its name: a norm whose square overflowed (that
+# step is left out, and runs have come back from it), and the distance of policies that never do the
+# same
+MAY_BE_INFINITE = ("gradient_norm", "vanilla_bhattacharyya")
 CURES = "lower the learning rate (lr), or mend what the environment returns"
 
 
@@ -70,24 +70,29 @@ def _first(
     """Yield (run, (name, value)) of the first that is no number in each of these runs."""
     for r in runs.nonzero().flatten().tolist():
         for name, x in values.items():
-            bad = x[r][x[r].isnan() if name in MAY_BE_INFINITE else ~x[r].isfinite()]
+            bad = x[r][_is_none(name, x[r])]
             if len(bad):
                 yield r, (name, str(float(bad[0])))
                 break
 
 
-def sound(state: Any, runs: int) -> Bool[Tensor, "R"]:
-    """Return the runs whose policies are numbers; `state` is what a learner saves.
+def sound(state: Any, runs: int, name: str = "") -> Bool[Tensor, "R"]:
+    """Return the runs whose policies are numbers; `state` is what a learner saves under this name.
 
-    Looked at is all that has a row for each run.
+    Looked at is all that has a row for each run, what was measured last included.
     """
-    finite = torch.ones(runs, dtype=torch.bool)
+    numbers = torch.ones(runs, dtype=torch.bool)
     if isinstance(state, Mapping):
-        for part in state.values():
-            finite &= sound(part, runs)
+        for key, part in state.items():
+            numbers &= sound(part, runs, str(key))
     elif isinstance(state, Tensor) and _has_rows(state, runs):
-        finite &= are_numbers(state).cpu()
-    return finite
+        numbers &= ~_is_none(name, state).flatten(1).any(1).cpu()
+    return numbers
+
+
+def _is_none(name: str, x: Float32[Tensor, "*X"]) -> Bool[Tensor, "*X"]:
+    """Return which values of what has this name are no number."""
+    return x.isnan() if name.rpartition("/")[2] in MAY_BE_INFINITE else ~x.isfinite()
 
 
 def _has_rows(x: Tensor, runs: int) -> bool:
