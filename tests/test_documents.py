@@ -13,10 +13,13 @@ from partage.runs.finals import final
 sys.path.insert(0, str(ROOT / "docs/hooks"))
 import anchors
 
-FORMER = ROOT / "results/published/former"
+PUBLISHED = ROOT / "results/published"
 FIDELITY = (ROOT / "docs/fidelity.md").read_text(encoding="utf-8")
 OF_DEPTHS = {
-    f"{label}, `{task}`": [(f"critic-4/runs/{name}", task), (f"critics-apart/runs/{name}", task)]
+    f"{label}, `{task}`": [
+        (f"former/critic-4/runs/{name}", task),
+        (f"former/critics-apart/runs/{name}", task),
+    ]
     for label, name, task in (
         ("NPS", "nps", "15a_3c"),
         ("MDPS", "mdps", "15a_3c"),
@@ -25,12 +28,22 @@ OF_DEPTHS = {
 }
 OF_STARTS = {
     f"`{task}`": [
-        (f"critics-apart/runs/{name}", task)
+        (f"former/critics-apart/runs/{name}", task)
         for name in ("mdps", "mdps-same-init", "nps", "nps-same-init")
     ]
     for task in ("15a_3c", "30a_3c", "30a_5c", "30a_5c_super")
 }
-TABLES = {"| four layers: seeds |": OF_DEPTHS, "| MDPS, networks of their own |": OF_STARTS}
+OF_TODAY = {
+    label: [
+        (f"{place}/runs/{label.lower()}", "15a_3c") for place in ("paper", "former/critics-apart")
+    ]
+    for label in ("MDPS", "NPS", "SePS")
+}
+TABLES = {
+    "| four layers: seeds |": OF_DEPTHS,
+    "| MDPS, networks of their own |": OF_STARTS,
+    "| today's start: seeds |": OF_TODAY,
+}
 DOCUMENTS = [
     *ROOT.glob("*.md"),
     *(ROOT / "docs").rglob("*.md"),
@@ -48,7 +61,7 @@ def rows(header: str) -> list[list[str]]:
 
 def ends(algorithm: str, task: str) -> list[str]:
     """Return what the seeds of a published run end at, as the page writes it."""
-    (curve,) = (FORMER / algorithm / "mpe" / task).glob("*/curve.parquet")
+    (curve,) = (PUBLISHED / algorithm / "mpe" / task).glob("*/curve.parquet")
     frame = pd.read_parquet(curve)
     frame = frame.loc[frame["metric"] == "train_return"].sort_values(by="env_steps")
     values = [
