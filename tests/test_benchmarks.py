@@ -210,7 +210,9 @@ def test_the_picture_of_noise_is_of_what_was_counted(
     shown = noise.table(drawn, 4).splitlines()
     assert shown[2] == f"| clusters of noise, mean | 2.0 | {mean(drawn[15].clusters):.1f} |"
     left, right = noise.draw(drawn, real).axes
-    dots = [float(np.asarray(line.get_ydata())[0]) for line in left.lines if line.get_marker() == "o"]
+    dots = [
+        float(np.asarray(line.get_ydata())[0]) for line in left.lines if line.get_marker() == "o"
+    ]
     assert dots == pytest.approx([2, mean(drawn[15].clusters), 3])
     assert len(right.lines) == len(left.lines) - 1 == 6, "a bar and a dot of each, and a line at 1"
 

@@ -1,5 +1,5 @@
-"""What a method does now and then comes within every run there is; where it would not, it is
-refused before training.
+"""What a method does now and then comes within every run there is; where it would not, or a task
+lacks what a method needs, it is refused before training.
 """
 
 from typing import Any
@@ -19,13 +19,17 @@ from partage.sims.contract import Spec
 SPEC = Spec(4, n_actions=3, obs_dim=20, state_dim=5, horizon=10, common_reward=True)
 SPEC = SPEC._replace(types=(0, 0, 1, 1))
 SMALL = {"hidden": 4, "mixer": 4, "hyper": 4, "buffer": 128}  # made in milliseconds
+OF_STATES = {
+    **dict.fromkeys(("qmix", "kaleidoscope", "snp-ps", "prism", "gradps", "ldsa", "roma"), "mixer"),
+    **dict.fromkeys(("mappo", "hypermarl-mappo", "lorasa"), "critics"),
+}
 TOLD = [name for name in VARIANTS if LENGTH in SHEETS.learners[VARIANTS[name].learner]]
 
 
-def made(variant: str, settings: dict[str, Any]) -> None:
+def made(variant: str, settings: dict[str, Any], spec: Spec = SPEC) -> None:
     learner = VARIANTS[variant].learner
     small = {name: x for name, x in SMALL.items() if name in SHEETS.learners[learner]}
-    learners.make(learner, SPEC, settings | small, [0])
+    learners.make(learner, spec, settings | small, [0])
 
 
 @pytest.mark.parametrize("variant", TOLD)
@@ -64,3 +68,11 @@ def test_a_run_that_is_asked_to_be_shorter_than_that_is_refused_in_one_sentence(
     made(variant, custom_recipe(SHEETS, *pair, steps=2 * steps + 2_000).settings)
     own = custom_recipe(SHEETS, *pair, steps=steps, settings={LENGTH: 0})
     assert own.settings[LENGTH] == 0, "what is asked for stands above"
+
+
+@pytest.mark.parametrize("variant", OF_STATES)
+def test_a_task_without_a_state_is_refused_by_who_needs_one(variant: str) -> None:
+    settings = {x.name: x.value for x in SHEETS.settings(variant, "mpe/15a_3c", "lab")}
+    with pytest.raises(UserError, match=f"{OF_STATES[variant]} .*this task has none"):
+        made(variant, settings, SPEC._replace(state_dim=0))
+    made(variant, settings)
