@@ -17,6 +17,7 @@ from benchmarks.report import number, table
 from benchmarks.turns import take_turns
 from partage import envs, learners
 from partage.config import plan
+from partage.config.custom import custom_recipe, read_settings
 from partage.rl.rollout import collect_segment
 from partage.runs.process import prepare
 
@@ -26,7 +27,11 @@ BASES: Mapping[str, Mapping[str, float | None]] = {
     "qmix-1r3": {"qmix-ns-1r3": None, "kaleidoscope": 1.5, "snp-ps": 1.5, "prism": 1.5},
     "ippo": {"ippo-ns": None, "kaleidoscope-ppo": 1.5, "hypermarl": 1.5, "hypermarl-linear": 1.5},
     "mappo": {"hypermarl-mappo": 1.5, "lorasa": 1.5},
-    "fps": {"nps": None, "hetdps": 1.5, "adaps": 1.5},
+    "fps": {
+        **{"nps": None, "hetdps": 1.5, "adaps": 1.5},
+        # controls by name and settings, as runs of such settings are named
+        **{"fps-bias+sets=mask": 1.5, "fps-bias+sets=hypernetwork": 1.5},
+    },
 }
 REPEATS = 11
 
@@ -55,7 +60,9 @@ def on_segments(algorithm: str, runs: int, quick: bool) -> Callable[[], float]:
 
 def made_of(algorithm: str, task: str, spec: Any, runs: int) -> Any:
     """The learner as it is on this task at the papers' scale."""
-    recipe = plan.load().recipes_of(algorithm, task, plan.Request(scale="paper"))[0]
+    algorithm, *changes = algorithm.split("+")
+    request = plan.Request(scale="paper")
+    recipe = custom_recipe(plan.load(), algorithm, task, request, settings=read_settings(changes))
     soon = {name: 1 for name in ("pretraining", "data") if "pretraining" in recipe.settings}
     return learners.make(recipe.learner, spec, recipe.settings | soon, list(range(runs)))
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 from pkgutil import resolve_name
+from statistics import mean
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small import ROOT
@@ -193,3 +195,32 @@ def test_a_replay_that_was_saved_and_resumed_in_a_fresh_process_is_the_same() ->
     assert done.returncode == 0, done.stderr
     assert "2 runs of 5 episodes, 0.1% of what QMIX keeps: all played at random" in done.stdout
     assert "the same bytes" in done.stdout
+
+
+def test_the_picture_of_noise_is_of_what_was_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import noise
+
+    drawn = {agents: noise.cluster(noise.equals, agents, 4) for agents in (2, 15)}
+    real = {15: noise.cluster(noise.groups, 15, 4)}
+    assert drawn[2].clusters == [2] * 4 and real[15].clusters == [3] * 4
+    assert max(drawn[15].silhouettes) < min(real[15].silhouettes)
+    shown = noise.table(drawn, 4).splitlines()
+    assert shown[2] == f"| clusters of noise, mean | 2.0 | {mean(drawn[15].clusters):.1f} |"
+    left, right = noise.draw(drawn, real).axes
+    dots = [
+        float(np.asarray(line.get_ydata())[0]) for line in left.lines if line.get_marker() == "o"
+    ]
+    assert dots == pytest.approx([2, mean(drawn[15].clusters), 3])
+    assert len(right.lines) == len(left.lines) - 1 == 6, "a bar and a dot of each, and a line at 1"
+
+
+def test_more_copies_are_measured_with_their_memory() -> None:
+    command = [sys.executable, "-m", "benchmarks.large_batch", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if "8 copies, R=1 |" in line]
+    held = re.search(r"; ([\d,]+) MiB at most", row)
+    assert held and float(held[1].replace(",", "")) > 100, row

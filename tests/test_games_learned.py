@@ -12,7 +12,11 @@ from partage.sims.games.tasks import Game, named
 SHEETS = plan.load()
 DRAWN = [*SHEETS.figures["games"].algorithms, *SHEETS.figures["games-qmix"].algorithms, "ippo-ns"]
 # In a smaller game: three layers behind the memory learn slowly, whether they are masked or not.
-MORE = ["kaleidoscope", "snp-ps", "hypermarl", "ldsa", "roma", "hetdps"]
+MORE = [
+    *("kaleidoscope", "snp-ps", "prism", "gradps", "ldsa", "roma"),
+    *("hetdps", "adaps", "fps-bias", "hypermarl", "kaleidoscope-ppo", "lorasa"),
+    *("mdps-ppo", "seps-ppo"),
+]
 every_learner = pytest.mark.parametrize("variant", [*DRAWN, *MORE])
 
 

@@ -19,7 +19,7 @@ from partage.config import recipe as recipes
 from partage.config.recipe import IMPORTED, LONGEST_NAME, MOST_SEEDS, WHY_SEEDS, Recipe
 from partage.config.request import Request
 from partage.config.settings import check
-from partage.config.tasks import NOTHING
+from partage.config.tasks import LENGTH, NOTHING
 from partage.config.types import Scalar
 from partage.errors import UserError, at_most, look_up
 
@@ -53,7 +53,8 @@ def custom_recipe(
     )
     if steps is not None and steps != first.steps:
         changes["steps"] = steps
-        changed = dataclasses.replace(changed, steps=steps)
+        length = {LENGTH: steps} if LENGTH in changed.settings and LENGTH not in settings else {}
+        changed = dataclasses.replace(changed, steps=steps, settings=changed.settings | length)
     changed = recipes.parse(dataclasses.asdict(changed), f"{algorithm} on {task}")
     return dataclasses.replace(
         changed,

@@ -1,8 +1,8 @@
 """The plan: config files -> figures -> cells -> recipes (standard library only, milliseconds).
 
-A setting's value is the last one given of: the learner's default, the variant's value
-(algorithms.toml), the value the task holds equal for all algorithms (tasks.toml), the variant's
-value for the family, its value for the task; of a sweep's trial, the value that is tried.
+A setting's value is the last one given of: the learner's default (`budget`: the run's steps), the
+variant's value (algorithms.toml), the one that the task holds equal for all (tasks.toml), the
+variant's for the family, its for the task; of a sweep's trial, the value that is tried.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from partage.config.request import Request
 from partage.config.settings import Field, check, read_learners
 from partage.config.settings_tables import SettingsTable, read_settings_tables
 from partage.config.snapshots import Snapshot
-from partage.config.tasks import Task, read_tasks, run_values
+from partage.config.tasks import LENGTH, Task, read_tasks, run_values
 from partage.errors import UserError, look_up
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -98,8 +98,7 @@ class Plan(NamedTuple):
         untuned = [name for name in self.all_of(self.figures) if self.figures[name].tuned]
         if untuned and names == "all":
             lines.append(f"{', '.join(untuned)}: no settings chosen yet (docs/arena.md).")
-        left_out: set[str] = set()
-        left_out.update(*waiting.values())
+        left_out: set[str] = set().union(*waiting.values())
         for why, far in reasons(self.select_figures() if names == "all" else []).items():
             lines.append(said_of_left_out(why, far))
             left_out.update(far)
@@ -125,7 +124,9 @@ class Plan(NamedTuple):
         default_home = f"learners/{variant.learner}.py"
         found = {f.name: Setting(f.name, f.default, default_home) for f in fields.values()}
         equal_home = f"tasks.toml, equal for all on {task}"
+        run, _ = run_values(self.tasks[task], scale, self.figure_overrides(algorithm, task))
         layers = (
+            Layer(LENGTH, {LENGTH: run["steps"]} if LENGTH in fields else {}, "the run's steps"),
             *variant.layers_for(),
             Layer(task, held_equal, equal_home),
             *variant.layers_for(family),
@@ -204,9 +205,8 @@ class Plan(NamedTuple):
         """Return all that a settings table shows: a change writes the table again."""
         table = self.settings_tables[name]
         facts = [self.tasks[task].facts for task in table.tasks]
-        settings = []
-        if table.algorithm:
-            settings = [self.settings(table.algorithm, task, scale) for task in table.tasks]
+        named = table.tasks if table.algorithm else ()
+        settings = [self.settings(table.algorithm, task, scale) for task in named]
         return repr((table, facts, settings))
 
     def figure_content(self, figure: Figure) -> str:

@@ -19,6 +19,7 @@ from partage.errors import LIMIT, UserError, at_most, look_up, one_of
 
 RUN = ("steps", "seeds", "log_every", "test_every", "test_episodes")  # whole numbers of each run
 TIME_LIMITS = ("terminal", "truncation")
+LENGTH = "budget"  # a learner that has this setting is told its runs' steps by it
 NOTHING: Values = MappingProxyType({})
 
 

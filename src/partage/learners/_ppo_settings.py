@@ -79,6 +79,11 @@ def check(s: Settings, spec: Spec) -> None:
             f"PPO with a memory ({s.memory}) learns from whole episodes: experience is episodes, "
             f"not {s.experience!r}."
         )
+    if s.critic == "state" and spec.state_dim < 1:
+        raise UserError(
+            "PPO's critics see the environment's state (critic is state), but this task has none "
+            "(state_dim is 0): critic is obs."
+        )
     whole = s.experience == "episodes"
     drawn = s.copies if whole else s.copies * s.segment
     if drawn % s.minibatches:

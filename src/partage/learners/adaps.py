@@ -50,6 +50,7 @@ class Settings(a2c.Settings, _seps_settings.Settings):
     """The settings of A2C, of the clustering of its agents and of their masks."""
 
     keep: float = 0.5  # share of each layer's neurons that a cluster has   (ours, as SNP-PS here)
+    budget: int = 0  # env steps of a run, of which some must be left to learn; 0: not known
 
 
 class MaskedA2C(A2C):
@@ -147,6 +148,13 @@ def check(s: Settings, spec: Spec) -> None:
         raise UserError(
             f"AdaPS makes at most one cluster an agent: clusters is 0 (found) to {spec.n_agents}, "
             f"but is {s.clusters}."
+        )
+    first = s.pretraining * s.copies * s.segment
+    if s.budget and first >= s.budget:
+        raise UserError(
+            f"AdaPS learns from the clustering on, after {s.pretraining:,} updates (pretraining), "
+            f"which are {first:,} env steps, but a run has {s.budget:,} (budget): choose a smaller "
+            "pretraining."
         )
 
 

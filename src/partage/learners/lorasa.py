@@ -9,9 +9,9 @@ A and B of rank 8, from its own experience.
 
 **Departures.** Named as ours for what the notes leave open: A begins at 0 and B within 1/sqrt(rank)
 (one factor is 0, they say, the other random); the critic stays one and learns on; biases are
-frozen with the weights; the actor's moments, and the count of Adam's steps, begin anew. The
-change is counted in updates: theirs comes after 0.2 M (3s5z) to 7 M environment steps (MMM2), where
-the policy is able and not yet flat.
+frozen with the weights; the actor's moments, and the count of Adam's steps, begin anew. The rate is
+PPO's (theirs: 3e-4). The change is counted in updates: theirs comes after 0.2 M (3s5z) to 7 M
+environment steps (MMM2), where the policy is able and not yet flat.
 """
 
 from collections.abc import Mapping, Sequence

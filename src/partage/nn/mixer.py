@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from partage.errors import UserError
 from partage.kernels.gemm import BLOCK, padded_width
 from partage.kernels.mixing import Hyper, Kept, Rows, mix_gradients, mix_rows
 from partage.nn.bank import Bank
@@ -72,6 +73,11 @@ class Mixer(nn.Module):
         self, generators: Sequence[Generator], n_agents: int, state_dim: int, embed: int, hyper: int
     ) -> None:
         super().__init__()
+        if state_dim < 1:
+            raise UserError(
+                "QMIX's mixer weighs agents' values by the environment's state, but this task has "
+                "none (state_dim is 0)."
+            )
         self.n_agents = n_agents
         self.first = Bank(generators, 1, state_dim, 2 * hyper + 2 * embed)
         self.w1 = Bank(generators, 1, hyper, embed * n_agents)
