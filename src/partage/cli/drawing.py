@@ -70,10 +70,10 @@ def redraw(arguments: argparse.Namespace) -> None:
     shown = published.find(config, folder)
     runs = {run.folder for one in shown for run in one.runs}
     print(f"{len(shown)} figures of {len(runs)} runs, each the one that its record names")
-    for picture in published.save(config, shown, out):
+    for picture in published.save(shown, out):
         print(picture)
     page = out / "report.html"
-    _io.write(page, published.render(config, shown, folder).encode())
+    _io.write(page, published.render(shown, folder).encode())
     print(page)
 
 
