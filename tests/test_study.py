@@ -105,14 +105,41 @@ def test_a_new_study_plans_its_own_figures_and_knows_all_that_is_shipped(here: P
 
 
 def test_outside_of_any_study_nothing_of_one_is_known(
-    made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for command in (
+        ["plan", "--figures", "first"],
+        ["run", "halves", "mpe/15a_3c"],
+        ["show", "fps", "ring/4x6"],
+    ):
+        assert refused(capsys, *command).endswith("own are known in its folder alone.\n")
+    assert "study" not in refused(capsys, "plan", "--scale", "papr")
+    for make in (lambda: learners.make("halves", None, {}, []), lambda: envs.make("ring/4", [], 1)):
+        with pytest.raises(UserError, match="in its folder alone"):
+            make()
     sheets = plan.load()
     assert sheets.own is None and "halves" not in sheets.learners
     assert sheets.all_of(sheets.figures) == list(sheets.figures)
     monkeypatch.setenv(study.VARIABLE, str(made))
     assert "halves" in plan.load().learners
+    assert "its folder" not in refused(capsys, "plan", "--figures", "frist")
+
+
+TWO_STRAYS = """
+[x]
+paper = "x"
+title = "x"
+caption = "x.rst"
+tasks = ["mpe/15", "mpe/15a_3c", "mpe/30a"]
+algorithms = ["fsp"]
+metric = "train_return"
+x = "updates"
+y_label = "y"
+"""
 
 
 @pytest.mark.parametrize(
@@ -125,12 +152,16 @@ def test_outside_of_any_study_nothing_of_one_is_known(
         ("learners/two.py", "def\n", "Could not read the settings of learner 'two'"),
         ("sheets/algorithms.toml", "[mdps]\n", "partage has 'mdps' already"),
         ("sheets/algorithms.toml", "[halves\n", "algorithms.toml is not valid TOML"),
-        ("sheets/algorithms.toml", '[x]\nlike = "mpds"\n', "lacks the key 'label'"),
+        ("sheets/algorithms.toml", '[x]\nlike = "mpds"\n', "lacks the keys 'label', 'colour'"),
         ("sheets/tasks.toml", "[sea.task.a]\n", "envs/sea.py that plays it"),
         ("sheets/tasks.toml", "[mpe]\nsteps = 7\n", "'steps'"),
         ("sheets/tasks.toml", "[mpe.task.15a_3c]\n", "partage has 'mpe/15a_3c' already"),
         ("sheets/figures.toml", "[mpd-fig3]\n", "partage has 'mpd-fig3' already"),
         ("sheets/algorithm.toml", "", "did you mean 'algorithms'"),
+        ("sheets/figures.toml", "[x]\ntitel = 1\ntask = 2\n", "Unknown keys 'titel', 'task' in"),
+        ("sheets/figures.toml", "[x]\n", "lacks the keys 'paper', 'title', 'caption'"),
+        ("sheets/figures.toml", TWO_STRAYS, "Unknown tasks 'mpe/15', 'mpe/30a' in figures.toml"),
+        ("sheets/figures.toml", TWO_STRAYS, "'mpe/30a_5c'? Unknown algorithm 'fsp' in"),
         ("partage.toml", "", "lacks the key 'partage'"),
         ("partage.toml", 'partage = "99.0"\n', "is for partage 99.0 or later"),
         ("partage.toml", 'partage = "new"\n', "a version is written 0.2.0"),

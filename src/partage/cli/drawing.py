@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from partage import _io
 from partage.cli import options
-from partage.config import plan
+from partage.config import plan, study
 from partage.config.figures import Figure
 from partage.config.plan import Plan
 from partage.config.request import Request
-from partage.errors import UserError, look_up
+from partage.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +162,7 @@ def table(arguments: argparse.Namespace) -> None:
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
-    shown = look_up(config.settings_tables, "table", arguments.table, "tables.toml")
+    shown = study.look_up(config.settings_tables, "table", arguments.table, "tables.toml")
     rows = settings_tables.build(config, shown, request.scale)
     path = request.root / "tables" / shown.name
     save_csv(rows, _ending(path, ".csv"))
@@ -178,7 +178,7 @@ def snapshot(arguments: argparse.Namespace) -> None:
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
-    shown = look_up(config.snapshots, "snapshot", arguments.snapshot, "snapshots.toml")
+    shown = study.look_up(config.snapshots, "snapshot", arguments.snapshot, "snapshots.toml")
     config.ready(shown.name)
     pictures = _pictures(request.root / "figures" / shown.name)
     files.save(pitch.draw(shown), *pictures)
