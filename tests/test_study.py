@@ -244,6 +244,21 @@ def test_what_a_study_s_learner_reaches_is_stamped_and_an_edit_makes_another_sta
     assert code("halves", "ring") == stamped
 
 
+def test_a_profile_that_is_edited_makes_no_commit_dirty_and_a_learner_does(here: Path) -> None:
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x@x", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert code("halves", "ring")["study_commit"] is None
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "begin")
+    profile, learner = here / "profiles/slurm/profile.yaml", here / "learners/halves.py"
+    for path, dirty in ((profile, ""), (learner, "-dirty")):  # an account stands in the one
+        path.write_text(path.read_text() + "# mine\n")
+        assert code("halves", "ring")["study_commit"] == git("rev-parse", "HEAD") + dirty
+
+
 def test_a_shipped_learner_has_the_stamp_that_it_has_elsewhere(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +284,7 @@ def test_every_command_takes_a_study_s_runs_and_an_edit_makes_them_stale(
             said(command, RUN, "--episodes", "8")
         assert "nobody's sets change within an episode" in refused(capsys, "episode", RUN)
         assert RUN in said("list", "runs") and "halves" in said("list", "algorithms")
-        assert "3 " in said("plan", "--figures", "ring") and "learners/halves" in said(*SHOW)
+        assert "4 " in said("plan", "--figures", "ring") and "learners/halves" in said(*SHOW)
         said("report", "--out", "page.html", "--figures", "first")
         page = Path("page.html").read_text()
         assert "Does it help to share within halves?" in page
@@ -282,7 +297,7 @@ def test_the_workflow_plans_a_study_and_trains_its_learner(made: Path, tmp_path:
     shutil.copytree(made, folder)
     planned = snakemake(folder, "--dry-run", "--cores", "1")
     counts = re.findall(r"^(train|frame|draw|table) +(\d+)$", planned, re.MULTILINE)
-    assert dict(counts) == {"draw": "2", "frame": "2", "train": "6"}
+    assert dict(counts) == {"draw": "2", "frame": "2", "train": "7"}
     record = "results/smoke/runs/halves/roll_call/4x2-6/0/record.json"
     snakemake(folder, "--cores", "1", "--config", "seed_count=1", "--", record)
     assert "study/learners/halves.py" in (folder / record).read_text()
@@ -306,6 +321,12 @@ def test_contributing_s_learners_and_environment_keep_the_contract_in_a_study(he
     partage.check_environment("ring/4x6")
     for algorithm in ("pairs", "regrouped"):  # on shipped tasks, whose code is compiled already
         partage.check_learner(algorithm)
+    partage.check_learner("redealt", every=2)
+    edit(here / "learners/redealt.py", '        self.updates = state["updates"]\n', "")
+    for name in [name for name in sys.modules if name.endswith(".redealt")]:
+        del sys.modules[name]
+    with pytest.raises(AssertionError, match="a resumed run"):
+        partage.check_learner("redealt", every=3)
 
 
 def test_the_first_test_of_a_new_study_passes(here: Path) -> None:
