@@ -94,7 +94,7 @@ def _redraw(plan: Plan, folder: Path, place: Path, path: Path) -> Redrawn:
 
 
 def _in_its_words(plan: Plan, figure: Figure, place: Path) -> tuple[Plan, Figure]:
-    """Return plan and figure with the labels, title and caption of a former collection.
+    """Return plan and figure with the labels, titles and caption of a former collection.
 
     Today's caption may be untrue of it: one without its own has none.
     """
@@ -102,13 +102,14 @@ def _in_its_words(plan: Plan, figure: Figure, place: Path) -> tuple[Plan, Figure
     every = schema.toml(path) if path.is_file() else {}
     schema.strict(every, dict.fromkeys(plan.figures, dict), str(path))
     words, where = every.get(figure.name, {}), f"{path} [{figure.name}]"
-    schema.strict(words, {"title": str, "labels": dict}, where)
+    schema.strict(words, {"title": str, "paper": str, "labels": dict}, where)
     labels = words.get("labels", {})
     schema.strict(labels, dict.fromkeys(plan.variants, str), f"{where} labels")
     relabelled = {name: plan.variants[name]._replace(label=label) for name, label in labels.items()}
     caption = (place / "captions" / f"{figure.name}.rst").resolve()
     figure = figure._replace(
         title=words.get("title", figure.title),
+        paper=words.get("paper", figure.paper),
         caption=str(caption) if caption.is_file() else "",
     )
     return plan._replace(variants=plan.variants | relabelled), figure
