@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_flatten
 
 from benchmarks.stand_in import roll_call
 from partage import envs, learners
+from partage.errors import UserError
 from partage.learners import a2c, bdps
 from partage.nn.optimiser import Optimiser
 from partage.nn.state import COPIES, Copy, load, share, used
@@ -138,6 +139,20 @@ def test_today_s_sharing_lies_where_yesterday_s_lay_on_a_card():
     assert used(net, "back_of") is there and there.eq(2).all()
     net.back_of[1, 3] = 0
     assert used(net, "back_of") is there and there[1, 3] == 0
+
+
+def test_a_sharing_that_lies_on_the_card_itself_is_refused_in_a_sentence():
+    spec = roll_call([0, 1], 1).spec
+    learner: Any = learners.make("qmix", spec, {"sharing": "none"}, [0, 1], "meta")
+    for index in (torch.zeros(2, 4, dtype=torch.int64, device="meta"), assignment.full(2, 3)):
+        learner.nets.assignment = index
+        with pytest.raises(UserError, match=r"on the CPU, by an index of shape \[2, 4\]"):
+            used(learner.nets, "assignment")
+    learner.nets.assignment = assignment.by([0, 0, 1, 1], 2)
+    assert used(learner.nets, "assignment").device.type == "meta"
+    assert used(learner.target, "assignment") is learner.target.assignment  # nobody shares there
+    learner.update_targets(torch.ones(2, dtype=torch.bool))
+    assert used(learner.target, "assignment").device.type == "meta"
 
 
 def on_a_readable_card(net: Any, moving: bool = False) -> dict[str, Copy]:

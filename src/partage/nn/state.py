@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from partage.errors import UserError
 from partage.rl.graphs import before_replay
 from partage.sharing.assignment import Assignment, none
 
@@ -31,9 +32,17 @@ class Copy:
         self.renew(index)
 
     def renew(self, index: Assignment) -> None:
-        """Make it a copy of this assignment, if it is none."""
+        """Make it a copy of this assignment, if it is none.
+
+        Raises `UserError` for an assignment that lies on the card, or is of another shape.
+        """
         if self.of is index and self.version == index._version:  # written in place: another version
             return
+        if index.device.type != "cpu" or index.shape != self.there.shape:
+            raise UserError(
+                f"Who shares is said on the CPU, by an index of shape {list(self.there.shape)}, "
+                f"but it was set to one of {list(index.shape)} on {index.device}: `index.cpu()`."
+            )
         self.picked = self.picked or not torch.equal(index, none(*index.shape))
         if self.picked:
             self.there.copy_(index)
