@@ -21,8 +21,8 @@ pytestmark = pytest.mark.xdist_group("contributing")  # what the tests share is 
 GUIDE = ROOT / "CONTRIBUTING.md"
 # of the contract what a new learner's own file decides; the rest holds of every learner alike
 CONTRACT = (
-    "has_a_variant or (pairs or regrouped) and "
-    "(ceiling or in_a_pack or saved_state or is_saved_and_loaded or copied_learner)"
+    "has_a_variant or (pairs or regrouped) and ceiling or (pairs or regrouped or redealt) and "
+    "(in_a_pack or saved_state or is_saved_and_loaded or copied_learner)"
 )
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHEETS = "src/partage/config/sheets/"
@@ -93,7 +93,7 @@ def test_the_new_figure_is_trained_and_drawn(finished: Path):
     picture = (finished / "results/smoke/figures/ring.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
     made = sorted(path.name for path in (finished / "results/smoke/runs").iterdir())
-    assert made == ["fps", "pairs", "regrouped"]
+    assert made == ["fps", "pairs", "redealt", "regrouped"]
     assert "A2C, in pairs" in (finished / "results/smoke/tables/ring.md").read_text(
         encoding="utf-8"
     )

@@ -156,3 +156,6 @@ def test_a_legend_has_as_many_columns_as_fit():
     wider = measured.legend(legend.legend_handles, 100.0)
     assert wider[0] == len(figure.algorithms) + 1 > legend._ncols
     assert np.isclose(wider[1], measured.legend(legend.legend_handles[:1], 100.0)[1], rtol=0.2)
+    six = legend.legend_handles[:6]
+    found = {measured.legend(six, room)[0] for room in np.arange(1, 20, 0.5)}
+    assert {1, 2, 3, 6} >= found > {1, 6}  # five columns would leave a row of one

@@ -17,9 +17,10 @@ from torch.utils._pytree import tree_flatten
 
 from benchmarks.stand_in import roll_call
 from partage import envs, learners
+from partage.errors import UserError
 from partage.learners import a2c, bdps
 from partage.nn.optimiser import Optimiser
-from partage.nn.state import THERE, load, share, used
+from partage.nn.state import COPIES, Copy, load, share, used
 from partage.rl import graphs, noise, on_card
 from partage.rl.card_replay import CardReplay
 from partage.rl.experience import COUNTED, change_tensors
@@ -60,19 +61,23 @@ class Watch(TorchDispatchMode):
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Watches, but for what is fed; fused and capturable optimisers know no device meta."""
-    found, feed = Watch(), graphs.Place.feed
+    found = Watch()
 
-    def unwatched(self: graphs.Place, make: Any, drawn_by: Any = ()) -> torch.Tensor:
-        found.asleep = True
-        try:
-            return feed(self, make, drawn_by)
-        finally:
-            found.asleep = False
+    def unwatched(function: Any) -> Any:
+        def called(*args: Any) -> Any:
+            found.asleep = True
+            try:
+                return function(*args)
+            finally:
+                found.asleep = False
+
+        return called
 
     def plain(optimiser: Any, *args: Any, fused: bool = False, **settings: Any) -> Any:
         return partial(optimiser, *args, **settings)
 
-    monkeypatch.setattr(graphs.Place, "feed", unwatched)
+    monkeypatch.setattr(graphs.Place, "feed", unwatched(graphs.Place.feed))
+    monkeypatch.setattr(Copy, "renew", unwatched(Copy.renew))  # in the calls before a capture
     for module in (a2c, bdps):
         monkeypatch.setattr(module, "partial", plain)
     with found:
@@ -124,14 +129,96 @@ def test_today_s_sharing_lies_where_yesterday_s_lay_on_a_card():
     spec = roll_call([0, 1], 1).spec
     learner: Any = learners.make("mdps", spec, {}, [0, 1])
     net = learner.base.net
-    # a card's copies, where they can be read
-    net.register_buffer(f"back_of{THERE}", net.back_of.clone(), persistent=False)
-    there = used(net, "back_of")
+    there = on_a_readable_card(net, moving=True)["back_of"].there
     together = torch.zeros(2, 4, dtype=torch.int64)
     share(net, back_of=together)
-    assert used(net, "back_of") is there and torch.equal(there, together)
+    assert torch.equal(there, together) and used(net, "back_of") is there
     load(net, net.state_dict() | {"back_of": together + 1})
-    assert used(net, "back_of") is there and there.eq(1).all()
+    assert there.eq(1).all() and used(net, "back_of") is there
+    net.back_of = together + 2
+    assert used(net, "back_of") is there and there.eq(2).all()
+    net.back_of[1, 3] = 0
+    assert used(net, "back_of") is there and there[1, 3] == 0
+
+
+def test_a_sharing_that_lies_on_the_card_itself_is_refused_in_a_sentence():
+    spec = roll_call([0, 1], 1).spec
+    learner: Any = learners.make("qmix", spec, {"sharing": "none"}, [0, 1], "meta")
+    for index in (torch.zeros(2, 4, dtype=torch.int64, device="meta"), assignment.full(2, 3)):
+        learner.nets.assignment = index
+        with pytest.raises(UserError, match=r"on the CPU, by an index of shape \[2, 4\]"):
+            used(learner.nets, "assignment")
+    learner.nets.assignment = assignment.by([0, 0, 1, 1], 2)
+    assert used(learner.nets, "assignment").device.type == "meta"
+    assert used(learner.target, "assignment") is learner.target.assignment  # nobody shares there
+    learner.update_targets(torch.ones(2, dtype=torch.bool))
+    assert used(learner.target, "assignment").device.type == "meta"
+
+
+def on_a_readable_card(net: Any, moving: bool = False) -> dict[str, Copy]:
+    """Give networks the copies that they have on a card, where they can be read."""
+    held = {name: getattr(net, name) for name in ("front_of", "back_of")}
+    copies = {name: Copy(index, torch.device("cpu"), moving) for name, index in held.items()}
+    setattr(net, COPIES, copies)
+    return copies
+
+
+def test_sharing_that_a_learner_sets_itself_is_what_was_captured_goes_through(captures: None):
+    learner: Any = learners.make("a2c", roll_call([0, 1], 1).spec, {"sharing": "none"}, [0, 1])
+    net, seen = learner.net, []
+    there = on_a_readable_card(net)["back_of"].there
+    ours, theirs = (noise.generators([3, 4]) for _ in range(2))
+    sent: list[torch.Tensor] = []
+
+    class Noted(graphs.Feed):
+        def send(self, made: torch.Tensor) -> None:
+            sent.append(made)
+
+    def play() -> None:
+        noise.uniform(ours, 5)
+        seen.append(used(net, "back_of"))
+
+    part = graphs.Part(play, torch.device("meta"))
+    part.captured = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "Feed", Noted)
+        for number in range(12):
+            if number == 5:  # as CONTRIBUTING's learners do
+                net.back_of = assignment.by([0, 0, 1, 1], 2)
+            if number == 10:
+                net.back_of[1] = 3
+            part()
+            part.draw_ahead()
+    # twice called and captured, then, of other networks, once more
+    assert len(seen) == 6 and not any(x is there for x in seen[:3])
+    assert all(x is there for x in seen[3:])
+    assert there.tolist() == [[0, 0, 1, 1], [3, 3, 3, 3]]
+    part.take_back()
+    expected = [noise.uniform(theirs, 5) for _ in range(12)]
+    assert [g.get_state().tolist() for g in ours] == [g.get_state().tolist() for g in theirs]
+    kept = [x for n, x in enumerate(sent) if n != 5]  # drawn ahead, and taken back
+    assert torch.equal(torch.stack(kept[:12]), torch.stack(expected))
+
+
+@pytest.mark.parametrize("name", ["a2c", "qmix"])
+def test_sharing_that_is_set_behind_make_asks_a_card_for_nothing(name: str, captures: None):
+    probe, settings = roll_call([0, 1], 1, "meta"), SETTINGS[name] | {"sharing": "none"}
+    learner: Any = learners.make(name, probe.spec, settings, [0, 1], "meta")
+    pairs = assignment.by([0, 0, 1, 1], 2)
+    env = roll_call([0, 1], learner.copies, "meta")
+    learner.updating.captured = True
+    if name == "a2c":
+        learner.net.front_of = learner.net.back_of = pairs
+        collector: Any = on_card.Segments(env, learner.policy, learner.segment)
+    else:
+        learner.nets.assignment = pairs
+        learner.storing.captured = True
+        collector = on_card.Episodes(env, learner.policy, True)
+    collector.part.captured, Graph.replayed = True, 0
+    for _ in range(5):
+        learner.learn(collector.collect(torch.ones(2, dtype=torch.bool)))
+    assert Graph.replayed >= 3
+    assert all(torch.equal(x, pairs) for x in learner.sharing().values())
 
 
 @pytest.mark.parametrize("sets", [2, 4])

@@ -41,6 +41,10 @@ def test_every_published_figure_is_that_of_its_runs():
     assert len({one.name for one in found}) == len(found) == len(list(PUBLISHED.rglob("*.svg")))
     former = [one.is_former for one in found]
     assert former == sorted(former) and any(former) and not all(former)
+    for one in found:
+        if one.is_former:  # today's caption is of what is trained today
+            caption = Path(one.part.figure.caption)
+            assert caption.is_relative_to(PUBLISHED / one.collection) and caption.is_file()
 
 
 def test_redrawing_trains_nothing_changes_nothing_and_ends_with_the_page(
@@ -59,6 +63,47 @@ def test_redrawing_trains_nothing_changes_nothing_and_ends_with_the_page(
     assert text.count("Former settings:") == 1 and "(former: left)" in text
     assert f'id="lab-{FIGURE}"' in text and f'id="left-{FIGURE}"' in text
     assert "6 of 6 cells" in text or "3 of 3 cells" in text
+
+
+def test_a_former_figure_has_the_words_that_its_folder_brings(folder: Path, tmp_path: Path):
+    (folder / "former").mkdir()
+    shutil.copytree(folder / "lab", folder / "former/left")
+    today = plan.load()
+    said = published.render(published.find(today, folder), folder)
+    caption = "Greedy test return of what was trained then."
+    assert said.count(title := today.figures[FIGURE].title) and caption not in said
+    left = folder / "former/left"
+    (left / "captions").mkdir()
+    (left / "captions" / f"{FIGURE}.rst").write_text(caption)
+    words = f'[{FIGURE}]\ntitle = "What was"\nlabels.qmix = "QMIX, as it was"\n'
+    (left / "words.toml").write_text(words)
+    former = published.render(published.find(today, folder)[-1:], folder)
+    assert caption in former and "What was (former: left)" in former and title not in former
+    assert "QMIX, as it was" in former
+    both = published.render(published.find(today, folder), folder)
+    assert title in both  # the other one says what it says today
+
+
+def test_a_former_figure_without_a_caption_of_its_own_has_none(folder: Path):
+    folder.rename(folder.parent / "former")
+    (one,) = published.find(plan.load(), folder.parent)
+    assert one.is_former and one.part.figure.caption == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("[mpe-learnin]", "did you mean 'mpe-learning'"),
+        (f'[{FIGURE}]\nlabels.qmx = "Q"', "did you mean 'qmix'"),
+        (f"[{FIGURE}]\ntitle = 3", "'title' should be a text"),
+        (f"[{FIGURE}", "words.toml"),
+    ],
+)
+def test_words_that_name_what_there_is_not_are_refused(words: str, said: str, folder: Path):
+    folder.rename(folder.parent / "former")
+    (folder.parent / "former/lab/words.toml").write_text(words)
+    with pytest.raises(UserError, match=said):
+        published.find(plan.load(), folder.parent)
 
 
 def test_a_curve_that_its_record_does_not_name_is_refused(folder: Path):

@@ -6,13 +6,17 @@ import os
 import platform
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from running import lay, recipe, started
 
 from partage.cli import status as command
 from partage.cli.parser import main
-from partage.runs import progress, record, status, train
+from partage.runs import environments, progress, record, status, train
+from partage.runs.holding import LOCK, Held
+from partage.runs.metrics import Metrics
 from partage.runs.status import State
 
 pytestmark = pytest.mark.xdist_group("train")
@@ -63,6 +67,21 @@ def test_a_run_is_seen_training_then_stopped_and_then_failed(tmp_path: Path, mon
     state = status.look(folder, ENDLESS)
     assert state.name == "failed"
     assert state.says == "seed 1 ended at 400 env steps: reward became nan"
+
+
+def test_the_first_update_which_compiles_is_in_no_pace(tmp_path: Path, monkeypatch) -> None:
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0])
+    monkeypatch.setattr(progress, "time", clock)
+    with (tmp_path / LOCK).open("wb") as file:
+        held = Held(tmp_path, file.fileno(), "process 1 on node-7 since then")
+        metrics = Metrics(ENDLESS, environments.spec(ENDLESS), 1)
+        shown = progress.Progress(ENDLESS, held, metrics)
+        for seconds, steps in ((600.0, 40), (620.0, 60)):
+            now[0], metrics.env_steps = seconds, torch.full((2,), steps)
+            shown.show(metrics)
+    told = status.read(tmp_path)
+    assert told and told.seconds == pytest.approx((ENDLESS.steps - 60) / 20 * 20)
 
 
 def test_a_trainer_of_another_machine_is_at_work_until_it_ends_or_falls_silent(

@@ -105,14 +105,41 @@ def test_a_new_study_plans_its_own_figures_and_knows_all_that_is_shipped(here: P
 
 
 def test_outside_of_any_study_nothing_of_one_is_known(
-    made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for command in (
+        ["plan", "--figures", "first"],
+        ["run", "halves", "mpe/15a_3c"],
+        ["show", "fps", "ring/4x6"],
+    ):
+        assert refused(capsys, *command).endswith("own are known in its folder alone.\n")
+    assert "study" not in refused(capsys, "plan", "--scale", "papr")
+    for make in (lambda: learners.make("halves", None, {}, []), lambda: envs.make("ring/4", [], 1)):
+        with pytest.raises(UserError, match="in its folder alone"):
+            make()
     sheets = plan.load()
     assert sheets.own is None and "halves" not in sheets.learners
     assert sheets.all_of(sheets.figures) == list(sheets.figures)
     monkeypatch.setenv(study.VARIABLE, str(made))
     assert "halves" in plan.load().learners
+    assert "its folder" not in refused(capsys, "plan", "--figures", "frist")
+
+
+TWO_STRAYS = """
+[x]
+paper = "x"
+title = "x"
+caption = "x.rst"
+tasks = ["mpe/15", "mpe/15a_3c", "mpe/30a"]
+algorithms = ["fsp"]
+metric = "train_return"
+x = "updates"
+y_label = "y"
+"""
 
 
 @pytest.mark.parametrize(
@@ -125,12 +152,16 @@ def test_outside_of_any_study_nothing_of_one_is_known(
         ("learners/two.py", "def\n", "Could not read the settings of learner 'two'"),
         ("sheets/algorithms.toml", "[mdps]\n", "partage has 'mdps' already"),
         ("sheets/algorithms.toml", "[halves\n", "algorithms.toml is not valid TOML"),
-        ("sheets/algorithms.toml", '[x]\nlike = "mpds"\n', "lacks the key 'label'"),
+        ("sheets/algorithms.toml", '[x]\nlike = "mpds"\n', "lacks the keys 'label', 'colour'"),
         ("sheets/tasks.toml", "[sea.task.a]\n", "envs/sea.py that plays it"),
         ("sheets/tasks.toml", "[mpe]\nsteps = 7\n", "'steps'"),
         ("sheets/tasks.toml", "[mpe.task.15a_3c]\n", "partage has 'mpe/15a_3c' already"),
         ("sheets/figures.toml", "[mpd-fig3]\n", "partage has 'mpd-fig3' already"),
         ("sheets/algorithm.toml", "", "did you mean 'algorithms'"),
+        ("sheets/figures.toml", "[x]\ntitel = 1\ntask = 2\n", "Unknown keys 'titel', 'task' in"),
+        ("sheets/figures.toml", "[x]\n", "lacks the keys 'paper', 'title', 'caption'"),
+        ("sheets/figures.toml", TWO_STRAYS, "Unknown tasks 'mpe/15', 'mpe/30a' in figures.toml"),
+        ("sheets/figures.toml", TWO_STRAYS, "'mpe/30a_5c'? Unknown algorithm 'fsp' in"),
         ("partage.toml", "", "lacks the key 'partage'"),
         ("partage.toml", 'partage = "99.0"\n', "is for partage 99.0 or later"),
         ("partage.toml", 'partage = "new"\n', "a version is written 0.2.0"),
@@ -213,6 +244,21 @@ def test_what_a_study_s_learner_reaches_is_stamped_and_an_edit_makes_another_sta
     assert code("halves", "ring") == stamped
 
 
+def test_a_profile_that_is_edited_makes_no_commit_dirty_and_a_learner_does(here: Path) -> None:
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x@x", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert code("halves", "ring")["study_commit"] is None
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "begin")
+    profile, learner = here / "profiles/slurm/profile.yaml", here / "learners/halves.py"
+    for path, dirty in ((profile, ""), (learner, "-dirty")):  # an account stands in the one
+        path.write_text(path.read_text() + "# mine\n")
+        assert code("halves", "ring")["study_commit"] == git("rev-parse", "HEAD") + dirty
+
+
 def test_a_shipped_learner_has_the_stamp_that_it_has_elsewhere(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +284,7 @@ def test_every_command_takes_a_study_s_runs_and_an_edit_makes_them_stale(
             said(command, RUN, "--episodes", "8")
         assert "nobody's sets change within an episode" in refused(capsys, "episode", RUN)
         assert RUN in said("list", "runs") and "halves" in said("list", "algorithms")
-        assert "3 " in said("plan", "--figures", "ring") and "learners/halves" in said(*SHOW)
+        assert "4 " in said("plan", "--figures", "ring") and "learners/halves" in said(*SHOW)
         said("report", "--out", "page.html", "--figures", "first")
         page = Path("page.html").read_text()
         assert "Does it help to share within halves?" in page
@@ -251,7 +297,7 @@ def test_the_workflow_plans_a_study_and_trains_its_learner(made: Path, tmp_path:
     shutil.copytree(made, folder)
     planned = snakemake(folder, "--dry-run", "--cores", "1")
     counts = re.findall(r"^(train|frame|draw|table) +(\d+)$", planned, re.MULTILINE)
-    assert dict(counts) == {"draw": "2", "frame": "2", "train": "6"}
+    assert dict(counts) == {"draw": "2", "frame": "2", "train": "7"}
     record = "results/smoke/runs/halves/roll_call/4x2-6/0/record.json"
     snakemake(folder, "--cores", "1", "--config", "seed_count=1", "--", record)
     assert "study/learners/halves.py" in (folder / record).read_text()
@@ -275,6 +321,12 @@ def test_contributing_s_learners_and_environment_keep_the_contract_in_a_study(he
     partage.check_environment("ring/4x6")
     for algorithm in ("pairs", "regrouped"):  # on shipped tasks, whose code is compiled already
         partage.check_learner(algorithm)
+    partage.check_learner("redealt", every=2)
+    edit(here / "learners/redealt.py", '        self.updates = state["updates"]\n', "")
+    for name in [name for name in sys.modules if name.endswith(".redealt")]:
+        del sys.modules[name]
+    with pytest.raises(AssertionError, match="a resumed run"):
+        partage.check_learner("redealt", every=3)
 
 
 def test_the_first_test_of_a_new_study_passes(here: Path) -> None:

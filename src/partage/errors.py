@@ -60,19 +60,42 @@ def _typed(script: Path, folder: Path) -> str:
     return shlex.quote(str(script))
 
 
-def unknown(what: str, name: object, known: Iterable[Any], where: object = "") -> UserError:
-    """Return the error for a name that does not exist: the nearest match, then all that are known.
+def unknown(
+    what: str, name: object, known: Iterable[Any], where: object = "", *others: object
+) -> UserError:
+    """Return the error for names that do not exist: the nearest matches, then all that are known.
 
     >>> print(unknown("scale", "papr", ("smoke", "lab", "paper")))
     Unknown scale 'papr': did you mean 'paper'? known are lab, paper, smoke.
     """
-    names = sorted(map(str, known))
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    names, strays = sorted(map(str, known)), [name, *others]
+    near = [match for x in strays for match in difflib.get_close_matches(str(x), names, n=1)]
+    hint = f"did you mean {_listed(near)}? " if near else ""
     place = f" in {where}" if where else ""
+    what = f"{what}s" if others else what
     return UserError(
-        f"Unknown {what} {name!r}{place}: {hint}known are {', '.join(names) or 'none'}."
+        f"Unknown {what} {_listed(strays)}{place}: {hint}known are {', '.join(names) or 'none'}."
     )
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def all_known(named: Mapping[str, tuple[Iterable[Any], Iterable[Any]]], where: object) -> None:
+    """Raise `UserError`, which says of each that is not, unless all names are known.
+
+    ``{"task": (names, known)}``: what is named, and what there is.
+    """
+    said = []
+    for what, (names, known) in named.items():
+        choices = list(known)
+        if strays := [name for name in names if name not in choices]:
+            said.append(str(unknown(what, strays[0], choices, where, *strays[1:])))
+    if len(said) > 1:  # together they would be too long to be read
+        said = [re.sub(r"\? known are .*", "?", each) for each in said]
+    if said:
+        raise UserError(" ".join(said))
 
 
 def look_up(table: Mapping[str, Value], what: str, name: str, where: object = "") -> Value:

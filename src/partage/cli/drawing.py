@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from partage import _io
 from partage.cli import options
-from partage.config import plan
+from partage.config import plan, study
 from partage.config.figures import Figure
 from partage.config.plan import Plan
 from partage.config.request import Request
-from partage.errors import UserError, look_up
+from partage.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,10 +70,10 @@ def redraw(arguments: argparse.Namespace) -> None:
     shown = published.find(config, folder)
     runs = {run.folder for one in shown for run in one.runs}
     print(f"{len(shown)} figures of {len(runs)} runs, each the one that its record names")
-    for picture in published.save(config, shown, out):
+    for picture in published.save(shown, out):
         print(picture)
     page = out / "report.html"
-    _io.write(page, published.render(config, shown, folder).encode())
+    _io.write(page, published.render(shown, folder).encode())
     print(page)
 
 
@@ -162,7 +162,7 @@ def table(arguments: argparse.Namespace) -> None:
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
-    shown = look_up(config.settings_tables, "table", arguments.table, "tables.toml")
+    shown = study.look_up(config.settings_tables, "table", arguments.table, "tables.toml")
     rows = settings_tables.build(config, shown, request.scale)
     path = request.root / "tables" / shown.name
     save_csv(rows, _ending(path, ".csv"))
@@ -178,7 +178,7 @@ def snapshot(arguments: argparse.Namespace) -> None:
 
     request = options.request_of(arguments)
     config = options.plan_for(request)
-    shown = look_up(config.snapshots, "snapshot", arguments.snapshot, "snapshots.toml")
+    shown = study.look_up(config.snapshots, "snapshot", arguments.snapshot, "snapshots.toml")
     config.ready(shown.name)
     pictures = _pictures(request.root / "figures" / shown.name)
     files.save(pitch.draw(shown), *pictures)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from partage import _io
 from partage.cli import options
-from partage.config import outcomes, plan, references
-from partage.errors import UserError, callable_here, look_up
+from partage.config import outcomes, plan, references, study
+from partage.errors import UserError, callable_here
 
 PUBLISHED = Path("results/published")
 
@@ -192,7 +192,7 @@ def _import_reference(arguments: argparse.Namespace, config: plan.Plan) -> None:
     """Write others' curves as a reference, and print its files and where it is drawn."""
     from partage.runs import import_reference, sources
 
-    task = look_up(config.tasks, "task", arguments.task, "tasks.toml").name
+    task = study.look_up(config.tasks, "task", arguments.task, "tasks.toml").name
     credit = import_reference.Credit(
         name=arguments.algorithm,
         task=task,

@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 
 from partage.cli import options
-from partage.config import choices, outcomes, plan, sweeps
+from partage.config import choices, outcomes, plan, study, sweeps
 from partage.config.choices import Choice
 from partage.config.figures import Figure
 from partage.config.recipe import Recipe, run_dir
 from partage.config.request import Request
-from partage.errors import UserError, look_up
+from partage.errors import UserError
 
 
 def add_commands(commands: options.Commands) -> None:
@@ -37,7 +37,7 @@ def sweep(arguments: argparse.Namespace) -> None:
     request = options.request_of(arguments, arguments.sweep)
     config = options.plan_for(request)
     known = {name: each for name, each in config.figures.items() if each.kind == "sweep"}
-    shown = look_up(known, "sweep", arguments.sweep, "figures.toml")
+    shown = study.look_up(known, "sweep", arguments.sweep, "figures.toml")
     recipes = config.recipes([shown], request)
     _refuse_missing(shown, recipes, request)
     found = choosing.trials(config, shown, frames.build(shown, recipes, request.root))

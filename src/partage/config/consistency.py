@@ -8,7 +8,7 @@ from partage.config.figures import OF_TRIALS, Figure
 from partage.config.names import check_name
 from partage.config.recipe import IMPORTED, SCALES
 from partage.config.tasks import run_values
-from partage.errors import UserError, look_up
+from partage.errors import UserError, all_known, look_up
 
 if TYPE_CHECKING:
     from partage.config.plan import Plan
@@ -85,11 +85,10 @@ def _check_tasks_and_algorithms(plan: "Plan") -> None:
 
 
 def _check_figures(plan: "Plan") -> None:
+    variants = plan.variants
     for figure in plan.figures.values():
-        for name in figure.tasks:
-            look_up(plan.tasks, "task", name, f"figures.toml [{figure.name}]")
-        for name in figure.algorithms:
-            look_up(plan.variants, "algorithm", name, f"figures.toml [{figure.name}]")
+        known = {"task": (figure.tasks, plan.tasks), "algorithm": (figure.algorithms, variants)}
+        all_known(known, f"figures.toml [{figure.name}]")
         _check_drawn_apart(plan, figure)
         if figure.strip and plan.variants[figure.strip].learner == IMPORTED:
             raise UserError(

@@ -10,7 +10,7 @@ from partage.config.published_values import read_reference
 from partage.config.recipe import SCALES
 from partage.config.schema import Values, as_table, each_once, strict
 from partage.config.tasks import RUN, Task
-from partage.errors import UserError, look_up, one_of
+from partage.errors import UserError, one_of
 
 AXES = ("updates", "env_steps")
 AXIS_LABELS = {  # where no family has one
@@ -205,8 +205,9 @@ def _read_claim(figure: Figure, entry: Any, where: str) -> Claim:
 
 def _axis_label(figure: Figure, shown: str, key: str, tasks: Mapping[str, Task]) -> str:
     """Return what the family of a figure's tasks writes at an axis, else what all do."""
-    where = f"figures.toml [{figure.name}]"
-    task = look_up(tasks, "task", figure.tasks[0], where)
+    where, task = f"figures.toml [{figure.name}]", tasks.get(figure.tasks[0])
+    if task is None:
+        return ""  # what a figure names wrongly is told all at once (`partage.config.consistency`)
     label = task.axes.get(shown) or AXIS_LABELS.get(shown)
     if label is None:
         family = task.name.partition("/")[0]

@@ -62,10 +62,11 @@ class Plan(NamedTuple):
 
         Raises `UserError` for a name that is none, and for an arena that lacks its settings.
         """
-        wanted = dict.fromkeys(names.split(",") if isinstance(names, str) else names)
-        if list(wanted) == ["all"]:
+        each = names.split(",") if isinstance(names, str) else names
+        wanted = list(dict.fromkeys(str(name).strip() for name in each))
+        if wanted == ["all"]:
             return self.standing
-        found = [look_up(self.figures, "figure", str(n).strip(), "figures.toml") for n in wanted]
+        found = [study.look_up(self.figures, "figure", name, "figures.toml") for name in wanted]
         for figure in found:
             if figure.lacks:
                 raise UserError(f"{figure.name}: {figure.lacks}")
@@ -84,7 +85,7 @@ class Plan(NamedTuple):
             self.select_figures([name for name in wanted if name in self.figures])
         waiting: dict[tuple[str, str], list[str]] = {}  # (package, command) -> what lacks it
         for name in wanted:
-            shown = look_up(known, "figure", name, "figures.toml or snapshots.toml")
+            shown = study.look_up(known, "figure", name, "figures.toml or snapshots.toml")
             needed = [shown.task] if isinstance(shown, Snapshot) else shown.tasks
             for need in self._missing_packages(needed):
                 waiting.setdefault(need, []).append(name)
@@ -113,13 +114,13 @@ class Plan(NamedTuple):
 
     def engine(self, task: str, request: Request) -> str:
         """Return the engine that plays a task: the one asked for, unless it has only one."""
-        return look_up(self.tasks, "task", task, "tasks.toml").engine or request.engine
+        return study.look_up(self.tasks, "task", task, "tasks.toml").engine or request.engine
 
     def settings(self, algorithm: str, task: str, scale: str) -> list[Setting]:
         """Return every setting of a variant on a task, with its home."""
-        variant = look_up(self.variants, "algorithm", algorithm, "algorithms.toml")
+        variant = study.look_up(self.variants, "algorithm", algorithm, "algorithms.toml")
         fields = self.learners[variant.learner]
-        held_equal = look_up(self.tasks, "task", task, "tasks.toml").settings_for(fields)
+        held_equal = study.look_up(self.tasks, "task", task, "tasks.toml").settings_for(fields)
         family = task.partition("/")[0]
         default_home = f"learners/{variant.learner}.py"
         found = {f.name: Setting(f.name, f.default, default_home) for f in fields.values()}
@@ -221,7 +222,7 @@ class Plan(NamedTuple):
 
 
 def caption(file: str) -> Path:
-    """Return where a caption lies: with a study, or with the package."""
+    """Return where a caption lies: with a study, or with the package; a whole path as it is."""
     root = study.root()
     own = root / "captions" / file if root else None
     return own if own and own.is_file() else PACKAGE / "report/captions" / file

@@ -12,7 +12,7 @@ from typing import Any
 from partage import _io
 from partage.config.recipe import SCALES
 from partage.config.types import expected, fits
-from partage.errors import UserError, look_up, unknown
+from partage.errors import UserError, all_known, look_up, unknown
 
 Values = Mapping[str, Any]
 
@@ -31,14 +31,16 @@ def as_table(value: Any, where: str) -> dict[str, Any]:
 
 def strict(entry: Values, kinds: Mapping[str, Any], where: str, needed: Iterable[str] = ()) -> None:
     """Raise `UserError` unless all keys are known and of their types, and all `needed` there."""
+    all_known({"key": (entry, kinds)}, where)
     for key, value in entry.items():
-        kind = look_up(kinds, "key", key, where)
+        kind = kinds[key]
         if not fits(value, kind):
             raise UserError(f"{where}: {key!r} should be {expected(kind)}, but is {value!r}.")
         _check_text(value, key, where)
+    lacking = [repr(key) for key in needed if key not in entry]
+    if lacking:
+        raise UserError(f"{where} lacks the key{'s' * (len(lacking) > 1)} {', '.join(lacking)}.")
     for key in needed:
-        if key not in entry:
-            raise UserError(f"{where} lacks the key {key!r}.")
         if entry[key] == "":
             raise UserError(f"{where}: {key!r} should be a text, but is empty.")
 

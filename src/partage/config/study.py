@@ -10,12 +10,14 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import MutableSequence
+from collections.abc import Mapping, MutableSequence
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
-from partage.errors import UserError, program
+from partage.errors import UserError, program, unknown
 
+Value = TypeVar("Value")
 MARK = "partage.toml"
 VARIABLE = "PARTAGE_STUDY"
 ROOMS = ("learners", "envs")  # of which a study may have more
@@ -40,6 +42,21 @@ def root() -> Path | None:
     except OSError:  # it has been deleted
         return None
     return next((each for each in (here, *here.parents) if (each / MARK).is_file()), None)
+
+
+def look_up(table: Mapping[str, Value], what: str, name: str, where: object) -> Value:
+    """Return ``table[name]`` of what a study may have more of.
+
+    Raises `UserError` where there is no such name; outside of a study it says that one's own are
+    known in its folder alone.
+    """
+    if name in table:
+        return table[name]
+    error = unknown(what, name, table, where)
+    if root():
+        raise error
+    said = str(error).removesuffix(".")
+    raise UserError(f"{said}; a study's own are known in its folder alone.")
 
 
 def is_clone() -> bool:

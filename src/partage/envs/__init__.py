@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from partage.config import study
-from partage.errors import look_up
 from partage.sims.contract import Env
 
 ENVS = Path(__file__).parent
@@ -31,5 +30,5 @@ def load(family: str) -> Callable[..., Env]:
     """Return the `make` of ``envs/<family>.py``."""
     study.join("envs", __path__)  # it may be another folder's by now
     files = study.files("envs", ENVS)
-    path = look_up(files, "environment family", family, f"the files of {ENVS}")
+    path = study.look_up(files, "environment family", family, f"the files of {ENVS}")
     return study.load("envs", family, path, ("make",)).make

@@ -81,7 +81,7 @@ def make(
     """
     study.join("learners", __path__)  # it may be another folder's by now
     files = study.files("learners", FOLDER)
-    path = look_up(files, "learner", name, f"the files of {FOLDER}")
+    path = study.look_up(files, "learner", name, f"the files of {FOLDER}")
     fields = read(path)
     for key, value in settings.items():
         where = f"learner {name!r}"

@@ -12,7 +12,7 @@ from partage.nn.bank import Init, from_rows, linear_init, orthogonal_init, to_ro
 from partage.nn.dense import Layer, apply_layers
 from partage.nn.gru import GRU, GRUWeights, run_gru
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
-from partage.nn.state import hold
+from partage.nn.state import hold, used
 from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -133,7 +133,7 @@ class Networks(nn.Module):
 
     def select_actor(self) -> SelectedNetwork:
         """Return the actors' networks that each agent goes through, until the next update."""
-        return self.actor.select(self.front_of, self.back_of)
+        return self.actor.select(used(self, "front_of"), used(self, "back_of"))
 
     def in_place(self) -> tuple[Bank, ...]:
         """Return the layers of actors without a memory for compiled acting."""
@@ -152,7 +152,7 @@ class Networks(nn.Module):
         if self.on_state:
             n = 1 if self.alike else self.n_agents
             x = state[:, :, :, None].expand(*state.shape[:3], n, state.shape[3])
-        critic_of = self.critic_of
+        critic_of = used(self, "back_of" if self.critic_follows else "own_critic_of")
         values, _ = self.critic.select(critic_of, critic_of)(x)
         return values.squeeze(-1).expand(*obs.shape[:4])
 

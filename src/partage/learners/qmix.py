@@ -34,7 +34,7 @@ from partage.learners._off_policy import (
 from partage.nn.mixer import Mixer
 from partage.nn.networks import RecurrentQ, SelectedQ, Watch, fixed_sharing
 from partage.nn.real import real_instants, real_values
-from partage.nn.state import hold
+from partage.nn.state import hold, used
 from partage.rl.exploration import Exploration, ExplorationNoise, choose, in_place
 from partage.rl.noise import generators
 from partage.rl.rollout import Choice
@@ -82,7 +82,7 @@ class Networks(MixedNetworks):
 
         Those behind the ends of episodes, of which `filled` (None: nothing) tells, may be zeros.
         """
-        agent = self.agent.select(self.assignment)
+        agent = self.agent.select(used(self, "assignment"))
         agent = agent._replace(body=agent.body._replace(watch=watch))
         return along_episodes(agent, self.agent.initial_for(obs), obs, actions, filled)
 
@@ -174,7 +174,8 @@ class EpsilonGreedy:
     def initial(self, copies: int, explore: bool) -> Memory:
         """Return the memory of episodes that begin, with their exploration noise."""
         n, actions, horizon = self.spec.n_agents, self.spec.n_actions, self.spec.horizon
-        agent, h = self.nets.agent.select(self.nets.assignment), self.nets.agent.initial(copies, n)
+        agent = self.nets.agent.select(used(self.nets, "assignment"))
+        h = self.nets.agent.initial(copies, n)
         last_action = torch.full(h.shape[:3], -1, device=h.device)
         noise = self.exploration.episode_noise(horizon, copies, n, actions) if explore else None
         return Memory(agent, h, last_action, noise, 0)

@@ -1,9 +1,10 @@
 """What networks keep besides parameters: who goes through which set, saved and loaded with them.
 
 An assignment that networks compute by is a buffer, so it lies in every saved state, in the target
-networks' too. It stays on the CPU on every device: that is where sharing is decided and logged. By
-what lies there alone a card computes: it has a copy, in memory that stays, whose numbers `share`
-writes; so what was captured once as a graph goes through today's sets.
+networks' too. Whoever sets it, ``networks.front_of = index``, moves the agents. It stays on the CPU
+on every device: that is where sharing is decided and logged. By what lies there alone a card
+computes: `used` gives it a copy, in memory that stays, and brings that up to date whenever the
+assignment is another, also before what was captured as a graph is replayed.
 """
 
 from collections.abc import Mapping
@@ -12,15 +13,46 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from partage.errors import UserError
+from partage.rl.graphs import before_replay
 from partage.sharing.assignment import Assignment, none
 
-THERE = "_there"  # behind the name of an assignment: its copy on a card
+COPIES = "copies_on_card"  # the attribute of networks on a card
+
+
+class Copy:
+    """An assignment's copy on a card.
+
+    It is not needed where nobody shares: then no set is picked. Once it is, it stays so.
+    """
+
+    def __init__(self, index: Assignment, device: torch.device, picked: bool) -> None:
+        self.there, self.picked = torch.empty_like(index, device=device), picked
+        self.of, self.version = torch.empty(0), -1
+        self.renew(index)
+
+    def renew(self, index: Assignment) -> None:
+        """Make it a copy of this assignment, if it is none.
+
+        Raises `UserError` for an assignment that lies on the card, or is of another shape.
+        """
+        if self.of is index and self.version == index._version:  # written in place: another version
+            return
+        if index.device.type != "cpu" or index.shape != self.there.shape:
+            raise UserError(
+                f"Who shares is said on the CPU, by an index of shape {list(self.there.shape)}, "
+                f"but it was set to one of {list(index.shape)} on {index.device}: `index.cpu()`."
+            )
+        self.picked = self.picked or not torch.equal(index, none(*index.shape))
+        if self.picked:
+            self.there.copy_(index)
+        self.of, self.version = index, index._version
 
 
 def hold(networks: nn.Module, **assignments: Assignment) -> None:
     """Make these assignments buffers of the networks: ``hold(self, front_of=index)``.
 
-    They are moved by `share`, and computed by as `used` gives them.
+    They compute by them as `used` gives them.
     """
     for name, index in assignments.items():
         networks.register_buffer(name, index.clone())
@@ -33,32 +65,35 @@ def share(networks: nn.Module, **assignments: Assignment) -> None:
     _send(networks)
 
 
-def used(networks: nn.Module, name: str) -> Assignment:
-    """Return the assignment of this name, where the networks compute by it."""
-    there = getattr(networks, name + THERE, None)
-    return getattr(networks, name) if there is None else there
+def used(networks: object, name: str) -> Assignment:
+    """Return the assignment of this name, as networks compute by it where they lie."""
+    index, copies = getattr(networks, name), getattr(networks, COPIES, None)
+    if copies is None:
+        return index
+    copy: Copy = copies[name]
+    copy.renew(index)
+    picked = copy.picked
+
+    def is_as_it_was() -> bool:
+        copy.renew(getattr(networks, name))
+        return copy.picked == picked
+
+    before_replay(is_as_it_was)
+    return copy.there if picked else index
 
 
 def move(networks: nn.Module, device: torch.device, moving: bool = False) -> None:
     """Move networks to a device, all but their assignments; of those a card gets a copy.
 
-    It needs none where nobody ever shares: then no set is picked. `moving` sharing may change.
+    `moving` sharing changes in training: by its copy a card computes from the start.
     """
     held = _held(networks)
     networks.to(device)
     for name, index in held.items():
         setattr(networks, name, index)
-        picked = moving or not torch.equal(index, none(*index.shape))
-        if device.type != "cpu" and picked:
-            networks.register_buffer(name + THERE, index.to(device), persistent=False)
-
-
-def _send(networks: nn.Module) -> None:
-    """Write the assignments into their copies on a card."""
-    for name, index in _held(networks).items():
-        there = getattr(networks, name + THERE, None)
-        if there is not None:
-            there.copy_(index)
+    if device.type != "cpu":
+        copies = {name: Copy(index, device, moving) for name, index in held.items()}
+        setattr(networks, COPIES, copies)
 
 
 def load(networks: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -87,8 +122,13 @@ def copy_runs(source: nn.Module, target: nn.Module, where: Bool[Tensor, "R"]) ->
     _send(target)
 
 
+def _send(networks: nn.Module) -> None:
+    """Bring the copies on a card up to date at once, and not when they are needed."""
+    for name, copy in getattr(networks, COPIES, {}).items():
+        copy.renew(getattr(networks, name))
+
+
 def _held(networks: nn.Module) -> dict[str, Tensor]:
     """Return the networks' assignments by name: their buffers of whole numbers."""
     own = networks.named_buffers(recurse=False)
-    whole = {name: x for name, x in own if x.dtype == torch.int64}
-    return {name: x for name, x in whole.items() if not name.endswith(THERE)}
+    return {name: x for name, x in own if x.dtype == torch.int64}

@@ -1,5 +1,6 @@
 """How much room words take: measured in the font that they are drawn in, never counted."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +76,8 @@ def legend(
 ) -> tuple[int, float]:
     """Return the `most` columns of a legend that fit into `room` inches, and its height then.
 
-    `look` is how it is drawn. One column is drawn in any case.
+    `look` is how it is drawn. One column is drawn in any case, and no more than its rows need: six
+    entries are two rows of three, not five columns of which the first has two.
     """
     columns, height = min(len(handles), most), 0.0
     while columns:
@@ -84,6 +86,8 @@ def legend(
         box = drawn.get_window_extent(FigureCanvasAgg(canvas).get_renderer())
         height = box.height / DPI
         if box.width / DPI <= room:
-            return columns, height
+            rows = math.ceil(len(handles) / columns)
+            even = math.ceil(len(handles) / rows)
+            return (columns, height) if even == columns else legend(handles, room, even, **look)
         columns -= 1
     return 1, height

@@ -2,7 +2,8 @@
 
 A collection is a folder with ``runs`` and a folder for each figure, which holds the frame that it
 was drawn from: ``lab/runs`` and ``lab/mpe-learning/mpe-learning.parquet``. What its runs were made
-with may have been left since: then it says so.
+with may have been left since: then it says so, and brings its own words, as today's are of what is
+trained today: ``captions/<figure>.rst``, and in ``words.toml`` titles and labels that are others.
 """
 
 from collections import Counter
@@ -15,6 +16,7 @@ import pandas as pd
 
 from partage.analysis import frames
 from partage.config import recipe as recipes
+from partage.config import schema
 from partage.config.plan import Figure, Plan, Request
 from partage.errors import UserError
 from partage.plots import figures, files
@@ -23,11 +25,13 @@ from partage.report.inventory import FigurePart, Run, restrict
 from partage.runs import record
 
 FORMER = "former"  # the folder of collections whose settings were left since
+WORDS = "words.toml"  # of such a collection
 
 
 class Redrawn(NamedTuple):
     """A published figure: its place, what today's figures.toml draws of it, and its runs."""
 
+    plan: Plan  # with the labels that its algorithms had
     collection: Path  # below the folder of all that is published
     part: FigurePart
     runs: list[Run]
@@ -76,14 +80,39 @@ def _redraw(plan: Plan, folder: Path, place: Path, path: Path) -> Redrawn:
     drawn = plan.select_figures([path.stem])[0]
     tasks = [task for task in drawn.tasks if task in set(published["task"])]
     names = [name for name in drawn.algorithms if name in set(published["algorithm"])]
+    is_former = FORMER in place.relative_to(folder).parts
     figure = restrict(drawn, tasks, names)._replace(episode="")
+    if is_former:
+        plan, figure = _in_its_words(plan, figure, place)
     runs = list(_runs(place / "runs", figure))
     parts = [(run.folder, run.curve, run.record) for run in runs if run.curve is not None]
     frame = frames.join(figure, parts)
     _refuse_other_rows(path, published, frame)
-    if FORMER in place.relative_to(folder).parts:
+    if is_former:
         frame.attrs["left_since"] = place.name
-    return Redrawn(place.relative_to(folder), FigurePart(figure, frame, is_whole=True), runs)
+    return Redrawn(plan, place.relative_to(folder), FigurePart(figure, frame, is_whole=True), runs)
+
+
+def _in_its_words(plan: Plan, figure: Figure, place: Path) -> tuple[Plan, Figure]:
+    """Return plan and figure with the labels, titles and caption of a former collection.
+
+    Today's caption may be untrue of it: one without its own has none.
+    """
+    path = place / WORDS
+    every = schema.toml(path) if path.is_file() else {}
+    schema.strict(every, dict.fromkeys(plan.figures, dict), str(path))
+    words, where = every.get(figure.name, {}), f"{path} [{figure.name}]"
+    schema.strict(words, {"title": str, "paper": str, "labels": dict}, where)
+    labels = words.get("labels", {})
+    schema.strict(labels, dict.fromkeys(plan.variants, str), f"{where} labels")
+    relabelled = {name: plan.variants[name]._replace(label=label) for name, label in labels.items()}
+    caption = (place / "captions" / f"{figure.name}.rst").resolve()
+    figure = figure._replace(
+        title=words.get("title", figure.title),
+        paper=words.get("paper", figure.paper),
+        caption=str(caption) if caption.is_file() else "",
+    )
+    return plan._replace(variants=plan.variants | relabelled), figure
 
 
 def _runs(folder: Path, figure: Figure) -> Iterator[Run]:
@@ -111,21 +140,21 @@ def _drawn_as_curves(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[~shared, keys].sort_values(by=keys, ignore_index=True)
 
 
-def save(plan: Plan, shown: Sequence[Redrawn], folder: Path) -> list[Path]:
+def save(shown: Sequence[Redrawn], folder: Path) -> list[Path]:
     """Draw each figure into `folder`; return the files."""
     made = []
     for one in shown:
         path = folder / one.collection / f"{one.part.figure.name}.png"
-        files.save(figures.draw(plan, one.part.figure, one.part.frame), path)
+        files.save(figures.draw(one.plan, one.part.figure, one.part.frame), path)
         made.append(path)
     return made
 
 
-def render(plan: Plan, shown: Sequence[Redrawn], folder: Path) -> str:
+def render(shown: Sequence[Redrawn], folder: Path) -> str:
     """Return the page of the published figures."""
     drawn, overview, every = [], [], {}
     for one in shown:
-        figure = one.part.figure
+        plan, figure = one.plan, one.part.figure
         judged = build.judge(plan, figure, one.part)
         request = Request(scale=one.part.frame.attrs["scale"])
         section = sections.of_figure(plan, request, figure, one.runs, one.part, judged, folder)

@@ -3,8 +3,9 @@
 A graph computes again what was captured, in the same memory. What the host decides anew each time
 (noise, which episodes to learn from, which runs take part) is fed to it: `from_host` notes how it
 is made, and before every replay it is made again, in the same order, and copied to the card without
-waiting. So the draws are those of the CPU, number for number. On the CPU there are no graphs: a
-part is a function that is called. All calls of torch's for graphs and streams are here.
+waiting. So the draws are those of the CPU, number for number. What the host keeps and seldom moves,
+as who shares with whom, is looked at before every replay (`before_replay`). On the CPU there are no
+graphs: a part is a function that is called. All calls of torch's for graphs and streams are here.
 """
 
 import operator
@@ -79,6 +80,7 @@ class Place:
     def __init__(self, device: torch.device) -> None:
         self.device, self.capturing = device, False
         self.feeds: list[Feed] = []
+        self.looks: list[Callable[[], bool]] = []  # of `before_replay`
         self.next = 0  # the feed that the part asks for next
 
     def feed(self, make: Callable[[], Tensor], generators: Sequence[Generator] = ()) -> Tensor:
@@ -114,6 +116,15 @@ def from_host(make: Callable[[], Tensor], generators: Sequence[Generator] = ()) 
     return _here[-1].feed(make, generators) if _here else make()
 
 
+def before_replay(look: Callable[[], bool]) -> None:
+    """Within a part: have `look` called before each later call, to bring up to date what it reads.
+
+    Where it returns False the part computes otherwise by now, and is captured anew.
+    """
+    if _here:
+        _here[-1].looks.append(look)
+
+
 def prepare(device: torch.device) -> None:
     """Leave the default stream, where nothing can be captured; once in a process."""
     if device.type != "cuda" or torch.cuda.current_stream(device).cuda_stream:
@@ -131,7 +142,7 @@ def _computing(place: Place) -> Iterator[None]:
     """
     strict = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    place.next = 0
+    place.next, place.looks = 0, []
     _here.append(place)
     torch.use_deterministic_algorithms(False)
     try:
@@ -160,6 +171,9 @@ class Part(Generic[ResultT]):
         """Return the function's result."""
         if self.device.type == "cpu":
             return self.function()
+        if not all([look() for look in self.place.looks]):
+            self.take_back()
+            self.graph, self.calls = None, 0
         self.calls += 1
         if not self.captured or self.calls <= WARM_UP:
             with _computing(self.place):
@@ -191,6 +205,7 @@ class Part(Generic[ResultT]):
             _computing(self.place),
         ):
             self.result = self.function()
+        self.place.capturing = False
         self.graph = graph
         return graph
 

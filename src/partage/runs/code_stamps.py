@@ -19,6 +19,7 @@ ROOMS = (
     "distances", "envs", "kernels", "learners", "nn", "rl", "sharing", "sims",
 )  # fmt: skip
 FILES = ("_jit.py", "runs/metrics.py", "runs/train.py")
+NOT_PROFILES = (":/", ":(top,exclude,glob)**/profiles/**")  # as git names files
 DATA = (".csv", ".json", ".npy", ".npz", ".toml")  # what a study's files may read beside them
 
 
@@ -142,12 +143,17 @@ def _along(home: Path, parts: list[str]) -> list[Path]:
 
 
 def _commit(folder: Path, file: str = "__init__.py") -> str | None:
-    """Return the checkout's commit; None where the package is installed, or without git."""
+    """Return the checkout's commit, "-dirty" behind it where tracked files are others by now.
+
+    Profiles do not count: they say where jobs run, and are there to be edited. None where the
+    package is installed, or without git.
+    """
     try:
         if not _git(folder, "ls-files", file):
             return None  # a folder within somebody else's repository
-        asked = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-        return _git(folder, *asked) or None
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *NOT_PROFILES)
+        return f"{commit}-dirty" if changed else commit
     except (OSError, subprocess.SubprocessError):
         return None  # not a checkout, no commit yet, or no git
 

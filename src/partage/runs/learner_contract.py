@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from partage import envs, learners
-from partage.config import plan
+from partage.config import plan, study
 from partage.config.schema import at_scale
 from partage.config.types import Scalar
-from partage.errors import look_up
 from partage.learners import Learner
 from partage.rl.rollout import Rollout, collect_episodes, collect_segment
 from partage.runs.process import prepare
@@ -121,7 +120,7 @@ def check_learner(algorithm: str, task: str = "", **settings: Scalar) -> None:
     It makes six updates: what comes later is not seen unless a setting brings it forward.
     Raises `UserError` for an algorithm, task or setting that does not exist.
     """
-    variant = look_up(plan.load().variants, "algorithm", algorithm, "algorithms.toml")
+    variant = study.look_up(plan.load().variants, "algorithm", algorithm, "algorithms.toml")
     fields = plan.load().learners[variant.learner]
     own = {name: at_scale(value, "smoke", algorithm) for name, value in variant.settings.items()}
     quick = {name: value for name, value in QUICK.items() if name in fields}

@@ -37,6 +37,7 @@ class Progress:
             disable=not sys.stderr.isatty(),
         )
         self.began = self.printed = self.told = time.monotonic()
+        self.has_pace = False
 
     def __enter__(self) -> "Progress":
         self._tell()
@@ -46,6 +47,8 @@ class Progress:
         """Move the bar on or print a line, where it is time for one; tell, and log."""
         self.done = done = self._done(metrics)
         self.logs.grow(metrics.points)
+        if not self.has_pace:  # the first update compiles, for minutes: the pace is of those behind
+            self.has_pace, self.began, self.began_at = True, time.monotonic(), done
         if time.monotonic() - self.told >= TELL_EVERY:
             self._tell()
         if not self.bar.disable:

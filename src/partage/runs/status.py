@@ -59,7 +59,7 @@ class Told(NamedTuple):
 
     @property
     def seconds(self) -> float | None:
-        """Return the seconds until the end, at the pace since the trainer began, if it has one."""
+        """Return the seconds until the end, at the pace since its first update, if it has one."""
         done = self.said["steps"] - self.said["began_at"]
         if done <= 0 or self.said["seconds"] <= 0:
             return None
