@@ -121,7 +121,6 @@ class Plan(NamedTuple):
         variant = study.look_up(self.variants, "algorithm", algorithm, "algorithms.toml")
         fields = self.learners[variant.learner]
         held_equal = study.look_up(self.tasks, "task", task, "tasks.toml").settings_for(fields)
-        family = task.partition("/")[0]
         default_home = f"learners/{variant.learner}.py"
         found = {f.name: Setting(f.name, f.default, default_home) for f in fields.values()}
         equal_home = f"tasks.toml, equal for all on {task}"
@@ -130,7 +129,7 @@ class Plan(NamedTuple):
             Layer(LENGTH, {LENGTH: run["steps"]} if LENGTH in fields else {}, "the run's steps"),
             *variant.layers_for(),
             Layer(task, held_equal, equal_home),
-            *variant.layers_for(family),
+            *variant.layers_for(task.partition("/")[0]),
             *variant.layers_for(task),
             *variant.layers_for(TRIED),
         )
