@@ -3,6 +3,7 @@ of a calibration that is of something else.
 """
 
 import dataclasses
+import importlib.util
 import json
 import subprocess
 import sys
@@ -25,6 +26,10 @@ from partage.sims.spec import Spec
 PAPER = plan.Request(scale="paper")
 PLAN = plan.load().for_scale("paper")
 GIB = 2**30
+FOOTBALL = pytest.mark.skipif(
+    importlib.util.find_spec("gfootball") is None,
+    reason="gfootball is not installed: `make football` adds it",
+)
 
 
 def recipe(**values) -> Recipe:
@@ -203,7 +208,7 @@ def test_a_calibration_is_read_as_it_was_written(tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--figures", "bdps-fig7"], "figures bdps-fig7 need none"),
+        pytest.param(["--figures", "bdps-fig7"], "figures bdps-fig7 need none", marks=FOOTBALL),
         (["--figures", ""], "Unknown figure ''"),
         (["--scale", "papr"], "did you mean 'paper'?"),
     ],

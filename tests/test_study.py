@@ -21,6 +21,7 @@ from partage.errors import UserError
 from partage.runs import environment_contract, learner_contract
 from partage.runs.code_stamps import code
 from partage.runs.learner_contract import Player
+from partage.sims.particles.tasks import TASKS
 
 pytestmark = pytest.mark.xdist_group("study")  # what the tests share is made once
 
@@ -118,9 +119,10 @@ def test_outside_of_any_study_nothing_of_one_is_known(
     ):
         assert refused(capsys, *command).endswith("own are known in its folder alone.\n")
     assert "study" not in refused(capsys, "plan", "--scale", "papr")
-    for make in (lambda: learners.make("halves", None, {}, []), lambda: envs.make("ring/4", [], 1)):
-        with pytest.raises(UserError, match="in its folder alone"):
-            make()
+    with pytest.raises(UserError, match="in its folder alone"):
+        learners.make("halves", TASKS["15a_3c"].spec, {}, [0])
+    with pytest.raises(UserError, match="in its folder alone"):
+        envs.make("ring/4", [0], 1)
     sheets = plan.load()
     assert sheets.own is None and "halves" not in sheets.learners
     assert sheets.all_of(sheets.figures) == list(sheets.figures)

@@ -386,7 +386,7 @@ def test_a_reference_that_is_brought_redraws_its_figures_and_never_retrains(root
     ran = snakemake(root, "--dry-run")
     assert ran.returncode == 2
     assert ran.stderr.splitlines()[1:] == [
-        "partage: results/references/theirs.toml lacks the key 'title'."
+        "partage: results/references/theirs.toml lacks the keys 'title', 'files', 'curves'."
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from partage.rl.rollout import Rollout
@@ -90,7 +90,7 @@ def sound(state: Any, runs: int, name: str = "") -> Bool[Tensor, "R"]:
     return numbers
 
 
-def _is_none(name: str, x: Float32[Tensor, "*X"]) -> Bool[Tensor, "*X"]:
+def _is_none(name: str, x: Float[Tensor, "*X"]) -> Bool[Tensor, "*X"]:
     """Return which values of what has this name are no number."""
     return x.isnan() if name.rpartition("/")[2] in MAY_BE_INFINITE else ~x.isfinite()
 
