@@ -41,6 +41,7 @@ def test_every_published_figure_is_that_of_its_runs():
     assert len({one.name for one in found}) == len(found) == len(list(PUBLISHED.rglob("*.svg")))
     former = [one.is_former for one in found]
     assert former == sorted(former) and any(former) and not all(former)
+    assert found[0].collection.name == "paper"
     for one in found:
         if one.is_former:  # today's caption is of what is trained today
             caption = Path(one.part.figure.caption)

@@ -48,8 +48,9 @@ class Redrawn(NamedTuple):
 
 
 def find(plan: Plan, folder: Path) -> list[Redrawn]:
-    """Return every figure that was published below `folder`, those of former settings last.
+    """Return every figure that was published below `folder`.
 
+    Those of the papers' own budgets come first, those of former settings last.
     Each run is checked: its curve has to be the one that its record names, and the figure's frame
     that of its runs. Raises `UserError` where that is not so, and where nothing was published.
     """
@@ -59,7 +60,7 @@ def find(plan: Plan, folder: Path) -> list[Redrawn]:
             "in a clone of it, or name such a folder."
         )
     collections = sorted({runs.parent for runs in folder.rglob("runs") if runs.is_dir()})
-    collections.sort(key=lambda place: FORMER in place.relative_to(folder).parts)
+    collections.sort(key=lambda place: (_is_former(place, folder), place.name != "paper"))
     found: list[Redrawn] = []
     for place in collections:
         drawn = [
@@ -80,7 +81,7 @@ def _redraw(plan: Plan, folder: Path, place: Path, path: Path) -> Redrawn:
     drawn = plan.select_figures([path.stem])[0]
     tasks = [task for task in drawn.tasks if task in set(published["task"])]
     names = [name for name in drawn.algorithms if name in set(published["algorithm"])]
-    is_former = FORMER in place.relative_to(folder).parts
+    is_former = _is_former(place, folder)
     figure = restrict(drawn, tasks, names)._replace(episode="")
     if is_former:
         plan, figure = _in_its_words(plan, figure, place)
@@ -113,6 +114,11 @@ def _in_its_words(plan: Plan, figure: Figure, place: Path) -> tuple[Plan, Figure
         caption=str(caption) if caption.is_file() else "",
     )
     return plan._replace(variants=plan.variants | relabelled), figure
+
+
+def _is_former(place: Path, folder: Path) -> bool:
+    """Return whether a collection below `folder` has settings that were left since."""
+    return FORMER in place.relative_to(folder).parts
 
 
 def _runs(folder: Path, figure: Figure) -> Iterator[Run]:
