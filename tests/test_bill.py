@@ -3,7 +3,6 @@ of a calibration that is of something else.
 """
 
 import dataclasses
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from calibrated import CELL, LARGE, QMIX, SMALL, made
+from packages import FOOTBALL
 from small import ROOT, finish
 
 from benchmarks import costs as page
@@ -26,10 +26,6 @@ from partage.sims.spec import Spec
 PAPER = plan.Request(scale="paper")
 PLAN = plan.load().for_scale("paper")
 GIB = 2**30
-FOOTBALL = pytest.mark.skipif(
-    importlib.util.find_spec("gfootball") is None,
-    reason="gfootball is not installed: `make football` adds it",
-)
 
 
 def recipe(**values) -> Recipe:

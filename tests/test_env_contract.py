@@ -2,7 +2,6 @@
 
 import copy
 import importlib.metadata
-import importlib.util
 import io
 import itertools
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from packages import FOOTBALL
 
 from partage.config.pins import pins, require
 from partage.envs import ENVS, load, make
@@ -20,10 +20,6 @@ from partage.sims.contract import Env, TimeStep
 from partage.sims.skirmish.armies import armies
 from partage.sims.skirmish.data import maps
 
-FOOTBALL = pytest.mark.skipif(
-    importlib.util.find_spec("gfootball") is None,
-    reason="gfootball is not installed: `make football` adds it",
-)
 CASES = [
     ("roll_call/4x3-6", "batched"),
     ("games/specialisation-4x3-6", "batched"),

@@ -3,7 +3,6 @@ without it.
 """
 
 import importlib.metadata
-import importlib.util
 import json
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from packages import FOOTBALL
 
 from partage.config.pins import pins
 from partage.envs import ENVS, load, make
@@ -20,10 +20,6 @@ from partage.sims.football.tasks import HORIZON, TASKS
 from partage.sims.football.view_cone import seen
 from partage.sims.spec import Spec
 
-real = pytest.mark.skipif(
-    importlib.util.find_spec("gfootball") is None,
-    reason="gfootball is not installed: `make football` adds it",
-)
 every_task = pytest.mark.parametrize("task", TASKS)
 SCORING = {
     "academy_3_vs_1_with_keeper": 26,
@@ -50,7 +46,7 @@ def episode(football: Football, seed: int) -> list:
     return trail
 
 
-@real
+@FOOTBALL
 @every_task
 def test_every_left_player_is_an_agent_and_stays_the_same_one(task: str) -> None:
     football, n = Football(task, Options()), len(TASKS[task].left)
@@ -65,7 +61,7 @@ def test_every_left_player_is_an_agent_and_stays_the_same_one(task: str) -> None
             assert football._core.observation()["left_agent_controlled_player"] == list(range(n))
 
 
-@real
+@FOOTBALL
 @every_task
 def test_players_start_where_the_packages_scenario_has_them(task: str) -> None:
     from gfootball.env import config, football_env_core
@@ -77,7 +73,7 @@ def test_players_start_where_the_packages_scenario_has_them(task: str) -> None:
         assert np.array_equal(football._core.observation()[name], theirs.observation()[name]), name
 
 
-@real
+@FOOTBALL
 def test_who_is_told_nothing_stands_still() -> None:
     football = Football("academy_3_vs_1_with_keeper", Options())
     football.reset(1)
@@ -90,7 +86,7 @@ def test_who_is_told_nothing_stands_still() -> None:
     )  # opponents are not lazy
 
 
-@real
+@FOOTBALL
 @every_task
 @pytest.mark.parametrize("places", ["relative", "absolute"])
 def test_agents_see_the_ball_and_whoever_is_in_their_cone(task: str, places: str) -> None:
@@ -130,7 +126,7 @@ def played(football: Football, seed: int) -> Iterator:
             break
 
 
-@real
+@FOOTBALL
 @every_task
 def test_the_state_is_everything_and_absolute(task: str) -> None:
     football = Football(task, Options())
@@ -148,7 +144,7 @@ def test_the_state_is_everything_and_absolute(task: str) -> None:
         )
 
 
-@real
+@FOOTBALL
 def test_who_stands_faces_where_it_last_moved_or_the_goal() -> None:
     for still, expected in (("last", -1.0), ("goal", 1.0)):
         football = Football("academy_3_vs_1_with_keeper", Options(still=still))
@@ -162,7 +158,7 @@ def test_who_stands_faces_where_it_last_moved_or_the_goal() -> None:
         )
 
 
-@real
+@FOOTBALL
 @every_task
 def test_a_goal_and_all_rings_are_worth_two_and_the_score_is_the_goal(task: str) -> None:
     trail = episode(Football(task, Options()), SCORING[task])
@@ -171,7 +167,7 @@ def test_a_goal_and_all_rings_are_worth_two_and_the_score_is_the_goal(task: str)
     assert all(len(set(i.reward)) == 1 for i in trail)
 
 
-@real
+@FOOTBALL
 @every_task
 def test_each_ring_is_paid_once_to_the_team(task: str) -> None:
     football = Football(task, Options())
@@ -193,7 +189,7 @@ def test_rings_lie_from_099_to_019_around_the_goal() -> None:
     assert [rings_reached(distance) for distance in distances] == [0, 0, 1, 6, 9, 10, 10]
 
 
-@real
+@FOOTBALL
 @every_task
 def test_rings_counted_for_each_player_are_the_packages_checkpoints(task: str) -> None:
     from gfootball.env import config, football_env, wrappers
@@ -220,7 +216,7 @@ def test_rings_counted_for_each_player_are_the_packages_checkpoints(task: str) -
         theirs.close()
 
 
-@real
+@FOOTBALL
 def test_an_episode_is_its_seed_whatever_was_played_before() -> None:
     football, other = (Football("academy_3_vs_1_with_keeper", Options()) for _ in range(2))
     one = [i.state for i in episode(football, 5)]
@@ -233,7 +229,7 @@ def test_an_episode_is_its_seed_whatever_was_played_before() -> None:
     )
 
 
-@real
+@FOOTBALL
 @pytest.mark.parametrize("seed", [3, 1 << 40 | 3])
 def test_both_of_the_engines_seeds_are_set_for_every_episode(seed: int) -> None:
     football = Football("academy_3_vs_1_with_keeper", Options())
@@ -244,7 +240,7 @@ def test_both_of_the_engines_seeds_are_set_for_every_episode(seed: int) -> None:
     assert scenario.reverse_team_processing == bool(seed >> 40)
 
 
-@real
+@FOOTBALL
 @every_task
 def test_a_saved_game_goes_on_exactly_elsewhere(task: str) -> None:
     football, other = (Football(task, Options()) for _ in range(2))
@@ -269,7 +265,7 @@ def test_a_saved_game_goes_on_exactly_elsewhere(task: str) -> None:
     pytest.fail("this seed's episode ends with a goal")
 
 
-@real
+@FOOTBALL
 @pytest.mark.parametrize("time_limit", ["terminal", "truncation"])
 def test_the_150th_step_is_the_last_and_the_option_names_that_end(time_limit: str) -> None:
     env = make("grf/academy_3_vs_1_with_keeper", [0], 6, engine="package", time_limit=time_limit)

@@ -39,7 +39,7 @@ class Redrawn(NamedTuple):
     @property
     def is_former(self) -> bool:
         """Return whether its settings were left since."""
-        return FORMER in self.collection.parts
+        return _is_former(self.collection)
 
     @property
     def name(self) -> str:
@@ -60,7 +60,9 @@ def find(plan: Plan, folder: Path) -> list[Redrawn]:
             "in a clone of it, or name such a folder."
         )
     collections = sorted({runs.parent for runs in folder.rglob("runs") if runs.is_dir()})
-    collections.sort(key=lambda place: (_is_former(place, folder), place.name != "paper"))
+    collections.sort(
+        key=lambda place: (_is_former(place.relative_to(folder)), place.name != "paper")
+    )
     found: list[Redrawn] = []
     for place in collections:
         drawn = [
@@ -81,17 +83,17 @@ def _redraw(plan: Plan, folder: Path, place: Path, path: Path) -> Redrawn:
     drawn = plan.select_figures([path.stem])[0]
     tasks = [task for task in drawn.tasks if task in set(published["task"])]
     names = [name for name in drawn.algorithms if name in set(published["algorithm"])]
-    is_former = _is_former(place, folder)
+    collection = place.relative_to(folder)
     figure = restrict(drawn, tasks, names)._replace(episode="")
-    if is_former:
+    if _is_former(collection):
         plan, figure = _in_its_words(plan, figure, place)
     runs = list(_runs(place / "runs", figure))
     parts = [(run.folder, run.curve, run.record) for run in runs if run.curve is not None]
     frame = frames.join(figure, parts)
     _refuse_other_rows(path, published, frame)
-    if is_former:
+    if _is_former(collection):
         frame.attrs["left_since"] = place.name
-    return Redrawn(plan, place.relative_to(folder), FigurePart(figure, frame, is_whole=True), runs)
+    return Redrawn(plan, collection, FigurePart(figure, frame, is_whole=True), runs)
 
 
 def _in_its_words(plan: Plan, figure: Figure, place: Path) -> tuple[Plan, Figure]:
@@ -116,9 +118,9 @@ def _in_its_words(plan: Plan, figure: Figure, place: Path) -> tuple[Plan, Figure
     return plan._replace(variants=plan.variants | relabelled), figure
 
 
-def _is_former(place: Path, folder: Path) -> bool:
-    """Return whether a collection below `folder` has settings that were left since."""
-    return FORMER in place.relative_to(folder).parts
+def _is_former(collection: Path) -> bool:
+    """Return whether a collection has settings that were left since; its place tells."""
+    return FORMER in collection.parts
 
 
 def _runs(folder: Path, figure: Figure) -> Iterator[Run]:
