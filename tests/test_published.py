@@ -1,6 +1,7 @@
 """What was published is drawn anew from its runs, each checked, and nothing published changes."""
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from small import ROOT
 from partage.__main__ import main
 from partage.config import plan
 from partage.errors import UserError
-from partage.report import published
+from partage.report import not_run, published
 
 PUBLISHED = ROOT / "results/published"
 FIGURE = "mpe-learning"
@@ -83,6 +84,30 @@ def test_a_former_figure_has_the_words_that_its_folder_brings(folder: Path, tmp_
     assert "QMIX, as it was" in former
     both = published.render(published.find(today, folder), folder)
     assert title in both  # the other one says what it says today
+
+
+def test_claims_of_what_is_not_published_are_not_run_and_say_what_they_would_take(folder: Path):
+    today = plan.load()
+    waiting = list(not_run.rows(today, ["mpd-fig2", "mpd-15a_3c"]))
+    claimed = {name for name, figure in today.figures.items() if figure.claims}
+    assert {row.figure for row in waiting} == claimed - {"mpd-fig2", "mpd-15a_3c"}
+    (first, *_) = [row for row in waiting if row.figure == "mpd-fig3"]
+    prices = re.fullmatch(r"would take (.*) \(paper\) or (.*) \(lab\)", first.cpu_hours)
+    assert prices and float(prices[1]) > float(prices[2]) > 0
+    (arena,) = [row for row in waiting if row.figure == "arena-lbf"]
+    assert arena.cpu_hours == "not known before its sweep" or "would take" in arena.cpu_hours
+    said = published.render(published.find(today, folder), folder)
+    assert first.cpu_hours in said and 'href="#mpd-fig3"' not in said
+    assert f'href="#lab-{FIGURE}"' in said
+
+
+def test_a_claim_judged_by_former_runs_alone_is_not_run_today(tmp_path: Path):
+    here = tmp_path / "published/former"
+    shutil.copytree(PUBLISHED / "former/critics-apart", here / "critics-apart")
+    today = plan.load()
+    found = published.find(today, tmp_path / "published")
+    says = today.figures["mpd-fig3"].claims[0].says
+    assert published.render(found, tmp_path / "published").count(says) > 1
 
 
 def test_a_former_figure_without_a_caption_of_its_own_has_none(folder: Path):

@@ -135,7 +135,7 @@ def made_with(made: dict[str, Any]) -> str:
 def overview_table(rows: Sequence["Overview"]) -> Table:
     """Return each figure with its cells and cost, each claim with its verdict."""
     columns = (
-        Column("figure", lambda row: Cell(row["title"], "link", row["figure"])),
+        Column("figure", _figure),
         table.words("claim"),
         Column("verdict", _verdict_or_nothing),
         table.count("cells"),
@@ -154,6 +154,11 @@ class Overview(NamedTuple):
     verdict: str  # "": no claim is judged
     cells: str
     cpu_hours: str
+    on_page: bool = True  # the figure itself
+
+
+def _figure(row: table.Row) -> Cell:
+    return Cell(row["title"], "link", row["figure"]) if row["on_page"] else Cell(row["title"])
 
 
 def _verdict_or_nothing(row: table.Row) -> Cell:

@@ -20,7 +20,7 @@ from partage.config import schema
 from partage.config.plan import Figure, Plan, Request
 from partage.errors import UserError
 from partage.plots import figures, files
-from partage.report import build, page, provenance, sections
+from partage.report import build, not_run, page, provenance, sections
 from partage.report.inventory import FigurePart, Run, restrict
 from partage.runs import record
 
@@ -161,6 +161,7 @@ def save(shown: Sequence[Redrawn], folder: Path) -> list[Path]:
 def render(shown: Sequence[Redrawn], folder: Path) -> str:
     """Return the page of the published figures."""
     drawn, overview, every = [], [], {}
+    today = [one for one in shown if not one.is_former]
     for one in shown:
         plan, figure = one.plan, one.part.figure
         judged = build.judge(plan, figure, one.part)
@@ -171,6 +172,7 @@ def render(shown: Sequence[Redrawn], folder: Path) -> str:
         overview += build.overview_of(named, one.runs, judged)
         for run in one.runs:
             every[run.folder] = run._replace(curve=None)
+    overview += not_run.rows(shown[0].plan, {one.part.figure.name for one in today})
     runs = list(every.values())
     scales = " and ".join(dict.fromkeys(run.recipe.scale for run in runs))
     front = build.front(Request(), folder, runs)._replace(scale=scales)
