@@ -58,11 +58,17 @@ def _add_train(commands: options.Commands) -> None:
     parser = commands.add(
         "train",
         train,
-        "train one recipe to its end: curve.parquet and record.json beside it",
+        "train recipes to their end, side by side: curve.parquet and record.json beside each",
         "train results/smoke/runs/nps/mpe/15a_3c/0-1/recipe.json",
         group=options.WORKFLOW,
     )
-    parser.add_argument("recipe", type=Path, metavar="RECIPE")
+    parser.add_argument(
+        "recipes",
+        nargs="+",
+        type=Path,
+        metavar="RECIPE",
+        help="of several, which differ in settings such as lr alone, all seeds are one pack",
+    )
     options.add_device_option(parser)
     _add_live_option(parser)
     parser.add_argument(
@@ -143,16 +149,17 @@ def read_seeds(text: str) -> list[int]:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train one recipe. A bad one is refused before torch is loaded."""
+    """Train recipes. A bad one is refused before torch is loaded."""
     from partage.runs import live_logs
 
-    recipe = Recipe.load(arguments.recipe)
-    if recipe.learner == IMPORTED:
-        raise UserError(
-            f"{recipe.algorithm} on {recipe.task} is not trained here but imported: bring its "
-            f"curves with `partage import SOURCE {recipe.algorithm} {recipe.task}"
-            f"{options_of_root(root_of(arguments.recipe))}`."
-        )
+    for path in arguments.recipes:
+        recipe = Recipe.load(path)
+        if recipe.learner == IMPORTED:
+            raise UserError(
+                f"{recipe.algorithm} on {recipe.task} is not trained here but imported: bring its "
+                f"curves with `partage import SOURCE {recipe.algorithm} {recipe.task}"
+                f"{options_of_root(root_of(path))}`."
+            )
     for name, least in (("runs_per_gpu", 1), ("checkpoint_every", 0)):
         value = getattr(arguments, name)
         if not value >= least:  # NaN neither
@@ -163,7 +170,8 @@ def train(arguments: argparse.Namespace) -> None:
     from partage.runs import train as training
 
     names = ("device", "checkpoint_every", "wait", "live")
-    training.run(arguments.recipe, **{name: getattr(arguments, name) for name in names})
+    given = {name: getattr(arguments, name) for name in names}
+    training.run(arguments.recipes[0], **given, beside=arguments.recipes[1:])
 
 
 def _take_gpu(device: str, runs_per_gpu: int) -> None:

@@ -16,9 +16,22 @@ import pandas as pd
 from partage import _io
 from partage.config.recipe import Recipe
 from partage.errors import UserError
+from partage.runs.cells import Cell
 from partage.runs.divergence import CURES, Failure
 
 FILES = ("failed.parquet", "failed.json")
+
+
+def write_all(failed: Sequence[tuple[Path, Cell]]) -> None:
+    """Write both files of each cell, then raise one `UserError` that says what they all say."""
+    said = []
+    for folder, cell in failed:
+        try:
+            write(folder, cell.recipe, cell.metrics.curve(), cell.metrics.failures)
+        except UserError as error:
+            said.append(str(error))
+    if said:
+        raise UserError(" ".join(said))
 
 
 def write(

@@ -1,0 +1,155 @@
+"""Packs of several cells: a run is what it would be in a pack of its own cell, to the last bit."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from learning import SHEETS, as_in_training  # noqa: F401
+from running import lay, recipe
+
+from partage.config.recipe import Recipe
+from partage.errors import UserError
+from partage.runs import record, saved_state, train
+from partage.runs.train import Training
+
+# of each learner: the settings of the cells of a pack
+CELLS: dict[str, list[dict[str, Any]]] = {
+    "qmix": [
+        {"lr": 5e-4},
+        {"lr": 3e-3, "gamma": 0.9, "clip": 0.3},
+        {"epsilon_start": 0.7, "epsilon_end": 0.2, "epsilon_anneal": 100},
+    ],
+    "a2c": [{"lr": 3e-4}, {"lr": 7e-3, "gamma": 0.9, "clip": 0.2}, {"entropy": 0.1, "value": 1.0}],
+    "ppo": [
+        {"lr": 1e-3},
+        {"lr": 7e-3, "gamma": 0.9, "gae_lambda": 0.8, "clip": 0.1},
+        {"entropy": 0.1, "value": 1.0, "clip_norm": 0.05},
+    ],
+}
+
+
+def complete(one: Recipe) -> Recipe:
+    """The recipe with every setting of its learner, as the planner writes it."""
+    defaults = {x.name: x.default for x in SHEETS.learners[one.learner].values()}
+    return replace(one, settings=defaults | one.settings)
+
+
+def cells(name: str) -> list[Any]:
+    base = complete(recipe(name))
+    found = []
+    for number, settings in enumerate(CELLS[name]):
+        seeds = [0, 1] if number < 2 else [1]
+        one = replace(base, algorithm=f"{name}+{number}", seeds=seeds)
+        found.append(replace(one, settings=base.settings | settings))
+    return found
+
+
+def differences(one: Any, other: Any, at: str = "") -> list[str]:
+    """Where two states differ."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), at
+        return [x for key in one for x in differences(one[key], other[key], f"{at}/{key}")]
+    if isinstance(one, list | tuple):
+        assert len(one) == len(other), at
+        pairs = enumerate(zip(one, other, strict=True))
+        return [x for n, (x1, x2) in pairs for x in differences(x1, x2, f"{at}/{n}")]
+    same = torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+    return [] if same else [at]
+
+
+def left(folder: Path) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
+    """The curve, the last policies and the best ones of a finished run."""
+    last, best = (
+        saved_state.decode((folder / name).read_bytes(), name, "")
+        for name in (train.LAST, train.BEST)
+    )
+    return record.read(folder)[0], last, best
+
+
+def same_outcome(one: Path, other: Path) -> None:
+    (curve, last, best), (curve2, last2, best2) = left(one), left(other)
+    pd.testing.assert_frame_equal(curve, curve2, check_exact=True)
+    # a pack counts on while its longest run goes on, as packs of one cell do
+    counted = {"/learner/episodes", "/learner/optimiser/kept/step"}
+    assert set(differences(last, last2)) <= counted
+    assert not differences(best, best2)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_leaves_in_a_pack_of_several_what_it_leaves_alone(name: str, tmp_path: Path) -> None:
+    recipes = cells(name)
+    alone = [lay(tmp_path / "alone" / one.algorithm, one) for one in recipes]
+    packed = [lay(tmp_path / "packed" / one.algorithm, one) for one in recipes]
+    for path in alone:
+        train.run(path)
+    train.run(packed[0], beside=packed[1:])
+    curves = [left(path.parent)[0] for path in alone]
+    assert not curves[0].equals(curves[1]), "the settings changed nothing"
+    for one, other in zip(alone, packed, strict=True):
+        same_outcome(one.parent, other.parent)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_a_cell_saves_in_a_pack_is_what_it_saves_alone(name: str, tmp_path: Path) -> None:
+    recipes = cells(name)
+    folders = [tmp_path / one.algorithm for one in recipes]
+    pack = Training(recipes)
+    for _ in range(6):
+        pack.advance()
+    pack.save(*folders)
+    for one, folder in zip(recipes, folders, strict=True):
+        by_itself = Training(one)
+        for _ in range(6):
+            by_itself.advance()
+        by_itself.save(tmp_path / "alone" / one.algorithm)
+        states = []
+        for place in (folder, tmp_path / "alone" / one.algorithm):
+            payload = train.checkpoint.load(place)
+            assert payload is not None
+            state = saved_state.decode(payload, "", "")
+            for name_of_time in ("started", "spent"):
+                del state[name_of_time]
+            states.append(state)
+        assert not differences(*states)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_killed_pack_goes_on_as_cells_together_or_by_themselves(
+    name: str, tmp_path: Path
+) -> None:
+    recipes = cells(name)
+    whole = [lay(tmp_path / "whole" / one.algorithm, one) for one in recipes]
+    train.run(whole[0], beside=whole[1:])
+    again = [lay(tmp_path / "again" / one.algorithm, one) for one in recipes]
+    folders = [path.parent for path in again]
+    pack = Training(recipes)
+    for _ in range(5):
+        pack.advance()
+    pack.save(*folders)
+    pack.advance()
+    # killed between two saves: the first cell stands later than the others
+    state = train.restoring.of_cell(train.restoring.state(pack), pack, pack.cells[0])
+    rings = [] if pack.replay is None else pack.cells[0].of_rings(pack.replay.rings())
+    before = pack.cells[0].stored
+    train.checkpoint.save(folders[0], saved_state.encode(state), rings, before)
+    train.run(again[0], beside=again[1:])
+    assert [record.read(folder)[1]["resumed"] for folder in folders] == [1, 1, 1]
+    for one, other in zip(whole, again, strict=True):
+        same_outcome(one.parent, other.parent)
+
+
+def test_what_cannot_share_a_pack_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    one, moved = complete(recipe("a2c")), complete(recipe("mdps"))
+    for base, change, words in (
+        (one, {"settings": one.settings | {"hidden": 32}}, "cannot differ in 'hidden'"),
+        (moved, {"settings": moved.settings | {"lr": 0.1}}, "cannot differ in 'lr'"),
+        (one, {"steps": 700}, "differ in steps: 600 and 700"),
+        (one, {"settings": {"lr": 0.1}}, "one recipe alone names the settings adam_eps, clip"),
+    ):
+        other = replace(base, algorithm="other", **change)
+        paths = [lay(tmp_path / each.algorithm, each) for each in (base, other)]
+        with pytest.raises(UserError, match=words):
+            train.run(paths[0], beside=paths[1:])
