@@ -1,5 +1,7 @@
 """Packs of several cells: a run is what it would be in a pack of its own cell, to the last bit."""
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,14 +9,26 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from calibrated import made
 from learning import SHEETS, as_in_training  # noqa: F401
 from running import lay, recipe
 
+from partage.config import calibration, costs
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.runs import record, saved_state, train
+from partage.runs import fitting, record, saved_state, train
 from partage.runs.train import Training
 
+ACTOR_CRITIC = [
+    {"lr": 3e-4},
+    {"lr": 7e-3, "gamma": 0.9, "clip": 0.2},
+    {"entropy": 0.1, "value": 1.0},
+]
+PPO = [
+    {"lr": 1e-3},
+    {"lr": 7e-3, "gamma": 0.9, "gae_lambda": 0.8, "clip": 0.1},
+    {"entropy": 0.1, "value": 1.0, "clip_norm": 0.05},
+]
 # of each learner: the settings of the cells of a pack
 CELLS: dict[str, list[dict[str, Any]]] = {
     "qmix": [
@@ -22,13 +36,31 @@ CELLS: dict[str, list[dict[str, Any]]] = {
         {"lr": 3e-3, "gamma": 0.9, "clip": 0.3},
         {"epsilon_start": 0.7, "epsilon_end": 0.2, "epsilon_anneal": 100},
     ],
-    "a2c": [{"lr": 3e-4}, {"lr": 7e-3, "gamma": 0.9, "clip": 0.2}, {"entropy": 0.1, "value": 1.0}],
-    "ppo": [
-        {"lr": 1e-3},
-        {"lr": 7e-3, "gamma": 0.9, "gae_lambda": 0.8, "clip": 0.1},
-        {"entropy": 0.1, "value": 1.0, "clip_norm": 0.05},
-    ],
+    **dict.fromkeys(("a2c", "mdps", "seps", "hetdps", "adaps", "a2c_derived"), ACTOR_CRITIC),
+    **dict.fromkeys(
+        ("ppo", "mdps_ppo", "seps_ppo", "kaleidoscope_ppo", "lorasa", "hypermarl"), PPO
+    ),
 }
+# kin of a learner of `running.CASES`: which, and what has theirs do in few updates what they do
+KIN: dict[str, tuple[str, dict[str, Any]]] = {
+    "hetdps": ("a2c", {"period": 8, "data": 5}),
+    "adaps": ("a2c", {"pretraining": 16, "data": 8, "clusters": 3}),
+    "a2c_derived": ("a2c", {"sets": "film"}),
+    "mdps_ppo": ("ppo", {"period": 3, "data": 2, "fuse": 0.02}),
+    "seps_ppo": ("ppo", {"pretraining": 4, "data": 4, "clusters": 3}),
+    "kaleidoscope_ppo": ("ppo", {"reset_every": 150, "sharing": "id"}),
+    "lorasa": ("ppo", {"together": 4}),
+    "hypermarl": ("ppo", {"generator_hidden": 8}),
+}
+SMALL = {"copies": 4, "segment": 16, "hidden": 16, "norms": "each"}
+
+
+def base_of(name: str) -> Recipe:
+    if name not in KIN:
+        return complete(recipe(name))
+    like, own = KIN[name]
+    small = SMALL if like == "ppo" else {"copies": 4}
+    return complete(replace(recipe(like), learner=name, settings=small | own))
 
 
 def complete(one: Recipe) -> Recipe:
@@ -38,7 +70,7 @@ def complete(one: Recipe) -> Recipe:
 
 
 def cells(name: str) -> list[Any]:
-    base = complete(recipe(name))
+    base = base_of(name)
     found = []
     for number, settings in enumerate(CELLS[name]):
         seeds = [0, 1] if number < 2 else [1]
@@ -142,14 +174,75 @@ def test_a_killed_pack_goes_on_as_cells_together_or_by_themselves(
 
 
 def test_what_cannot_share_a_pack_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    one, moved = complete(recipe("a2c")), complete(recipe("mdps"))
+    one, role = complete(recipe("a2c")), complete(replace(recipe("qmix"), learner="cds"))
+    role = replace(role, settings={name: role.settings[name] for name in SHEETS.learners["cds"]})
+    task = {"task": "mpe/30a_3c"}
     for base, change, words in (
-        (one, {"settings": one.settings | {"hidden": 32}}, "cannot differ in 'hidden'"),
-        (moved, {"settings": moved.settings | {"lr": 0.1}}, "cannot differ in 'lr'"),
-        (one, {"steps": 700}, "differ in steps: 600 and 700"),
+        (one, task, "differ in task, but a2c on mpe/15a_3c and other on mpe/30a_3c have"),
+        (
+            one,
+            {"settings": one.settings | {"hidden": 32}},
+            "cannot differ in hidden, but .* 64 and",
+        ),
+        (one, {"engine": "package"}, "differ in engine, .* have 'batched' and 'package'"),
+        (one, {"learner": "mdps"}, "differ in learner"),
+        (role, {"settings": role.settings | {"lr": 0.1}}, "differ in lr"),
+        (one, {"steps": 700}, "differ in steps, .* have 600 and 700: train them apart"),
         (one, {"settings": {"lr": 0.1}}, "one recipe alone names the settings adam_eps, clip"),
     ):
         other = replace(base, algorithm="other", **change)
         paths = [lay(tmp_path / each.algorithm, each) for each in (base, other)]
         with pytest.raises(UserError, match=words):
             train.run(paths[0], beside=paths[1:])
+        assert not list(tmp_path.rglob("lock"))
+
+
+def test_a_recipe_named_twice_and_two_in_one_folder_are_refused(tmp_path: Path) -> None:
+    first = lay(tmp_path / "run", recipe("a2c"))
+    (tmp_path / "run/other.json").write_text(recipe("a2c", steps=700).text())
+    for again in (first, tmp_path / "run/../run/recipe.json", tmp_path / "run/other.json"):
+        with pytest.raises(UserError, match="lie in one: name each run once"):
+            train.run(first, beside=[again])
+
+
+def test_a_pack_needs_what_its_recipes_need_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = replace(complete(recipe("qmix")), task="toy/small", seeds=[0])
+    recipes = [replace(base, algorithm=f"qmix+{n}") for n in range(3)]
+    (tmp_path / calibration.FILE).write_text(made().text())
+    paths = [lay(tmp_path / "smoke/runs" / one.algorithm, one) for one in recipes]
+    base_bytes = made().base_bytes
+    alone = costs.of(recipes[0], made()).memory
+    together = base_bytes + 3 * (alone - base_bytes)
+    monkeypatch.setattr(fitting, "available_memory", lambda: together - 1)
+    with pytest.raises(UserError) as refusal:
+        train.run(paths[0], beside=paths[1:])
+    assert re.fullmatch(
+        r"qmix\+0 and 2 more of its pack on toy/small with 3 seeds needs about [0-9.]+ GiB "
+        r"of memory, but this process may have [0-9.]+: train fewer seeds side by side \(one .*\.",
+        str(refusal.value),
+    )
+    monkeypatch.setattr(fitting, "available_memory", lambda: together)
+    fitting.refuse_what_does_not_fit(recipes, paths[0])
+
+
+def test_a_cell_that_loses_its_numbers_fails_alone_and_is_no_obstacle_when_asked_again(
+    tmp_path: Path,
+) -> None:
+    base = complete(recipe("a2c"))
+    recipes = [
+        replace(base, algorithm=name, settings=base.settings | {"lr": lr})
+        for name, lr in (("sound", 1e-3), ("lost", 1e30), ("also-sound", 3e-4))
+    ]
+    paths = [lay(tmp_path / one.algorithm, one) for one in recipes]
+    with pytest.raises(UserError, match=r"In .*/lost seed 0 ended") as refusal:
+        train.run(paths[0], beside=paths[1:])
+    assert "sound" not in str(refusal.value)
+    for one in (recipes[0], recipes[2]):
+        assert record.is_finished(tmp_path / one.algorithm, one)
+    shutil.rmtree(tmp_path / "sound")
+    lay(tmp_path / "sound", recipes[0])  # trained again, though the lost one is refused first
+    with pytest.raises(UserError, match=r"In .*/lost seed 0 ended"):
+        train.run(paths[0], beside=paths[1:])
+    assert record.is_finished(tmp_path / "sound", recipes[0])

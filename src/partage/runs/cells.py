@@ -13,10 +13,10 @@ from typing import Any
 from torch import Tensor
 
 from partage import learners
+from partage.config import packs
 from partage.config.earlier import all_settings
 from partage.config.recipe import Recipe
 from partage.config.types import Scalar
-from partage.errors import UserError
 from partage.learners import Learner
 from partage.nn.per_run import Each, together
 from partage.rl.experience import Rollout, change_tensors
@@ -34,32 +34,18 @@ from partage.sims.contract import Spec
 def common(recipes: Sequence[Recipe]) -> tuple[Recipe, dict[str, Each[Any]]]:
     """Return what a pack of cells is made by: a recipe with all their seeds, and the settings.
 
-    Raises `UserError` where the cells differ in more than settings and names.
+    Raises `UserError` where they cannot be trained side by side.
     """
-    one, seeds = recipes[0], []
-    for recipe in recipes:
-        seeds += recipe.seeds
-        for field in dataclasses.fields(Recipe):
-            value, other = (getattr(each, field.name) for each in (one, recipe))
-            if field.name not in ("algorithm", "settings", "seeds") and value != other:
-                raise UserError(
-                    f"Runs of one pack differ in settings alone, but {one.algorithm} and "
-                    f"{recipe.algorithm} differ in {field.name}: {value!r} and {other!r}."
-                )
+    packs.refuse(recipes)
     tables = [all_settings(recipe) for recipe in recipes]
-    for recipe, table in zip(recipes, tables, strict=True):
-        if named := table.keys() ^ tables[0].keys():
-            raise UserError(
-                f"Of {one.algorithm} and {recipe.algorithm} one recipe alone names the settings "
-                f"{', '.join(sorted(named))}: `partage plan --write` writes both anew."
-            )
     settings: dict[str, Each[Any]] = {}
     for name in tables[0]:
         of_runs: list[Scalar] = []
         for recipe, table in zip(recipes, tables, strict=True):
             of_runs += [table[name]] * len(recipe.seeds)
         settings[name] = together(of_runs)
-    return dataclasses.replace(one, seeds=seeds), settings
+    seeds = [seed for recipe in recipes for seed in recipe.seeds]
+    return dataclasses.replace(recipes[0], seeds=seeds), settings
 
 
 class Cell:

@@ -8,6 +8,7 @@ mark, and stops when it reaches the budget; so a run's curve does not depend on 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from partage import _io, learners
+from partage.config import packs
 from partage.config.recipe import Recipe
 from partage.rl.replay import Replay
 from partage.rl.rollout import Memory, Rollout, collect_episodes, collect_segment
@@ -59,18 +61,18 @@ def run(
     run, a run that another process is at (or it does `wait` for that to end), a device that is not
     there; exits with 143 after SIGTERM, 130 after Ctrl-C, having saved a checkpoint.
     """
-    common([Recipe.load(each) for each in (path, *beside)])
+    packs.load([path, *beside])
     prepare(device)
     with contextlib.ExitStack() as locks:
         todo = []
-        for each in sorted({path, *beside}):  # in one order: nobody waits in a circle
+        for each in sorted([path, *beside]):  # in one order: nobody waits in a circle
             held = locks.enter_context(record.hold(each.parent, wait))
             recipe = Recipe.load(each)  # anew: it may have been written while this process waited
             if not _is_finished(held.run_dir, recipe):
-                fitting.refuse_what_does_not_fit(recipe, each)
                 todo.append((recipe, held))
-        for pack in restoring.in_step(todo):
-            _train(pack, device, checkpoint_every, live)
+        for pack in (in_step := restoring.in_step(todo)):
+            fitting.refuse_what_does_not_fit([recipe for recipe, _ in pack], path)
+        failure.after_all([partial(_train, x, device, checkpoint_every, live) for x in in_step])
 
 
 def _is_finished(folder: Path, recipe: Recipe) -> bool:
@@ -217,21 +219,19 @@ class Training:
         """
         for check in checks:
             check()
-        failed = [cell for cell in self.cells if cell.metrics.failures]
-        if failed:
+        if any(cell.metrics.failures for cell in self.cells):
             self.save(*folders)
-        for cell, folder in zip(self.cells, folders, strict=True):
-            if cell not in failed:
-                self._write_outcome(cell, folder, checks)
         self.env.close()
         if self.testing:
             self.testing.env.close()
         pairs = zip(self.cells, folders, strict=True)
-        failure.write_all([(folder, cell) for cell, folder in pairs if cell in failed])
+        failure.after_all([partial(self._write_outcome, *pair, checks) for pair in pairs])
 
     def _write_outcome(
         self, cell: Cell, folder: Path, checks: Sequence[Callable[[], None]]
     ) -> None:
+        if cell.metrics.failures:
+            failure.write(folder, cell)
         self._write_policies(cell, folder / LAST, {"learner": cell.state_dict(replay=False)})
         if self.testing:
             self._write_policies(cell, folder / BEST, cell.best.state_dict())
