@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from partage.cli import options
-from partage.config import plan
+from partage.config import packs, plan
 from partage.config.custom import custom_recipe, read_settings
 from partage.config.recipe import (
     IMPORTED,
@@ -152,8 +152,8 @@ def train(arguments: argparse.Namespace) -> None:
     """Train recipes. A bad one is refused before torch is loaded."""
     from partage.runs import live_logs
 
-    for path in arguments.recipes:
-        recipe = Recipe.load(path)
+    recipes = packs.load(arguments.recipes)
+    for path, recipe in zip(arguments.recipes, recipes, strict=True):
         if recipe.learner == IMPORTED:
             raise UserError(
                 f"{recipe.algorithm} on {recipe.task} is not trained here but imported: bring its "
@@ -166,12 +166,23 @@ def train(arguments: argparse.Namespace) -> None:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is a number from {least} on, but is {value}.")
     live_logs.refuse_missing(arguments.live)
-    _take_gpu(arguments.device, arguments.runs_per_gpu)
-    from partage.runs import train as training
-
     names = ("device", "checkpoint_every", "wait", "live")
     given = {name: getattr(arguments, name) for name in names}
+    pairs = zip(arguments.recipes, recipes, strict=True)
+    if given["device"] == "cuda" and all(_is_trained(*pair, arguments.wait) for pair in pairs):
+        given["device"] = "cpu"  # by its pack, before: no GPU is to be waited for
+    _take_gpu(given["device"], arguments.runs_per_gpu)
+    from partage.runs import train as training
+
     training.run(arguments.recipes[0], **given, beside=arguments.recipes[1:])
+
+
+def _is_trained(path: Path, recipe: Recipe, wait: bool) -> bool:
+    """Return whether a run's outcome is there, once no other process is at it."""
+    from partage.runs import record
+
+    with record.hold(path.parent, wait):
+        return record.is_finished(path.parent, recipe)
 
 
 def _take_gpu(device: str, runs_per_gpu: int) -> None:

@@ -21,7 +21,6 @@ from partage.config.settings import Field, read
 from partage.errors import UserError
 
 OWN = ("algorithm", "settings", "seeds")  # of a recipe: in what cells of a pack may differ
-MOST_SEEDS, WHY_SEEDS = 100, "more has not been tried"
 LEARNERS = Path(__file__).resolve().parents[1] / "learners"
 
 Learners = Mapping[str, Mapping[str, Field]]
@@ -59,16 +58,23 @@ def of(
     return packs
 
 
+def of_several(
+    recipes: Iterable[Recipe], learners: Learners, card: Card, known: Calibration | None
+) -> dict[str, list[Recipe]]:
+    """Return the packs of more than one recipe, by name: the same recipes have the same name."""
+    found = {}
+    for pack in of(recipes, learners, card, known):
+        if len(pack) > 1:
+            hashes = "".join(recipe.hash for recipe in pack)
+            found[hashlib.sha256(hashes.encode()).hexdigest()[:12]] = pack
+    return found
+
+
 def _in_common(recipe: Recipe, fields: Mapping[str, Field]) -> str:
     """Return what recipes have in common that can share a pack, as a text."""
     values = {name: x for name, x in dataclasses.asdict(recipe).items() if name not in OWN}
     settings = {name: x for name, x in all_settings(recipe).items() if not fields[name].per_run}
     return json.dumps([values, settings], sort_keys=True)
-
-
-def name(pack: Sequence[Recipe]) -> str:
-    """Return what a pack's job is called: packs of the same recipes have the same name."""
-    return hashlib.sha256("".join(recipe.hash for recipe in pack).encode()).hexdigest()[:12]
 
 
 def load(paths: Sequence[Path]) -> list[Recipe]:

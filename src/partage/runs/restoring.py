@@ -36,7 +36,7 @@ def of_cell(whole: Mapping[str, Any], training: "Training", cell: Cell) -> dict[
     """Return all that a cell needs to go on, by itself or in any pack."""
     parts = {}
     for name in SHARED:
-        like = None if cell.alone else like_of(cell, name)
+        like = None if cell.alone else like_of(cell, name, training)
         parts[name] = cell.of_state(whole[name], like)
     return {
         **whole,
@@ -51,14 +51,15 @@ def of_cell(whole: Mapping[str, Any], training: "Training", cell: Cell) -> dict[
     }
 
 
-def like_of(cell: Cell, name: str) -> Any:
+def like_of(cell: Cell, name: str, training: "Training") -> Any:
     """Return a fresh state of the kind that the cell would save if it were alone."""
     if name == "learner":
         return cell.like
     if name not in ("env", "test_env") or (name == "test_env" and not cell.recipe.test_every):
         return None
     copies = cell.pack.copies if name == "env" else cell.recipe.test_episodes
-    env = environments.make(cell.recipe, "env", copies)
+    plays_on = environments.device_for(cell.pack.policy, training.device)
+    env = environments.make(cell.recipe, "env", copies, plays_on)
     found = env.state_dict()
     env.close()
     return found
