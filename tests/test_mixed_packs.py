@@ -1,7 +1,9 @@
 """Packs of several cells: a run is what it would be in a pack of its own cell, to the last bit."""
 
+import os
 import re
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,13 @@ import pandas as pd
 import pytest
 import torch
 from calibrated import made
-from learning import SHEETS, as_in_training  # noqa: F401
-from running import lay, recipe
+from learning import SHEETS, as_in_training, quick  # noqa: F401
+from running import apart, lay, recipe
 
 from partage.config import calibration, costs
 from partage.config.recipe import Recipe
 from partage.errors import UserError
-from partage.runs import fitting, record, saved_state, train
+from partage.runs import fitting, record, restoring, saved_state, status, train
 from partage.runs.train import Training
 
 ACTOR_CRITIC = [
@@ -60,7 +62,10 @@ def base_of(name: str) -> Recipe:
         return complete(recipe(name))
     like, own = KIN[name]
     small = SMALL if like == "ppo" else {"copies": 4}
-    return complete(replace(recipe(like), learner=name, settings=small | own))
+    one = complete(replace(recipe(like), learner=name, settings=small | own))
+    if "data" in own:  # a code takes many agents' transitions
+        return one
+    return replace(one, task="games/specialisation-3x3-10", options={"time_limit": "terminal"})
 
 
 def complete(one: Recipe) -> Recipe:
@@ -124,9 +129,20 @@ def test_a_cell_leaves_in_a_pack_of_several_what_it_leaves_alone(name: str, tmp_
         same_outcome(one.parent, other.parent)
 
 
-@pytest.mark.parametrize("name", CELLS)
+def seeds_apart(name: str) -> list[Recipe]:
+    """Two recipes of one cell of a learner whose settings are the whole pack's."""
+    own = quick(name) | {"batch": 4, "buffer": 9, "hidden": 16}
+    one = complete(replace(recipe("derived"), learner=name, settings=own))
+    return [replace(one, algorithm=f"{name}{seeds}", seeds=seeds) for seeds in ([0, 1], [2])]
+
+
+PACKS = {name: cells(name) for name in ("qmix", "a2c", "ppo")}
+PACKS |= {name: seeds_apart(name) for name in SHEETS.learners.keys() - {"imported"} - CELLS.keys()}
+
+
+@pytest.mark.parametrize("name", sorted(PACKS))
 def test_what_a_cell_saves_in_a_pack_is_what_it_saves_alone(name: str, tmp_path: Path) -> None:
-    recipes = cells(name)
+    recipes = PACKS[name]
     folders = [tmp_path / one.algorithm for one in recipes]
     pack = Training(recipes)
     for _ in range(6):
@@ -137,15 +153,20 @@ def test_what_a_cell_saves_in_a_pack_is_what_it_saves_alone(name: str, tmp_path:
         for _ in range(6):
             by_itself.advance()
         by_itself.save(tmp_path / "alone" / one.algorithm)
-        states = []
-        for place in (folder, tmp_path / "alone" / one.algorithm):
-            payload = train.checkpoint.load(place)
-            assert payload is not None
-            state = saved_state.decode(payload, "", "")
-            for name_of_time in ("started", "spent"):
-                del state[name_of_time]
-            states.append(state)
+        states = [saved(place) for place in (folder, tmp_path / "alone" / one.algorithm)]
         assert not differences(*states)
+    again = Training(recipes)
+    again.resume(*folders)
+    of_both = [restoring.state(training)["learner"] for training in (again, pack)]
+    assert not differences(*of_both)
+
+
+def saved(folder: Path) -> dict[str, Any]:
+    """What a checkpoint holds, but for times."""
+    payload = train.checkpoint.load(folder)
+    assert payload is not None
+    state = saved_state.decode(payload, "", "")
+    return {name: x for name, x in state.items() if name not in ("started", "spent")}
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -163,12 +184,39 @@ def test_a_killed_pack_goes_on_as_cells_together_or_by_themselves(
     pack.save(*folders)
     pack.advance()
     # killed between two saves: the first cell stands later than the others
-    state = train.restoring.of_cell(train.restoring.state(pack), pack, pack.cells[0])
+    state = restoring.of_cell(restoring.state(pack), pack, pack.cells[0])
     rings = [] if pack.replay is None else pack.cells[0].of_rings(pack.replay.rings())
     before = pack.cells[0].stored
     train.checkpoint.save(folders[0], saved_state.encode(state), rings, before)
     train.run(again[0], beside=again[1:])
     assert [record.read(folder)[1]["resumed"] for folder in folders] == [1, 1, 1]
+    for one, other in zip(whole, again, strict=True):
+        same_outcome(one.parent, other.parent)
+
+
+def test_a_pack_that_is_told_to_stop_saves_all_its_cells_and_goes_on(tmp_path: Path) -> None:
+    recipes = cells("a2c")
+    whole = [lay(tmp_path / "whole" / one.algorithm, one) for one in recipes]
+    train.run(whole[0], beside=whole[1:])
+    again = [lay(tmp_path / "again" / one.algorithm, one) for one in recipes]
+    folders = [path.parent for path in again]
+
+    def stopped_half_way() -> None:
+        advance = Training.advance
+
+        def told(training: Training) -> None:
+            advance(training)
+            if training.metrics.updates == 7:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        Training.advance = told
+        train.run(again[0], beside=again[1:])
+
+    assert apart(stopped_half_way) == 143
+    assert all((folder / "checkpoint").is_dir() for folder in folders)
+    states = [status.look(folder, one) for folder, one in zip(folders, recipes, strict=True)]
+    assert {state.name for state in states} == {status.STOPPED}
+    train.run(again[0], beside=again[1:])
     for one, other in zip(whole, again, strict=True):
         same_outcome(one.parent, other.parent)
 

@@ -41,20 +41,19 @@ def of(
     A cell whose memory the bill does not know has a pack of its own.
     """
     packs: list[list[Recipe]] = []
-    newest: dict[str, list[Recipe]] = {}  # of those that can share a pack
+    newest: dict[str, tuple[list[Recipe], float, float]] = {}  # and what it leaves of the card
     for recipe in recipes:
         if recipe.learner == IMPORTED or known is None or recipe.task not in known.tasks:
             packs.append([recipe])
             continue
+        own = costs.of(recipe, known).memory - known.base_bytes
         kind = _in_common(recipe, learners[recipe.learner])
-        together = [*newest.get(kind, []), recipe]
-        seeds = sum(len(each.seeds) for each in together)
-        fits = seeds <= card.seeds and costs.memory_of_pack(together, known) <= card.memory
-        if len(together) > 1 and fits:
-            newest[kind].append(recipe)
-        else:
-            newest[kind] = [recipe]
-            packs.append(newest[kind])
+        pack, seeds, memory = newest.get(kind, ([], 0.0, 0.0))
+        if len(recipe.seeds) > seeds or own > memory:
+            pack, seeds, memory = [], card.seeds, card.memory - known.base_bytes
+            packs.append(pack)
+        pack.append(recipe)
+        newest[kind] = pack, seeds - len(recipe.seeds), memory - own
     return packs
 
 
@@ -99,6 +98,7 @@ def load(paths: Sequence[Path]) -> list[Recipe]:
 def refuse(recipes: Sequence[Recipe]) -> None:
     """Raise `UserError` where recipes cannot be trained side by side."""
     one, table = recipes[0], all_settings(recipes[0])
+    held_equal = _held_equal(one.learner, table) if len(recipes) > 1 else []
     for other in recipes[1:]:
         for field in dataclasses.fields(Recipe):
             ours, theirs = getattr(one, field.name), getattr(other, field.name)
@@ -110,7 +110,7 @@ def refuse(recipes: Sequence[Recipe]) -> None:
                 f"Of {one.algorithm} and {other.algorithm} one recipe alone names the settings "
                 f"{', '.join(sorted(named))}: `partage plan --write` writes both anew."
             )
-        for setting in _held_equal(one.learner, table):
+        for setting in held_equal:
             if table[setting] != beside[setting]:
                 raise _unlike(one, other, setting, table[setting], beside[setting])
 
