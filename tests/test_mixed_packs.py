@@ -194,7 +194,9 @@ def test_a_killed_pack_goes_on_as_cells_together_or_by_themselves(
         same_outcome(one.parent, other.parent)
 
 
-def test_a_pack_that_is_told_to_stop_saves_all_its_cells_and_goes_on(tmp_path: Path) -> None:
+def test_a_pack_that_is_told_to_stop_saves_all_its_cells_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipes = cells("a2c")
     whole = [lay(tmp_path / "whole" / one.algorithm, one) for one in recipes]
     train.run(whole[0], beside=whole[1:])
@@ -209,7 +211,7 @@ def test_a_pack_that_is_told_to_stop_saves_all_its_cells_and_goes_on(tmp_path: P
             if training.metrics.updates == 7:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        Training.advance = told
+        monkeypatch.setattr(Training, "advance", told)
         train.run(again[0], beside=again[1:])
 
     assert apart(stopped_half_way) == 143
