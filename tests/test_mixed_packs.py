@@ -153,8 +153,7 @@ def test_what_a_cell_saves_in_a_pack_is_what_it_saves_alone(name: str, tmp_path:
         for _ in range(6):
             by_itself.advance()
         by_itself.save(tmp_path / "alone" / one.algorithm)
-        states = [saved(place) for place in (folder, tmp_path / "alone" / one.algorithm)]
-        assert not differences(*states)
+        assert not differences(saved(folder), saved(tmp_path / "alone" / one.algorithm))
     again = Training(recipes)
     again.resume(*folders)
     of_both = [restoring.state(training)["learner"] for training in (again, pack)]
