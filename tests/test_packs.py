@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from calibrated import calibration_of
-from small import ROOT, edit, workflow
+from small import ROOT, edit, finish, small_plan, workflow
 from test_workflow import jobs, snakemake, trained
 
 from partage.__main__ import main
-from partage.config import calibration, costs, packs, plan
+from partage.config import calibration, costs, packs, plan, settings
 from partage.config import jobs as asking
 from partage.config.packs import Card
 from partage.config.recipe import Recipe
@@ -144,6 +144,31 @@ def test_the_plan_names_the_packs_of_a_gpu_and_says_nothing_of_them_on_the_cpu(
 def test_a_pack_of_no_seed_or_too_many_is_refused_in_a_sentence(count: int):
     with pytest.raises(UserError, match=r"seeds_per_pack is at (least 1|most 100 \(more).* is \d"):
         Request.of({"seeds_per_pack": count})
+
+
+def test_settings_are_each_run_s_own_where_the_learner_s_own_file_says_so(tmp_path: Path):
+    file = tmp_path / "mine.py"
+    lines = "class Settings:\n    lr: Each[float] = 1e-3\n    hidden: int = 64\n"
+    for said, per_run in (("PER_RUN = True\n", True), ("PER_RUN = False\n", False), ("", False)):
+        file.write_text(said + lines)
+        assert {name: x.per_run for name, x in settings.read(file).items()} == {
+            "lr": per_run,
+            "hidden": False,
+        }
+
+
+def test_a_run_that_is_trained_waits_for_no_gpu(tmp_path: Path, monkeypatch, capsys):
+    def take(_: int) -> None:
+        raise AssertionError("a GPU was waited for")
+
+    monkeypatch.setattr(gpus, "take", take)
+    recipe = small_plan(tmp_path).recipes_of("alpha", "toy/a", Request())[0]
+    (folder,) = finish([recipe], tmp_path / "results/smoke")
+    words = ["train", str(folder / "recipe.json"), "--device", "cuda"]
+    assert main(words) == 0 and "is trained already" in capsys.readouterr().out
+    (folder / "curve.parquet").unlink()
+    with pytest.raises(AssertionError, match="waited for"):
+        main(words)
 
 
 # What trains: all recipes that are named, but those that a file names, which lose their numbers.

@@ -49,7 +49,6 @@ def add_commands(commands: options.Commands) -> None:
     parser.add_argument(
         "--cost", action="store_true", help="say what they take: CPU-hours, memory, disk"
     )
-
     parser.add_argument(
         "--device",
         default=Request.device,

@@ -91,7 +91,8 @@ def read(path: Path) -> dict[str, Field]:
     without a type or default known here.
     """
     fields = _declared(path)
-    if _alias("PER_RUN", _parse(path), path) is None:
+    said = _alias("PER_RUN", _parse(path), path)
+    if said is None or ast.unparse(said) != "True":
         return {name: field._replace(per_run=False) for name, field in fields.items()}
     return fields
 
