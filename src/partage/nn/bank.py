@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int64, Shaped
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from partage.errors import UserError
 from partage.kernels import acting
 from partage.nn.dense import Layer
 from partage.sharing import assignment
