@@ -344,16 +344,16 @@ def test_runs_that_share_a_gpu_are_refused_on_a_cluster():
 def test_a_run_that_does_not_fit_the_memory_is_refused_with_the_number(tmp_path: Path, monkeypatch):
     (tmp_path / FILE).write_text(made().text())
     path = tmp_path / "paper/runs/qmix/toy/small/0-4/recipe.json"
-    fitting.refuse_what_does_not_fit(recipe(), path)
+    fitting.refuse_what_does_not_fit([recipe()], path)
     need = costs.of(recipe(), made()).memory
     monkeypatch.setattr(fitting, "available_memory", lambda: need - 1)
     with pytest.raises(UserError) as refused:
-        fitting.refuse_what_does_not_fit(recipe(), path)
+        fitting.refuse_what_does_not_fit([recipe()], path)
     one = costs.of(recipe(seeds=[0]), made()).memory
     assert f"needs about {need / GIB:.1f} GiB" in str(refused.value)
     assert f"one takes {one / GIB:.1f} GiB" in str(refused.value)
     monkeypatch.setattr(fitting, "available_memory", lambda: None)  # the system does not tell
-    fitting.refuse_what_does_not_fit(recipe(), path)
+    fitting.refuse_what_does_not_fit([recipe()], path)
 
 
 def test_the_page_of_costs_has_those_that_the_shipped_calibration_says():

@@ -144,7 +144,7 @@ def test_each_run_s_adam_is_torch_s_on_its_own_steps_and_others_do_not_move() ->
 
 def test_every_number_of_a_module_is_its_run_s() -> None:
     bank = Bank(generators([0, 1]), 1, 2, 1)  # weights 2 x 1, bias 1, of each run
-    assert run_of_elements(bank).tolist() == [0, 0, 1, 1, 0, 1]
+    assert run_of_elements(bank.parameters()).tolist() == [0, 0, 1, 1, 0, 1]
 
 
 def some_rows() -> tuple[Known, Minibatch]:

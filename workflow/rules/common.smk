@@ -21,6 +21,11 @@ def image_of(run):
     return f"images/{'core' if family in OWN_FAMILIES else family}.sif"
 
 
+def image_of_pack(wildcards):
+    """Return the image that a pack's task is played in."""
+    return image_of(recipe.run_dir(REQUEST.root, PACKS[wildcards.pack][0]).as_posix())
+
+
 def image_to_train(wildcards):
     """Return the image that a run is trained in, if any; have it trained where its outcome is of another recipe."""
     folder = Path(ROOT, "runs", wildcards.run)
@@ -28,6 +33,14 @@ def image_to_train(wildcards):
     if wanted and not outcomes.is_made(folder, wanted):
         force((folder / name).as_posix() for name in recipe.OUTCOME)
     return [ancient(image_of(wildcards.run))] if CONTAINED else []
+
+
+def pack_of_run(wildcards):
+    """Return what says that the pack of a run has been trained; nothing where the run has none, or is made."""
+    folder = f"{ROOT}/runs/{wildcards.run}"
+    if folder not in PACK_OF or outcomes.is_made(Path(folder), RECIPE_OF[folder]):
+        return []
+    return [ancient(f"{ROOT}/packs/{PACK_OF[folder]}")]
 
 
 def memory_to_train(wildcards, attempt):

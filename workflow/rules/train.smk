@@ -15,6 +15,7 @@ AFTER = "|| {{ code=$?; cat {log:q} >&2; exit $code; }}" if workflow.remote_exec
 rule train:
     input:
         image=image_to_train,
+        pack=pack_of_run,
     output:
         f"{ROOT}/runs/{{run}}/curve.parquet",
         f"{ROOT}/runs/{{run}}/record.json",

@@ -1,13 +1,15 @@
 """Commands that say what there is: ``list``, ``plan``, ``show``."""
 
 import argparse
+import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from partage.cli import billing, options
-from partage.config import outcomes, plan
+from partage.config import calibration, costs, outcomes, packs, plan
+from partage.config.bill import GIB
 from partage.config.figures import Figure
 from partage.config.recipe import Recipe, run_dir, write_recipes
 from partage.config.request import Request
@@ -39,12 +41,25 @@ def add_commands(commands: options.Commands) -> None:
         "count the runs and steps that figures need, and what of it is made",
         "plan --scale paper --figures mpd-fig3,bdps-fig9",
         "plan --scale paper --cost",
+        "plan --scale lab --figures games-sweep --device cuda",
         planned=True,
     )
     options.add_figures_option(parser)
     parser.add_argument("--write", action="store_true", help="write the recipes that changed")
     parser.add_argument(
         "--cost", action="store_true", help="say what they take: CPU-hours, memory, disk"
+    )
+    parser.add_argument(
+        "--device",
+        default=Request.device,
+        help="cpu, or cuda: name the cells that are trained side by side (default %(default)s)",
+    )
+    parser.add_argument(
+        "--seeds-per-pack",
+        type=int,
+        default=Request.seeds_per_pack,
+        metavar="N",
+        help="with cuda: seeds of several cells in one process (default %(default)s)",
     )
 
     parser = commands.add(
@@ -127,6 +142,8 @@ def show_plan(arguments: argparse.Namespace) -> None:
         billing.show(request, config, figures)
     else:
         _show_runs(request, config, figures)
+    if request.device == "cuda":
+        _show_packs(request, config, everything)
     if left_out:
         print(f"partage: left out: {left_out}", file=sys.stderr)
     if arguments.write:
@@ -141,6 +158,30 @@ def _show_runs(request: Request, config: plan.Plan, figures: Sequence[Figure]) -
     for figure in figures:
         print(_planned(figure.name, config.recipes([figure], request), request.root))
     print(_planned("total", config.recipes(figures, request), request.root))
+
+
+def _show_packs(request: Request, config: plan.Plan, recipes: Sequence[Recipe]) -> None:
+    """Print which cells are trained side by side on a GPU of this machine."""
+    from partage.runs import gpus
+
+    known = calibration.load(Path(request.results))
+    card = packs.Card(request.seeds_per_pack, gpus.memory())
+    several = packs.of_several(recipes, config.learners, card, known)
+    apart = len(recipes) - sum(map(len, several.values()))
+    most = "no GPU tells its memory"
+    if math.isfinite(card.memory):
+        most = f"{card.memory / GIB:.0f} GiB of memory"
+    print(
+        f"\non a GPU: {len(several)} packs of several runs, {apart} runs by themselves "
+        f"(at most {card.seeds} seeds; {most})"
+    )
+    for name, pack in several.items():
+        assert known is not None  # or there were none
+        seeds = sum(len(recipe.seeds) for recipe in pack)
+        memory = costs.memory_of_pack(pack, known) / GIB
+        print(f"  pack {name} on {pack[0].task}: {seeds} seeds, {memory:.1f} GiB by the bill")
+        for recipe in pack:
+            print(f"    {run_dir(request.root, recipe).relative_to(request.root / 'runs')}")
 
 
 def _planned(name: str, recipes: Sequence[Recipe], root: Path) -> str:

@@ -150,6 +150,8 @@ def request_of(arguments: argparse.Namespace, figures: str = Request.figures) ->
     values: dict[str, Any] = {"figures": figures}
     for name in ("scale", "engine", "results", "seeds_per_run", "seed_count"):
         values[name] = getattr(arguments, name)
+    for name in ("device", "seeds_per_pack"):  # that `plan` alone has
+        values[name] = getattr(arguments, name, getattr(Request, name))
     request = Request.of(values)
     results_of(arguments)
     return request

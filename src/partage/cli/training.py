@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from partage.cli import options
-from partage.config import plan
+from partage.config import packs, plan
 from partage.config.custom import custom_recipe, read_settings
 from partage.config.recipe import (
     IMPORTED,
@@ -58,11 +58,17 @@ def _add_train(commands: options.Commands) -> None:
     parser = commands.add(
         "train",
         train,
-        "train one recipe to its end: curve.parquet and record.json beside it",
+        "train recipes to their end, side by side: curve.parquet and record.json beside each",
         "train results/smoke/runs/nps/mpe/15a_3c/0-1/recipe.json",
         group=options.WORKFLOW,
     )
-    parser.add_argument("recipe", type=Path, metavar="RECIPE")
+    parser.add_argument(
+        "recipes",
+        nargs="+",
+        type=Path,
+        metavar="RECIPE",
+        help="of several, which differ in settings such as lr alone, all seeds are one pack",
+    )
     options.add_device_option(parser)
     _add_live_option(parser)
     parser.add_argument(
@@ -143,27 +149,40 @@ def read_seeds(text: str) -> list[int]:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train one recipe. A bad one is refused before torch is loaded."""
+    """Train recipes. A bad one is refused before torch is loaded."""
     from partage.runs import live_logs
 
-    recipe = Recipe.load(arguments.recipe)
-    if recipe.learner == IMPORTED:
-        raise UserError(
-            f"{recipe.algorithm} on {recipe.task} is not trained here but imported: bring its "
-            f"curves with `partage import SOURCE {recipe.algorithm} {recipe.task}"
-            f"{options_of_root(root_of(arguments.recipe))}`."
-        )
+    recipes = packs.load(arguments.recipes)
+    for path, recipe in zip(arguments.recipes, recipes, strict=True):
+        if recipe.learner == IMPORTED:
+            raise UserError(
+                f"{recipe.algorithm} on {recipe.task} is not trained here but imported: bring its "
+                f"curves with `partage import SOURCE {recipe.algorithm} {recipe.task}"
+                f"{options_of_root(root_of(path))}`."
+            )
     for name, least in (("runs_per_gpu", 1), ("checkpoint_every", 0)):
         value = getattr(arguments, name)
         if not value >= least:  # NaN neither
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is a number from {least} on, but is {value}.")
     live_logs.refuse_missing(arguments.live)
-    _take_gpu(arguments.device, arguments.runs_per_gpu)
+    names = ("device", "checkpoint_every", "wait", "live")
+    given = {name: getattr(arguments, name) for name in names}
+    pairs = zip(arguments.recipes, recipes, strict=True)
+    if given["device"] == "cuda" and all(_is_trained(*pair, arguments.wait) for pair in pairs):
+        given["device"] = "cpu"  # by its pack, before: no GPU is to be waited for
+    _take_gpu(given["device"], arguments.runs_per_gpu)
     from partage.runs import train as training
 
-    names = ("device", "checkpoint_every", "wait", "live")
-    training.run(arguments.recipe, **{name: getattr(arguments, name) for name in names})
+    training.run(arguments.recipes[0], **given, beside=arguments.recipes[1:])
+
+
+def _is_trained(path: Path, recipe: Recipe, wait: bool) -> bool:
+    """Return whether a run's outcome is there, once no other process is at it."""
+    from partage.runs import record
+
+    with record.hold(path.parent, wait):
+        return record.is_finished(path.parent, recipe)
 
 
 def _take_gpu(device: str, runs_per_gpu: int) -> None:

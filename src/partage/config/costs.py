@@ -1,5 +1,6 @@
 """What a run costs: CPU time, memory and disk, from a calibration (standard library only)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from partage.config import predictions, work
@@ -67,6 +68,12 @@ def of(recipe: Recipe, calibration: Calibration) -> Cost:
         underway=runs * (held + SLOTS * cell.kept_bytes),
         predicted=predicted,
     )
+
+
+def memory_of_pack(recipes: Sequence[Recipe], calibration: Calibration) -> float:
+    """Return the bytes of memory that one process takes for several recipes side by side."""
+    base = calibration.base_bytes
+    return base + sum(of(recipe, calibration).memory - base for recipe in recipes)
 
 
 def _cell(recipe: Recipe, calibration: Calibration) -> tuple[Measured, bool]:

@@ -1,7 +1,7 @@
 """What a run asks a scheduler for: memory and time, by what it costs (standard library only)."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from partage.config import costs
@@ -47,6 +47,18 @@ def ask(
     if device != "cpu" or not costs.knows_speed(recipe, calibration):
         minutes = math.inf
     return Ask(math.ceil(memory / MB), math.ceil(min(minutes, 60 * most_hours)))
+
+
+def ask_pack(
+    pack: Sequence[Recipe],
+    calibration: Calibration | None,
+    device: str,
+    most_hours: int,
+    attempt: int = 1,
+) -> Ask:
+    """Return what the job of a pack of several cells asks for: the memory of all together."""
+    each = [ask(recipe, calibration, device, most_hours, attempt) for recipe in pack]
+    return Ask(sum(one.memory for one in each), max(one.minutes for one in each))
 
 
 def remark(

@@ -10,10 +10,11 @@ from typing import Any
 from partage.config import study
 from partage.config.recipe import DEFAULTS, ENGINES, SCALES, options, results_root
 from partage.config.types import expected, fits
-from partage.errors import UserError, at_least, look_up, one_of
+from partage.errors import UserError, at_least, at_most, look_up, one_of
 
 CSV, TENSORBOARD = "csv", "tensorboard"
 LIVE = (CSV, TENSORBOARD)
+MOST_SEEDS_PER_PACK, WHY = 100, "more side by side has not been tried"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Request:
     seeds_per_run: int = 5  # trained side by side in one process; 1 suits a cluster of many nodes
     seed_count: int = 0  # how many of each run, counted from 0; 0: as many as tasks.toml has
     results: str = DEFAULTS["results"]
-    device: str = "cpu"  # or cuda: each run gets a GPU
+    device: str = "cpu"  # or cuda: each pack of runs gets a GPU
     runs_per_gpu: int = 1  # processes that share a GPU of this machine
+    seeds_per_pack: int = MOST_SEEDS_PER_PACK  # of cells that a process trains side by side there
     job_hours: int = 24  # most time that a cluster's job is asked for: what its partition takes
     live: str = (
         ""  # logs that grow while runs train: csv, tensorboard, or both with a comma between
@@ -52,6 +54,8 @@ class Request:
         at_least("seeds_per_run", request.seeds_per_run, 1)
         at_least("seed_count", request.seed_count, 0)
         at_least("runs_per_gpu", request.runs_per_gpu, 1)
+        at_least("seeds_per_pack", request.seeds_per_pack, 1)
+        at_most("seeds_per_pack", request.seeds_per_pack, MOST_SEEDS_PER_PACK, WHY)
         at_least("job_hours", request.job_hours, 1)
         read_live(request.live)
         if wrong := re.search(r"[^\w./+@=-]", request.results):

@@ -27,6 +27,7 @@ class Field(NamedTuple):
     kind: str  # "int", "float", "bool", "str" or "Literal"
     choices: tuple[Scalar, ...]  # of a Literal; else empty
     default: Scalar
+    per_run: bool = False  # whether runs of one pack may differ in it
 
     @property
     def expected(self) -> str:
@@ -85,15 +86,25 @@ def read_learners(folder: Path) -> dict[str, dict[str, Field]]:
 def read(path: Path) -> dict[str, Field]:
     """Return the fields of class `Settings` in a learner's file, in order, its base's first.
 
-    Raises `UserError` where the file has none, or a field without a type or default known here.
+    Runs that train side by side may differ in what is typed `Each` (`partage.nn.per_run`), if the
+    file itself says ``PER_RUN = True``. Raises `UserError` where it has no such class, or a field
+    without a type or default known here.
     """
+    fields = _declared(path)
+    said = _alias("PER_RUN", _parse(path), path)
+    if said is None or ast.unparse(said) != "True":
+        return {name: field._replace(per_run=False) for name, field in fields.items()}
+    return fields
+
+
+def _declared(path: Path) -> dict[str, Field]:
     tree = _parse(path)
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == "Settings":
             fields: dict[str, Field] = {}
             for base in node.bases:  # another learner's, as in `class Settings(a2c.Settings)`
                 learner = ast.unparse(base).split(".")[0]
-                fields |= read(_beside(path, learner))
+                fields |= _declared(_beside(path, learner))
             for line in node.body:
                 if isinstance(line, ast.AnnAssign):
                     field = _field(line, path, tree)
@@ -118,7 +129,10 @@ def _field(line: ast.AnnAssign, path: Path, tree: ast.Module) -> Field:
     """Return the field that one line declares: ``name: type = default``."""
     name = ast.unparse(line.target)
     where = f"{path.name}, line {line.lineno}"
-    kind, choices = _kind(_spelled_out(line.annotation, path, tree))
+    annotation, per_run = line.annotation, False
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Each":
+        annotation, per_run = annotation.slice, True
+    kind, choices = _kind(_spelled_out(annotation, path, tree))
     if kind != "Literal" and kind not in KINDS:
         raise UserError(
             f"{where}: setting {name!r} is of type {kind}, "
@@ -130,7 +144,7 @@ def _field(line: ast.AnnAssign, path: Path, tree: ast.Module) -> Field:
         default = None
     if default is None:
         raise UserError(f"{where}: setting {name!r} needs a default written as a plain value.")
-    field = Field(name, kind, choices, default)
+    field = Field(name, kind, choices, default, per_run)
     return field._replace(default=check(field, default, where))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from partage.config import study
 from partage.config.settings import check, read
 from partage.errors import UserError, look_up
+from partage.nn.per_run import of_runs
 from partage.rl import graphs
 from partage.rl.rollout import Policy, Rollout
 from partage.sharing.assignment import Assignment
@@ -76,8 +77,9 @@ def make(
 ) -> Learner:
     """Return the learner of ``learners/<name>.py`` with its `Settings`, one run per seed.
 
-    Raises `UserError` for a name without a file, a setting its `Settings` does not have, or what is
-    no learner.
+    A setting may be a `PerRun` where the learner's field is `Each` (`partage.config.packs`). Raises
+    `UserError` for a name without a file, a setting its `Settings` does not have, or what is no
+    learner.
     """
     study.join("learners", __path__)  # it may be another folder's by now
     files = study.files("learners", FOLDER)
@@ -85,7 +87,9 @@ def make(
     fields = read(path)
     for key, value in settings.items():
         where = f"learner {name!r}"
-        check(look_up(fields, "setting", key, where), value, where)
+        field = look_up(fields, "setting", key, where)
+        for of_run in of_runs(value, 1):
+            check(field, of_run, where)
     module = study.load("learners", name, path, ("Settings", "make"))
     graphs.prepare(torch.device(device))
     made = module.make(spec, module.Settings(**settings), seeds, torch.device(device))

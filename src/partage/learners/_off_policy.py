@@ -15,6 +15,7 @@ from torch.nn import functional
 from partage.nn.mixer import Mixer
 from partage.nn.networks import Sharing
 from partage.nn.optimiser import Optimiser
+from partage.nn.per_run import Each, first
 from partage.nn.state import copy_runs, load, move
 from partage.rl.card_replay import CardReplay
 from partage.rl.exploration import Exploration
@@ -39,18 +40,18 @@ class Settings:
     hidden: int = 64  # units of the agent network   (PyMARL)
     mixer: int = 32  # units of the mixer   (PyMARL)
     hyper: int = 64  # units of its hypernetworks   (PyMARL)
-    lr: float = 5e-4  # RMSprop   (PyMARL)
+    lr: Each[float] = 5e-4  # RMSprop   (PyMARL)
     alpha: float = 0.99  # RMSprop's smoothing   (PyMARL)
     rms_eps: float = 1e-5  # added to RMSprop's root mean square   (PyMARL)
-    gamma: float = 0.99  # discount   (PyMARL)
-    clip: float = 10.0  # global gradient norm of a run   (PyMARL)
+    gamma: Each[float] = 0.99  # discount   (PyMARL)
+    clip: Each[float] = 10.0  # global gradient norm of a run   (PyMARL)
     batch: int = 32  # episodes an update   (PyMARL)
     buffer: int = 5000  # episodes in the replay   (PyMARL)
     target_every: int = 200  # episodes between copies to the target networks   (PyMARL)
-    epsilon_start: float = 1.0  # share of random actions at the start   (BDPS App. G)
-    epsilon_end: float = 0.05  # and at the end   (BDPS App. G)
+    epsilon_start: Each[float] = 1.0  # share of random actions at the start   (BDPS App. G)
+    epsilon_end: Each[float] = 0.05  # and at the end   (BDPS App. G)
     # environment steps from one to the other; tasks.toml has the papers' value for each task
-    epsilon_anneal: int = 50_000  # PyMARL
+    epsilon_anneal: Each[int] = 50_000  # PyMARL
     double_q: bool = True  # the online network chooses, the target network values   (PyMARL)
 
 
@@ -89,7 +90,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         move(nets, device)
         self.nets: NetworksT = nets
         self.target: NetworksT = deepcopy(self.nets).requires_grad_(False)
-        self.optimiser = Optimiser(self.nets, self._descent(), s.clip)
+        self.optimiser = Optimiser(self.nets, self._descent(), s.clip, s.lr)
         self.exploration = Exploration(seeds, s.epsilon_start, s.epsilon_end, s.epsilon_anneal)
         self.exploration.move(device)
         self.replay = Replay(len(seeds), s.buffer, spec)
@@ -109,7 +110,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
     def _descent(self) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
         """Return what makes torch's optimiser of the networks   (PyMARL: RMSprop)."""
         s = self.settings
-        return partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
+        return partial(torch.optim.RMSprop, lr=first(s.lr), alpha=s.alpha, eps=s.rms_eps)
 
     def learn(self, rollout: Rollout) -> dict[str, Tensor]:
         """Store the episodes, take a gradient step, and copy to the target networks when due."""
@@ -206,7 +207,7 @@ class OffPolicyLearner(ABC, Generic[NetworksT, SettingsT]):
         take_back(self.policy)
         state = {name: module.state_dict() for name, module in self._attributes(nn.Module).items()}
         for name, optimiser in self._attributes(Optimiser).items():
-            state[name] = optimiser.torch.state_dict()
+            state[name] = optimiser.state_dict()
         state |= {
             "generators": [g.get_state() for g in self.generators],
             "steps": self.exploration.steps,

@@ -9,6 +9,7 @@ from typing import Literal
 
 from partage.errors import UserError
 from partage.learners._ppo_networks import CriticSharing, Sharing, sharing_of
+from partage.nn.per_run import Each, of_runs
 from partage.rl.advantages import Normalise
 from partage.rl.running import RewardScale
 from partage.sims.contract import Spec
@@ -39,16 +40,18 @@ class Settings:
     critic_layers: int = 3  # likewise
     # torch: as torch.nn.Linear draws them   (EPyMARL, BenchMARL)
     init: Literal["orthogonal", "torch"] = "orthogonal"  # JaxMARL, on-policy
-    lr: float = 2.5e-4  # Adam   (JaxMARL; on-policy 5e-4, EPyMARL 3e-4, BenchMARL 5e-5)
+    lr: Each[float] = 2.5e-4  # Adam   (JaxMARL; on-policy 5e-4, EPyMARL 3e-4, BenchMARL 5e-5)
     anneal: int = 0  # updates over which it falls to nearly 0 (JaxMARL: all); 0: constant
     adam_eps: float = 1e-5  # Adam's epsilon   (JaxMARL, on-policy; EPyMARL 1e-8, BenchMARL 1e-6)
-    clip_norm: float = 0.5  # of a run's gradient   (JaxMARL; on-policy, EPyMARL 10, BenchMARL 5)
+    clip_norm: Each[float] = (
+        0.5  # of a run's gradient   (JaxMARL; on-policy, EPyMARL 10, BenchMARL 5)
+    )
     # one: of actor and critic together; each: of each by itself   (all but JaxMARL's IPPO)
     norms: Literal["one", "each"] = "one"
-    gamma: float = 0.99  # discount   (all; BenchMARL on VMAS 0.9)
+    gamma: Each[float] = 0.99  # discount   (all; BenchMARL on VMAS 0.9)
     # gae; n-step: `n_steps` rewards and a value, less the value   (EPyMARL)
     advantage: Literal["gae", "n-step"] = "gae"
-    gae_lambda: float = 0.95  # lambda of GAE   (JaxMARL, on-policy; BenchMARL 0.9)
+    gae_lambda: Each[float] = 0.95  # lambda of GAE   (JaxMARL, on-policy; BenchMARL 0.9)
     n_steps: int = 5  # EPyMARL
     # over whom advantages get mean 0 and deviation 1: all that is learned from, before the epochs
     # (on-policy); a minibatch (JaxMARL); each agent's own (peers that do not share); nobody
@@ -58,9 +61,11 @@ class Settings:
     epochs: int = 4  # JaxMARL, EPyMARL; on-policy 5 to 15, BenchMARL 45
     # equal parts of an epoch: drawn by instant, of whole episodes by episode; all agents together
     minibatches: int = 4  # JaxMARL; on-policy, EPyMARL 1
-    clip: float = 0.2  # of the ratio of probabilities   (all; SMAX 0.05)
-    entropy: float = 0.01  # weight of the bonus, a mean over agents   (JaxMARL; EPyMARL 0.001)
-    value: float = 0.5  # weight of the value loss, itself a half   (JaxMARL; on-policy 1)
+    clip: Each[float] = 0.2  # of the ratio of probabilities   (all; SMAX 0.05)
+    entropy: Each[float] = (
+        0.01  # weight of the bonus, a mean over agents   (JaxMARL; EPyMARL 0.001)
+    )
+    value: Each[float] = 0.5  # weight of the value loss, itself a half   (JaxMARL; on-policy 1)
     # how far values move at once, in units of `value_norm`   (JaxMARL, on-policy); 0: at will
     value_clip: float = 0.2  # [P3]
     value_loss: Literal["squared", "huber"] = "squared"  # JaxMARL; huber: on-policy, from 10 on
@@ -93,10 +98,12 @@ def check(s: Settings, spec: Spec) -> None:
             f"{s.minibatches} minibatches."
         )
     for name in ("clip", "clip_norm"):
-        if getattr(s, name) <= 0:
-            raise UserError(f"PPO's {name} is greater than 0, but is {getattr(s, name)}.")
-    if s.gae_lambda > 1:
-        raise UserError(f"PPO's gae_lambda is 0 to 1, but is {s.gae_lambda}.")
+        for value in of_runs(getattr(s, name), 1):
+            if value <= 0:
+                raise UserError(f"PPO's {name} is greater than 0, but is {value}.")
+    for value in of_runs(s.gae_lambda, 1):
+        if value > 1:
+            raise UserError(f"PPO's gae_lambda is 0 to 1, but is {value}.")
     if s.value_norm_decay >= 1:
         raise UserError(
             f"PPO's value_norm_decay is below 1, or it would learn no mean, but is "

@@ -35,6 +35,7 @@ from partage.nn.bank import Rows, from_rows, linear_init, make_sets_equal, ortho
 from partage.nn.dense import apply_layers
 from partage.nn.networks import MLP, FixedSharing, fixed_sharing
 from partage.nn.optimiser import Optimiser
+from partage.nn.per_run import Each, along, first
 from partage.nn.pointwise import log_softmax
 from partage.nn.state import hold, load, move, used
 from partage.rl.graphs import PartOf, from_host
@@ -47,6 +48,7 @@ from partage.sharing.assignment import Assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
+PER_RUN = True  # in a pack of several cells
 Sharing = Literal["full", "id", "none", "front"]
 
 
@@ -60,12 +62,12 @@ class Settings:
     segment: int = 5  # transitions of each copy in an update   (reference code)
     hidden: int = 64  # units a layer   (MPD §3.2)
     critic_layers: int = 3  # layers of the critic   (reference code; MPD §3.2 has 4)
-    lr: float = 3e-4  # Adam   (MPD §3.2)
+    lr: Each[float] = 3e-4  # Adam   (MPD §3.2)
     adam_eps: float = 1e-5  # Adam's epsilon   (reference code)
-    gamma: float = 0.99  # discount   (MPD §3.2)
-    entropy: float = 0.01  # weight of the entropy bonus   (MPD §3.2)
-    value: float = 0.5  # weight of the value loss   (MPD §3.2)
-    clip: float = 0.5  # global gradient norm of a run   (reference code)
+    gamma: Each[float] = 0.99  # discount   (MPD §3.2)
+    entropy: Each[float] = 0.01  # weight of the entropy bonus   (MPD §3.2)
+    value: Each[float] = 0.5  # weight of the value loss   (MPD §3.2)
+    clip: Each[float] = 0.5  # global gradient norm of a run   (reference code)
     init_gain: float = 0.5  # orthogonal gain of the actor's layers   (reference code)
     init_noise: float = 0.2  # standard deviation of the noise added to them   (reference code)
     # all actors of a run start equal   (MPD Fig. 2; reference code: initial_as_the_same)
@@ -143,12 +145,12 @@ class A2C:
         net: ActorCritic | None = None,  # None: made here
     ) -> None:
         self.settings, self.n_agents, self.device = settings, spec.n_agents, device
-        self.copies, self.segment = settings.copies, settings.segment
+        self.copies, self.segment, s = settings.copies, settings.segment, settings
         self.net = net or ActorCritic(spec, settings, seeds, share)
         move(self.net, device)
         self.policy = Actor(self.net, spec, seeds, device)
-        adam = partial(torch.optim.Adam, lr=settings.lr, eps=settings.adam_eps, fused=True)
-        self.optimiser = Optimiser(self.net, adam, settings.clip)
+        adam = partial(torch.optim.Adam, lr=first(s.lr), eps=s.adam_eps, fused=True)
+        self.optimiser = Optimiser(self.net, adam, s.clip, s.lr)
         self.streams = Streams(self.policy.generators)
         self.active = torch.ones(len(seeds), dtype=torch.bool)  # runs of the update under way
         self.updating = PartOf(self._update, device)
@@ -167,8 +169,7 @@ class A2C:
         s = self.settings
         rows = to_rows(rollout.obs.to(self.device), self.net.sets)
         value = self._per_agent(self.net.values(rows))  # [R, B, T + 1, N]
-        returns = self._returns(rollout, value[:, :, 1:].detach())
-        advantage = returns - value[:, :, :-1]
+        advantage = self._returns(rollout, value[:, :, 1:].detach()) - value[:, :, :-1]
 
         logits = from_rows(self.net.logits(rows[:, :, :-1]), self.n_agents)
         avail = rollout.avail_actions[:, :, :-1].to(self.device)
@@ -182,9 +183,9 @@ class A2C:
         entropy = _sum_over_agents(-(log_pi.exp() * log_pi).sum(-1), alive)
         # the dead's too: what was before them is bootstrapped from it
         value_loss = _sum_over_agents(advantage.square(), filled)
-        loss = policy_loss - s.entropy * entropy + s.value * value_loss
-        active = from_host(lambda: self.active).to(self.device)
-        norm = self.optimiser.step(loss, active)
+        loss = policy_loss - along(s.entropy, entropy) * entropy
+        loss = loss + along(s.value, value_loss) * value_loss
+        norm = self.optimiser.step(loss, from_host(lambda: self.active).to(self.device))
         return {
             "policy_loss": policy_loss.detach(),
             "value_loss": value_loss.detach(),
@@ -234,7 +235,7 @@ class A2C:
         take_back(self.policy)
         return {
             "net": self.net.state_dict(),
-            "optimiser": self.optimiser.torch.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
             "generators": [g.get_state() for g in self.policy.generators],
         }
 

@@ -23,6 +23,8 @@ from partage.sharing import assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
+PER_RUN = True  # in a pack of several cells
+
 
 @dataclass(frozen=True)
 class Settings(a2c.Settings):

@@ -43,6 +43,7 @@ MAPPING = 64  # hidden units of the mapping network   (ours)
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"clusters": 2, "pretraining": 4, "data": 4}
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from partage.learners._bdps_roles import DRAWS, Code, Periods, RoleSelector, exp
 from partage.learners._off_policy import OffPolicyLearner, previous_actions
 from partage.learners._periods import choices_in_force, gather_time, period_loss
 from partage.nn.optimiser import Optimiser
+from partage.nn.per_run import first
 from partage.rl.noise import generators, normal, uniform
 from partage.sims.contract import Spec, stream
 
@@ -86,11 +87,11 @@ class BDPS(OffPolicyLearner[Networks, Settings]):
     def _clip_apart(self) -> None:
         """Give the group selector and its mixer an optimiser, and so a gradient norm, of theirs."""
         s, nets = self.settings, self.nets
-        rmsprop = partial(torch.optim.RMSprop, lr=s.lr, alpha=s.alpha, eps=s.rms_eps)
+        rmsprop = partial(torch.optim.RMSprop, lr=first(s.lr), alpha=s.alpha, eps=s.rms_eps)
         acting = nn.ModuleList([nets.mixer, nets.roles, nets.groups])
-        self.optimiser = Optimiser(acting, rmsprop, s.clip)
+        self.optimiser = Optimiser(acting, rmsprop, s.clip, s.lr)
         choosing = nn.ModuleList([nets.selector, nets.group_mixer])
-        self.group_optimiser = Optimiser(choosing, rmsprop, s.clip)
+        self.group_optimiser = Optimiser(choosing, rmsprop, s.clip, s.lr)
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Take a step of all networks and the group selector, then one of the role selector."""

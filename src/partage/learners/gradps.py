@@ -39,6 +39,7 @@ from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.adapters import Columns, Shared, own_sets
 from partage.nn.bank import Bank
 from partage.nn.networks import Sharing
+from partage.nn.per_run import along
 from partage.nn.tangents import overlap
 from partage.rl.noise import generators
 from partage.sharing import assignment
@@ -107,7 +108,8 @@ class GradPS(OffPolicyLearner[qmix.Networks, Settings]):
         measures = qmix.update(self, batch, active, watched)
         norm = measures["gradient_norm"]
         assert watched.asked is not None
-        clipping = (self.settings.clip / (norm + 1e-6)).clamp(max=1.0)  # as in the step
+        most = along(self.settings.clip, norm)
+        clipping = ((norm + 1e-6).reciprocal() * most).clamp(max=1.0)  # as in the step
         self.neurons.note(clipping[:, None, None] * watched.asked, active & norm.isfinite())
         closing = (self.neurons.closing == 1) & active.cpu()[:, None]
         if closing.any():

@@ -51,6 +51,7 @@ from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"period": 40, "data": 20}
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)

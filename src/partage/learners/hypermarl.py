@@ -45,6 +45,7 @@ from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"copies": 8, "segment": 8, "epochs": 2, "minibatches": 2, "hidden": 16}
+PER_RUN = True  # in a pack of several cells
 GAIN = 2**0.5  # of codes and of hidden layers   (HyperMARL)
 
 

@@ -38,6 +38,7 @@ from partage.learners import _kaleidoscope, _off_policy, qmix
 from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.bank import Bank
 from partage.nn.masks import LearnedMask, diversity, fix
+from partage.nn.per_run import first
 from partage.nn.tangents import banks, overlap
 from partage.rl.noise import generators
 from partage.sharing.assignment import Assignment
@@ -88,7 +89,7 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
         """Return what makes torch's optimiser of the networks."""
         s = self.settings
         if s.optimiser == "adam":
-            return adam(s.lr, s.adam_eps)
+            return adam(first(s.lr), s.adam_eps)
         return super()._descent()
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:

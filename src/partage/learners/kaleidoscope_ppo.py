@@ -34,6 +34,7 @@ from partage.sims.contract import Spec
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"copies": 8, "segment": 8, "epochs": 2, "minibatches": 2, "hidden": 16}
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)

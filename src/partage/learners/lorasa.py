@@ -39,6 +39,7 @@ from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"copies": 8, "segment": 8, "epochs": 2, "minibatches": 2, "hidden": 16, "together": 5}
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ RULES = {
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"period": 20, "data": 10, "fuse": 0.02}
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)

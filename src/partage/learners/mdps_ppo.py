@@ -18,6 +18,7 @@ from partage.sims.contract import Spec
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"copies": 8, "segment": 16, "minibatches": 2, "period": 20, "data": 10, "fuse": 0.02}
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)

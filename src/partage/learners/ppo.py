@@ -41,6 +41,7 @@ from partage.learners._ppo_batch import (
 from partage.learners._ppo_networks import Networks
 from partage.nn.networks import FixedSharing
 from partage.nn.optimiser import Optimiser
+from partage.nn.per_run import along, each, first
 from partage.nn.pointwise import log_softmax
 from partage.nn.state import load, move
 from partage.rl.advantages import gae, mean_of, n_step_targets, normalised
@@ -52,8 +53,8 @@ from partage.sharing.assignment import Assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
-# what makes it quick on the small tasks of its tests
-QUICK = {"copies": 8, "segment": 16, "minibatches": 2}
+QUICK = {"copies": 8, "segment": 16, "minibatches": 2}  # on the small tasks of its tests
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,10 @@ class PPO:
     def _make_optimisers(self) -> None:
         """Make one optimiser of all networks, or one of the actor and one of the critic."""
         s = self.settings
-        adam = partial(torch.optim.Adam, lr=s.lr, eps=s.adam_eps, fused=True)
-        each = s.norms == "each"
-        self.optimiser = Optimiser(self.net.actor if each else self.net, adam, s.clip_norm)
-        self.critic_optimiser = Optimiser(self.net.critic, adam, s.clip_norm) if each else None
+        adam = partial(torch.optim.Adam, lr=first(s.lr), eps=s.adam_eps, fused=True)
+        how, apart = (adam, s.clip_norm, s.lr), s.norms == "each"
+        self.optimiser = Optimiser(self.net.actor if apart else self.net, *how)
+        self.critic_optimiser = Optimiser(self.net.critic, *how) if apart else None
 
     def _optimisers(self) -> list[Optimiser]:
         return [x for x in (self.optimiser, self.critic_optimiser) if x]
@@ -107,7 +108,7 @@ class PPO:
         """Take the steps of all epochs; return the measures' means over them."""
         s, active = self.settings, rollout.active.to(self.device)
         for optimiser in self._optimisers():
-            optimiser.torch.param_groups[0]["lr"] = annealed(s.lr, self.updates, s.anneal)
+            optimiser.set_rate(each(lambda lr: annealed(lr, self.updates, s.anneal), s.lr))
         batch = self._batch(rollout)
         sums: dict[str, Tensor] = {}
         for _ in range(s.epochs):
@@ -179,17 +180,16 @@ class PPO:
         log_pi = log_policy(self.net.logits(part.obs), part.avail_actions)
         log_ratio = of_actions(log_pi, part.actions) - part.log_probability
         log_ratio = log_ratio.masked_fill(~part.acting, 0.0)  # what nobody chose may be no number
-        ratio = log_ratio.exp()
+        ratio, value = log_ratio.exp(), self.net.values(part.obs, part.state)
         policy_loss = mean_of(policy_terms(ratio, advantage, s.clip), part.acting)
         entropy = mean_of(entropy_of(log_pi), part.acting)
-        value = self.net.values(part.obs, part.state)
         error = value_terms(value, part.value, part.target, s.value_clip, s.value_loss == "huber")
         value_loss = mean_of(error, part.valued)
-        of_actor = policy_loss - s.entropy * entropy
-        norm, clipped = self._descend(of_actor, s.value * value_loss, active)
+        of_actor = policy_loss - along(s.entropy, entropy) * entropy
+        norm, clipped = self._descend(of_actor, along(s.value, value_loss) * value_loss, active)
         with torch.no_grad():
             kl = mean_of(ratio - 1 - log_ratio, part.acting)
-            far = mean_of(((ratio - 1).abs() > s.clip).float(), part.acting)
+            far = mean_of(((ratio - 1).abs() > along(s.clip, ratio)).float(), part.acting)
         measures = {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
@@ -210,10 +210,10 @@ class PPO:
         """Take a step; return the whole gradient's norm, and 1 where a norm was cut."""
         if self.critic_optimiser is None:
             norm = self.optimiser.step(of_actor + of_critic, active)
-            return norm, (norm > self.settings.clip_norm).float()
+            return norm, (norm > along(self.settings.clip_norm, norm)).float()
         norms = self.optimiser.step(of_actor, active), self.critic_optimiser.step(of_critic, active)
-        whole = (norms[0].square() + norms[1].square()).sqrt()
-        return whole, (torch.maximum(*norms) > self.settings.clip_norm).float()
+        whole, most = (norms[0].square() + norms[1].square()).sqrt(), self.settings.clip_norm
+        return whole, (torch.maximum(*norms) > along(most, whole)).float()
 
     def copy_set(self, block: str, run: int, source: int, target: int) -> None:
         """Make set `target` of a block what set `source` is, values and moments."""
@@ -235,7 +235,7 @@ class PPO:
         """Return all that a resumed run needs; there is no replay."""
         return {
             "net": self.net.state_dict(),
-            "optimisers": [x.torch.state_dict() for x in self._optimisers()],
+            "optimisers": [x.state_dict() for x in self._optimisers()],
             "generators": [g.get_state() for g in self.streams.generators],
             "value_moments": self.value_norm.moments,
             "reward_moments": self.reward_norm.moments,

@@ -29,6 +29,7 @@ from partage.errors import UserError
 from partage.learners import _kaleidoscope, _off_policy, kaleidoscope, qmix
 from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.generated import Spectrum, orthogonality, spectra_differ
+from partage.nn.per_run import first
 from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -74,7 +75,7 @@ class Prism(OffPolicyLearner[qmix.Networks, Settings]):
         """Return what makes torch's optimiser of the networks."""
         s = self.settings
         if s.optimiser == "adam":
-            return kaleidoscope.adam(s.lr, s.adam_eps)
+            return kaleidoscope.adam(first(s.lr), s.adam_eps)
         return super()._descent()
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:

@@ -41,6 +41,8 @@ from partage.rl.rollout import Choice
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, TimeStep, stream
 
+PER_RUN = True  # in a pack of several cells
+
 
 @dataclass(frozen=True)
 class Settings(_off_policy.Settings):

@@ -48,6 +48,7 @@ Clustered = Callable[[Any, Float32[Tensor, "R N Z"], Bool[Tensor, "R"]], None]
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"clusters": 2, "pretraining": 4, "data": 4}
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)

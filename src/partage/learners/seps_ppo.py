@@ -16,6 +16,7 @@ from partage.sims.contract import Spec
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"copies": 8, "segment": 16, "minibatches": 2, "clusters": 2, "pretraining": 4, "data": 4}
+PER_RUN = True  # in a pack of several cells
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.adapters import Shared
 from partage.nn.masks import FixedMask, check_keep, drawn_mask, whole_neurons
 from partage.nn.networks import Sharing
+from partage.nn.per_run import first
 from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
@@ -76,7 +77,7 @@ class SNP(OffPolicyLearner[qmix.Networks, Settings]):
         """Return what makes torch's optimiser of the networks."""
         s = self.settings
         if s.optimiser == "adam":
-            return kaleidoscope.adam(s.lr, s.adam_eps)
+            return kaleidoscope.adam(first(s.lr), s.adam_eps)
         return super()._descent()
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:

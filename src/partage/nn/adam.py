@@ -1,6 +1,6 @@
 """Adam for R runs side by side, which need not take equally many steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -11,9 +11,8 @@ BETAS = (0.9, 0.999)  # decay of the means of gradients and of their squares   (
 EPSILON = 1e-8  # added to the root of the latter   (Adam)
 
 
-def run_of_elements(module: nn.Module) -> Int64[Tensor, "E"]:
-    """Return the run of every number of the module's parameters ``[R, ...]``, laid end to end."""
-    parameters = module.parameters()
+def run_of_elements(parameters: Iterable[Tensor]) -> Int64[Tensor, "E"]:
+    """Return the run of every number of parameters ``[R, ...]``, laid end to end."""
     return torch.cat([torch.arange(len(p)).repeat_interleave(p[0].numel()) for p in parameters])
 
 
@@ -55,5 +54,5 @@ class AdamOfRuns(torch.optim.Optimizer):
 
 def adam_of_runs(module: nn.Module, lr: float) -> Callable[[list[Tensor]], AdamOfRuns]:
     """Return what `Optimiser` makes its optimiser of this module with."""
-    run_of = run_of_elements(module)
+    run_of = run_of_elements(module.parameters())
     return lambda parameters: AdamOfRuns(parameters, lr, run_of)

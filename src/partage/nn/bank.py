@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int64, Shaped
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from partage.errors import UserError
 from partage.kernels import acting
 from partage.nn.dense import Layer
 from partage.sharing import assignment
@@ -174,3 +175,14 @@ def _with_places(
     """Return a table with an entry of each agent for every place of a one; the first: no one."""
     places = functional.pad(one_hot, (0, 0, 1, 0))  # [R, S, 1 + A, O]
     return (table.unsqueeze(3) + places.unsqueeze(2)).flatten(2, 3)
+
+
+def refuse_derived(module: nn.Module) -> None:
+    """Raise `UserError` where a set of these networks cannot be made a copy of another."""
+    for bank in module.modules():
+        if isinstance(bank, Bank) and bank.derivation is not None:
+            raise UserError(
+                f"Sets derived by {type(bank.derivation).__name__} from a base that all share "
+                "cannot be fused, divided or copied: sharing that moves takes sets that are "
+                "parameters of their own."
+            )

@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from partage.errors import UserError
-from partage.nn.adam import AdamOfRuns
-from partage.nn.bank import Bank
+from partage.nn import rates
+from partage.nn.adam import AdamOfRuns, run_of_elements
+from partage.nn.bank import refuse_derived
+from partage.nn.per_run import Each, along, first
 from partage.nn.pointwise import ALIGNED
 
 
@@ -24,7 +25,11 @@ class Optimiser:
     """
 
     def __init__(
-        self, module: nn.Module, make: Callable[[list[Tensor]], torch.optim.Optimizer], clip: float
+        self,
+        module: nn.Module,
+        make: Callable[[list[Tensor]], torch.optim.Optimizer],
+        clip: Each[float],
+        lr: Each[float] | None = None,  # the rate, where it may be each run's own
     ) -> None:
         self.parameters, self.clip = list(module.parameters()), clip
         self.sizes = [p.numel() for p in self.parameters]
@@ -32,17 +37,24 @@ class Optimiser:
         self.flat = nn.Parameter(functional.pad(values, (0, -len(values) % ALIGNED)))
         self._lie_end_to_end()
         self.torch = make([self.flat])
+        self.lr = rates.of_runs(self.torch, lr)
         self.run_of: Int64[Tensor, "E"] | None = None  # of each number; None: a step may ask
         if self.flat.device.type != "cpu":
             self.make_unasked()
         self._count_on_card()
 
+    def set_rate(self, lr: Each[float]) -> None:
+        """Go on at another rate."""
+        self.torch.param_groups[0]["lr"], self.lr = first(lr), rates.of_runs(self.torch, lr)
+
     def make_unasked(self) -> None:
         """Take steps without asking who is active: a card would have to be waited for."""
-        parts = [torch.arange(len(p)).repeat_interleave(p[0].numel()) for p in self.parameters]
-        run_of = torch.cat(parts)
-        run_of = functional.pad(run_of, (0, len(self.flat) - len(run_of)))
-        self.run_of = run_of.to(self.flat.device)
+        self.run_of = self._run_of()
+
+    def _run_of(self) -> Int64[Tensor, "E"]:
+        """Return the run of each number."""
+        run_of = run_of_elements(self.parameters)
+        return functional.pad(run_of, (0, len(self.flat) - len(run_of))).to(self.flat.device)
 
     def _count_on_card(self) -> None:
         """Have torch's optimiser count its steps on a card, where the parameters are there."""
@@ -71,11 +83,21 @@ class Optimiser:
         vars(self).update(state)
         self._lie_end_to_end()
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take over a copy of what ``torch.state_dict()`` returned, which may be another's.
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it keeps, that of each number run by run ``[R, P]``."""
+        kept: dict[str, Any] = {}
+        for name, x in self.torch.state[self.flat].items():
+            kept[name] = self._by_run(x) if x.shape == self.flat.shape else x
+        return {"kept": kept}
 
-        Torch itself shares the moments with it. Raises `ValueError` for those of other sizes.
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a copy of what `state_dict` returned, which may be another's.
+
+        Or ``torch.state_dict()``, as older code saved it. Raises `ValueError` for other sizes.
         """
+        if "kept" in state:
+            kept = {name: self._end_to_end(x) for name, x in state["kept"].items()}
+            state = {**self.torch.state_dict(), "state": {0: kept} if kept else {}}
         own = {name: x.shape for name, x in self.torch.state[self.flat].items()}
         self.torch.load_state_dict(deepcopy(dict(state)))
         self._count_on_card()
@@ -87,6 +109,13 @@ class Optimiser:
     def _parts(self, flat: Tensor) -> Sequence[Tensor]:
         """Return each parameter's part of a tensor in which they are laid end to end."""
         return flat[: sum(self.sizes)].split(self.sizes)
+
+    def _end_to_end(self, kept: Tensor | list[Tensor]) -> Tensor:
+        """Return what was kept run by run as torch has it."""
+        if isinstance(kept, Tensor):
+            return kept
+        values = torch.cat([x.flatten() for x in kept])
+        return functional.pad(values, (0, len(self.flat) - len(values)))
 
     def _values_and_moments(self) -> list[Tensor]:
         """Return the parameters laid end to end, and what the optimiser keeps of each of them."""
@@ -162,7 +191,8 @@ class Optimiser:
         gradients = [_gradient(p) for p in self.parameters]
         norms = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
         norm = torch.stack(norms, 1).square().sum(1).sqrt()
-        scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)[:, None]
+        # as torch divides a number by a tensor
+        scale = ((norm + 1e-6).reciprocal() * along(self.clip, norm)).clamp(max=1.0)[:, None]
         for gradient, scaled in zip(gradients, self.gradients, strict=True):
             torch.mul(gradient, scale, out=scaled)
         counts = norm.isfinite() if active is None else norm.isfinite() & active
@@ -177,7 +207,7 @@ class Optimiser:
             self.torch.stepping = torch.ones_like(counts) if active is None else active
             self.torch.step()
         elif active is None or active.all():
-            self.torch.step()
+            self._move()
         else:
             self._step_all_but(~active)
         return norm
@@ -194,7 +224,7 @@ class Optimiser:
             self.torch.step()
             return
         before = [x.clone() for x in self._values_and_moments()]
-        self.torch.step()
+        self._move()
         after = self._values_and_moments()
         before += [torch.zeros_like(x) for x in after[len(before) :]]  # made by the first step
         moves = active[run_of]
@@ -202,25 +232,26 @@ class Optimiser:
             now.copy_(torch.where(moves, now, was))
 
     @torch.no_grad()
+    def _move(self) -> None:
+        """Take torch's step, each run at its own rate."""
+        if self.lr is None:
+            self.torch.step()
+            return
+        before = self.flat.detach().clone()
+        self.torch.step()
+        run_of = self._run_of() if self.run_of is None else self.run_of
+        after = rates.moved(self.torch, before, self.flat, self.lr.values, run_of)
+        self.flat.copy_(after)
+
+    @torch.no_grad()
     def _step_all_but(self, still: Bool[Tensor, "R"]) -> None:
         """Take the optimiser's step, and put back what it did to these runs."""
         kept = self._values_and_moments()  # moments that the first step makes begin as zeros
         parts = [part for flat in kept for part in self._by_run(flat)]
         before = [part[still] for part in parts]
-        self.torch.step()
+        self._move()
         for part, was in zip(parts, before, strict=True):
             part[still] = was
-
-
-def refuse_derived(module: nn.Module) -> None:
-    """Raise `UserError` where a set of these networks cannot be made a copy of another."""
-    for bank in module.modules():
-        if isinstance(bank, Bank) and bank.derivation is not None:
-            raise UserError(
-                f"Sets derived by {type(bank.derivation).__name__} from a base that all share "
-                "cannot be fused, divided or copied: sharing that moves takes sets that are "
-                "parameters of their own."
-            )
 
 
 def _gradient(parameter: Tensor) -> Float32[Tensor, "R P"]:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
+from partage.nn.per_run import Each, along, each
 from partage.rl.losses import total
 
 PerAgent = Float32[Tensor, "R B T N"]
@@ -23,20 +24,21 @@ def gae(
     next_value: PerAgent,
     terminated: Bool[Tensor, "R B T"],
     truncated: Bool[Tensor, "R B T"],
-    gamma: float,
-    lam: float,
+    gamma: Each[float],
+    lam: Each[float],
 ) -> PerAgent:
     """Return the generalised advantages   (Schulman et al. 2016).
 
     A_t = delta_t + gamma * lam * A_{t+1}, delta_t = r_t + gamma * V(next) - V_t; `next_value` is
     of what followed each transition within its episode.
     """
-    future = gamma * next_value.masked_fill(terminated[..., None], 0.0)
+    future = along(gamma, next_value) * next_value.masked_fill(terminated[..., None], 0.0)
     delta = reward + future - value
     ended = (terminated | truncated)[..., None]
     advantage, following = torch.empty_like(delta), torch.zeros_like(delta[:, :, -1])
+    decay = along(each(lambda one, other: one * other, gamma, lam), following)
     for t in reversed(range(delta.shape[2])):
-        following = delta[:, :, t] + gamma * lam * following.masked_fill(ended[:, :, t], 0.0)
+        following = delta[:, :, t] + decay * following.masked_fill(ended[:, :, t], 0.0)
         advantage[:, :, t] = following
     return advantage
 
@@ -46,7 +48,7 @@ def n_step_targets(
     next_value: PerAgent,
     terminated: Bool[Tensor, "R B T"],
     truncated: Bool[Tensor, "R B T"],
-    gamma: float,
+    gamma: Each[float],
     steps: int,
 ) -> PerAgent:
     """Return each agent's next `steps` rewards and the value behind them   (EPyMARL).
@@ -56,10 +58,11 @@ def n_step_targets(
     bootstrap = next_value.masked_fill(terminated[..., None], 0.0)
     ends = (terminated | truncated)[..., None].clone()
     ends[:, :, -1] = True
-    target = reward + gamma * bootstrap
+    discount = along(gamma, bootstrap)
+    target = reward + discount * bootstrap
     for _ in range(steps - 1):
         one_later = target.roll(-1, 2)  # what comes round to the last instant is not used
-        target = reward + gamma * torch.where(ends, bootstrap, one_later)
+        target = reward + discount * torch.where(ends, bootstrap, one_later)
     return target
 
 

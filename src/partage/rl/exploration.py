@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from partage.kernels.choices import Noise
+from partage.nn.per_run import Each
 from partage.nn.pointwise import greedy
 from partage.rl.losses import linear_schedule
 from partage.rl.noise import generators, uniform
@@ -39,7 +40,9 @@ def in_place(noise: ExplorationNoise | None) -> Noise:
 class Exploration:
     """The noise of one learner's choices, each run's from its own generator."""
 
-    def __init__(self, seeds: Sequence[int], start: float, end: float, anneal: int) -> None:
+    def __init__(
+        self, seeds: Sequence[int], start: Each[float], end: Each[float], anneal: Each[int]
+    ) -> None:
         self.start, self.end, self.anneal = start, end, anneal
         self.generators = generators([stream(seed, "actions") for seed in seeds])
         self.steps = torch.zeros(len(seeds), dtype=torch.int64)  # environment steps seen so far

@@ -8,13 +8,15 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
+from partage.nn.per_run import Each, along, each
+
 
 def n_step_returns(
     reward: Float32[Tensor, "R B T N"],
     next_value: Float32[Tensor, "R B T N"],
     terminated: Bool[Tensor, "R B T"],
     truncated: Bool[Tensor, "R B T"],
-    gamma: float,
+    gamma: Each[float],
 ) -> Float32[Tensor, "R B T N"]:
     """Return what each agent gets from each step on   (A2C; MPD §3.2).
 
@@ -24,7 +26,8 @@ def n_step_returns(
     future = next_value[:, :, -1]
     for t in reversed(range(reward.shape[2])):
         future = torch.where(truncated[:, :, t, None], next_value[:, :, t], future)
-        future = reward[:, :, t] + gamma * future.masked_fill(terminated[:, :, t, None], 0.0)
+        future = future.masked_fill(terminated[:, :, t, None], 0.0)
+        future = reward[:, :, t] + along(gamma, future) * future
         returns[:, :, t] = future
     return returns
 
@@ -33,13 +36,13 @@ def td_target(
     reward: Float32[Tensor, "R B T"],
     next_value: Float32[Tensor, "R B T"],
     terminated: Bool[Tensor, "R B T"],
-    gamma: float,
+    gamma: Each[float],
 ) -> Float32[Tensor, "R B T"]:
     """Return y = r + gamma * V(next)   (QMIX; BDPS eq. 9).
 
     There is no future where the task terminated.
     """
-    return reward + gamma * next_value.masked_fill(terminated, 0.0)
+    return reward + along(gamma, next_value) * next_value.masked_fill(terminated, 0.0)
 
 
 def masked_mse(
@@ -65,6 +68,10 @@ def are_numbers(x: Float[Tensor, "R *X"]) -> Bool[Tensor, "R"]:
     return x.isfinite().flatten(1).all(1)
 
 
-def linear_schedule(start: float, end: float, steps: int, now: Tensor) -> Tensor:
+def linear_schedule(
+    start: Each[float], end: Each[float], steps: Each[float], now: Tensor
+) -> Tensor:
     """Return `start` at 0, `end` from `steps` on, and a straight line between."""
-    return start + (end - start) * (now / steps).clamp(max=1.0)
+    span = each(lambda before, after: after - before, start, end)
+    gone = (now / along(steps, now)).clamp(max=1.0)
+    return along(start, now) + along(span, now) * gone

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
+from partage.nn.per_run import Each, along
 from partage.rl.losses import total
 
 RewardScale = Literal["raw", "scaled", "standardised"]
@@ -68,7 +69,7 @@ class RewardNorm:
     """
 
     def __init__(
-        self, shape: Sequence[int], kind: RewardScale, gamma: float, device: torch.device
+        self, shape: Sequence[int], kind: RewardScale, gamma: Each[float], device: torch.device
     ) -> None:
         runs, copies, n_agents = shape
         self.kind, self.gamma = kind, gamma
@@ -99,7 +100,7 @@ class RewardNorm:
         now = self.so_far
         sums = torch.empty_like(reward)
         for t in range(reward.shape[2]):
-            sums[:, :, t] = now = self.gamma * now + reward[:, :, t]
+            sums[:, :, t] = now = along(self.gamma, now) * now + reward[:, :, t]
             now = now.masked_fill(ended[:, :, t, None], 0.0)
         self.so_far = torch.where(active, now, self.so_far)
         return sums

@@ -1,18 +1,25 @@
 """PPO's losses of each act, before their mean: pure functions, each with its hand-computed test."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional
 
+from partage.nn.per_run import Each, along, each
+
 HUBER = 10.0  # the error from which on the loss grows in a straight line   (on-policy)
 
 
 def policy_terms(
-    ratio: Float32[Tensor, "*X"], advantage: Float32[Tensor, "*X"], clip: float
+    ratio: Float32[Tensor, "*X"], advantage: Float32[Tensor, "*X"], clip: Each[float]
 ) -> Float32[Tensor, "*X"]:
     """Return ``-min(ratio A, clipped ratio A)``   (Schulman et al. 2017, eq. 7)."""
-    clipped = ratio.clamp(1 - clip, 1 + clip)
+    bounds = each(lambda x: 1 - x, clip), each(lambda x: 1 + x, clip)
+    least: Any = along(bounds[0], ratio)
+    most: Any = along(bounds[1], ratio)
+    clipped = ratio.clamp(least, most)
     return -torch.minimum(ratio * advantage, clipped * advantage)
 
 

@@ -8,14 +8,21 @@ its own (`partage.runs.evaluate.absolute`).
 import copy
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from partage.learners import Learner
-
 WORST, UNSURPASSED = -math.inf, math.inf
+
+
+@runtime_checkable
+class Saving(Protocol):
+    """What policies are copied out of: a learner, or a cell's part of one."""
+
+    def state_dict(self, replay: bool = True) -> dict[str, Any]:
+        """Return what it saves; experience only with `replay`."""
+        ...
 
 
 class Best:
@@ -35,7 +42,7 @@ class Best:
         tested: Bool[Tensor, "R"],
         outcome: Mapping[str, Float32[Tensor, "R B"]],
         env_steps: Int64[Tensor, "R"],
-        learner: Learner,
+        learner: Saving,
     ) -> None:
         """Copy the learner's state for the tested runs that have never done as well.
 

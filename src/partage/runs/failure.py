@@ -7,24 +7,33 @@ checkpoint stays, so the run says so again whenever it is asked to train.
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
-
-import pandas as pd
+from typing import NoReturn
 
 from partage import _io
-from partage.config.recipe import Recipe
 from partage.errors import UserError
+from partage.runs.cells import Cell
 from partage.runs.divergence import CURES, Failure
 
 FILES = ("failed.parquet", "failed.json")
 
 
-def write(
-    folder: Path, recipe: Recipe, curve: pd.DataFrame, failures: Sequence[Sequence[Any]]
-) -> NoReturn:
-    """Write both files, then raise the `UserError` that says what they say."""
+def after_all(acts: Sequence[Callable[[], None]]) -> None:
+    """Do each, whatever was refused before; then raise one `UserError` of what was refused."""
+    said = []
+    for act in acts:
+        try:
+            act()
+        except UserError as error:
+            said.append(str(error))
+    if said:
+        raise UserError(" ".join(said))
+
+
+def write(folder: Path, cell: Cell) -> NoReturn:
+    """Write both files of a cell, then raise the `UserError` that says what they say."""
+    recipe, curve, failures = cell.recipe, cell.metrics.curve(), cell.metrics.failures
     buffer = io.BytesIO()
     curve.to_parquet(buffer, index=False)
     failed = [Failure(*one) for one in failures]

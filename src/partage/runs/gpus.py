@@ -6,6 +6,7 @@ however it ends. Standard library only.
 """
 
 import fcntl
+import math
 import os
 import subprocess
 import tempfile
@@ -40,6 +41,16 @@ def visible() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return done.stdout.split()
+
+
+def memory() -> float:
+    """Return the bytes of the smallest GPU's memory here; infinite where nobody tells."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        return min(float(line) * 2**20 for line in done.stdout.split())
+    except (OSError, subprocess.SubprocessError, ValueError):  # none, or a word for a number
+        return math.inf
 
 
 def claim(gpus: list[str], per_gpu: int) -> str:

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from partage.config.recipe import Recipe
-from partage.learners import Learner
 from partage.rl.rollout import Rollout, team_reward
 from partage.runs import divergence, record, sharing_points
+from partage.runs.best import Saving
 from partage.runs.divergence import Failure
 from partage.sharing.assignment import Assignment, partition
 from partage.sharing.overlap import Shares
@@ -73,7 +73,7 @@ class Metrics:
         rollout: Rollout,
         measures: Mapping[str, Float32[Tensor, "R"]],
         active: Bool[Tensor, "R"],
-        learner: Learner,
+        learner: Saving,
     ) -> None:
         """End the active runs that have lost their numbers; the others go on."""
         self.fail(divergence.find(rollout, measures, active))
