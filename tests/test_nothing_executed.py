@@ -366,7 +366,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("metrics", "returns_so_far"), torch.zeros(1).expand(2**40)),
         (("best", "marks"), [None]),
         (("best", "states"), ["x"]),
-        (("learner", "optimiser", "param_groups"), [{"lr": None}]),
+        (("learner", "optimiser"), {"param_groups": [{"lr": None}]}),  # as older code saved it
+        (("learner", "optimiser", "kept"), {"square_avg": None}),
+        (("learner", "optimiser", "kept"), {"square_avg": torch.zeros(3)}),
+        (("learner", "optimiser", "kept"), ["x"]),
         (("learner", "steps"), torch.zeros(1).to_sparse()),
     ],
 )
