@@ -6,10 +6,6 @@ rule train_pack:
         image=lambda wildcards: [ancient(image_of_pack(wildcards))] if CONTAINED else [],
     output:
         temp(touch(f"{ROOT}/packs/{{pack}}")),
-    params:
-        recipes=lambda wildcards: [
-            as_word(recipe.run_dir(REQUEST.root, each) / "recipe.json") for each in PACKS[wildcards.pack]
-        ],
     log:
         f"{ROOT}/logs/train/packs/{{pack}}.log",
     container:
@@ -20,6 +16,11 @@ rule train_pack:
         mem_mb=lambda wildcards, attempt: jobs.ask_pack(
             PACKS[wildcards.pack], CALIBRATION, REQUEST.device, REQUEST.job_hours, attempt
         ).memory,
+    params:
+        recipes=lambda wildcards: [
+            as_word(recipe.run_dir(REQUEST.root, each) / "recipe.json")
+            for each in PACKS[wildcards.pack]
+        ],
     shell:
         f"trap : TERM; {BEFORE}{PAGES} {PARTAGE} train {{params.recipes}} --wait {DEVICE}{LIVE} > {{log:q}} 2>&1"
         f" || test $? = 2"
