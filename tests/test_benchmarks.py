@@ -224,3 +224,27 @@ def test_more_copies_are_measured_with_their_memory() -> None:
     (row,) = [line for line in done.stdout.splitlines() if "8 copies, R=1 |" in line]
     held = re.search(r"; ([\d,]+) MiB at most", row)
     assert held and float(held[1].replace(",", "")) > 100, row
+
+
+def test_the_pilots_that_docs_show_are_the_published_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import pilots
+
+    assert pilots.table(pilots.PUBLISHED) in (ROOT / "docs/methods.md").read_text()
+    panels = pilots.draw(pilots.PUBLISHED).axes
+    for pilot, axes in zip(pilots.PILOTS, panels, strict=False):
+        assert pilot.task in axes.get_title()
+        assert ("simulator" in axes.get_title()) == pilot.task.startswith("smac")
+        assert len(axes.lines) == (pilots.SEEDS + 1) * len(pilot.curves)
+
+
+def test_pilots_without_their_runs_say_how_to_train_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import pilots
+
+    monkeypatch.setattr(sys, "argv", ["pilots", "--results", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        pilots.main()
+    assert ended.value.code == 2 and "add --train" in capsys.readouterr().err
