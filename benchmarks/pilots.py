@@ -19,8 +19,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from partage.analysis import series
 from partage.plots import files, style
-from partage.runs.finals import final
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs/pilots.png"
@@ -160,7 +160,7 @@ def _ends(results: Path, pilot: Pilot, curve: Curve) -> list[float]:
     """Return what each seed ends at, the lowest first."""
     measured = seeds(results, pilot.task, curve, pilot.metric)
     steps = measured.index.to_numpy()
-    return sorted(final(steps, measured[seed].to_numpy()) for seed in measured)
+    return sorted(series.final(steps, measured[seed].to_numpy()) for seed in measured)
 
 
 def _number(value: float) -> str:
@@ -184,11 +184,12 @@ def draw(results: Path) -> Canvas:
 def _draw_panel(axes: Axes, results: Path, pilot: Pilot) -> None:
     for curve in reversed(pilot.curves):  # methods above controls
         measured = seeds(results, pilot.task, curve, pilot.metric)
-        thousands = measured.index.to_numpy() / 1000
-        width = max(1, round(SMOOTH * len(measured)))
-        smooth = pd.DataFrame(measured.rolling(width, min_periods=1).mean())
-        axes.plot(thousands, smooth, color=curve.colour, linewidth=0.6, alpha=0.4)
-        mean = smooth.mean(axis=1)
+        steps = measured.index.to_numpy()
+        smooth = [(steps, series.smooth(steps, measured[x].to_numpy(), SMOOTH)) for x in measured]
+        grid, lines = series.align(smooth)  # seeds are measured at steps of their own
+        thousands = grid / 1000
+        axes.plot(thousands, lines.T, color=curve.colour, linewidth=0.6, alpha=0.4)
+        mean = lines.mean(axis=0)
         axes.plot(thousands, mean, color=curve.colour, linewidth=1.8, label=curve.label)
     simulated = " (simulator)" if pilot.task.startswith("smac") else ""
     axes.set_title(pilot.task + simulated, fontsize=9)
