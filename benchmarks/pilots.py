@@ -116,30 +116,37 @@ COLUMNS = 3  # of the picture
 SMOOTH = 0.05  # curves are moving means over this share of the x axis
 
 
+def folder_of(results: Path, task: str, curve: Curve) -> Path:
+    """Return where the runs of one algorithm on a task lie."""
+    return results / "lab/runs" / curve.folder / task
+
+
 def seeds(results: Path, task: str, curve: Curve, metric: str) -> pd.DataFrame:
     """Return a metric by environment steps (rows) and seed (columns), as measured."""
-    folder = results / "lab/runs" / curve.folder / task
-    rows = pd.concat([pd.read_parquet(path) for path in folder.glob("*/curve.parquet")])
+    paths = folder_of(results, task, curve).glob("*/curve.parquet")
+    rows = pd.concat([pd.read_parquet(path) for path in paths])
     of_metric = rows[rows["metric"] == metric]
     return of_metric.pivot(index="env_steps", columns="seed", values="value")
 
 
-def is_there(results: Path, task: str, curve: Curve) -> bool:
-    """Return whether its runs are finished."""
-    folder = results / "lab/runs" / curve.folder / task
-    return any(folder.glob("*/record.json"))
+def missing(results: Path) -> list[tuple[str, Curve]]:
+    """Return the tasks and algorithms whose runs are not finished."""
+    wanted = [(pilot.task, curve) for pilot in PILOTS for curve in pilot.curves]
+    return [
+        (task, curve)
+        for task, curve in wanted
+        if not any(folder_of(results, task, curve).glob("*/record.json"))
+    ]
 
 
 def train(results: Path) -> None:
     """Train what is not there yet."""
-    for pilot in PILOTS:
-        for curve in pilot.curves:
-            if not is_there(results, pilot.task, curve):
-                command = [sys.executable, "-m", "partage", "run", curve.algorithm, pilot.task]
-                command += ["--scale", "lab", "--results", str(results)]
-                command += ["--seeds", str(SEEDS), "--steps", str(STEPS)]
-                command += ["--set", curve.settings] if curve.settings else []
-                subprocess.run(command, check=True)
+    for task, curve in missing(results):
+        command = [sys.executable, "-m", "partage", "run", curve.algorithm, task]
+        command += ["--scale", "lab", "--results", str(results)]
+        command += ["--seeds", str(SEEDS), "--steps", str(STEPS)]
+        command += ["--set", curve.settings] if curve.settings else []
+        subprocess.run(command, check=True)
 
 
 def table(results: Path) -> str:
@@ -200,7 +207,7 @@ def _draw_panel(axes: Axes, results: Path, pilot: Pilot) -> None:
 
 
 def main() -> None:
-    """Train what is asked for, print the tables, and write the picture."""
+    """Train what is asked for, print the table, and write the picture."""
     parser = argparse.ArgumentParser("python -m benchmarks.pilots", description=__doc__)
     parser.add_argument("--results", type=Path, default=PUBLISHED, help="whose runs are shown")
     parser.add_argument("--train", action="store_true", help="first train what is not there")
@@ -208,13 +215,12 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.train:
         train(asked.results)
-    wanted = [(pilot.task, curve) for pilot in PILOTS for curve in pilot.curves]
-    missing = [(task, curve) for task, curve in wanted if not is_there(asked.results, task, curve)]
-    if missing:
-        task, curve = missing[0]
+    if lacking := missing(asked.results):
+        task, curve = lacking[0]
+        wanted = sum(len(pilot.curves) for pilot in PILOTS)
         parser.error(
-            f"expected finished runs of {len(wanted)} algorithms below {asked.results}, but "
-            f"{len(missing)} are not there, as {curve.folder} on {task}: add --train"
+            f"expected finished runs of {wanted} algorithms below {asked.results}, but "
+            f"{len(lacking)} are not there, as {curve.folder} on {task}: add --train"
         )
     print(table(asked.results))
     files.save(draw(asked.results), asked.picture)

@@ -106,6 +106,21 @@ x_label = "environment steps"
 y_label = "team return (sum over agents)"
 """
 
+# How a trainer begins that stands in for `python -m partage train`, and is Python for all else. A
+# first line takes no path with a space: a shell reads these three, to Python they are a text.
+STAND_IN_HEAD = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+import os, sys
+sys.path.insert(0, {tests!r})
+if sys.argv[1:4] != ["-m", "partage", "train"]:
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+from pathlib import Path
+sys.path.insert(0, "src")
+from small import curve, outcome
+from partage.runs import record
+"""
+
 
 def checkout(root: Path) -> Path:
     """Write the small checkout's files below `root`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from calibrated import calibration_of
-from small import ROOT, edit, finish, small_plan, workflow
+from small import ROOT, STAND_IN_HEAD, edit, finish, small_plan, workflow
 from test_workflow import jobs, snakemake, trained
 
 from partage.__main__ import main
@@ -172,18 +172,9 @@ def test_a_run_that_is_trained_waits_for_no_gpu(tmp_path: Path, monkeypatch, cap
 
 
 # What trains: all recipes that are named, but those that a file names, which lose their numbers.
-STAND_IN = """#!/bin/sh
-'''exec' "{python}" "$0" "$@"
-' '''
-import os, sys
-sys.path.insert(0, {tests!r})
-if sys.argv[1:4] != ["-m", "partage", "train"]:
-    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-from pathlib import Path
-sys.path.insert(0, "src")
-from small import curve, outcome
-from partage.runs import record
-from partage.config import outcomes
+STAND_IN = (
+    STAND_IN_HEAD
+    + """from partage.config import outcomes
 from partage.config.recipe import Recipe
 lost, trained = set(Path("lost.txt").read_text().split()), []
 paths = [Path(word) for word in sys.argv if word.endswith("recipe.json")]
@@ -199,6 +190,7 @@ if trained:
         file.write("+".join(trained) + "\\n")
 sys.exit(2 if any(Recipe.load(path).algorithm in lost for path in paths) else 0)
 """
+)
 FASTER = """
 [faster]
 learner = "one"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from calibrated import calibration_of
-from small import ROOT, SECOND, edit, workflow
+from small import ROOT, SECOND, STAND_IN_HEAD, edit, workflow
 
 from partage.config import calibration, plan
 from partage.config.jobs import ask
@@ -19,25 +19,16 @@ from partage.config.request import Request
 
 pytestmark = pytest.mark.xdist_group("workflow")  # what the tests share is made once
 
-# A first line takes no path with a space: a shell reads these three, to Python they are a text.
-STAND_IN = """#!/bin/sh
-'''exec' "{python}" "$0" "$@"
-' '''
-import os, sys
-sys.path.insert(0, {tests!r})
-if sys.argv[1:4] != ["-m", "partage", "train"]:
-    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-from pathlib import Path
-sys.path.insert(0, "src")
-from small import curve, outcome
-from partage.runs import record
-from partage.config.recipe import Recipe
+STAND_IN = (
+    STAND_IN_HEAD
+    + """from partage.config.recipe import Recipe
 path = Path(sys.argv[4])
 recipe = Recipe.load(path)
 with open("trained.txt", "a") as file:
     file.write(f"{{recipe.algorithm}} {{recipe.task}}\\n")
 record.write(path.parent, curve(recipe), outcome(recipe))
 """
+)
 
 
 def snakemake(root: Path, *options: str, config: str = "") -> subprocess.CompletedProcess[str]:
