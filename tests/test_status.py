@@ -45,7 +45,7 @@ def test_a_run_is_seen_training_then_stopped_and_then_failed(tmp_path: Path, mon
     trainer = started(lambda: train.run(path, checkpoint_every=0.0))
     try:
         deadline = time.monotonic() + 60
-        while not status.look(folder, ENDLESS).share or not any(folder.glob("checkpoint/[ab]")):
+        while not status.look(folder, ENDLESS).seconds or not any(folder.glob("checkpoint/[ab]")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         [state] = status.beside_plan(tmp_path / "smoke", [])
