@@ -75,7 +75,7 @@ def test_a_checkpoint_of_older_code_is_gone_on_from_and_says_that_no_best_is_kep
 ):
     training = train.Training(recipe("qmix"))
     training.advance()
-    training.testing.best.load_state_dict(None)
+    training.cells[0].best.load_state_dict(None)
     while training.active.any():
         training.advance()
     lay(tmp_path, recipe("qmix"))

@@ -14,7 +14,8 @@ from partage.config.recipe import SCALES
 from partage.config.tasks import run_values
 from partage.errors import UserError
 from partage.learners._kaleidoscope import Settings, Upkeep
-from partage.learners.kaleidoscope import Kaleidoscope, fixed, layers_of
+from partage.learners._masked import layers_of
+from partage.learners.kaleidoscope import Kaleidoscope, fixed
 from partage.nn.bank import Bank, Sets
 from partage.nn.masks import LearnedMask, diversity, fix, redraw
 from partage.rl.noise import generators

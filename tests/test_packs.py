@@ -107,9 +107,14 @@ def test_packs_of_the_same_recipes_have_the_same_name_and_others_another(trials)
     assert names(trials[:9]) == names(list(trials[:9])) != names(longer)
 
 
-def test_a_pack_s_job_asks_for_the_memory_of_all(trials):
-    each = [asking.ask(recipe, BILL, "cuda", 24).memory for recipe in trials[:9]]
-    assert asking.ask_pack(trials[:9], BILL, "cuda", 24).memory == sum(each) > each[0]
+def test_a_pack_s_job_asks_for_the_memory_of_all_and_for_its_process_s_once(trials):
+    pack = trials[:9]
+    need = asking.SPARE_MEMORY * costs.memory_of_pack(pack, BILL) / asking.MB
+    assert asking.memory_of_pack(pack, BILL, "cuda", 24) == pytest.approx(need, abs=len(pack) + 1)
+    assert (
+        asking.memory_of_pack(pack[:1], BILL, "cuda", 24)
+        == asking.ask(pack[0], BILL, "cuda", 24).memory
+    )
 
 
 @pytest.mark.parametrize(

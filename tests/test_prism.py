@@ -9,7 +9,7 @@ from torch import Tensor
 
 from partage import learners
 from partage.errors import UserError
-from partage.learners.kaleidoscope import layers_of
+from partage.learners._masked import layers_of
 from partage.learners.prism import Prism
 from partage.nn.bank import Bank
 from partage.nn.generated import Spectrum, orthogonality, spectra_differ

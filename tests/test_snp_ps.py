@@ -9,7 +9,7 @@ from torch import Tensor
 
 from partage import learners
 from partage.errors import UserError
-from partage.learners.kaleidoscope import layers_of
+from partage.learners._masked import layers_of
 from partage.learners.snp_ps import SNP
 from partage.nn.bank import to_rows
 from partage.nn.gru import run_gru

@@ -13,9 +13,9 @@ rule train_pack:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=lambda wildcards, attempt: jobs.ask_pack(
+        mem_mb=lambda wildcards, attempt: jobs.memory_of_pack(
             PACKS[wildcards.pack], CALIBRATION, REQUEST.device, REQUEST.job_hours, attempt
-        ).memory,
+        ),
     params:
         recipes=lambda wildcards: [
             as_word(recipe.run_dir(REQUEST.root, each) / "recipe.json")

@@ -49,16 +49,16 @@ def ask(
     return Ask(math.ceil(memory / MB), math.ceil(min(minutes, 60 * most_hours)))
 
 
-def ask_pack(
-    pack: Sequence[Recipe],
-    calibration: Calibration | None,
-    device: str,
-    most_hours: int,
-    attempt: int = 1,
-) -> Ask:
-    """Return what the job of a pack of several cells asks for: the memory of all together."""
-    each = [ask(recipe, calibration, device, most_hours, attempt) for recipe in pack]
-    return Ask(sum(one.memory for one in each), max(one.minutes for one in each))
+def memory_of_pack(
+    pack: Sequence[Recipe], calibration: Calibration, device: str, most_hours: int, attempt: int = 1
+) -> int:
+    """Return the MB that the job of a pack of several cells asks for: that of all together.
+
+    One process trains them, so what a process takes without any run is counted once.
+    """
+    each = [ask(recipe, calibration, device, most_hours, attempt).memory for recipe in pack]
+    counted_twice = SPARE_MEMORY * calibration.base_bytes * (len(pack) - 1)
+    return math.ceil(sum(each) - counted_twice / MB)
 
 
 def remark(

@@ -1,25 +1,23 @@
 """PPO's networks: an actor and a critic, each layers, a memory if it has one, and layers."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float32
 from torch import Generator, Tensor, nn
 
-from partage.errors import UserError
 from partage.kernels.acting import Bank
+from partage.learners._ppo_settings import Settings, sharing_of
 from partage.nn.bank import Init, from_rows, linear_init, orthogonal_init, to_rows
 from partage.nn.dense import Layer, apply_layers
 from partage.nn.gru import GRU, GRUWeights, run_gru
-from partage.nn.networks import MLP, FixedSharing, fixed_sharing
+from partage.nn.networks import MLP, FixedSharing
 from partage.nn.state import hold, used
 from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sharing.assignment import Assignment
 from partage.sims.contract import Spec, stream
 
-Sharing = Literal["full", "id", "none", "type", "front"]
-CriticSharing = Literal["same", "full", "id", "none", "type"]
 HIDDEN_GAIN, ACTOR_GAIN, CRITIC_GAIN = 2**0.5, 0.01, 1.0  # of layers' weights   (JaxMARL)
 
 
@@ -102,7 +100,7 @@ class Networks(nn.Module):
     own_critic_of: Assignment
 
     def __init__(
-        self, spec: Spec, settings: "Settings", seeds: Sequence[int], share: FixedSharing | None
+        self, spec: Spec, settings: Settings, seeds: Sequence[int], share: FixedSharing | None
     ) -> None:
         super().__init__()
         s, runs, self.n_agents = settings, len(seeds), spec.n_agents
@@ -170,20 +168,3 @@ def inits_of(name: str) -> tuple[Init, Init, Init]:
     gains = (HIDDEN_GAIN, ACTOR_GAIN, CRITIC_GAIN)
     hidden, actor, critic = map(orthogonal_init, gains)
     return hidden, actor, critic
-
-
-def sharing_of(kind: Sharing | CriticSharing, spec: Spec, runs: int) -> FixedSharing:
-    """Return the sharing of this name on a task.
-
-    Raises `UserError` for sharing by type on a task that names no types.
-    """
-    if kind == "type":
-        if not spec.types:
-            raise UserError(
-                "Sharing by type gives agents of one type one set, but this task names no types of "
-                "its agents: share full, id or none."
-            )
-        index = assignment.by(spec.types, runs)
-        return FixedSharing(len(set(spec.types)), 0, index)
-    assert kind in ("full", "id", "none")
-    return fixed_sharing(kind, runs, spec.n_agents)

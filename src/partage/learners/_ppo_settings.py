@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from partage.errors import UserError
-from partage.learners._ppo_networks import CriticSharing, Sharing, sharing_of
+from partage.nn.networks import FixedSharing, fixed_sharing
 from partage.nn.per_run import Each, of_runs
 from partage.rl.advantages import Normalise
 from partage.rl.running import RewardScale
+from partage.sharing import assignment
 from partage.sims.contract import Spec
 
+Sharing = Literal["full", "id", "none", "type", "front"]
+CriticSharing = Literal["same", "full", "id", "none", "type"]
 MOST_LAYERS = 5
 
 
@@ -115,3 +118,20 @@ def check(s: Settings, spec: Spec) -> None:
     for kind in (s.sharing, s.critic_sharing):
         if kind == "type":
             sharing_of(kind, spec, 1)
+
+
+def sharing_of(kind: Sharing | CriticSharing, spec: Spec, runs: int) -> FixedSharing:
+    """Return the sharing of this name on a task.
+
+    Raises `UserError` for sharing by type on a task that names no types.
+    """
+    if kind == "type":
+        if not spec.types:
+            raise UserError(
+                "Sharing by type gives agents of one type one set, but this task names no types of "
+                "its agents: share full, id or none."
+            )
+        index = assignment.by(spec.types, runs)
+        return FixedSharing(len(set(spec.types)), 0, index)
+    assert kind in ("full", "id", "none")
+    return fixed_sharing(kind, runs, spec.n_agents)

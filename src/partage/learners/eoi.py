@@ -32,7 +32,6 @@ from partage.errors import at_least
 from partage.kernels.policies import ByTurns, ByValues
 from partage.learners import _off_policy, qmix
 from partage.learners._eoi import Individual
-from partage.learners._off_policy import OffPolicyLearner
 from partage.learners._passes import Minibatch, descend, in_turn
 from partage.nn.adam import adam_of_runs
 from partage.nn.optimiser import Optimiser
@@ -127,7 +126,7 @@ class Actor:
         return choice, Memory(base, memory.who)
 
 
-class EOI(OffPolicyLearner[qmix.Networks, Settings]):
+class EOI(qmix.OnQMIX[Settings]):
     """QMIX whose agents sometimes do what would make them recognisable."""
 
     def __init__(
@@ -149,7 +148,7 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
 
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Take QMIX's step, then one of classifier and intrinsic value on each minibatch."""
-        measures = qmix.update(self, batch, active)
+        measures = super().update(batch, active)
         if self.settings.individual_training == "drawn":
             losses = self._learn_from_drawn(batch, active)
         else:
@@ -234,10 +233,6 @@ class EOI(OffPolicyLearner[qmix.Networks, Settings]):
         actions = rows.of_agents(batch["actions"])[..., None]
         value = net.apply_to_rows(net.value, obs, who).gather(-1, actions).squeeze(-1)
         return rows.mean(classifier), rows.mean((value - target).square())
-
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """Return the softmax of each agent's action values along whole episodes."""
-        return qmix.probabilities(self.nets, obs.to(self.device), actions.to(self.device))
 
     def sharing(self) -> dict[str, Assignment]:
         """Return who goes through which set; it never moves."""

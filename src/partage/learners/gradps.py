@@ -29,17 +29,15 @@ from functools import partial
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from partage.errors import UserError
 from partage.learners import _gradps, _off_policy, qmix
 from partage.learners._gradps import Neurons, Rules, Watched
-from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.adapters import Columns, Shared, own_sets
 from partage.nn.bank import Bank
 from partage.nn.networks import Sharing
-from partage.nn.per_run import along
 from partage.nn.tangents import overlap
 from partage.rl.noise import generators
 from partage.sharing import assignment
@@ -68,7 +66,7 @@ class Settings(_off_policy.Settings):
     budget: int = 0
 
 
-class GradPS(OffPolicyLearner[qmix.Networks, Settings]):
+class GradPS(qmix.OnQMIX[Settings]):
     """QMIX that watches its first layer, and reports how much of it agents share."""
 
     def __init__(
@@ -105,11 +103,10 @@ class GradPS(OffPolicyLearner[qmix.Networks, Settings]):
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Take QMIX's own step, and note what agents asked of each neuron in it."""
         watched = Watched(batch["alive"])
-        measures = qmix.update(self, batch, active, watched)
+        measures = self.descend(batch, active, watched)
         norm = measures["gradient_norm"]
         assert watched.asked is not None
-        most = along(self.settings.clip, norm)
-        clipping = ((norm + 1e-6).reciprocal() * most).clamp(max=1.0)  # as in the step
+        clipping = self.optimiser.clipping(norm)
         self.neurons.note(clipping[:, None, None] * watched.asked, active & norm.isfinite())
         closing = (self.neurons.closing == 1) & active.cpu()[:, None]
         if closing.any():
@@ -131,10 +128,6 @@ class GradPS(OffPolicyLearner[qmix.Networks, Settings]):
         self.optimiser.change(self.layer, partial(_gradps.copy_first, opened))
         self.optimiser.change(self.layer, partial(_gradps.average, closed))
         super().update_targets(active)
-
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """Return the softmax of each agent's action values along whole episodes."""
-        return qmix.probabilities(self.nets, obs.to(self.device), actions.to(self.device))
 
     def sharing(self) -> dict[str, Shares]:
         """Return who chooses alike at all neurons, and how much any two agents share."""

@@ -24,45 +24,37 @@ same overlap in other places, under a network that is drawn anew; it cuts and do
 learns from the replay as it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32
-from torch import Tensor, nn
+from jaxtyping import Bool
+from torch import Tensor
 
 from partage.errors import UserError
-from partage.learners import _kaleidoscope, _off_policy, qmix
-from partage.learners._off_policy import OffPolicyLearner
+from partage.learners import _kaleidoscope, _masked, qmix
+from partage.learners._masked import BEHIND, MaskedQMIX, layers_of
 from partage.nn.bank import Bank
 from partage.nn.masks import LearnedMask, diversity, fix
-from partage.nn.per_run import first
-from partage.nn.tangents import banks, overlap
 from partage.rl.noise import generators
 from partage.sharing.assignment import Assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
-
-BEHIND = 3  # layers behind the memory   (Kaleidoscope: "1R3")
 
 # what makes it quick on the small tasks of its tests
 QUICK = {"lr": 2e-3, "hidden": 32}
 
 
 @dataclass(frozen=True)
-class Settings(_off_policy.Settings, _kaleidoscope.Settings):
+class Settings(_masked.Settings, _kaleidoscope.Settings):
     """The settings of QMIX with masks that are learned."""
 
-    optimiser: Literal["adam", "rmsprop"] = "adam"  # Kaleidoscope, with a rate of 5e-4
-    adam_eps: float = 1e-8  # Kaleidoscope: torch's default
     # env steps after which masks stay as they are and the network is trained anew; 0: never
     fix_at: int = 0  # a control   (ours)
     moved: bool = False  # and their places are permuted, alike in all masks
 
 
-class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
+class Kaleidoscope(MaskedQMIX[Settings]):
     """QMIX that learns masks, and reports how much its agents share."""
 
     def __init__(
@@ -77,25 +69,15 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
             sets = nets.agent.body.sets
             _kaleidoscope.mask(layers_of(nets), sets, seeds, settings.fix_at > 0)
         super().__init__(spec, settings, seeds, device, nets)
-        acting = self.nets, spec, self.exploration, device
-        self.policy = qmix.EpsilonGreedy(*acting, in_layers=True)
-        self.policy.captured = False  # sets are derived anew, and some of it waits for a card
         self.upkeep = _kaleidoscope.Upkeep(settings, seeds).to(device)
         self.moving = generators([stream(seed, "places") for seed in seeds])
         self.generators += [*self.upkeep.draws, *self.moving]
         self.anew = [stream(seed, "anew") for seed in seeds]
 
-    def _descent(self) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
-        """Return what makes torch's optimiser of the networks."""
-        s = self.settings
-        if s.optimiser == "adam":
-            return adam(first(s.lr), s.adam_eps)
-        return super()._descent()
-
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Reset what is due, then take one step down QMIX's loss and the diversity loss."""
         if self.settings.masks == "none":
-            return qmix.update(self, batch, active)
+            return super().update(batch, active)
         layers = layers_of(self.nets)
         learning = self._fix(active) if self.settings.fix_at else active  # masks
         self.upkeep.reset(layers[1:], self.exploration.steps, learning)
@@ -133,13 +115,11 @@ class Kaleidoscope(OffPolicyLearner[qmix.Networks, Settings]):
         self.exploration.since = torch.where(due, steps, self.exploration.since)
         return learning & ~due
 
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """Return the softmax of each agent's action values along whole episodes."""
-        return qmix.probabilities(self.nets, obs.to(self.device), actions.to(self.device))
-
     def sharing(self) -> dict[str, Assignment | Shares]:
-        """Return who has which mask, and how much any two of them share: masked layers, and all."""
-        return sharing_of(self.nets, self.settings.masks != "none")
+        """Return who has which mask, and how much any two share; of no masks, which set."""
+        if self.settings.masks == "none":
+            return {"agent": self.nets.assignment}
+        return super().sharing()
 
 
 def check(s: Settings) -> None:
@@ -163,28 +143,6 @@ def fixed(layers: Sequence[Bank]) -> Bool[Tensor, "R"]:
     mask = layers[0].derivation
     assert isinstance(mask, LearnedMask)
     return mask.fixed
-
-
-def adam(lr: float, eps: float) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
-    """Return what makes Kaleidoscope's optimiser of parameters."""
-    return partial(torch.optim.Adam, lr=lr, eps=eps, fused=True)
-
-
-def layers_of(nets: qmix.Networks) -> list[Bank]:
-    """Return the layers before and behind the memory, in order."""
-    return [nets.agent.body.encoder, *banks(nets.agent.head)]
-
-
-def sharing_of(nets: qmix.Networks, derived: bool) -> dict[str, Assignment | Shares]:
-    """Return who goes through which set, and of derived ones how much any two share."""
-    index, agent, sets = nets.assignment, nets.agent, nets.agent.body.sets
-    if not derived:
-        return {"agent": index}
-    layers = nn.ModuleList(layers_of(nets))
-    return {
-        "layers": Shares(index, lambda: overlap(layers, sets)),
-        "agent": Shares(index, lambda: overlap(agent, sets)),
-    }
 
 
 def make(

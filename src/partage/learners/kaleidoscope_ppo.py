@@ -21,7 +21,8 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from partage.learners import _kaleidoscope, _ppo_settings
-from partage.learners._ppo_networks import Networks, Sharing
+from partage.learners._ppo_networks import Networks
+from partage.learners._ppo_settings import Sharing
 from partage.learners.ppo import PPO
 from partage.nn.bank import Bank
 from partage.nn.masks import diversity

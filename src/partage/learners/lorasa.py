@@ -24,7 +24,8 @@ from torch import Generator, Tensor, nn
 
 from partage.errors import UserError
 from partage.learners import _ppo_settings
-from partage.learners._ppo_networks import CriticSharing, Networks
+from partage.learners._ppo_networks import Networks
+from partage.learners._ppo_settings import CriticSharing
 from partage.learners.ppo import PPO
 from partage.nn.adapters import LowRank
 from partage.nn.bank import Bank, Sets

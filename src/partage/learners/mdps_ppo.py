@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from partage.learners import _mdps_settings, _ppo_settings
-from partage.learners._ppo_networks import Sharing
+from partage.learners._ppo_settings import Sharing
 from partage.learners.mdps import MDPS
 from partage.learners.ppo import PPO
 from partage.sims.contract import Spec

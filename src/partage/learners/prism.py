@@ -17,23 +17,19 @@ gradient where all masks agree, is 0 until the TD loss has parted them. The regu
 |U^T U - 1|^2 + |V^T V - 1|^2`` over layers, with a weight of ours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool
 from torch import Tensor
 
 from partage.errors import UserError
-from partage.learners import _kaleidoscope, _off_policy, kaleidoscope, qmix
-from partage.learners._off_policy import OffPolicyLearner
+from partage.learners import _kaleidoscope, _masked, qmix
+from partage.learners._masked import BEHIND, MaskedQMIX, layers_of
 from partage.nn.generated import Spectrum, orthogonality, spectra_differ
-from partage.nn.per_run import first
 from partage.rl.noise import generators
 from partage.sharing import assignment
-from partage.sharing.assignment import Assignment
-from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
@@ -41,46 +37,34 @@ QUICK = {"lr": 3e-3, "hidden": 64}
 
 
 @dataclass(frozen=True)
-class Settings(_off_policy.Settings):
+class Settings(_masked.Settings):
     """The settings of QMIX with masks of singular values."""
 
     # the diversity loss in units of the TD loss, by means over the last 100 updates
     diversity: float = 0.5  # Kaleidoscope on MPE
     orthogonality: float = 0.01  # weight of the regulariser   (ours)
-    optimiser: Literal["adam", "rmsprop"] = "adam"  # Kaleidoscope, with a rate of 5e-4
-    adam_eps: float = 1e-8  # Kaleidoscope: torch's default
 
 
-class Prism(OffPolicyLearner[qmix.Networks, Settings]):
+class Prism(MaskedQMIX[Settings]):
     """QMIX that learns masks of spectra, and reports how much its agents share."""
 
     def __init__(
         self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
     ) -> None:
         check(settings, spec)
-        nets = qmix.Networks(spec, settings, seeds, kaleidoscope.BEHIND)
+        nets = qmix.Networks(spec, settings, seeds, BEHIND)
         nets.assignment = assignment.none(len(seeds), spec.n_agents)
         nets.agent.body.sets = spec.n_agents
         draws = generators([stream(seed, "sets") for seed in seeds])
-        for bank in kaleidoscope.layers_of(nets):
+        for bank in layers_of(nets):
             bank.derivation = Spectrum(bank, spec.n_agents, draws)
         super().__init__(spec, settings, seeds, device, nets)
-        acting = self.nets, spec, self.exploration, device
-        self.policy = qmix.EpsilonGreedy(*acting, in_layers=True)
-        self.policy.captured = False  # sets are derived anew, and some of it waits for a card
         never = _kaleidoscope.Settings(diversity=settings.diversity, reset_share=0.0)
         self.upkeep = _kaleidoscope.Upkeep(never, seeds).to(device)
 
-    def _descent(self) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
-        """Return what makes torch's optimiser of the networks."""
-        s = self.settings
-        if s.optimiser == "adam":
-            return kaleidoscope.adam(first(s.lr), s.adam_eps)
-        return super()._descent()
-
     def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
         """Take one step down QMIX's loss, the diversity loss and the regulariser."""
-        layers = kaleidoscope.layers_of(self.nets)
+        layers = layers_of(self.nets)
         episodes = batch["obs"], batch["actions"], batch["filled"]
         q = self.nets.q(*episodes)
         with torch.no_grad():
@@ -92,14 +76,6 @@ class Prism(OffPolicyLearner[qmix.Networks, Settings]):
         norm = self.optimiser.step(total, active)
         own = {"diversity": differing.detach(), "diversity_weight": weight}
         return measures | own | {"orthogonality": off.detach(), "gradient_norm": norm}
-
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """Return the softmax of each agent's action values along whole episodes."""
-        return qmix.probabilities(self.nets, obs.to(self.device), actions.to(self.device))
-
-    def sharing(self) -> dict[str, Assignment | Shares]:
-        """Return who has which mask, and how much any two of them share: masked layers, and all."""
-        return kaleidoscope.sharing_of(self.nets, derived=True)
 
 
 def check(s: Settings, spec: Spec) -> None:

@@ -205,7 +205,30 @@ class EpsilonGreedy:
         return Choice(actions), memory._replace(h=h, last_action=last_action, t=memory.t + 1)
 
 
-class QMIX(OffPolicyLearner[Networks, Settings]):
+class OnQMIX(OffPolicyLearner[Networks, SettingsT]):
+    """A learner with QMIX's networks, and its step, whatever sets agents go through."""
+
+    def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
+        """Take one step down the loss of eq. 9."""
+        return self.descend(batch, active)
+
+    def descend(
+        self, batch: dict[str, Tensor], active: Bool[Tensor, "R"], watch: Watch | None = None
+    ) -> dict[str, Tensor]:
+        """Take QMIX's own step; `watch` sees it (`Networks.q`)."""
+        episodes = batch["obs"], batch["actions"], batch["filled"]
+        q = self.nets.q(*episodes, watch)
+        with torch.no_grad():
+            q_target = self.target.q(*episodes)
+        loss, measures = self.td_loss(q, q_target, batch)  # eq. 9
+        return measures | {"gradient_norm": self.optimiser.step(loss, active)}
+
+    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
+        """Return the softmax of each agent's action values along whole episodes."""
+        return probabilities(self.nets, obs.to(self.device), actions.to(self.device))
+
+
+class QMIX(OnQMIX[Settings]):
     """Agents' values joined by a mixer that is monotonic in each of them."""
 
     captured = True
@@ -216,32 +239,9 @@ class QMIX(OffPolicyLearner[Networks, Settings]):
         super().__init__(spec, settings, seeds, device, Networks(spec, settings, seeds))
         self.policy = EpsilonGreedy(self.nets, spec, self.exploration, device)
 
-    def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
-        """Take one step down the loss of eq. 9."""
-        return update(self, batch, active)
-
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """Return the softmax of each agent's action values along whole episodes."""
-        return probabilities(self.nets, obs.to(self.device), actions.to(self.device))
-
     def sharing(self) -> dict[str, Assignment]:
         """Return who goes through which set."""
         return {"agent": self.nets.assignment}
-
-
-def update(
-    learner: OffPolicyLearner[Networks, SettingsT],
-    batch: dict[str, Tensor],
-    active: Bool[Tensor, "R"],
-    watch: Watch | None = None,
-) -> dict[str, Tensor]:
-    """Take QMIX's own step, of any learner with its networks; `watch` sees it (`Networks.q`)."""
-    episodes = batch["obs"], batch["actions"], batch["filled"]
-    q = learner.nets.q(*episodes, watch)
-    with torch.no_grad():
-        q_target = learner.target.q(*episodes)
-    loss, measures = learner.td_loss(q, q_target, batch)  # eq. 9
-    return measures | {"gradient_norm": learner.optimiser.step(loss, active)}
 
 
 @torch.no_grad()

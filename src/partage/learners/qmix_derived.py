@@ -12,12 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float32
-from torch import Tensor
 
 from partage.learners import _derived, _off_policy, qmix
 from partage.learners._derived import Code, Derived
-from partage.learners._off_policy import OffPolicyLearner
 from partage.nn.tangents import banks, overlap
 from partage.sharing import assignment
 from partage.sharing.overlap import Shares
@@ -33,7 +30,7 @@ class Settings(_off_policy.Settings):
     rank: int = 8  # of low-rank offsets   (LoRASA)
 
 
-class DerivedQMIX(OffPolicyLearner[qmix.Networks, Settings]):
+class DerivedQMIX(qmix.OnQMIX[Settings]):
     """QMIX that reports how much its agents share."""
 
     def __init__(
@@ -49,14 +46,6 @@ class DerivedQMIX(OffPolicyLearner[qmix.Networks, Settings]):
         super().__init__(spec, settings, seeds, device, nets)
         self.policy = qmix.EpsilonGreedy(self.nets, spec, self.exploration, device)
         self.policy.captured = False  # sets are derived anew, and some of it waits for a card
-
-    def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
-        """Take QMIX's own step."""
-        return qmix.update(self, batch, active)
-
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """Return the softmax of each agent's action values along whole episodes."""
-        return qmix.probabilities(self.nets, obs.to(self.device), actions.to(self.device))
 
     def sharing(self) -> dict[str, Shares]:
         """Return that each agent has its own set, and how much any two of them share."""

@@ -17,25 +17,21 @@ Its controls: `cut = "weights"` cuts single weights of all layers but the memory
 does, at random; `masks = "one"` has one mask for all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32
-from torch import Generator, Tensor
+from torch import Generator
 
 from partage.errors import UserError
-from partage.learners import _off_policy, kaleidoscope, qmix
-from partage.learners._off_policy import OffPolicyLearner
+from partage.learners import _masked, qmix
+from partage.learners._masked import BEHIND, MaskedQMIX, layers_of
 from partage.nn.adapters import Shared
 from partage.nn.masks import FixedMask, check_keep, drawn_mask, whole_neurons
 from partage.nn.networks import Sharing
-from partage.nn.per_run import first
 from partage.rl.noise import generators
 from partage.sharing import assignment
-from partage.sharing.assignment import Assignment
-from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
 # what makes it quick on the small tasks of its tests
@@ -43,25 +39,23 @@ QUICK = {"lr": 2e-3, "hidden": 32}
 
 
 @dataclass(frozen=True)
-class Settings(_off_policy.Settings):
+class Settings(_masked.Settings):
     """The settings of QMIX with masks that are drawn."""
 
     sharing: Sharing = "full"  # SNP-PS: no id
     keep: float = 0.5  # share of the neurons, or weights, that each agent has   (rewrites of it)
     cut: Literal["neurons", "weights"] = "neurons"
     masks: Literal["agent", "one"] = "agent"  # one: the same for all
-    optimiser: Literal["adam", "rmsprop"] = "adam"  # Kaleidoscope
-    adam_eps: float = 1e-8  # Kaleidoscope: torch's default
 
 
-class SNP(OffPolicyLearner[qmix.Networks, Settings]):
+class SNP(MaskedQMIX[Settings]):
     """QMIX that reports how much its agents share."""
 
     def __init__(
         self, spec: Spec, settings: Settings, seeds: Sequence[int], device: torch.device
     ) -> None:
         check(settings, spec)
-        nets = qmix.Networks(spec, settings, seeds, kaleidoscope.BEHIND)
+        nets = qmix.Networks(spec, settings, seeds, BEHIND)
         if settings.masks == "agent":
             nets.assignment = assignment.none(len(seeds), spec.n_agents)
         sets = nets.agent.body.sets = int(nets.assignment.max()) + 1
@@ -69,28 +63,6 @@ class SNP(OffPolicyLearner[qmix.Networks, Settings]):
         cut = cut_neurons if settings.cut == "neurons" else cut_weights
         cut(nets, sets, settings.keep, draws)
         super().__init__(spec, settings, seeds, device, nets)
-        acting = self.nets, spec, self.exploration, device
-        self.policy = qmix.EpsilonGreedy(*acting, in_layers=True)
-        self.policy.captured = False  # sets are derived anew, and some of it waits for a card
-
-    def _descent(self) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
-        """Return what makes torch's optimiser of the networks."""
-        s = self.settings
-        if s.optimiser == "adam":
-            return kaleidoscope.adam(first(s.lr), s.adam_eps)
-        return super()._descent()
-
-    def update(self, batch: dict[str, Tensor], active: Bool[Tensor, "R"]) -> dict[str, Tensor]:
-        """Take QMIX's own step."""
-        return qmix.update(self, batch, active)
-
-    def probabilities(self, obs: Tensor, actions: Tensor) -> Float32[Tensor, "R B T N A"]:
-        """Return the softmax of each agent's action values along whole episodes."""
-        return qmix.probabilities(self.nets, obs.to(self.device), actions.to(self.device))
-
-    def sharing(self) -> dict[str, Assignment | Shares]:
-        """Return who has which mask, and how much any two of them share."""
-        return kaleidoscope.sharing_of(self.nets, derived=True)
 
 
 def check(s: Settings, spec: Spec) -> None:
@@ -110,7 +82,7 @@ def check(s: Settings, spec: Spec) -> None:
 def cut_neurons(nets: qmix.Networks, sets: int, keep: float, draws: Sequence[Generator]) -> None:
     """Give each set its own neurons of the memory and of the two layers behind it."""
     memory, hidden = nets.agent.body.memory, nets.agent.body.hidden
-    first, second, third, last = kaleidoscope.layers_of(nets)
+    first, second, third, last = layers_of(nets)
     remembered, *behind = (drawn_mask(draws, keep, sets, hidden) for _ in range(3))
     gates, everything = remembered.repeat(1, 1, 3), torch.ones_like(remembered)
     every_action = everything.new_ones(*remembered.shape[:2], last.bias.shape[2])
@@ -124,7 +96,7 @@ def cut_neurons(nets: qmix.Networks, sets: int, keep: float, draws: Sequence[Gen
 
 def cut_weights(nets: qmix.Networks, sets: int, keep: float, draws: Sequence[Generator]) -> None:
     """Give each set its own weights of the layers before and behind the memory."""
-    for bank in kaleidoscope.layers_of(nets):
+    for bank in layers_of(nets):
         kept = drawn_mask(draws, keep, sets, *bank.weight.shape[2:])
         bank.derivation = FixedMask(kept, torch.ones_like(kept[:, :, 0]))
 

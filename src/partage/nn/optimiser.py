@@ -62,8 +62,6 @@ class Optimiser:
         for group in self.torch.param_groups:
             if "capturable" in group:
                 group["capturable"] = on_card
-        if not on_card:
-            return
         for name, x in self.torch.state[self.flat].items():
             self.torch.state[self.flat][name] = x.to(self.flat.device)
 
@@ -191,26 +189,29 @@ class Optimiser:
         gradients = [_gradient(p) for p in self.parameters]
         norms = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
         norm = torch.stack(norms, 1).square().sum(1).sqrt()
-        # as torch divides a number by a tensor
-        scale = ((norm + 1e-6).reciprocal() * along(self.clip, norm)).clamp(max=1.0)[:, None]
+        scale = self.clipping(norm)[:, None]
         for gradient, scaled in zip(gradients, self.gradients, strict=True):
             torch.mul(gradient, scale, out=scaled)
-        counts = norm.isfinite() if active is None else norm.isfinite() & active
+        moving = torch.ones_like(norm, dtype=torch.bool) if active is None else active
+        counts = norm.isfinite() & moving
         if self.run_of is not None:
-            everyone = torch.ones_like(counts)
-            self._step_unasked(counts, everyone if active is None else active, self.run_of)
+            self._step_unasked(counts, moving, self.run_of)
             return norm
         if not counts.all():
             for scaled in self.gradients:
                 scaled[~counts] = 0
         if isinstance(self.torch, AdamOfRuns):  # counts each run's steps, and moves those alone
-            self.torch.stepping = torch.ones_like(counts) if active is None else active
+            self.torch.stepping = moving
             self.torch.step()
-        elif active is None or active.all():
+        elif moving.all():
             self._move()
         else:
-            self._step_all_but(~active)
+            self._step_all_but(~moving)
         return norm
+
+    def clipping(self, norm: Float32[Tensor, "R"]) -> Float32[Tensor, "R"]:
+        """Return what gradients of these norms are multiplied by, divided as torch divides."""
+        return ((norm + 1e-6).reciprocal() * along(self.clip, norm)).clamp(max=1.0)
 
     @torch.no_grad()
     def _step_unasked(
@@ -240,8 +241,7 @@ class Optimiser:
         before = self.flat.detach().clone()
         self.torch.step()
         run_of = self._run_of() if self.run_of is None else self.run_of
-        after = rates.moved(self.torch, before, self.flat, self.lr.values, run_of)
-        self.flat.copy_(after)
+        self.flat.copy_(rates.moved(self.torch, before, self.flat, self.lr.values, run_of))
 
     @torch.no_grad()
     def _step_all_but(self, still: Bool[Tensor, "R"]) -> None:

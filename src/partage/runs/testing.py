@@ -9,7 +9,6 @@ from torch import Tensor
 from partage.learners import Learner
 from partage.rl.rollout import Policy, collect_episodes
 from partage.runs import saved_state
-from partage.runs.best import Best
 from partage.runs.cells import Cell
 from partage.runs.metrics import outcomes
 from partage.sims.contract import Env
@@ -31,11 +30,6 @@ class Testing:
         self.other_ways = ways() if ways else {}
         # what their scores say beside each other
         self.compare: Compare | None = getattr(learner, "test_measures", None)
-
-    @property
-    def best(self) -> Best:
-        """Return the best policies of the first cell."""
-        return self.cells[0].best
 
     def play(self, due: Bool[Tensor, "R"]) -> None:
         """Test the runs that are due; the copies of the others stay idle."""
