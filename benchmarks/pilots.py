@@ -110,9 +110,17 @@ PILOTS = [
             *_controls("qmix", "qmix-ns"),
         ],
     ),
+    Pilot(
+        "smacv2/terran_5_vs_5",
+        TEST,
+        [
+            Curve("kaleidoscope", "Kaleidoscope", METHODS[0]),
+            *_controls("qmix-1r3", "qmix-ns-1r3"),
+        ],
+    ),
 ]
 
-COLUMNS = 3  # of the picture
+COLUMNS = 4  # of the picture
 SMOOTH = 0.05  # curves are moving means over this share of the x axis
 
 
