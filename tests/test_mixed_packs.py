@@ -31,13 +31,16 @@ PPO = [
     {"lr": 7e-3, "gamma": 0.9, "gae_lambda": 0.8, "clip": 0.1},
     {"entropy": 0.1, "value": 1.0, "clip_norm": 0.05},
 ]
+OFF_POLICY = [
+    {"lr": 5e-4},
+    {"lr": 3e-3, "gamma": 0.9, "clip": 0.3},
+    {"epsilon_start": 0.7, "epsilon_end": 0.2, "epsilon_anneal": 100},
+]
 # of each learner: the settings of the cells of a pack
 CELLS: dict[str, list[dict[str, Any]]] = {
-    "qmix": [
-        {"lr": 5e-4},
-        {"lr": 3e-3, "gamma": 0.9, "clip": 0.3},
-        {"epsilon_start": 0.7, "epsilon_end": 0.2, "epsilon_anneal": 100},
-    ],
+    **dict.fromkeys(
+        ("qmix", "qmix_derived", "kaleidoscope", "prism", "snp_ps", "gradps"), OFF_POLICY
+    ),
     **dict.fromkeys(("a2c", "mdps", "seps", "hetdps", "adaps", "a2c_derived"), ACTOR_CRITIC),
     **dict.fromkeys(
         ("ppo", "mdps_ppo", "seps_ppo", "kaleidoscope_ppo", "lorasa", "hypermarl"), PPO
@@ -45,6 +48,11 @@ CELLS: dict[str, list[dict[str, Any]]] = {
 }
 # kin of a learner of `running.CASES`: which, and what has theirs do in few updates what they do
 KIN: dict[str, tuple[str, dict[str, Any]]] = {
+    "qmix_derived": ("qmix", {"sets": "film"}),
+    "kaleidoscope": ("qmix", {"reset_every": 60}),
+    "prism": ("qmix", {}),
+    "snp_ps": ("qmix", {}),
+    "gradps": ("qmix", {"clones": 2, "window": 1, "target_every": 8, "futile": 0.5}),
     "hetdps": ("a2c", {"period": 8, "data": 5}),
     "adaps": ("a2c", {"pretraining": 16, "data": 8, "clusters": 3}),
     "a2c_derived": ("a2c", {"sets": "film"}),
@@ -54,14 +62,17 @@ KIN: dict[str, tuple[str, dict[str, Any]]] = {
     "lorasa": ("ppo", {"together": 4}),
     "hypermarl": ("ppo", {"generator_hidden": 8}),
 }
-SMALL = {"copies": 4, "segment": 16, "hidden": 16, "norms": "each"}
+SMALLS = {
+    "ppo": {"copies": 4, "segment": 16, "hidden": 16, "norms": "each"},
+    "qmix": {"copies": 4, "batch": 4, "buffer": 9, "hidden": 16},
+}
 
 
 def base_of(name: str) -> Recipe:
     if name not in KIN:
         return complete(recipe(name))
     like, own = KIN[name]
-    small = SMALL if like == "ppo" else {"copies": 4}
+    small = SMALLS.get(like, {"copies": 4})
     one = complete(replace(recipe(like), learner=name, settings=small | own))
     if "data" in own:  # a code takes many agents' transitions
         return one

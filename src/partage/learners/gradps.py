@@ -44,6 +44,7 @@ from partage.sharing import assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
+PER_RUN = True  # in a pack of several cells
 # what makes it quick on the small tasks of its tests
 QUICK = {"clones": 2, "window": 3, "lr": 2e-3}
 

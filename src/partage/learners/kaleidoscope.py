@@ -41,6 +41,7 @@ from partage.sharing.assignment import Assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec, stream
 
+PER_RUN = True  # in a pack of several cells
 # what makes it quick on the small tasks of its tests
 QUICK = {"lr": 2e-3, "hidden": 32}
 

@@ -32,6 +32,7 @@ from partage.rl.noise import generators
 from partage.sharing import assignment
 from partage.sims.contract import Spec, stream
 
+PER_RUN = True  # in a pack of several cells
 # what makes it quick on the small tasks of its tests
 QUICK = {"lr": 3e-3, "hidden": 64}
 

@@ -20,6 +20,8 @@ from partage.sharing import assignment
 from partage.sharing.overlap import Shares
 from partage.sims.contract import Spec
 
+PER_RUN = True  # in a pack of several cells
+
 
 @dataclass(frozen=True)
 class Settings(_off_policy.Settings):
