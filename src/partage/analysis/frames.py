@@ -67,7 +67,7 @@ def join(figure: Figure, runs: Sequence[tuple[Path, pd.DataFrame, dict[str, Any]
         recipe = made["recipe"]
         conditions.append((folder, {key: recipe[key] for key in IN_COMMON}))
         _check_alike(figure, conditions)
-        if figure.kind in OF_TRIALS or any(map(sharing.is_scale, figure.metrics)):
+        if figure.kind == "arena" or any(map(sharing.is_scale, figure.metrics)):
             curve = sharing.with_scale(curve)
         _check_measured(figure, recipe["algorithm"], curve, folder)
         drawn = curve[_is_drawn(figure, recipe["algorithm"], curve)]
@@ -162,7 +162,7 @@ def _is_drawn(figure: Figure, algorithm: str, curve: pd.DataFrame) -> np.ndarray
     if algorithm == figure.strip:
         drawn |= metric.str.startswith("sharing/")
         drawn |= metric.str.startswith("overlap/") & (curve["seed"] == SHARING_SEED)
-    if figure.kind in OF_TRIALS:
+    if figure.kind == "arena":
         drawn |= metric.map(sharing.is_scale)
     if figure.kind == "ceilings":
         drawn |= metric.str.startswith("sharing/")

@@ -6,8 +6,9 @@ with may have been left since: then it says so, and brings its own words, as tod
 trained today: ``captions/<figure>.rst``, and in ``words.toml`` titles and labels that are others.
 """
 
+import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -64,11 +65,12 @@ def find(plan: Plan, folder: Path) -> list[Redrawn]:
         key=lambda place: (_is_former(place.relative_to(folder)), place.name != "paper")
     )
     found: list[Redrawn] = []
+    at_scale = functools.cache(plan.for_scale)
     for place in collections:
         drawn = [
             path for path in sorted(place.glob("*/*.parquet")) if path.stem == path.parent.name
         ]
-        found += [_redraw(plan, folder, place, path) for path in drawn]
+        found += [_redraw(plan, at_scale, folder, place, path) for path in drawn]
     if not found:
         raise UserError(
             f"Nothing is published in {folder}: a figure lies there as NAME/NAME.parquet beside "
@@ -77,12 +79,16 @@ def find(plan: Plan, folder: Path) -> list[Redrawn]:
     return found
 
 
-def _redraw(plan: Plan, folder: Path, place: Path, path: Path) -> Redrawn:
+def _redraw(
+    plan: Plan, at_scale: Callable[[str], Plan], folder: Path, place: Path, path: Path
+) -> Redrawn:
     """Return one published figure, from its runs."""
     published = frames.load(path)
-    drawn = plan.select_figures([path.stem])[0]
-    tasks = [task for task in drawn.tasks if task in set(published["task"])]
-    names = [name for name in drawn.algorithms if name in set(published["algorithm"])]
+    scaled = at_scale(published.attrs["scale"])  # sweeps and arenas have their trials there
+    drawn = scaled.select_figures([path.stem])[0]
+    plan = plan._replace(variants=scaled.variants)
+    tasks = [task for task in drawn.tasks if task in set(published["task"].unique())]
+    names = [name for name in drawn.algorithms if name in set(published["algorithm"].unique())]
     collection = place.relative_to(folder)
     figure = restrict(drawn, tasks, names)._replace(episode="")
     if _is_former(collection):
