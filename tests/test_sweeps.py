@@ -330,6 +330,20 @@ def test_an_arena_and_a_sweep_are_drawn_with_a_row_for_each_method(chosen: Path,
     ]
 
 
+def test_of_trials_that_end_alike_the_one_that_was_best_along_the_way_is_chosen(chosen: Path):
+    request = Request(scale="lab", results=str(chosen / "results"))
+    sheets = plan.load().for_scale("lab")
+    (sweep,) = sheets.select_figures("tried")
+    frame = frames.build(sweep, tried(sheets, request), request.root)
+    early = frame["env_steps"] == frame["env_steps"].min()
+    quick = frame["algorithm"].isin(sweep.algorithms[2::4])  # the third of each method's four
+    alike = frame.assign(value=(~early | quick).astype(float))
+    found = choosing.trials(sheets, sweep, alike)
+    assert {each.score for each in found} == {found[0].score}
+    assert [each.chosen for each in found] == [False, False, True, False] * 2
+    assert [each.along > found[0].along for each in found] == [False, False, True, False] * 2
+
+
 def test_the_first_of_equal_trials_is_chosen_and_what_is_no_number_never(chosen: Path):
     request = Request(scale="lab", results=str(chosen / "results"))
     sheets = plan.load().for_scale("lab")

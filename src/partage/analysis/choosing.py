@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from partage.analysis import stats
-from partage.analysis.finals import final_scores
+from partage.analysis import finals, stats
 from partage.config.plan import Figure, Plan
 
 
@@ -16,18 +15,24 @@ class Trial(NamedTuple):
     method: str
     algorithm: str  # the variant's name
     score: float  # mean over tasks and seeds of final values, 0 the worst run's and 1 the best's
+    along: float  # the same of means over all of training
     chosen: bool
 
 
 def trials(plan: Plan, sweep: Figure, frame: pd.DataFrame) -> list[Trial]:
     """Return all trials in the sweep's order; one of each method is chosen.
 
-    It is the one of highest score, the first of equals. Final values are min-max normalised on each
-    task over all trials of all methods, so tasks of large returns decide no more than others. What
-    is no number scores worst.
+    It is the one of highest score; of equals, as where a task's best return is reached, the one
+    that was best along the way, and of such the first. Values are min-max normalised on each task
+    over all trials of all methods, so tasks of large returns decide no more than others. What is no
+    number scores worst.
     """
-    pooled = stats.pooled(final_scores(sweep, frame, sweep.metric))
-    scores = {name: _mean_over_tasks(strata) for name, strata in pooled.items()}
+    ends = stats.pooled(finals.final_scores(sweep, frame, sweep.metric))
+    along = stats.pooled(finals.means(sweep, frame, sweep.metric))
+    scores = {
+        name: (_mean_over_tasks(ends[name]), _mean_over_tasks(along[name]))
+        for name in sweep.algorithms
+    }
     best: dict[str, str] = {}
     for name in sweep.algorithms:
         method = plan.variants[name].trial_of
@@ -36,7 +41,7 @@ def trials(plan: Plan, sweep: Figure, frame: pd.DataFrame) -> list[Trial]:
     found = []
     for name in sweep.algorithms:
         method = plan.variants[name].trial_of
-        found.append(Trial(method, name, scores[name], best[method] == name))
+        found.append(Trial(method, name, *scores[name], best[method] == name))
     return found
 
 
@@ -47,9 +52,10 @@ def _mean_over_tasks(strata: list[np.ndarray]) -> float:
 
 
 def table(plan: Plan, found: list[Trial]) -> pd.DataFrame:
-    """Return the trials as rows: method, each setting that was tried, score, chosen."""
+    """Return the trials as rows: method, each setting that was tried, scores, chosen."""
     rows = []
     for each in found:
         tried = plan.variants[each.algorithm].tried
-        rows.append({"method": each.method, **tried, "score": each.score, "chosen": each.chosen})
+        scores = {"score": each.score, "along": each.along}
+        rows.append({"method": each.method, **tried, **scores, "chosen": each.chosen})
     return pd.DataFrame(rows)
