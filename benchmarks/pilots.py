@@ -107,6 +107,7 @@ PILOTS = [
         [
             Curve("gradps", "GradPS", METHODS[0]),
             Curve("ldsa", "LDSA", METHODS[1]),
+            Curve("roma", "ROMA", METHODS[2]),
             *_controls("qmix", "qmix-ns"),
         ],
     ),
