@@ -163,3 +163,32 @@ def test_what_cannot_be_redrawn_is_one_sentence(
     assert main(["redraw", *words]) == 2
     told = capsys.readouterr().err
     assert said in told and told.count("\n") == 1
+
+
+def test_what_the_arena_s_page_says_is_what_was_published():
+    page = (ROOT / "docs/arena.md").read_text()
+    folder = PUBLISHED / "lab/arena-games"
+    shown = (ROOT / "docs/arena-games.png").read_bytes()
+    assert shown == (folder / "arena-games.png").read_bytes()
+    ends = pd.read_csv(folder / "arena-games.csv")
+    ends = ends[ends["metric"] == "test_return"]
+    ends["method"] = ends["algorithm"].str.split(r" \(").str[0]
+    values = ends.set_index(["method", "task"])["value"]
+    need = [task for task in values["IPPO"].index if task.startswith(("roll", "games/spec"))]
+    for method in ("IPPO", "IPPO, own critics"):
+        assert {values[method, task] for task in need} == {2.5, 1.25}
+    games = [task for task in values["IPPO"].index if "/" in task]
+    assert len(games) == 7 and min(values["IPPO-id", task] for task in games) > 9.98
+    assert min(values["IPPO-NS", task] for task in games) > 9.999
+    assert f"{values['HyperMARL'][games].min():.2f}" == "9.75" and "at least 9.75" in page
+    mdps = ends.set_index(["method", "task"]).loc["MDPS on PPO"]
+    eight = mdps.loc["games/specialisation-8x8-10"]
+    interval = f"[{eight['ci95_low']:.1f}, {eight['ci95_high']:.1f}]"
+    assert f"{eight['value']:.1f} {interval}" in page
+    assert f"earns {mdps.loc['games/specialisation-4x4-10-own', 'value']:.1f}" in page
+    trials = pd.read_csv(PUBLISHED / "lab/games-sweep/games-sweep-trials.csv")
+    scores = trials.groupby(["method", "lr"])["score"]
+    for method, lr in (("ippo-id", 2.5e-4), ("hypermarl", 3e-3)):
+        low, high = scores.min()[method, lr], scores.max()[method, lr]
+        assert f"{low:.2f} to {high:.2f}" in page
+    assert sorted(trials["chosen"].groupby(trials["method"]).sum()) == [1] * 9
