@@ -100,9 +100,7 @@ def sheet(text: str, stem: str, rng: random.Random) -> tuple[bytes, str]:
         content[entry] = rng.choice(MAYBE)
         forbidden = "" if content[entry] == {} else f"{entry} is no table"
     lines = [f"{json.dumps(name)} = {written(value)}" for name, value in content.items()]
-    if (
-        stem not in NEEDED
-    ):  # what was chosen: other trials than today's are no fault, and count no more
+    if stem not in NEEDED:  # what was chosen of other trials than today's is no fault
         forbidden = ""
     return ("\n".join(lines) + "\n").encode(), forbidden
 

@@ -1,8 +1,8 @@
 """What BDPS's roles say in published pilots, by the code that they are made of.
 
-``python -m benchmarks.roles`` prints the table of docs/fidelity.md: means over the last half of
-training, the lowest seed first; a test's score at its end, with roles as they were drawn and with
-those of the mean. ``random`` draws roles by chance, so it says nothing and has no code.
+``python -m benchmarks.roles`` prints a table of those that are published: means over the last half
+of training, the lowest seed first; a test's score at its end, with roles as they were drawn and
+with those of the mean. ``random`` draws roles by chance, so it says nothing and has no code.
 """
 
 import argparse

@@ -87,8 +87,9 @@ def _redraw(
     scaled = at_scale(published.attrs["scale"])  # sweeps and arenas have their trials there
     drawn = scaled.select_figures([path.stem])[0]
     plan = plan._replace(variants=scaled.variants)
-    tasks = [task for task in drawn.tasks if task in set(published["task"].unique())]
-    names = [name for name in drawn.algorithms if name in set(published["algorithm"].unique())]
+    shown = {column: set(published[column].unique()) for column in ("task", "algorithm")}
+    tasks = [task for task in drawn.tasks if task in shown["task"]]
+    names = [name for name in drawn.algorithms if name in shown["algorithm"]]
     collection = place.relative_to(folder)
     figure = restrict(drawn, tasks, names)._replace(episode="")
     if _is_former(collection):
